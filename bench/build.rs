@@ -1,4 +1,4 @@
-//! Tells the program what it was built with, for the head of its report.
+//! Passes the compiler version and flags to the program, for the head of its report.
 
 use std::{env, process::Command};
 

@@ -1,11 +1,11 @@
-//! What the program is made of: the versions in the lock file it was built from, and the compiler's flags.
+//! `BuildInfo`: the versions in the lock file of the program, and the compiler's flags.
 
 use serde::Serialize;
 use toml::{Table, Value};
 
 const LOCK_FILE: &str = include_str!("../Cargo.lock");
 
-/// The packages that are measured, or that the measuring leans on.
+/// The packages that are measured or used to measure.
 const REPORTED_PACKAGES: [&str; 11] = [
     "valetkey-core",
     "aws-smithy-runtime",

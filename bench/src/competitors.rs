@@ -1,4 +1,4 @@
-//! The peers: caches of credentials as their own users hold them, and the limits that none can go below.
+//! The compared subjects: credential caches as their users create them, and lower bounds.
 
 pub(crate) mod dashmap;
 pub(crate) mod google;
@@ -10,7 +10,7 @@ pub(crate) mod reqsign;
 pub(crate) mod sdk;
 pub(crate) mod valetkey;
 
-/// A key as a registry would have one: whose it is, and a handle.
+/// Returns a key like those of a registry: a principal and a handle.
 pub(crate) fn registry_key(number: u64) -> String {
     format!("tenant-{:04}/user-{:06}/{number:016x}", number % 100, number % 10_000)
 }

@@ -1,4 +1,4 @@
-//! `Entrant`: a subject under a name, so that unlike ones stand in one row. The loops inside are each subject's own.
+//! `Contender`: a subject with a name, as a trait object. The measured loops are compiled for each subject.
 
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -14,29 +14,29 @@ use crate::subject::Subject;
 pub(crate) trait Contender: Send + Sync {
     fn name(&self) -> &'static str;
 
-    /// How long one task takes for so many fetches.
+    /// Returns the time in which one task makes `fetches` fetches.
     fn time_fetches(&self, runtime: &Runtime, fetches: u64) -> Duration;
 
-    /// How many fetches a second a crowd makes.
+    /// Returns the fetches per second under a load.
     fn measure_throughput(&self, runtime: &Runtime, load: LoadSpec) -> f64;
 
-    /// How long each fetch of a crowd takes.
+    /// Returns the latency of each fetch under a load.
     fn measure_latency(&self, runtime: &Runtime, load: LoadSpec) -> Result<LatencyHistogram>;
 }
 
 struct NamedSubject<S> {
     name: &'static str,
     subject: Arc<S>,
-    /// How many more sets are in hand while one task fetches.
+    /// The number of other credentials that are held while one task fetches.
     held_count: usize,
 }
 
-/// A subject that has shown that it serves.
+/// Registers a subject, after one successful fetch.
 pub(crate) async fn register<S: Subject>(name: &'static str, subject: S) -> Result<Box<dyn Contender>> {
     register_holding(name, subject, 0).await
 }
 
-/// The same, of which so many sets are in hand while one task fetches.
+/// Registers a subject of which `held` other credentials are held while one task fetches.
 pub(crate) async fn register_holding<S: Subject>(
     name: &'static str,
     subject: S,

@@ -1,4 +1,4 @@
-//! `Stage`: where everything is measured: one runtime with two workers, and how much effort to make.
+//! `BenchEnv`: a runtime with two workers, and the profile of the run.
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -11,7 +11,7 @@ pub(crate) struct BenchEnv {
 }
 
 impl BenchEnv {
-    /// As many workers on every machine, so that contention is the same kind of contention.
+    /// The same number on every machine, so that contention is comparable.
     const WORKER_THREADS: usize = 2;
 
     pub(crate) fn new(effort: BenchProfile) -> Result<Self> {

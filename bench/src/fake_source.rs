@@ -1,4 +1,4 @@
-//! `Upstream`: the source that every peer stands in front of. It takes its time, counts, and fails when told.
+//! `Upstream`: the credential source of all peers. It counts calls, and can delay and fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,22 +6,22 @@ use std::time::{Duration, SystemTime};
 
 use crate::payload::Payload;
 
-/// The lifetime of what is issued once the first set is out.
+/// The lifetime of all credentials but the first.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// How the source behaves.
+/// The behaviour of the source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Script {
-    /// A first set of this lifetime, issued at once and not counted; none for a cold start.
+    /// The lifetime of first credentials, which are issued immediately and not counted. `None` for a cold start.
     pub(crate) first_lifetime: Option<Duration>,
-    /// How long every later call takes.
+    /// The duration of each later call.
     pub(crate) call_time: Duration,
-    /// Whether every later call fails.
+    /// Whether each later call fails.
     pub(crate) is_failing: bool,
 }
 
 impl Script {
-    /// Answers at once, for an hour.
+    /// Responds immediately, with a lifetime of one hour.
     pub(crate) const WARM: Self =
         Self { first_lifetime: Some(LIFETIME), call_time: Duration::ZERO, is_failing: false };
 }
@@ -36,20 +36,20 @@ struct UpstreamState {
     started_calls: AtomicU64,
 }
 
-/// What one call brings.
+/// The result of one call.
 pub(crate) struct UpstreamResponse {
     pub(crate) payload: Payload,
     pub(crate) lifetime: Duration,
     pub(crate) expires_at: SystemTime,
 }
 
-/// The source said no, transiently.
+/// A transient failure of the source.
 #[derive(Debug)]
 pub(crate) struct UpstreamError;
 
 impl std::fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the upstream is told to fail")
+        f.write_str("the upstream is configured to fail")
     }
 }
 
@@ -72,12 +72,12 @@ impl Upstream {
         if fails { Err(UpstreamError) } else { Ok(UpstreamResponse::new(before, LIFETIME)) }
     }
 
-    /// The lifetime of the set that is issued at once, if there is one.
+    /// Returns the lifetime of the first credentials, if they are issued immediately.
     pub(crate) fn first_lifetime(&self) -> Option<Duration> {
         self.0.script.first_lifetime
     }
 
-    /// The calls begun, but for the one that brought the first set.
+    /// Returns the number of started calls, without the one for the first credentials.
     pub(crate) fn call_count(&self) -> u64 {
         let first = u64::from(self.0.script.first_lifetime.is_some());
         self.0.started_calls.load(Ordering::SeqCst).saturating_sub(first)

@@ -1,8 +1,8 @@
-//! Goals: what a figure, or its ratio to a peer, must come to.
+//! `Goal`: a bound for a figure, or for its ratio to a reference.
 
 use std::fmt;
 
-/// A bound, and whether it is kept.
+/// A bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Goal {
     AtMost(f64),

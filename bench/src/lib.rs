@@ -1,15 +1,12 @@
-//! valetkey beside its peers: one program, one run, every figure with its spread and, where there is one, its goal.
+//! Compares valetkey with other credential caches in one program and one run. Each figure has a spread, and a goal if
+//! one is defined.
 //!
-//! A *subject* hands out a set of credentials ([`subject`]); a *peer* is a subject that fetches from an upstream
-//! ([`peers`]); a *measure* puts them side by side, round by round ([`measure`]); a *sheet* collects what was found
-//! ([`sheet`]) and is printed, written as JSON, or drawn ([`report`]).
+//! A *subject* returns credentials ([`subject`]); a *peer* is a subject that fetches from an upstream
+//! ([`competitors`]); a *measure* compares subjects round by round ([`measure`]); its *results* ([`results`]) are
+//! printed, written as JSON, or drawn ([`report`]).
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program that talks to the person who started it"
-)]
-#![allow(clippy::disallowed_methods, reason = "peers and upstream live by the wall clock of the machine")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints to a terminal")]
+#![allow(clippy::disallowed_methods, reason = "the compared caches use the wall clock of the machine")]
 
 mod build_info;
 mod competitors;
@@ -31,5 +28,5 @@ mod subjects;
 
 use std::error::Error;
 
-/// Whatever stops a run; the person who started it reads the text.
+/// The result of a run. The text of an error is printed.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

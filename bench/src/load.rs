@@ -1,4 +1,4 @@
-//! `Crowd`: many tasks that fetch from one subject for a while, counted or timed one by one.
+//! `LoadSpec`: many tasks that fetch from one subject for a time. The fetches are counted or timed.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use tokio::task::{JoinHandle, yield_now};
 use crate::Result;
 use crate::subject::Subject;
 
-/// How many, for how long.
+/// The number of tasks and the duration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LoadSpec {
     pub(crate) tasks: usize,
     pub(crate) duration: Duration,
 }
 
-/// Nanoseconds, of the fetches of all tasks.
+/// The latencies of all fetches of all tasks, in nanoseconds.
 pub(crate) type LatencyHistogram = Histogram<u64>;
 
-/// A task lets others in after so many fetches: rarely where they are counted, for giving way costs more than a fetch.
+/// A task yields after this number of counted fetches. Yielding costs more than a fetch, so it is rare.
 const FETCHES_PER_YIELD: u64 = 512;
-/// More often where they are timed: who is made to give way by a lock of tokio waits for the turns of all others.
+/// A task yields more often if fetches are timed: a task that a tokio lock makes yield waits for all other tasks.
 const TIMED_FETCHES_PER_YIELD: u64 = 64;
-/// Two digits tell 250 ns from 260.
+/// Two digits distinguish 250 ns from 260 ns.
 const SIGNIFICANT_DIGITS: u8 = 2;
-/// Longer than a run; what is above counts as this.
+/// Longer than a run. Higher values are recorded as this.
 const MAX_LATENCY_NANOS: u64 = 60_000_000_000;
 
 pub(crate) fn measure_throughput<S: Subject>(runtime: &Runtime, subject: &Arc<S>, load: LoadSpec) -> f64 {
@@ -50,7 +50,7 @@ pub(crate) fn measure_latency<S: Subject>(
     Ok(all)
 }
 
-/// Sends the crowd in, lets it work, and brings home what each has found.
+/// Runs the tasks for the duration and returns the result of each.
 fn run_tasks<T, F>(runtime: &Runtime, load: LoadSpec, work: impl Fn(Arc<AtomicBool>) -> F) -> Vec<T>
 where
     T: Send + 'static,

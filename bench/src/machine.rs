@@ -1,4 +1,4 @@
-//! What can be told of the machine without naming it.
+//! `MachineInfo`: cores, load and operating system, without a name of the machine.
 
 use std::fs;
 use std::thread;
@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct MachineInfo {
     pub(crate) cores: usize,
-    /// How busy it was when the run began, as the kernel tells it: above 0.5, somebody else was measured too.
+    /// The load average when the run began. Above 0.5, other programs affect the figures.
     pub(crate) load: Option<f64>,
     pub(crate) system: &'static str,
 }

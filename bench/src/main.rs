@@ -1,4 +1,4 @@
-//! The bench behind `cargo xtask bench`.
+//! The program of `cargo xtask bench`.
 
 use std::process::ExitCode;
 

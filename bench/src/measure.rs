@@ -1,4 +1,4 @@
-//! The measures: each puts subjects side by side, round by round, and fills one section of the sheet.
+//! The measures: each compares subjects round by round and returns sections of results.
 
 pub(crate) mod allocations;
 pub(crate) mod churn;
@@ -17,7 +17,7 @@ use crate::Result;
 use crate::env::BenchEnv;
 use crate::results::Section;
 
-/// A measure by the name that `--only` knows.
+/// A measure, by its name for `--only`.
 pub(crate) struct Measure {
     pub(crate) name: &'static str,
     pub(crate) run: fn(&BenchEnv) -> Result<Vec<Section>>,
@@ -35,7 +35,7 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "python", run: python::run },
 ];
 
-/// The measures of these names; all, when there are none.
+/// Returns the measures of these names, or all if there are none.
 pub(crate) fn select_measures(names: &[String]) -> Result<Vec<&'static Measure>> {
     if let Some(unknown) = names.iter().find(|name| ALL.iter().all(|measure| measure.name != name.as_str())) {
         let names: Vec<&str> = ALL.iter().map(|measure| measure.name).collect();
@@ -45,7 +45,7 @@ pub(crate) fn select_measures(names: &[String]) -> Result<Vec<&'static Measure>>
     Ok(ALL.iter().filter(is_chosen).collect())
 }
 
-/// Another program of this package, built into the same folder.
+/// Returns the path of another program of this package in the same folder.
 fn sibling_program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let path = own.with_file_name(name);

@@ -1,9 +1,9 @@
-//! One set of keys, of the length that STS issues: 496 bytes of text.
+//! `Payload`: credentials of the length that STS issues, 496 bytes of text.
 
-/// The length of all three texts together.
+/// The total length of the three texts.
 pub(crate) const PAYLOAD_BYTES: usize = 496;
 
-/// The three texts of a set; each number has its own.
+/// The three texts of credentials, distinct for each number.
 #[derive(Clone, Debug)]
 pub(crate) struct Payload {
     pub(crate) key_id: String,

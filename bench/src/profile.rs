@@ -1,20 +1,20 @@
-//! How much is measured: enough to trust, or just enough to see that it runs.
+//! `BenchProfile`: the number and the duration of measurements, for a full or a quick run.
 
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BenchProfile {
-    /// How often each measure is taken.
+    /// The number of rounds of each measure.
     pub(crate) rounds: usize,
-    /// How long one subject is timed in one round.
+    /// The time for one subject in one round.
     pub(crate) time_per_subject: Duration,
-    /// The same, for many tasks at once.
+    /// The time for one subject under the load of many tasks.
     pub(crate) time_per_load: Duration,
-    /// How often each herd runs.
+    /// The number of rounds of each herd.
     pub(crate) herd_rounds: usize,
-    /// Divides the size of herds, and of what is held in memory.
+    /// Divides the size of herds and the number of sessions in memory.
     pub(crate) size_divisor: usize,
-    /// How long ten thousand idle sessions are watched.
+    /// The time for which ten thousand idle sessions are observed.
     pub(crate) idle_watch_time: Duration,
 }
 

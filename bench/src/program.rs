@@ -1,4 +1,4 @@
-//! The programs: the bench itself, and the one that counts allocations.
+//! The entry points of the programs: the bench, and those that count allocations and instructions.
 
 use std::alloc::System;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use crate::measure::{self, allocations, instructions, memory};
 use crate::profile::BenchProfile;
 use crate::report::{BenchRun, table};
 
-/// valetkey beside its peers: figures, ratios, goals.
+/// Compares valetkey with other credential caches: figures, ratios, goals.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct BenchCli {
-    /// Take only this measure; may be given more than once.
+    /// Run only this measure. Can be repeated.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Smaller counts and fewer rounds: shows that it runs, and proves nothing.
+    /// Smaller counts and fewer rounds, to test the bench itself. The figures are not valid.
     #[arg(long)]
     quick: bool,
     /// Write all figures to this file.
@@ -31,19 +31,19 @@ struct BenchCli {
     report: Option<PathBuf>,
 }
 
-/// The bench.
+/// Runs the bench.
 #[must_use]
 pub fn bench() -> ExitCode {
     exit_code(run_bench(&BenchCli::parse()))
 }
 
-/// The program whose allocator counts: `counted allocations`, `counted memory HOLDER COUNT`.
+/// Runs the program with a counting allocator: `counted allocations`, `counted memory HOLDER COUNT`.
 #[must_use]
 pub fn counted(allocator: &StatsAlloc<System>) -> ExitCode {
     exit_code(run_counted(allocator, &program_arguments()))
 }
 
-/// The program that callgrind looks into: `steps SUBJECT COUNT`.
+/// Runs the program that callgrind observes: `steps SUBJECT COUNT`.
 #[must_use]
 pub fn steps() -> ExitCode {
     exit_code(match program_arguments().as_slice() {

@@ -1,4 +1,4 @@
-//! The report: the same run as a table, as JSON, and as a page with plots.
+//! The report of a run: a table, JSON, and a page with plots.
 
 mod markdown;
 mod page;
@@ -18,15 +18,15 @@ use crate::build_info::BuildInfo;
 use crate::machine::MachineInfo;
 use crate::results::Section;
 
-/// Changes when a reader of the JSON would have to.
+/// Changes with each incompatible change of the JSON.
 const JSON_SCHEMA_VERSION: u32 = 1;
 
-/// A whole run; `docs/benchmarks.md` says what each field of its JSON means.
+/// A whole run. `docs/benchmarks.md` describes the fields of its JSON.
 #[derive(Serialize)]
 pub(crate) struct BenchRun {
     schema: u32,
     began_at: String,
-    /// A quick run shows that it runs, and proves nothing.
+    /// Whether the run is quick, which gives no valid figures.
     quick: bool,
     machine: MachineInfo,
     built: BuildInfo,
@@ -34,7 +34,7 @@ pub(crate) struct BenchRun {
 }
 
 impl BenchRun {
-    /// Looks at the machine before anything is measured.
+    /// Reads the state of the machine before the first measure.
     pub(crate) fn start(quick: bool) -> Self {
         let now = DateTime::from_secs(DateTime::from(SystemTime::now()).secs());
         let began_at = now.fmt(Format::DateTime).unwrap_or_default();
@@ -54,7 +54,7 @@ impl BenchRun {
         fs::write(file, text).map_err(|error| format!("writing {}: {error}", file.display()).into())
     }
 
-    /// One page, complete in itself, and the table of goals as Markdown.
+    /// Writes one self-contained page, and the table of goals as Markdown.
     pub(crate) fn write_report(&self, folder: &Path) -> Result<()> {
         let page = page::render_page(self)?;
         let written = fs::create_dir_all(folder)
@@ -63,7 +63,7 @@ impl BenchRun {
         written.map_err(|error| format!("writing into {}: {error}", folder.display()).into())
     }
 
-    /// What was measured on what, in lines.
+    /// Returns the description of machine and build, in lines.
     pub(crate) fn header_lines(&self) -> Vec<String> {
         let Self { machine, built, .. } = self;
         let versions: Vec<String> =
@@ -79,7 +79,7 @@ impl BenchRun {
             versions.join(" · "),
         ];
         if self.quick {
-            lines.push("A quick run: it shows that the bench runs, and proves nothing.".to_owned());
+            lines.push("A quick run: its figures are not valid measurements.".to_owned());
         }
         lines
     }

@@ -1,28 +1,28 @@
-//! `Sheet`: what was found. Each figure stands for itself: value, spread, the peer it is held against, the goal.
+//! `Section` and `Figure`: results. A figure has a value, a spread, a reference and a goal.
 
 use serde::Serialize;
 
 use crate::goal::Goal;
 use crate::rounds::{Rounds, Spread};
 
-/// One figure, as it is printed and as it stands in the JSON.
+/// One figure, as printed and as in the JSON.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
-    /// The measure; what it is about, and after a colon what of it.
+    /// The measure, with its quantity after a colon.
     pub(crate) name: String,
-    /// Who was measured.
+    /// The measured subject.
     pub(crate) subject: String,
     pub(crate) unit: &'static str,
     /// The median of all rounds.
     pub(crate) value: f64,
     pub(crate) spread: Spread,
     pub(crate) rounds: usize,
-    /// Whom the ratio is to.
+    /// The reference of the ratio.
     pub(crate) peer: Option<String>,
     /// The median of the ratios of all rounds.
     pub(crate) ratio: Option<f64>,
     pub(crate) ratio_spread: Option<Spread>,
-    /// A bound on the ratio, or on the value where no peer is named.
+    /// A bound for the ratio, or for the value without a reference.
     pub(crate) goal: Option<String>,
     pub(crate) met: Option<bool>,
 }
@@ -49,7 +49,7 @@ impl Figure {
         }
     }
 
-    /// Held against a peer, by the ratio of each round.
+    /// Adds the ratio to a reference.
     pub(crate) fn with_reference(mut self, peer: impl Into<String>, ratio: &Rounds) -> Self {
         self.peer = Some(peer.into());
         self.ratio = Some(ratio.median());
@@ -68,13 +68,13 @@ impl Figure {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Section {
     pub(crate) title: String,
-    /// How it was measured, in a sentence or two.
+    /// The method, in a few sentences.
     pub(crate) method: String,
-    /// Whether it reads better as a row for each subject and a column for each measure.
+    /// Whether it is printed with a row for each subject and a column for each measure.
     #[serde(skip)]
     pub(crate) is_matrix: bool,
     pub(crate) figures: Vec<Figure>,
-    /// What could not be measured, and why.
+    /// The measures that did not run, and the reasons.
     pub(crate) not_run: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl Section {
         self.not_run.push(what.into());
     }
 
-    /// The figures of one measure, in the order they were found.
+    /// Returns the figures of one measure, in order.
     pub(crate) fn figures_named(&self, name: &str) -> impl Iterator<Item = &Figure> {
         self.figures.iter().filter(move |figure| figure.name == name)
     }

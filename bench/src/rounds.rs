@@ -1,12 +1,12 @@
-//! `Rounds`: one measure, taken several times; what is told is the median and the extremes.
+//! `Rounds`: the values of one measure, reported as median and extremes.
 
 use serde::Serialize;
 
-/// The values of all rounds, in the order they were taken.
+/// The values of all rounds, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rounds(Vec<f64>);
 
-/// The lowest and the highest of all rounds.
+/// The lowest and the highest value of all rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
@@ -39,7 +39,7 @@ impl Rounds {
         Spread { low, high }
     }
 
-    /// The ratio in each round: what disturbs a round disturbs both of its sides.
+    /// Returns the ratio of each round. A disturbance of a round affects both values.
     pub(crate) fn ratio_to(&self, reference: &Self) -> Self {
         Self(self.0.iter().zip(&reference.0).map(|(value, reference)| value / reference).collect())
     }

@@ -1,4 +1,4 @@
-//! What is measured: a subject hands out a set, again and again; a peer does so in front of an upstream.
+//! `Subject` and `Peer`: a subject returns credentials repeatedly; a peer fetches them from an upstream.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -7,27 +7,27 @@ use std::time::Duration;
 use crate::Result;
 use crate::fake_source::Upstream;
 
-/// Something that hands out a set. Loops over it are compiled for each subject on its own.
+/// Returns credentials. Loops over it are compiled for each subject.
 pub(crate) trait Subject: Send + Sync + 'static {
-    /// What it hands out.
+    /// The returned value.
     type Fetched;
-    /// What it says when there is nothing to hand out.
+    /// The error of a failed fetch.
     type FetchError: Debug + Send;
 
     fn fetch(&self) -> impl Future<Output = std::result::Result<Self::Fetched, Self::FetchError>> + Send;
 }
 
-/// A cache of credentials as its users hold it, empty at first.
+/// A credential cache as its users create it, initially empty.
 pub(crate) trait Peer: Subject + Sized {
     const NAME: &'static str;
-    /// With which lifetime a set is born into the peer's refresh window; none for a peer that has no window.
+    /// The lifetime with which new credentials are already in the peer's refresh window, or `None` without a window.
     const STALE_LIFETIME: Option<Duration>;
-    /// How long after the first set the window is open, or a set that was just fetched is no longer spared.
+    /// The time after the first fetch at which the refresh window is active.
     const SETTLE_TIME: Duration = Duration::ZERO;
 
     fn setup(upstream: Upstream) -> impl Future<Output = Result<Self>> + Send;
 
-    /// What its host would have running when callers come, such as a future that keeps it warm.
+    /// The background future of its host, such as `keep_warm`.
     fn run_background(&self) -> impl Future<Output = ()> + Send + 'static {
         std::future::ready(())
     }

@@ -1,4 +1,4 @@
-//! The lineup: everybody who stands side by side in the measures of the warm path, and whom they are held against.
+//! The subjects of the measures of the warm path, and the lower bounds to which they are compared.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use crate::fake_source::{Script, Upstream};
 use crate::subject::Peer;
 
 pub(crate) const OWNED: &str = "valetkey, owned";
-pub(crate) const BORROWED: &str = "valetkey, lent";
-const OWNED_WITH_MANY_HELD: &str = "valetkey, owned, with 16 more in hand";
+pub(crate) const BORROWED: &str = "valetkey, borrowed";
+const OWNED_WITH_MANY_HELD: &str = "valetkey, owned, with 16 more held";
 const THROUGH_TRAIT: &str = "valetkey, through dyn";
 const BOXED_FUTURE: &str = "valetkey, dyn provide()";
 pub(crate) const ARC_CLONE: &str = "Arc clone";
@@ -29,19 +29,19 @@ const SWAP_LOAD_FULL: &str = "arc-swap load_full";
 const WALL_CLOCK: &str = "SystemTime::now";
 const COARSE_CLOCK: &str = "coarse clock";
 const COMBINED: &str = "arc-swap load, Arc clone, coarse clock";
-const EMPTY_LOOP: &str = "the loop alone";
+const EMPTY_LOOP: &str = "empty loop";
 pub(crate) const SDK: &str = SdkPeer::NAME;
 pub(crate) const MOKA_GET: &str = "moka get";
 pub(crate) const DASHMAP_GET: &str = "DashMap get";
 
-/// The ways to fetch from a session that are meant for the warm path, and so have goals.
+/// The ways to fetch from a session on the warm path, which have goals.
 pub(crate) const VALETKEY_VARIANTS: [&str; 3] = [OWNED, BORROWED, THROUGH_TRAIT];
 
-/// What the parts of a fetch cost; no caches of credentials.
+/// The lower bounds for the parts of a fetch, which are not credential caches.
 pub(crate) const LIMITS: [&str; 7] =
     [ARC_CLONE, SWAP_LOAD, SWAP_LOAD_FULL, WALL_CLOCK, COARSE_CLOCK, COMBINED, EMPTY_LOOP];
 
-/// Everybody, warm: ours first, then the peers, then the limits.
+/// Returns all warm subjects: valetkey, then other caches, then lower bounds.
 pub(crate) async fn all_contenders() -> Result<Vec<Box<dyn Contender>>> {
     let mut contenders = valetkey_contenders().await?;
     contenders.extend([
@@ -63,7 +63,7 @@ pub(crate) async fn all_contenders() -> Result<Vec<Box<dyn Contender>>> {
     Ok(contenders)
 }
 
-/// Those whose instructions are counted.
+/// Returns the subjects whose instructions are counted.
 pub(crate) async fn instruction_contenders() -> Result<Vec<Box<dyn Contender>>> {
     let mut contenders = valetkey_contenders().await?;
     contenders.push(register(SDK, open_warm::<SdkPeer>().await?).await?);
@@ -71,7 +71,7 @@ pub(crate) async fn instruction_contenders() -> Result<Vec<Box<dyn Contender>>> 
     Ok(contenders)
 }
 
-/// A session that has fetched its set.
+/// Creates a session that has fetched its credentials.
 pub(crate) async fn warm_session() -> Result<SessionPeer> {
     open_warm().await
 }
@@ -96,12 +96,12 @@ async fn limit_contenders() -> Result<Vec<Box<dyn Contender>>> {
     ])
 }
 
-/// A session of which more sets are in hand than a thread holds uncounted.
+/// Returns a session of which a task holds more credentials than a thread holds without counting.
 pub(crate) async fn contender_holding_many() -> Result<Box<dyn Contender>> {
     register_holding(OWNED_WITH_MANY_HELD, warm_session().await?, 16).await
 }
 
-/// A peer that has fetched its set.
+/// Creates a peer that has fetched its credentials.
 async fn open_warm<P: Peer>() -> Result<P> {
     let peer = P::setup(Upstream::new(Script::WARM)).await?;
     match peer.fetch().await {

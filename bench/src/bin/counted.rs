@@ -1,4 +1,4 @@
-//! The bench's other half: the same subjects under an allocator that counts.
+//! The program with a counting allocator.
 
 use std::alloc::System;
 use std::process::ExitCode;

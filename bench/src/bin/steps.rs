@@ -1,4 +1,4 @@
-//! So many warm fetches of one subject, for callgrind to count.
+//! Makes warm fetches of one subject, for callgrind.
 
 use std::process::ExitCode;
 

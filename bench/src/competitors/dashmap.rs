@@ -1,4 +1,4 @@
-//! DashMap: a map by key without any notion of expiry; `get`, and a clone of what is there.
+//! DashMap: a map by key without expiry; `get`, and a clone of the value.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) struct DashMapGet {
 }
 
 impl DashMapGet {
-    /// The middle one of so many.
+    /// Creates a map with `count` entries, and reads the middle one.
     pub(crate) fn with_entries(count: u64) -> Self {
         let map =
             (0..count).map(|number| (registry_key(number), Arc::new(Payload::with_number(number)))).collect();

@@ -1,5 +1,5 @@
-//! `google-cloud-auth`: its token cache, reached through the credentials of a metadata server, which is a loopback
-//! server here. A background task refreshes; each fetch of a token is a new HTTP client and connection.
+//! `google-cloud-auth`: its token cache, through the credentials of a metadata server on loopback. A background task
+//! refreshes; each fetch of a token creates an HTTP client and a connection.
 
 use std::time::Duration;
 
@@ -27,12 +27,12 @@ impl Subject for GooglePeer {
 
 impl Peer for GooglePeer {
     const NAME: &'static str = "google-cloud-auth";
-    // It refreshes 240 s before expiry, from its own task: a second after a set of 241 s was issued.
+    // Its task refreshes 240 s before expiry: one second after a token of 241 s was issued.
     const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(241));
     const SETTLE_TIME: Duration = Duration::from_millis(1_000);
 
     async fn setup(upstream: Upstream) -> Result<Self> {
-        // The client wants to know who does its cryptography, though there is none to do. The second time it is known.
+        // The client requires a default TLS provider, although no TLS is used. A second installation is ignored.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -48,13 +48,13 @@ async fn serve_metadata(listener: TcpListener, upstream: Upstream) {
     }
 }
 
-/// Whatever is asked for, the answer is a token; a client that hangs up gets none.
+/// Responds to every request with a token. A closed connection is ignored.
 async fn handle_connection(mut stream: TcpStream, upstream: Upstream) {
     let mut head = [0; 4096];
     let read = stream.read(&mut head).await.unwrap_or_default();
-    let asks_for_token = head[..read].windows(6).any(|window| window == b"/token");
+    let is_token_request = head[..read].windows(6).any(|window| window == b"/token");
     let (status, body) =
-        if asks_for_token { token_response(&upstream).await } else { ("404 Not Found", String::new()) };
+        if is_token_request { token_response(&upstream).await } else { ("404 Not Found", String::new()) };
     let length = body.len();
     let response = format!(
         "HTTP/1.1 {status}\r\nmetadata-flavor: Google\r\ncontent-type: application/json\r\n\

@@ -1,4 +1,4 @@
-//! The limits: the least that a part of a warm fetch can cost. None of them is a cache of credentials.
+//! The lower bounds: the minimal cost of each part of a warm fetch. None of them is a credential cache.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -16,7 +16,7 @@ use crate::fake_source::UpstreamError;
 use crate::payload::Payload;
 use crate::subject::Subject;
 
-/// The loop and the ready future alone.
+/// The loop and a ready future, and nothing else.
 pub(crate) struct EmptyLoop;
 
 impl Subject for EmptyLoop {
@@ -28,7 +28,7 @@ impl Subject for EmptyLoop {
     }
 }
 
-/// The least that handing out a counted set can cost.
+/// The minimal cost of a reference-counted value.
 pub(crate) struct ArcClone(Arc<Payload>);
 
 impl ArcClone {
@@ -46,7 +46,7 @@ impl Subject for ArcClone {
     }
 }
 
-/// What can be replaced while it is read, read in place.
+/// A value that can be replaced while it is read, borrowed.
 pub(crate) struct SwapLoad(ArcSwap<Payload>);
 
 impl SwapLoad {
@@ -64,7 +64,7 @@ impl Subject for SwapLoad {
     }
 }
 
-/// What can be replaced while it is read, taken away.
+/// A value that can be replaced while it is read, cloned.
 pub(crate) struct SwapLoadFull(ArcSwap<Payload>);
 
 impl SwapLoadFull {
@@ -82,8 +82,8 @@ impl Subject for SwapLoadFull {
     }
 }
 
-/// The least that a counted set can cost which has an expiry and can be replaced while it is read: all three limits in a
-/// row, and nothing else. A set that is not counted costs less.
+/// The minimal cost of a reference-counted value with an expiry that can be replaced while it is read: the three bounds
+/// together. A borrowed value costs less.
 pub(crate) struct CombinedLimits {
     cached: ArcSwap<CachedPayload>,
 }
@@ -111,8 +111,8 @@ impl Subject for CombinedLimits {
     }
 }
 
-/// The least that finding a session can cost which is closed when it was idle for some time: a map, a reference, the
-/// time when it was found and when it was let go, and the session's own warm fetch.
+/// The minimal cost of finding a session that has an idle timeout: a map, a reference, the time at which it is found
+/// and released, and the warm fetch of the session.
 pub(crate) struct SessionMap {
     sessions: DashMap<ScatteredKey, Arc<(Principal, SessionContext)>, BuildHasherDefault<KeyBitsHasher>>,
     principal: Principal,
@@ -151,7 +151,7 @@ impl Subject for SessionMap {
     }
 }
 
-/// As a handle is: bits that are their own hash.
+/// Like a handle: random bits that are their own hash.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ScatteredKey(u128);
 
@@ -182,7 +182,7 @@ impl Hasher for KeyBitsHasher {
     fn write(&mut self, _: &[u8]) {}
 }
 
-/// The cheapest wall clock of the kernel.
+/// The fastest wall clock of the kernel.
 pub(crate) struct CoarseClock;
 
 impl Subject for CoarseClock {
@@ -194,7 +194,7 @@ impl Subject for CoarseClock {
     }
 }
 
-/// The wall clock that everybody reads.
+/// The standard wall clock.
 pub(crate) struct WallClock;
 
 impl Subject for WallClock {

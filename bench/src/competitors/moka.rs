@@ -1,4 +1,4 @@
-//! moka: a cache by key, with a time to live; `get`, and `try_get_with`, which fetches once for all who wait.
+//! moka: a cache by key with a time to live; `get`, and `try_get_with`, which fetches once for all waiting callers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::fake_source::{LIFETIME, Upstream, UpstreamError};
 use crate::payload::Payload;
 use crate::subject::{Peer, Subject};
 
-/// A cache as a registry of sessions would have it.
+/// Creates a cache with the keys of a session registry.
 pub(crate) fn build_cache(time_to_live: Duration) -> Cache<String, Arc<Payload>> {
     Cache::builder().max_capacity(1_000_000).time_to_live(time_to_live).build()
 }
 
-/// `get`, of a key that is there.
+/// `get` of a present key.
 pub(crate) struct MokaGet {
     cache: Cache<String, Arc<Payload>>,
     key: String,
 }
 
 impl MokaGet {
-    /// The middle one of so many.
+    /// Creates a cache with `count` entries, and reads the middle one.
     pub(crate) async fn with_entries(count: u64) -> Self {
         let cache = build_cache(LIFETIME);
         for number in 0..count {
@@ -43,7 +43,7 @@ impl Subject for MokaGet {
     }
 }
 
-/// `try_get_with`, of a key that may have to be fetched.
+/// `try_get_with`, which fetches a missing key.
 pub(crate) struct MokaTryGetWith {
     cache: Cache<String, Arc<Payload>>,
     key: String,
@@ -65,7 +65,7 @@ impl Peer for MokaTryGetWith {
     const STALE_LIFETIME: Option<Duration> = None;
 
     async fn setup(upstream: Upstream) -> Result<Self> {
-        // The cache has one time to live for all: that of the first set.
+        // All entries share one time to live: the lifetime of the first credentials.
         let time_to_live = upstream.first_lifetime().unwrap_or(LIFETIME);
         Ok(Self { cache: build_cache(time_to_live), key: registry_key(0), upstream })
     }

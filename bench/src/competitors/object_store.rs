@@ -1,5 +1,5 @@
-//! `object_store`: its `TokenCache` is private, and stands behind the public `AmazonS3::credentials()` of a store that
-//! is configured for a container's credentials. An HTTP connector of ours answers in the place of the container agent,
+//! `object_store`: its `TokenCache` is private, and is reached through the public `AmazonS3::credentials()` of a store
+//! that is configured for a container's credentials. An HTTP connector in memory responds as the container agent,
 //! without a socket.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Subject for ObjectStorePeer {
 
 impl Peer for ObjectStorePeer {
     const NAME: &'static str = "object_store";
-    // Its least remaining life is 300 s, and for 100 ms after a fetch it is content with less.
+    // It requires a remaining lifetime of 300 s, except for 100 ms after a fetch.
     const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(200));
     const SETTLE_TIME: Duration = Duration::from_millis(150);
 
@@ -48,7 +48,7 @@ impl Peer for ObjectStorePeer {
     }
 }
 
-/// The container agent.
+/// The container agent, in memory.
 #[derive(Clone, Debug)]
 struct ContainerAgent(Upstream);
 
@@ -70,7 +70,7 @@ impl HttpService for ContainerAgent {
     }
 }
 
-/// The answer of a container agent.
+/// Creates the response of a container agent.
 fn credentials_json(answer: &UpstreamResponse) -> Result<String> {
     let expiration = DateTime::from(answer.expires_at).fmt(Format::DateTime)?;
     let document = json!({

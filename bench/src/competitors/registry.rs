@@ -1,4 +1,4 @@
-//! valetkey's registry: a session found by its principal and handle, then fetched from.
+//! valetkey's registry: finds a session by principal and handle, then fetches its credentials.
 
 use valetkey_core::{
     Credentials, Error, Principal, SessionBuilder, SessionContext, SessionGuard, SessionHandle,
@@ -10,7 +10,7 @@ use crate::Result;
 use crate::fake_source::{Script, Upstream};
 use crate::subject::Subject;
 
-/// The middle one of many sessions, by its key.
+/// The key of the middle one of many sessions.
 pub(crate) struct RegistryFind {
     registry: SessionRegistry,
     principal: Principal,
@@ -40,24 +40,24 @@ impl Subject for RegistryFind {
     }
 }
 
-/// A session that has fetched its set, and is in no registry.
+/// Creates a session outside of a registry that has fetched its credentials.
 pub(crate) async fn warm_session() -> Result<SessionContext> {
     let session = session_builder(Upstream::new(Script::WARM)).build();
     session.credentials().await?;
     Ok(session)
 }
 
-/// A registry with room for so many.
+/// Creates a registry with a capacity of `count` sessions.
 pub(crate) fn build_registry(count: u64) -> Result<SessionRegistry> {
     Ok(SessionRegistry::builder().max_sessions(usize::try_from(count)?).build())
 }
 
-/// One of many principals.
+/// Returns one of many principals.
 pub(crate) fn numbered_principal(number: u64) -> valetkey_core::Result<Principal> {
     Principal::parse("principal", &format!("tenant-{:04}/user-{number:06}", number % 100))
 }
 
-/// Opens a session there, of a principal of its own.
+/// Opens a session of its own principal in the registry.
 pub(crate) fn open_session(
     registry: &SessionRegistry,
     number: u64,

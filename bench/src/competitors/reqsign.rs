@@ -1,5 +1,5 @@
-//! `reqsign`: its cache is part of the signer. A request signer that signs nothing leaves the cache, the copy of the
-//! credentials, and the copy of the request head that every signing makes.
+//! `reqsign`: its cache is part of the signer. With a request signer that does nothing, a fetch consists of the cache,
+//! the copy of the credentials, and the copy of the request head that each signing makes.
 
 use std::fmt;
 use std::future::Future;
@@ -31,7 +31,7 @@ impl Subject for ReqsignPeer {
 
 impl Peer for ReqsignPeer {
     const NAME: &'static str = "reqsign signer";
-    // It takes a set that has less than 120 s left for stale.
+    // It treats credentials with less than 120 s left as stale.
     const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(60));
 
     async fn setup(upstream: Upstream) -> Result<Self> {

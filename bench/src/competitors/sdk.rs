@@ -1,4 +1,4 @@
-//! The AWS SDK's identity cache, called as its orchestrator calls it: once for each request that is signed.
+//! The AWS SDK's identity cache, called as by its orchestrator: once for each signed request.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use crate::fake_source::Upstream;
 use crate::payload::Payload;
 use crate::subject::{Peer, Subject};
 
-/// One cache with one resolver, and the parts of a client's configuration that it asks for.
+/// One cache with one resolver, and the parts of a client's configuration that the cache reads.
 pub(crate) struct SdkPeer {
     cache: SharedIdentityCache,
     resolver: SharedIdentityResolver,
     client: SdkClient,
 }
 
-/// What a client has anyway.
+/// The parts that each client has.
 pub(crate) struct SdkClient {
     components: RuntimeComponents,
     bag: ConfigBag,
@@ -44,11 +44,11 @@ impl SdkClient {
     }
 }
 
-/// One session's worth of it, for the measure of memory: what is cached, without the client around it.
+/// The cached identity of one session, without a client, for the measure of memory.
 pub(crate) struct CachedIdentity(SharedIdentityCache, SharedIdentityResolver);
 
 impl CachedIdentity {
-    /// A cache that has fetched its set.
+    /// Creates a cache that has fetched its credentials.
     pub(crate) async fn fetched(client: &SdkClient, upstream: Upstream) -> Result<Self> {
         let held = Self(IdentityCache::lazy().build(), identity_resolver(upstream));
         held.0.resolve_cached_identity(held.1.clone(), &client.components, &client.bag).await?;
@@ -68,7 +68,7 @@ impl Subject for SdkPeer {
 
 impl Peer for SdkPeer {
     const NAME: &'static str = "AWS SDK identity cache";
-    // The buffer before expiry is 5 to 10 seconds, drawn anew each time a set is stored.
+    // The buffer before expiry is 5 to 10 seconds, chosen at random for each stored identity.
     const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(4));
 
     async fn setup(upstream: Upstream) -> Result<Self> {

@@ -1,4 +1,4 @@
-//! valetkey: a session in front of a provider, fetched from in each way that its users have.
+//! valetkey: a session with a provider, in each way in which callers fetch credentials.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,7 +27,7 @@ impl SessionPeer {
     }
 }
 
-/// A session that fetches from an upstream, yet to be built.
+/// Creates the builder of a session that fetches from `upstream`.
 pub(crate) fn session_builder(upstream: Upstream) -> SessionBuilder {
     SessionContext::builder().provider(UpstreamProvider(upstream))
 }
@@ -43,7 +43,7 @@ impl Subject for SessionPeer {
 
 impl Peer for SessionPeer {
     const NAME: &'static str = "valetkey";
-    // A set of up to 20 minutes has a window of five.
+    // Credentials with a lifetime of up to 20 minutes have an advisory window of five.
     const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(300));
 
     async fn setup(upstream: Upstream) -> Result<Self> {
@@ -51,7 +51,7 @@ impl Peer for SessionPeer {
     }
 }
 
-/// The same session while its host keeps it warm.
+/// The same session while `keep_warm` refreshes it in the background.
 pub(crate) struct BackgroundRefreshed(SessionPeer);
 
 impl Subject for BackgroundRefreshed {
@@ -76,7 +76,7 @@ impl Peer for BackgroundRefreshed {
     }
 }
 
-/// A session as a consumer sees it that knows the trait alone.
+/// A session as a `dyn CredentialProvider`.
 pub(crate) struct DynProvider(pub(crate) Arc<dyn CredentialProvider>);
 
 impl Subject for DynProvider {
@@ -88,7 +88,7 @@ impl Subject for DynProvider {
     }
 }
 
-/// A session's set, read in place; only when there is none that is fresh would one be fetched.
+/// A session whose cached credentials are borrowed. A fetch only happens without fresh credentials.
 pub(crate) struct Borrowed(pub(crate) SessionContext);
 
 impl Subject for Borrowed {
@@ -104,7 +104,7 @@ impl Subject for Borrowed {
     }
 }
 
-/// The same without the synchronous path: a boxed future for each fetch.
+/// The same without the synchronous path: each fetch boxes a future.
 pub(crate) struct BoxedFuture(pub(crate) Arc<dyn CredentialProvider>);
 
 impl Subject for BoxedFuture {
@@ -116,7 +116,7 @@ impl Subject for BoxedFuture {
     }
 }
 
-/// The upstream as a provider of ours.
+/// The upstream as a provider of valetkey.
 struct UpstreamProvider(Upstream);
 
 impl fmt::Debug for UpstreamProvider {
@@ -141,7 +141,7 @@ impl CredentialProvider for UpstreamProvider {
     }
 }
 
-/// A payload as our credentials.
+/// Converts a payload to credentials of valetkey.
 pub(crate) fn payload_credentials(payload: &Payload, expiry: Expiry) -> valetkey_core::Result<Credentials> {
     let id = AccessKeyId::parse("access_key_id", &payload.key_id)?;
     Credentials::builder(id, SecretString::from(payload.secret.as_str()))

@@ -1,4 +1,4 @@
-//! What a warm fetch allocates, counted in a program of its own: a counting allocator would slow the others down.
+//! Allocations of a warm fetch, counted in a separate program, because a counting allocator is slower.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
 use crate::subjects::{VALETKEY_VARIANTS, all_contenders};
 
-/// What the counting program tells of one subject.
+/// The result of the counting program for one subject.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct AllocationCount {
     subject: String,
@@ -24,7 +24,7 @@ pub(crate) struct AllocationCount {
 
 const FETCHES: u64 = 20_000;
 const METHOD: &str =
-    "Counted over 20,000 warm fetches by one task, in a program of its own whose allocator counts.";
+    "Counted over 20,000 warm fetches by one task, in a separate program with a counting allocator.";
 
 pub(super) fn run() -> Result<Section> {
     let mut section = Section::new("Warm fetch, allocations", METHOD);
@@ -42,7 +42,7 @@ pub(super) fn run() -> Result<Section> {
     Ok(section)
 }
 
-/// In the counting program: everybody, one after another.
+/// Runs in the counting program: counts for each subject in turn.
 pub(crate) fn count_allocations(allocator: &StatsAlloc<System>) -> Result<Vec<AllocationCount>> {
     let env = BenchEnv::new(BenchProfile::QUICK)?;
     let contenders = env.runtime.block_on(all_contenders())?;

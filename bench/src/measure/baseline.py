@@ -1,4 +1,4 @@
-"""The old design: a lock around a dict, a JSON file; and botocore's refreshable credentials, where they are installed."""
+"""The earlier design: a lock around a dict, a JSON file; and botocore's refreshable credentials, if installed."""
 
 import json
 import os
@@ -13,15 +13,15 @@ KEYS = {"aws_access_key_id": "A" * 20, "aws_secret_access_key": "s" * 40, "aws_s
 
 
 class Store:
-    """What a process-wide store of credentials was."""
+    """A process-wide store of credentials."""
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.sets = {"default": dict(KEYS)}
+        self.accounts = {"default": dict(KEYS)}
 
     def get(self):
         with self.lock:
-            return dict(self.sets["default"])
+            return dict(self.accounts["default"])
 
 
 def nanoseconds(action, times):

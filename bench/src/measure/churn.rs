@@ -1,4 +1,4 @@
-//! Churn: how fast sessions come and go, and how fast one is found by its key.
+//! Churn: the rate at which sessions are opened and closed.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ pub(crate) const MEASURE_NAME: &str = "open + set + fetch + close";
 const MOKA_CYCLE: &str = "moka insert + get + invalidate";
 const SESSION_CYCLE: &str = "valetkey";
 const REGISTRY_CYCLE: &str = "valetkey, in a registry";
-const METHOD: &str = "One task, one cycle after another, each for a key of its own. The set is made beforehand and \
-    shared, but for the SDK's, which a provider makes each time; keys are texts of 40 bytes, made beforehand and copied.";
-/// How many keys go round.
+const METHOD: &str = "One task runs cycles, each with its own key. Credentials are created beforehand and shared, \
+    except for the SDK, whose provider creates them each time; keys are copied texts of 40 bytes.";
+/// The number of keys.
 const KEY_COUNT: usize = 10_000;
 
-/// Runs so many cycles.
+/// Runs a number of cycles.
 type CycleFn = fn(&ChurnFixture, &Runtime, usize) -> Result<()>;
 
 const CYCLES: [(&str, CycleFn); 5] = [
@@ -39,7 +39,7 @@ const CYCLES: [(&str, CycleFn); 5] = [
     ("AWS SDK identity cache: new, fetch, drop", sdk_cycle),
 ];
 
-/// What is made beforehand.
+/// Values that are created before the measurement.
 struct ChurnFixture {
     keys: Vec<String>,
     payload: Arc<Payload>,

@@ -1,4 +1,4 @@
-//! Many tasks fetch from one session: how many fetches a second, and how long the slowest take.
+//! Many tasks fetch from one session: fetches per second, and the latency of the slowest.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::subjects::{ARC_CLONE, BORROWED, SDK, VALETKEY_VARIANTS, all_contender
 
 pub(crate) const TASK_COUNTS: [usize; 4] = [1, 2, 8, 64];
 const GOAL_TASKS: usize = 64;
-const METHOD: &str = "So many tasks on two worker threads fetch from one subject. First they are counted, with no \
-    clock in the loop; then each fetch is timed, and the time of two clock reads (the loop alone) is part of it.";
+const METHOD: &str = "Tasks on two worker threads fetch from one subject. First the fetches are counted, without a \
+    clock in the loop; then each fetch is timed, which includes two clock reads (the empty loop).";
 
-/// Of each subject, by the number of tasks.
+/// The values of each subject, by the number of tasks.
 type ByContender<T> = BTreeMap<(&'static str, usize), T>;
 
 pub(crate) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
@@ -56,7 +56,7 @@ pub(crate) fn throughput_name(tasks: usize) -> String {
     format!("throughput, {}", task_count_label(tasks))
 }
 
-/// One of the steps of a measure.
+/// Returns one of the steps of a measure.
 pub(crate) fn task_count_label(tasks: usize) -> String {
     format!("{tasks} {}", if tasks == 1 { "task" } else { "tasks" })
 }

@@ -1,4 +1,4 @@
-//! Herds: many callers at once, in front of a cache that is empty, stale, expired, or whose source fails.
+//! Herds: many simultaneous callers of a cache that is empty, stale or expired, or whose source fails.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,18 +18,18 @@ use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
 use crate::subject::Peer;
 
-/// What a herd meets.
+/// The state that a herd meets.
 #[derive(Clone, Copy)]
 pub(crate) struct HerdScenario {
     pub(crate) name: &'static str,
     caller_count: usize,
-    /// How long a call of the upstream takes.
+    /// The duration of a call of the upstream.
     call_time: Duration,
     initial_state: InitialState,
     is_failing: bool,
 }
 
-/// The set that is there when the herd comes.
+/// The credentials that are cached when the herd starts.
 #[derive(Clone, Copy, PartialEq)]
 enum InitialState {
     Empty,
@@ -76,20 +76,20 @@ pub(crate) const SCENARIOS: [HerdScenario; 5] = [
 ];
 const CALL_TIME: Duration = Duration::from_millis(50);
 const FAILING_CALL_TIME: Duration = Duration::from_millis(20);
-/// The lifetime of a set that is to expire, and how long it takes until it surely has.
+/// The lifetime of credentials that must expire, and the time after which they have expired.
 const SHORT_LIFETIME: Duration = Duration::from_secs(1);
 const EXPIRED_AFTER: Duration = Duration::from_millis(1_200);
 
-/// What one herd came to.
+/// The result of one herd.
 struct HerdOutcome {
-    /// Calls, milliseconds of wall time, of the longest wait, callers that waited, errors: as [`COLUMNS`].
+    /// Calls, wall time in ms, longest wait in ms, callers that waited, errors: as in [`COLUMNS`].
     values: [f64; 5],
 }
 
 pub(crate) const COLUMNS: [(&str, &str); 5] =
     [("calls", ""), ("wall", "ms"), ("longest wait", "ms"), ("waited", ""), ("errors", "")];
 
-/// One herd in front of one peer; nothing where the peer knows no such scene.
+/// Runs one herd against one peer. Returns `None` if the peer has no such state.
 type HerdRun = fn(&BenchEnv, HerdScenario) -> Result<Option<HerdOutcome>>;
 
 const HERD_RUNS: [(&str, HerdRun); 7] = [
@@ -141,12 +141,12 @@ fn section_title(scenario: HerdScenario) -> String {
 
 fn section_method(scenario: HerdScenario) -> String {
     let HerdScenario { caller_count: callers, call_time: call, is_failing: fails, .. } = scenario;
-    let end = if fails { "and fails" } else { "and answers" };
+    let end = if fails { "and fails" } else { "and succeeds" };
     let call = call.as_millis();
     let callers = table::format_number(callers as f64);
     format!(
         "{callers} tasks are spawned on two worker threads and fetch once each; a call of the upstream takes {call} ms \
-         {end}. A caller has waited when it took more than half a call. Calls are counted until two calls after the \
+         {end}. A caller that took longer than half a call has waited. Calls are counted until two calls after the \
          last caller is served."
     )
 }
@@ -170,7 +170,7 @@ fn scenario_figures(
     COLUMNS.iter().enumerate().map(figure).collect()
 }
 
-/// What is asked of valetkey; kept warm in the window where nobody may wait.
+/// The goals of valetkey. With `keep_warm`, no caller may wait in the window.
 fn scenario_goal(scenario: HerdScenario, name: &str, column: &str, one_call: &Rounds) -> Option<Goal> {
     let cold = scenario.initial_state == InitialState::Empty && name == SessionPeer::NAME;
     let stale = scenario.initial_state == InitialState::InWindow

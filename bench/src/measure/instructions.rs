@@ -1,4 +1,4 @@
-//! Instructions of the warm path, by callgrind: what a noisy machine does not change.
+//! Instructions of the warm path, counted by callgrind, which do not depend on the load of the machine.
 
 use std::process::Command;
 
@@ -12,9 +12,9 @@ use crate::rounds::Rounds;
 use crate::subjects::{ARC_CLONE, instruction_contenders};
 
 pub(crate) const MEASURE_NAME: &str = "instructions a fetch";
-const METHOD: &str = "A program that makes N warm fetches runs under callgrind twice, with N and 2 N; the difference, \
-    by N. Where there is no vDSO, as under valgrind, a clock read is a system call, and what the kernel does is not \
-    counted: on the machine itself a coarse clock read is some thirty instructions more.";
+const METHOD: &str = "A program that makes N warm fetches runs under callgrind twice, with N and 2 N; the figure is \
+    the difference divided by N. Under valgrind there is no vDSO, so a clock read is a system call whose instructions \
+    are not counted: without valgrind, a coarse clock read takes about thirty instructions more.";
 const FETCHES: u64 = 10_000;
 
 pub(super) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
@@ -53,12 +53,12 @@ fn count_instructions(name: &str, fetches: u64) -> Result<f64> {
     count.ok_or_else(|| format!("callgrind counted nothing for {name}: {stderr}").into())
 }
 
-/// In the program that is counted: so many fetches by one task, nobody else around.
+/// Runs in the counted program: one task makes `fetches` fetches.
 pub(crate) fn run_fetches(name: &str, fetches: u64) -> Result<()> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let contenders = runtime.block_on(instruction_contenders())?;
     let contender = contenders.iter().find(|contender| contender.name() == name);
-    let contender: &dyn Contender = &**contender.ok_or_else(|| format!("nobody is called `{name}`"))?;
+    let contender: &dyn Contender = &**contender.ok_or_else(|| format!("there is no subject `{name}`"))?;
     contender.time_fetches(&runtime, fetches);
     Ok(())
 }

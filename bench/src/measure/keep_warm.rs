@@ -1,4 +1,4 @@
-//! `keep_warm` for ten thousand sessions: what it costs while nothing is due, and while something is.
+//! `keep_warm` for ten thousand sessions: its cost while no refresh is due, and while refreshes are due.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -20,17 +20,17 @@ use crate::subject::{Peer, Subject};
 
 const SESSION_COUNT: usize = 10_000;
 const DUE_COUNTS: [usize; 2] = [1_000, 10_000];
-const METHOD: &str = "Ten thousand sessions, kept warm by a future for each, or by one future of the registry that they are \
-    in, on two worker threads; the registry's limits are set as high as they go. Processor time is the sum over all \
-    threads, from schedstat. Those that are to be due hold no set at first; all others hold a fresh one. Then each of \
-    the former is asked for its set, which is born in its advisory window, so that it is replaced. The upstream answers \
-    at once; the price is that of fetch and replacement.";
+const METHOD: &str = "Ten thousand sessions, refreshed by one future for each or by one future of their registry, on two \
+    worker threads; the registry has its highest limits. Processor time is the sum over all threads, from schedstat. Sessions \
+    that will be due are initially empty; all others hold fresh credentials. Then each empty session fetches \
+    credentials that are already in their advisory window, so that they are replaced. The upstream responds \
+    immediately; the figure is the cost of fetch and replacement.";
 const MAX_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(999_999);
 const REPLACE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Seldom, since looking is paid for too.
+/// Rare, because polling is measured too.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Who keeps the sessions warm.
+/// The future that refreshes the sessions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum RefreshDriver {
     PerSession,
@@ -64,12 +64,12 @@ fn measure_due(env: &BenchEnv, warmer: RefreshDriver, subject: &str, section: &m
     }
     for (index, ((cpu, wall), count)) in found.iter().zip(DUE_COUNTS).enumerate() {
         let count = format_number(count as f64);
-        let name = format!("keep_warm: processor time a set, {count} due");
+        let name = format!("keep_warm: processor time per refresh, {count} due");
         let figure =
             Figure::new(name, subject, "µs", cpu).with_reference("10,000 due", &cpu.ratio_to(&found[1].0));
         section.push(if index == 0 { figure.with_goal(Goal::AtMost(2.0)) } else { figure });
         section.push(Figure::new(
-            format!("keep_warm: until all are replaced, {count} due"),
+            format!("keep_warm: time until all are replaced, {count} due"),
             subject,
             "ms",
             wall,
@@ -78,7 +78,7 @@ fn measure_due(env: &BenchEnv, warmer: RefreshDriver, subject: &str, section: &m
     Ok(())
 }
 
-/// The sessions, and whom they ask.
+/// The sessions and their source.
 struct RefreshFixture {
     sessions: Vec<SessionPeer>,
     registry: Option<SessionRegistry>,
@@ -119,12 +119,12 @@ impl RefreshFixture {
             Some(registry) => vec![env.runtime.spawn(registry.keep_warm(most))],
             None => self.sessions.iter().map(|session| env.runtime.spawn(session.0.keep_warm())).collect(),
         };
-        // Every future has looked once.
+        // Each future has checked its session once.
         std::thread::sleep(Duration::from_secs(1));
         warmers
     }
 
-    /// Until all that are due are replaced.
+    /// Waits until all due credentials are replaced.
     fn measure_replacement(self, env: &BenchEnv) -> Result<RefreshCost> {
         let warmers = self.spawn_refresh(env);
         let (cpu, start) = (processor_time(), Instant::now());
@@ -142,7 +142,7 @@ impl RefreshFixture {
         }
     }
 
-    /// The share of one core, over a while.
+    /// Returns the share of one core over a time.
     fn measure_idle(self, env: &BenchEnv) -> f64 {
         let warmers = self.spawn_refresh(env);
         let (cpu, start) = (processor_time(), Instant::now());
@@ -169,7 +169,7 @@ fn fetch_all(env: &BenchEnv, sessions: &[SessionPeer]) -> Result<()> {
     })
 }
 
-/// Seconds that all threads of this process have run.
+/// Returns the seconds of processor time of all threads of this process.
 fn processor_time() -> f64 {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let ran = tasks.filter_map(|task| {

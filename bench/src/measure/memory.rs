@@ -1,5 +1,5 @@
-//! Memory: what a session takes when many are open, and what comes back when they are closed. Each measure is a
-//! process of its own.
+//! Memory: the size of a session when many are open, and the share that is released when they are closed. Each
+//! measure runs in a separate process.
 
 use std::alloc::System;
 use std::fs::File;
@@ -30,14 +30,14 @@ const SESSIONS: &str = "valetkey";
 const REGISTRY: &str = "valetkey, in a registry";
 const HOLDER_NAMES: [&str; 5] = [SESSIONS, REGISTRY, "DashMap of Arc", "moka", "AWS SDK identity cache each"];
 pub(crate) const SESSION_COUNTS: [u64; 3] = [1_000, 10_000, 100_000];
-/// Without its cache for each thread, a few blocks of which hold all that is free below them; and with a fixed threshold.
+/// Without caches of each thread, because one cached block keeps all free memory below it; and with a fixed threshold.
 const MALLOC_TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=131072";
-const METHOD: &str = "A process of its own opens so many sessions, each with a set of 496 bytes, then closes them all. \
-    Resident is anonymous memory, as the kernel tells it; live is what a counting allocator has handed out and not taken \
-    back. What is given back in resident memory is what the system's allocator returns by itself once a block of 100 KiB \
-    has come and gone, with its cache for each thread off: nothing is trimmed by hand.";
+const METHOD: &str = "A separate process opens the sessions, each with credentials of 496 bytes, then closes all. \
+    Resident memory is anonymous memory as reported by the kernel; live memory is what a counting allocator has \
+    allocated and not freed. Memory given back is what the system's allocator returns without an explicit trim after \
+    a block of 100 KiB was freed, with the caches of its threads disabled.";
 
-/// Before, full, after closing.
+/// Before, with all sessions, and after closing them.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct MemorySample {
     resident: [f64; 3],
@@ -111,15 +111,15 @@ fn measure_in_subprocess(holder: &str, count: u64) -> Result<MemorySample> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// In the process of its own.
+/// Measures in the separate process.
 pub(crate) fn measure_memory(
     allocator: &StatsAlloc<System>,
     holder: &str,
     count: u64,
 ) -> Result<MemorySample> {
-    // One thread, so that one arena of the allocator holds everything.
+    // One thread, so that the allocator uses one arena.
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    // What is made once for all is made before.
+    // Shared values are created before the measurement.
     let one = runtime.block_on(fill_holder(holder, 1))?;
     runtime.block_on(one.close());
     let mut scale = MemoryReader::new(allocator);
@@ -129,14 +129,14 @@ pub(crate) fn measure_memory(
     let open_seconds = start.elapsed().as_secs_f64();
     scale.read(1)?;
     runtime.block_on(held.close());
-    // glibc puts small blocks together, and gives back what is free on top, when a large one comes and goes; in a program
-    // at work one soon does.
+    // glibc merges small blocks and releases free memory at the top of the heap when a large block is freed, which a
+    // program does regularly.
     drop(black_box(vec![1_u8; 100 * 1024]));
     scale.read(2)?;
     Ok(MemorySample { resident: scale.resident, live: scale.live, open_seconds })
 }
 
-/// Reads without allocating: what is allocated last lies on top of the heap, and would hold all below it.
+/// Reads without allocating: a new block would be at the top of the heap and keep all memory below it.
 struct MemoryReader<'a> {
     allocator: &'a StatsAlloc<System>,
     resident: [f64; 3],
@@ -156,17 +156,18 @@ impl<'a> MemoryReader<'a> {
         Ok(())
     }
 
-    /// Anonymous memory that is resident; `statm`, the fallback, counts the program's code too, and may lag.
+    /// Returns resident anonymous memory. The fallback `statm` includes the program's code and may lag.
     fn read_resident(&mut self) -> Result<f64> {
         let rollup = self.read_first_number("/proc/self/smaps_rollup", "Anonymous:");
         if let Some(kibibytes) = rollup {
             return Ok(kibibytes * 1024.0);
         }
-        let pages = self.read_first_number("/proc/self/statm", " ").ok_or("no resident memory is told")?;
+        let pages =
+            self.read_first_number("/proc/self/statm", " ").ok_or("the kernel reports no resident memory")?;
         Ok(pages * 4096.0)
     }
 
-    /// The first number after a mark.
+    /// Returns the first number after a mark.
     fn read_first_number(&mut self, path: &str, mark: &str) -> Option<f64> {
         let read = File::open(path).ok()?.read(&mut self.text).ok()?;
         let text = str::from_utf8(&self.text[..read]).ok()?;
@@ -175,7 +176,7 @@ impl<'a> MemoryReader<'a> {
     }
 }
 
-/// What is held in memory.
+/// The values in memory.
 enum HeldSessions {
     Sessions(Vec<SessionContext>),
     Registry(SessionRegistry),

@@ -1,4 +1,4 @@
-//! The old design as a baseline, in Python: a lock around a dict, a JSON file.
+//! The earlier design as a baseline, in Python: a lock around a dict, a JSON file.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -27,11 +27,11 @@ pub(super) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
     let output = output.ok().filter(|output| output.status.success());
     let Some(output) = output else {
         let mut section = Section::new("The old design, in Python", "");
-        section.add_not_run("the Python baseline: there is no python3 that runs it");
+        section.add_not_run("the Python baseline: no python3 could run it");
         return Ok(vec![section]);
     };
     let Baseline { python, found } = serde_json::from_slice(&output.stdout)?;
-    let method = format!("Python {python}, one thread, the standard library alone, a process of its own.");
+    let method = format!("Python {python}, one thread, the standard library, in a separate process.");
     let mut section = Section::new("The old design, in Python", method);
     let contenders =
         [env.runtime.block_on(async { crate::contender::register(OWNED, warm_session().await?).await })?];

@@ -1,4 +1,4 @@
-//! A warm fetch by one task: how long, and what is allocated for it.
+//! A warm fetch by one task: its duration and its allocations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::rounds::Rounds;
 use crate::subjects::{ARC_CLONE, SDK, VALETKEY_VARIANTS, all_contenders, contender_holding_many};
 
 pub(crate) const MEASURE_NAME: &str = "warm fetch, 1 task";
-const METHOD: &str = "One task fetches a valid set again and again. All subjects take turns in every round, so that \
-    ratios are of figures taken within the same second.";
+const METHOD: &str = "One task repeatedly fetches valid credentials. All subjects run in each round, so that ratios \
+    are of figures from the same second.";
 
 pub(crate) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
     let mut contenders = env.runtime.block_on(all_contenders())?;
@@ -62,7 +62,7 @@ pub(super) fn time_contenders(
     times
 }
 
-/// How many fetches fill a slice of time; finding out is also the warm-up.
+/// Returns the number of fetches that take `slice`. This is also the warm-up.
 fn calibrate_fetches(contender: &dyn Contender, runtime: &Runtime, slice: Duration) -> u64 {
     let mut fetches = 1_000;
     loop {

@@ -1,4 +1,4 @@
-//! The table of what has a goal, as it stands in `docs/benchmarks.md`.
+//! The Markdown table of all figures with a goal, for `docs/benchmarks.md`.
 
 use super::BenchRun;
 use super::table::format_number;
@@ -6,7 +6,7 @@ use crate::results::Figure;
 
 pub(super) fn goals_table(run: &BenchRun) -> String {
     let mut text = run.header_lines().join("  \n");
-    text += "\n\n| measure | subject | median | low – high | held against | goal | |\n|---|---|---|---|---|---|---|\n";
+    text += "\n\n| measure | subject | median | low – high | reference | goal | |\n|---|---|---|---|---|---|---|\n";
     let figures = run.sections.iter().flat_map(|section| &section.figures);
     figures.filter(|figure| figure.goal.is_some()).for_each(|figure| text += &goal_row(figure));
     text

@@ -1,4 +1,4 @@
-//! The page: the goals first, then each measure with its plot, its method and its figures. No script, nothing loaded.
+//! The HTML page: the goals, then each measure with its plot, method and figures. It has no script and loads nothing.
 
 use std::fmt::Write as _;
 
@@ -23,12 +23,12 @@ pub(super) fn render_page(run: &BenchRun) -> Result<String> {
     let (style, plots, goals) = (PAGE_STYLE, plot::PLOT_STYLE, goals_html(run));
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>valetkey beside its peers</title>\n\
-         <style>\n{style}{plots}</style>\n<main>\n<h1>valetkey beside its peers</h1>\n{head}{goals}{body}</main>\n</html>\n"
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>valetkey and other credential caches</title>\n\
+         <style>\n{style}{plots}</style>\n<main>\n<h1>valetkey and other credential caches</h1>\n{head}{goals}{body}</main>\n</html>\n"
     ))
 }
 
-/// What was promised, and what became of it.
+/// Renders the goals and whether each is met.
 fn goals_html(run: &BenchRun) -> String {
     let figures = run.sections.iter().flat_map(|section| &section.figures);
     let bound: Vec<&Figure> = figures.filter(|figure| figure.goal.is_some()).collect();
@@ -53,7 +53,7 @@ fn section_html(section: &Section) -> Result<String> {
     Ok(text)
 }
 
-/// What is worth a picture.
+/// Renders the plots of a section.
 fn section_plots(section: &Section) -> Result<String> {
     let tails: Vec<String> = ["p50", "p99.9"].map(|tail| contended::latency_name(64, tail)).into();
     let waits: Vec<String> =
@@ -107,7 +107,7 @@ fn memory_chart(section: &Section) -> Result<String> {
     })
 }
 
-/// One line for each subject that has a figure at every step.
+/// Renders a line for each subject that has a figure at each step.
 fn line_chart(section: &Section, names: &[String], steps: &[String]) -> Result<String> {
     let subjects = section.figures_named(&names[0]).map(|figure| figure.subject.as_str());
     let line = |subject| {

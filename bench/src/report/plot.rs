@@ -1,5 +1,4 @@
-//! Plots, drawn into SVG. Colours are names in disguise: the page's style sheet turns each into one that suits the
-//! reader's light or dark screen.
+//! SVG plots. Each colour is a key: the page's style sheet maps it to a colour for a light or a dark screen.
 
 mod canvas;
 mod dot_plot;
@@ -10,17 +9,17 @@ pub(super) use self::line_plot::{PlotLine, line_plot};
 
 use plotters::style::RGBColor;
 
-/// The text.
+/// The colour of text.
 const TEXT_COLOUR: RGBColor = RGBColor(0x10, 0x10, 0x10);
-/// Text beside the text.
+/// The colour of secondary text.
 const MUTED_COLOUR: RGBColor = RGBColor(0x60, 0x60, 0x60);
-/// Lines that guide the eye.
+/// The colour of grid lines.
 const GRID_COLOUR: RGBColor = RGBColor(0xD0, 0xD0, 0xD0);
 const VALETKEY_COLOUR: RGBColor = RGBColor(0x0B, 0x7A, 0x53);
 const PEER_COLOUR: RGBColor = RGBColor(0x4B, 0x63, 0xB5);
 const LIMIT_COLOUR: RGBColor = RGBColor(0xA0, 0x70, 0x30);
 
-/// The style sheet's half of it.
+/// The style sheet that maps the colours.
 pub(super) const PLOT_STYLE: &str = "
 svg { display: block; width: 100%; max-width: 860px; height: auto; margin: 1.2rem 0; }
 svg text { font-family: inherit; }
@@ -32,7 +31,7 @@ svg [fill='#4B63B5'] { fill: var(--peer); } svg [stroke='#4B63B5'] { stroke: var
 svg [fill='#A07030'] { fill: var(--limit); } svg [stroke='#A07030'] { stroke: var(--limit); }
 ";
 
-/// Ours, a peer, or a limit: by name.
+/// Returns the colour of a subject: valetkey, another cache, or a lower bound.
 fn subject_colour(subject: &str) -> RGBColor {
     let is_limit = crate::subjects::LIMITS.contains(&subject);
     if subject.starts_with("valetkey") {

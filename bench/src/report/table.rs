@@ -1,4 +1,4 @@
-//! The table on standard output: a line for each figure, or a row for each subject where there are many measures.
+//! The table on standard output: a line for each figure, or a row for each subject if a section has many measures.
 
 use crate::results::{Figure, Section};
 
@@ -15,7 +15,7 @@ pub(crate) fn print_section(section: &Section) {
     }
 }
 
-/// All that has a goal, once more.
+/// Prints all figures with a goal.
 pub(crate) fn print_goals(sections: &[Section]) {
     let figures = sections.iter().flat_map(|section| &section.figures);
     let bound: Vec<&Figure> = figures.filter(|figure| figure.goal.is_some()).collect();
@@ -63,7 +63,7 @@ fn goal_verdict(figure: &Figure) -> String {
     }
 }
 
-/// What a measure is about, and what of it.
+/// Splits the name of a measure at its colon.
 fn split_name(name: &str) -> (&str, &str) {
     name.split_once(": ").unwrap_or(("", name))
 }
@@ -114,7 +114,7 @@ fn unique_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     unique
 }
 
-/// Three digits that count, and thousands apart.
+/// Formats three significant digits, with separated thousands.
 pub(crate) fn format_number(value: f64) -> String {
     match value.abs() {
         _ if !value.is_finite() => "–".to_owned(),

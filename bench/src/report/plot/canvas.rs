@@ -10,7 +10,7 @@ use crate::Result;
 
 pub(super) struct Canvas<'a>(DrawingArea<SVGBackend<'a>, Shift>);
 
-/// Where a text stands, and which side of it is there.
+/// The position of a text, and which side of the text is there.
 #[derive(Clone, Copy)]
 pub(super) struct TextPosition {
     pub(super) x: i32,
@@ -24,7 +24,7 @@ impl<'a> Canvas<'a> {
     }
 
     pub(super) fn text(&self, text: &str, at: TextPosition, size: i32, colour: RGBColor) -> Result<()> {
-        // The backend takes sizes of its own and writes pixels.
+        // The backend has its own unit for sizes and writes pixels.
         let size = f64::from(size) * 1.24;
         let style = (FontFamily::SansSerif, size).into_text_style(&self.0).color(&colour);
         let style = style.pos(Pos::new(at.anchor, VPos::Center));
@@ -47,19 +47,19 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// The most pixels that `text` may take at this size: a page's font is the reader's, so this is an upper bound for the
-/// common sans-serif ones.
+/// Returns the maximum width of `text` in pixels: an upper bound for common sans-serif fonts, since the browser chooses
+/// the font.
 pub(super) fn text_width(text: &str, size: i32) -> i32 {
     let letters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
     letters.saturating_mul(size * 62).saturating_div(100)
 }
 
-/// The width of the widest of `texts`.
+/// Returns the width of the widest of `texts`.
 pub(super) fn max_text_width(texts: impl Iterator<Item = String>, size: i32) -> i32 {
     texts.map(|text| text_width(&text, size)).max().unwrap_or_default()
 }
 
-/// Values onto pixels, by their logarithm.
+/// Maps values to pixels by their logarithm.
 pub(super) struct LogScale {
     low: f64,
     high: f64,
@@ -68,22 +68,22 @@ pub(super) struct LogScale {
 }
 
 impl LogScale {
-    /// Room for all values, from `from` to `to`.
+    /// Creates a scale for all values, from pixel `from` to pixel `to`.
     pub(super) fn for_values(values: impl Iterator<Item = f64> + Clone, from: i32, to: i32) -> Self {
         let positive = values.filter(|value| value.is_finite() && *value > 0.0);
         let low = positive.clone().fold(f64::INFINITY, f64::min).min(1e12);
         let high = positive.fold(low, f64::max);
-        // A little air on both sides.
+        // A small margin on both sides.
         Self { low: (low * 0.8).log10(), high: (high * 1.25).log10(), start: from, end: to }
     }
 
-    /// Where a value stands; what is not positive stands at the low end.
+    /// Returns the position of a value. Values that are not positive are at the low end.
     pub(super) fn position(&self, value: f64) -> i32 {
         let part = (value.max(f64::MIN_POSITIVE).log10() - self.low) / (self.high - self.low);
         self.start + (part.clamp(0.0, 1.0) * f64::from(self.end - self.start)).round() as i32
     }
 
-    /// Ones, twos and fives where there is room for them, else powers of ten.
+    /// Returns ticks at 1, 2 and 5 if there is space, else at powers of ten.
     pub(super) fn ticks(&self) -> Vec<f64> {
         let steps: &[f64] = if self.high - self.low < 2.2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let decades = self.low.floor() as i32..=self.high.ceil() as i32;
@@ -96,7 +96,7 @@ impl LogScale {
 pub(super) mod tests {
     use super::*;
 
-    /// The texts of a picture that reach beyond its edges, for a font of the widest expected letters.
+    /// Returns the texts that exceed the edges of the picture with the widest expected letters.
     pub(in crate::report::plot) fn clipped_texts(svg: &str) -> Vec<String> {
         let width: f64 = attribute(svg, "width").unwrap();
         let texts = svg.split("<text ").skip(1);

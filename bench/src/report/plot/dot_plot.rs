@@ -1,4 +1,4 @@
-//! Dots on a logarithmic scale: one row for each subject, the best on top, the value written beside its dot.
+//! Dot plots on a logarithmic scale: one row for each subject, best first, with the value beside its dot.
 
 use plotters::style::text_anchor::HPos;
 
@@ -8,16 +8,16 @@ use crate::Result;
 use crate::report::table::format_number;
 use crate::results::Figure;
 
-/// The width of the scale; the texts on both sides take what they need beside it.
+/// The width of the scale, without the texts at both sides.
 const SCALE_WIDTH: i32 = 390;
-/// Between a subject's name and the scale, and at the picture's edges.
+/// The margin between a subject's name and the scale, and at the edges.
 const MARGIN: i32 = 14;
 const SUBJECT_SIZE: i32 = 14;
 const VALUE_SIZE: i32 = 13;
 const ROW_HEIGHT: i32 = 26;
 const TOP_MARGIN: i32 = 34;
 
-/// The figures of one measure, told apart by who was measured; `more_is_better` turns the order round.
+/// Draws the figures of one measure, one row for each subject. `more_is_better` reverses the order.
 pub(in crate::report) fn dot_plot(figures: &[&Figure], more_is_better: bool) -> Result<String> {
     let mut rows: Vec<&Figure> = figures.iter().copied().filter(|figure| figure.value.is_finite()).collect();
     rows.sort_by(|a, b| a.value.total_cmp(&b.value));

@@ -1,4 +1,4 @@
-//! Lines over a few steps: how a figure changes as something grows, each line named at its end.
+//! Line plots over a few steps. Each line has its name at its end.
 
 use plotters::style::text_anchor::HPos;
 
@@ -9,16 +9,16 @@ use crate::report::table::format_number;
 use crate::results::Figure;
 
 const PICTURE_HEIGHT: u32 = 460;
-/// The width of the plot; the texts on both sides take what they need beside it.
+/// The width of the plot, without the texts at both sides.
 const PLOT_WIDTH: i32 = 490;
 const MARGIN: i32 = 8;
 const TICK_SIZE: i32 = 12;
 const NAME_SIZE: i32 = 13;
-/// Between a line's end and its name.
+/// The distance between a line's end and its name.
 const LEADER_LENGTH: i32 = 18;
 const PLOT_TOP: i32 = 24;
 const PLOT_BOTTOM: i32 = 410;
-/// The least distance of two names.
+/// The minimum distance of two names.
 const MIN_LABEL_DISTANCE: i32 = 17;
 
 /// One line.
@@ -27,14 +27,14 @@ pub(in crate::report) struct PlotLine<'a> {
     pub(in crate::report) figures: Vec<&'a Figure>,
 }
 
-/// Lines over steps that have names.
+/// Draws lines over named steps.
 pub(in crate::report) fn line_plot(steps: &[String], lines: &[PlotLine<'_>]) -> Result<String> {
     let mut svg = String::new();
     let values = lines.iter().flat_map(|line| line.figures.iter().map(|figure| figure.value));
     let scale = LogScale::for_values(values, PLOT_BOTTOM, PLOT_TOP);
     let unit = lines.iter().flat_map(|line| &line.figures).next().map_or("", |figure| figure.unit);
     let tick_label = |tick: f64| format!("{} {unit}", format_number(tick));
-    // The first step's name is centred on the left edge of the plot, the last one's on the right edge.
+    // The names of the first and the last step are centred on the edges of the plot.
     let half_step = max_text_width(steps.iter().cloned(), TICK_SIZE) / 2;
     let left =
         max_text_width(scale.ticks().into_iter().map(tick_label), TICK_SIZE).max(half_step) + 2 * MARGIN;
@@ -72,12 +72,12 @@ pub(in crate::report) fn line_plot(steps: &[String], lines: &[PlotLine<'_>]) -> 
     Ok(svg)
 }
 
-/// At the lines' ends, moved apart where they would lie on each other.
+/// Draws the names at the ends of the lines, moved apart where they would overlap.
 fn draw_line_labels(canvas: &Canvas<'_>, scale: &LogScale, lines: &[PlotLine<'_>], right: i32) -> Result<()> {
     let ends = lines.iter().filter_map(|line| Some((scale.position(line.figures.last()?.value), line)));
     let mut ends: Vec<(i32, &PlotLine<'_>)> = ends.collect();
     ends.sort_by_key(|(y, _)| *y);
-    // From the top; what would end below the picture starts higher.
+    // Placed from the top. Names that would end below the picture are moved up.
     let mut free = PLOT_TOP - MIN_LABEL_DISTANCE;
     for ((end, line), below) in ends.iter().zip((0..i32::try_from(ends.len())?).rev()) {
         let y = (*end).max(free).min(PLOT_BOTTOM + 30 - below * MIN_LABEL_DISTANCE);
@@ -94,7 +94,7 @@ fn draw_line_labels(canvas: &Canvas<'_>, scale: &LogScale, lines: &[PlotLine<'_>
     Ok(())
 }
 
-/// What is written at a line's end.
+/// Returns the text at a line's end.
 fn line_label(line: &PlotLine<'_>) -> String {
     let value = line.figures.last().map_or(f64::NAN, |figure| figure.value);
     format!("{}  {}", line.subject, format_number(value))
