@@ -2,7 +2,9 @@
 
 mod core_io_free;
 mod dependency_direction;
+mod doc_density;
 mod docs;
+mod folder_sizes;
 mod globals;
 mod layout;
 mod lexicon;
@@ -11,6 +13,7 @@ mod names;
 mod no_print;
 mod size_limits;
 mod source;
+mod test_names;
 mod token;
 mod violation;
 mod workspace;
@@ -25,7 +28,7 @@ use workspace::Workspace;
 /// A rule reads the whole workspace and returns all violations.
 type Rule = fn(&Workspace) -> Vec<Violation>;
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 13] = [
     layout::check,
     size_limits::check,
     names::check,
@@ -36,14 +39,20 @@ const RULES: [Rule; 10] = [
     no_print::check,
     docs::check,
     lexicon::check,
+    doc_density::check,
+    test_names::check,
+    folder_sizes::check,
 ];
 
-/// Prints all violations of this workspace, and fails if there are any.
+/// Prints all violations of this workspace and its measures, and fails if there are violations.
 pub fn run() -> Result<()> {
-    let violations = violations(&workspace_root())?;
+    let root = workspace_root();
+    let violations = violations(&root)?;
     for violation in &violations {
         println!("{violation}");
     }
+    let workspace = Workspace::read(&root)?;
+    println!("{}\n{}", doc_density::summary(&workspace), folder_sizes::summary(&workspace));
     match violations.len() {
         0 => Ok(()),
         some => Err(XtaskError::Violations(some)),

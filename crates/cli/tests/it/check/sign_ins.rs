@@ -265,7 +265,7 @@ async fn check_with_odd_sign_in_caches_warns_without_waiting() {
 }
 
 #[tokio::test]
-async fn check_with_ambient_profile_names_the_sign_in_unless_keys_come_first() {
+async fn check_ambient_profile_warns_of_sign_in_without_keys() {
     let shell = ended(shell([])).file("valetkey.toml", "[accounts.here]\nprovider = 'ambient'\n");
     let shell = shell.env("AWS_PROFILE", "role-of-session").env("AWS_EC2_METADATA_DISABLED", "true");
     let checked = shell.run(&["check"]).await;
