@@ -34,6 +34,21 @@ fn key_id(name: &str) -> AccessKeyId {
     format!("ASIA000000000000{name}").parse().unwrap()
 }
 
+/// Asserts that `text` has a mask, and that no character of a secret is left beside any mask. A search for the mask
+/// alone would not notice a mask that leaves the last byte of a secret.
+#[track_caller]
+pub(crate) fn assert_masks_are_whole(text: &str) {
+    let parts: Vec<&str> = text.split("[redacted]").collect();
+    assert!(parts.len() > 1, "no mask in {text}");
+    let is_part_of_secret = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    for after in &parts[1..] {
+        assert!(!after.starts_with(is_part_of_secret), "a mask is not whole: {text}");
+    }
+    for before in &parts[..parts.len() - 1] {
+        assert!(!before.ends_with(|c: char| c.is_ascii_alphanumeric()), "a mask is not whole: {text}");
+    }
+}
+
 /// Asserts that `text` contains no eight consecutive characters of a secret. A mask that left the last of them would
 /// show too much.
 #[track_caller]

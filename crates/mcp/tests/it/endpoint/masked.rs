@@ -24,7 +24,10 @@ async fn redactor_credentials_read_through_grant_are_masked() {
     desk.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
     let told = fetch_with_grant(&grant).await.body.to_string();
     assert_eq!(canary.found_in(&told).len(), 3);
-    assert_eq!(canary.found_in(&redactor.mask(&told)), ["access_key_id"]);
+    let secrets = canary.to_json();
+    let secret = |field: &str| secrets[field].as_str().unwrap().to_owned();
+    let expected = told.replace(&secret("secret_access_key"), "[redacted]");
+    assert_eq!(redactor.mask(&told), expected.replace(&secret("session_token"), "[redacted]"));
 }
 
 #[tokio::test]

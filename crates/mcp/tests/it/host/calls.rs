@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use valetkey_mcp::child::Delivery;
 
-use crate::keys::{assert_no_secret_part, secret_of_key};
+use crate::keys::{assert_masks_are_whole, assert_no_secret_part, secret_of_key};
 use crate::process::wait_until;
 use crate::stage::{Stage, fixture, raw_server};
 
@@ -75,6 +75,7 @@ async fn call_refusal_with_secret_is_masked() {
     let stage = raw_host("secretive").await;
     let told = stage.call_error("raw__tool").await;
     assert!(told.contains("denied: [redacted]"), "{told}");
+    assert_masks_are_whole(&told);
     assert_no_secret_part(&told, &secret_of_key("AAAA"));
     stage.host.shutdown().await;
 }

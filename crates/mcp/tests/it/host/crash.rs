@@ -4,7 +4,7 @@
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use crate::keys::{assert_no_secret_part, secret_of_key, token_of_key};
+use crate::keys::{assert_masks_are_whole, assert_no_secret_part, secret_of_key, token_of_key};
 use crate::stage::{Stage, fixture};
 
 #[tokio::test]
@@ -15,6 +15,7 @@ async fn crash_reports_masked_stderr_and_next_call_works() {
         let told = stage.call_error("fixture__crash").await;
         assert!(told.contains("ended during the call"), "{told}");
         assert!(told.contains("the fixture crashes, holding [redacted]"), "{told}");
+        assert_masks_are_whole(&told);
         assert_no_secret_part(&told, &secret_of_key("AAAA"));
         let (key, after) = stage.key_and_pid().await;
         assert_eq!((key.as_str(), after == before), ("AAAA", false));
@@ -66,6 +67,7 @@ async fn result_with_secrets_is_masked_for_each_delivery() {
         let told = result.to_string();
         assert_no_secret_part(&told, &secret_of_key("AAAA"));
         assert_no_secret_part(&told, &token_of_key("AAAA"));
+        assert_masks_are_whole(&told);
         stage.host.shutdown().await;
     }
 }
