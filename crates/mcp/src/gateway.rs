@@ -2,6 +2,7 @@
 
 mod changes;
 mod service;
+mod source;
 mod transport;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use rmcp::service::serve_server_with_ct;
 use rmcp::transport::io::stdio_pipes;
 use serde_json::{Map, Value, json};
@@ -22,9 +24,12 @@ use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 use crate::McpHost;
 use crate::host::error_result;
 use crate::json::round_numbers;
-use changes::ToolChangeNotifier;
-use service::GatewayService;
+use service::describe_accounts;
 use transport::{ClientTransport, EofNotifier};
+
+pub(crate) use changes::ToolChangeNotifier;
+pub(crate) use service::GatewayService;
+pub(crate) use source::ToolSource;
 
 /// The time for sending responses to a client that has closed its side, before its servers are stopped; and again
 /// before the connection is abandoned.
@@ -52,9 +57,9 @@ pub struct Gateway {
     inner: GatewayInner,
 }
 
-/// The state that the protocol side uses.
+/// The tools of one session: its credential tools, and the tools of its host.
 #[derive(Debug)]
-struct GatewayInner {
+pub(crate) struct GatewayInner {
     tools: ToolSet,
     host: Option<McpHost>,
     /// Whether the client has sent a valid request.
@@ -65,7 +70,7 @@ impl Gateway {
     /// Creates a gateway that serves `tools`, which act on `session`.
     #[must_use]
     pub fn new(session: SessionContext, tools: ToolSet) -> Self {
-        Self { session, inner: GatewayInner { tools, host: None, initialized: AtomicBool::new(false) } }
+        Self { session, inner: GatewayInner::new(tools, None) }
     }
 
     /// Adds the tools of the host's servers.
@@ -99,7 +104,9 @@ impl Gateway {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let inner = Arc::new(self.inner);
-        let service = GatewayService::new(&self.session, Arc::clone(&inner));
+        let source = Arc::clone(&inner) as Arc<dyn ToolSource>;
+        let changes = ToolChangeNotifier::new(inner.host.as_ref());
+        let service = GatewayService::new(source, describe_accounts(&self.session), changes);
         let closing = CloseSessionOnDrop(self.session);
         let disconnected = CancellationToken::new();
         let input = EofNotifier::new(input, disconnected.clone());
@@ -146,6 +153,16 @@ impl Gateway {
 }
 
 impl GatewayInner {
+    pub(crate) fn new(tools: ToolSet, host: Option<McpHost>) -> Self {
+        Self { tools, host, initialized: AtomicBool::new(false) }
+    }
+
+    /// Returns the host of the session's servers, if it has one.
+    #[cfg(feature = "http")]
+    pub(crate) fn host(&self) -> Option<&McpHost> {
+        self.host.as_ref()
+    }
+
     /// Closes the session first, so that the servers cannot use its credentials while they shut down.
     async fn stop(&self, closing: CloseSessionOnDrop) {
         drop(closing);
@@ -155,7 +172,25 @@ impl GatewayInner {
         }
     }
 
-    /// Returns the MCP definition of every tool.
+    /// Adds the session argument, which is never passed on to the server, to the definition of a server's tool.
+    fn with_session_argument(&self, mut definition: Value) -> Value {
+        let fields = definition.get_mut("inputSchema").and_then(Value::as_object_mut);
+        if let (Some(fields), Some(schema)) = (fields, self.tools.session_argument_schema()) {
+            let properties = fields.entry("properties").or_insert_with(|| json!({}));
+            if let Some(properties) = properties.as_object_mut() {
+                properties.insert(CREDENTIAL_SESSION.to_owned(), schema);
+            }
+        }
+        definition
+    }
+}
+
+#[async_trait]
+impl ToolSource for GatewayInner {
+    fn record_request(&self) {
+        self.initialized.store(true, Ordering::Release);
+    }
+
     async fn list_tools(&self) -> Vec<Value> {
         let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
         if let Some(host) = &self.host {
@@ -168,7 +203,6 @@ impl GatewayInner {
         tools
     }
 
-    /// Calls a tool and returns its MCP result, or `None` when no such tool exists.
     async fn call_tool(
         &self,
         name: &str,
@@ -186,21 +220,9 @@ impl GatewayInner {
             Err(error) => Some(error_result(&error)),
         }
     }
-
-    /// Adds the session argument, which is never passed on to the server, to the definition of a server's tool.
-    fn with_session_argument(&self, mut definition: Value) -> Value {
-        let fields = definition.get_mut("inputSchema").and_then(Value::as_object_mut);
-        if let (Some(fields), Some(schema)) = (fields, self.tools.session_argument_schema()) {
-            let properties = fields.entry("properties").or_insert_with(|| json!({}));
-            if let Some(properties) = properties.as_object_mut() {
-                properties.insert(CREDENTIAL_SESSION.to_owned(), schema);
-            }
-        }
-        definition
-    }
 }
 
-fn tool_definition(tool: &ToolDefinition) -> Value {
+pub(crate) fn tool_definition(tool: &ToolDefinition) -> Value {
     let mut definition = json!({
         "name": tool.name,
         "description": tool.description,
@@ -221,7 +243,7 @@ fn tool_definition(tool: &ToolDefinition) -> Value {
     definition
 }
 
-fn call_result(output: ToolOutput) -> Value {
+pub(crate) fn call_result(output: ToolOutput) -> Value {
     let mut result = json!({"content": [{"type": "text", "text": output.text}], "isError": output.is_error});
     if let Some(structured) = output.structured {
         result["structuredContent"] = structured;

@@ -11,15 +11,15 @@ use crate::McpHost;
 
 /// The change counter of the host; `None` without a host.
 #[derive(Clone)]
-pub(super) struct ToolChangeNotifier(Option<watch::Receiver<u64>>);
+pub(crate) struct ToolChangeNotifier(Option<watch::Receiver<u64>>);
 
 impl ToolChangeNotifier {
-    pub(super) fn new(host: Option<&McpHost>) -> Self {
+    pub(crate) fn new(host: Option<&McpHost>) -> Self {
         Self(host.map(McpHost::tools_changed))
     }
 
     /// Waits for the next change. Never returns without a host, or after the host was dropped. Cancel safe.
-    async fn next_change(&mut self) {
+    pub(crate) async fn next_change(&mut self) {
         if let Some(changes) = &mut self.0
             && changes.changed().await.is_ok()
         {

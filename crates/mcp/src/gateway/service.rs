@@ -2,7 +2,6 @@
 //! JSON.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, CustomRequest, CustomResult,
@@ -15,26 +14,28 @@ use serde_json::{Map, Value};
 
 use valetkey_core::SessionContext;
 
-use super::GatewayInner;
 use super::changes::{ToolChangeNotifier, accepted_filter};
+use super::source::ToolSource;
 
 /// The start of the instructions, followed by the accounts.
 const INSTRUCTIONS: &str = "\
 AWS credentials for this session; every tool runs with them, also tools of servers that were started before. Secrets are \
 never returned: `get_aws_credentials_context` shows the status of an account, without the keys. ";
 
-pub(super) struct GatewayService {
-    inner: Arc<GatewayInner>,
+pub(crate) struct GatewayService {
+    source: Arc<dyn ToolSource>,
     protocol: ProtocolHandler,
 }
 
 impl GatewayService {
-    pub(super) fn new(session: &SessionContext, inner: Arc<GatewayInner>) -> Self {
-        let protocol = ProtocolHandler {
-            instructions: format!("{INSTRUCTIONS}{}", describe_accounts(session)),
-            change_notifier: ToolChangeNotifier::new(inner.host.as_ref()),
-        };
-        Self { inner, protocol }
+    /// Serves the tools of `source`. The instructions for the client's model end with `note`.
+    pub(crate) fn new(
+        source: Arc<dyn ToolSource>,
+        note: String,
+        change_notifier: ToolChangeNotifier,
+    ) -> Self {
+        let instructions = format!("{INSTRUCTIONS}{note}");
+        Self { source, protocol: ProtocolHandler { instructions, change_notifier } }
     }
 
     async fn fetch_content(
@@ -44,10 +45,10 @@ impl GatewayService {
     ) -> Result<Map<String, Value>, ErrorData> {
         match request {
             ProxiedRequest::List => {
-                Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.inner.list_tools().await))]))
+                Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.source.list_tools().await))]))
             }
             ProxiedRequest::Call(params) => {
-                let result = self.inner.call_tool(&params.name, params.arguments, &context.ct).await;
+                let result = self.source.call_tool(&params.name, params.arguments, &context.ct).await;
                 match result {
                     Some(Value::Object(fields)) => Ok(fields),
                     Some(_) => Err(ErrorData::internal_error("the server's result is not an object", None)),
@@ -72,7 +73,7 @@ impl Service<RoleServer> for GatewayService {
         request: <RoleServer as ServiceRole>::PeerReq,
         context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
-        self.inner.initialized.store(true, Ordering::Release);
+        self.source.record_request();
         let proxied = match &request {
             ClientRequest::ListToolsRequest(_) => ProxiedRequest::List,
             ClientRequest::CallToolRequest(request) => ProxiedRequest::Call(Box::new(request.params.clone())),
@@ -103,7 +104,7 @@ impl Service<RoleServer> for GatewayService {
 }
 
 /// Describes the accounts by name, and whether they need credentials from a tool. Contains no credentials.
-fn describe_accounts(session: &SessionContext) -> String {
+pub(super) fn describe_accounts(session: &SessionContext) -> String {
     let described = session.accounts().into_iter().map(|name| {
         let status = session.account(&name).and_then(|account| account.status());
         let has_provider = status.is_ok_and(|status| status.provider.is_some());
