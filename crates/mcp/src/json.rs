@@ -9,5 +9,7 @@ mod scan;
 mod trailing;
 
 pub(crate) use exact::{round_numbers, write_exact};
+#[cfg(feature = "http")]
+pub(crate) use lines::read_document;
 pub(crate) use lines::{JsonLineDecoder, Line, UnreadableMessage};
 pub(crate) use outbox::BoundedLineWriter;

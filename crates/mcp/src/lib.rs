@@ -3,6 +3,7 @@
 //! - [`McpHost`] starts the servers of an `mcpServers` file as child processes of a session, lists their tools and
 //!   calls them. The credentials of a call are chosen when the call is made.
 //! - [`Gateway`] serves these tools, together with the credential tools, to any MCP client.
+//! - `http::HttpGateway`, with the feature `http`, serves many principals over HTTP, each with sessions of their own.
 //! - [`CredentialEndpoint`] is the loopback endpoint from which child processes read the session's current credentials.
 //! - [`child`] runs any program as a child process of a session.
 //!
@@ -15,6 +16,8 @@ mod connection;
 pub mod endpoint;
 mod gateway;
 mod host;
+#[cfg(feature = "http")]
+pub mod http;
 mod json;
 mod redact;
 

@@ -100,6 +100,17 @@ impl JsonLineDecoder {
     }
 }
 
+/// Parses a whole document within the limits of a line. The error contains nothing of the document.
+#[cfg(feature = "http")]
+pub(crate) fn read_document(text: &[u8]) -> Result<Value, String> {
+    let mut scanner = LineScanner::default();
+    scanner.push(text);
+    match scanner.exceeded_limit() {
+        Some(excess) => Err(excess.to_owned()),
+        None => parse_line(text),
+    }
+}
+
 /// Parses a line, after a repair if needed. The error contains only the position.
 fn parse_line(line: &[u8]) -> Result<Value, String> {
     // The parser counts columns from the last end of line, so a trailing one must be removed.

@@ -7,6 +7,8 @@ mod child;
 mod endpoint;
 mod gateway;
 mod host;
+#[cfg(feature = "http")]
+mod http;
 mod keys;
 mod process;
 mod real;

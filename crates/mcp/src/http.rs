@@ -1,0 +1,174 @@
+//! `HttpGateway`: serves many principals over streamable HTTP, each with credential sessions of their own.
+//!
+//! | part | responsibility |
+//! |---|---|
+//! | `connections`, `router` | connections, and the checks that precede any message: names, paths, authentication |
+//! | `auth`, `challenge` | who sent a request, and what a client is told that is refused |
+//! | `post`, `exchange` | one message: its protocol era, its run through rmcp, its response |
+//! | `protocol_sessions` | the sessions of legacy clients, which are small records |
+//! | `caller`, `tenants` | which credential session a call acts on, with its tools and processes |
+//! | `catalog` | the tools that every principal is shown |
+
+mod auth;
+mod builder;
+mod caller;
+mod catalog;
+mod challenge;
+mod connections;
+mod events;
+mod exchange;
+mod headers;
+mod message;
+mod post;
+mod protocol_sessions;
+mod quota;
+mod response;
+mod router;
+mod site;
+mod stream;
+mod tenants;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use valetkey_core::{Error, ErrorKind, Result};
+
+use crate::CredentialEndpoint;
+use catalog::Catalog;
+use connections::accept_connections;
+use protocol_sessions::ProtocolSessions;
+use quota::Quotas;
+use router::HttpState;
+use tenants::Tenants;
+
+pub use auth::{Authenticator, JwksSource, JwtIssuer, JwtIssuerBuilder, StaticJwks};
+pub use builder::HttpGatewayBuilder;
+pub use tenants::{NewSession, SessionFactory};
+
+/// The first protocol version without protocol sessions.
+const MODERN_VERSION: &str = "2026-07-28";
+/// The time in which requests may finish when the gateway stops, before they are cancelled; and again before their
+/// connections are abandoned.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Serves many principals over streamable HTTP, at the path `/mcp`, with the legacy and the modern protocol.
+///
+/// Each request is authenticated. It acts on a credential session of its principal: the one whose handle is in the
+/// header `Valetkey-Session` or in the argument `credential_session` of the call, or else the one of its protocol
+/// session. A call for which no session is found fails; it never runs with the authority of the host. Each credential
+/// session has server processes of its own, which start at its first call of a server's tool.
+///
+/// # Examples
+/// ```no_run
+/// use tokio::net::TcpListener;
+/// use tokio_util::sync::CancellationToken;
+/// use valetkey_core::{Principal, Result, SessionContext};
+/// use valetkey_mcp::McpHostBuilder;
+/// use valetkey_mcp::http::{Authenticator, HttpGateway, NewSession, SessionFactory};
+/// use valetkey_tools::ToolSet;
+///
+/// struct Sessions;
+///
+/// impl SessionFactory for Sessions {
+///     fn new_session(&self, _: &Principal) -> Result<NewSession> {
+///         Ok(NewSession::new(SessionContext::builder(), |session| {
+///             Ok(ToolSet::for_session(session.clone()))
+///         }))
+///     }
+///
+///     fn host(&self, _: &SessionContext) -> Option<McpHostBuilder> {
+///         None
+///     }
+/// }
+///
+/// # async fn example(digest: &str) -> std::result::Result<(), Box<dyn std::error::Error>> {
+/// let authenticator = Authenticator::bearer().token(digest, "alice".parse()?)?;
+/// let gateway = HttpGateway::builder(Sessions, authenticator).build();
+/// let listener = TcpListener::bind("127.0.0.1:7070").await?;
+/// gateway.serve(listener, CancellationToken::new()).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct HttpGateway(HttpGatewayBuilder);
+
+impl HttpGateway {
+    /// Returns a builder for a gateway whose sessions `sessions` describes, for the requests that `authenticator`
+    /// accepts.
+    pub fn builder(sessions: impl SessionFactory, authenticator: Authenticator) -> HttpGatewayBuilder {
+        HttpGatewayBuilder::new(Arc::new(sessions), authenticator)
+    }
+
+    /// Serves until `stop` fires. Then requests in progress finish or are cancelled, every session is closed, and every
+    /// server is stopped.
+    ///
+    /// # Errors
+    /// `Invalid` when the address of the listener is not a loopback address: the gateway does not encrypt, so clients
+    /// on other machines reach it through a proxy that does. `Internal` when the listener has no address, or the
+    /// gateway's own endpoint or folders cannot be created.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe. Dropping the future closes all sessions, but does not wait for the servers to exit. Cancel
+    /// `stop` for an orderly shutdown.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<()> {
+        let internal = |what: &'static str| {
+            move |error: std::io::Error| Error::new(ErrorKind::Internal, what).with_source(error)
+        };
+        let address = listener.local_addr().map_err(internal("the listener has no address"))?;
+        if !address.ip().is_loopback() {
+            return Err(Error::invalid("http", "must be a loopback address, such as `127.0.0.1:7070`")
+                .with_next_step("let a reverse proxy that encrypts forward to it, and set `public_url`"));
+        }
+        let endpoint =
+            CredentialEndpoint::start().await.map_err(internal("the credential endpoint cannot listen"))?;
+        let HttpGatewayBuilder { factory, authenticator, mut site, registry, quotas, records } = self.0;
+        site.add_listener(address);
+        let catalog = Arc::new(Catalog::start(&*factory, &endpoint).await?);
+        let state = Arc::new(HttpState {
+            site,
+            authenticator,
+            tenants: Arc::new(Tenants::new(factory, endpoint, registry)),
+            catalog,
+            protocol_sessions: ProtocolSessions::new(records),
+            quotas: Quotas::new(quotas),
+            requests: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            abandoned: CancellationToken::new(),
+            closed: CancellationToken::new(),
+        });
+        run(&state, listener, stop).await;
+        Ok(())
+    }
+}
+
+async fn run(state: &Arc<HttpState>, listener: TcpListener, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    let tokens = [&state.stopping, &state.abandoned, &state.closed];
+    let _stop_on_drop = tokens.map(|token| token.clone().drop_guard());
+    tokio::select! {
+        () = accept_connections(&listener, state, &connections) => {}
+        () = state.tenants.keep_swept() => {}
+        () = stop.cancelled() => {}
+    }
+    drop(listener);
+    state.requests.close();
+    connections.close();
+    // Requests that finish in time still get their responses.
+    let _elapsed = timeout(STOP_TIMEOUT, state.requests.wait()).await;
+    state.abandoned.cancel();
+    state.stopping.cancel();
+    tokio::join!(state.tenants.stop(), state.catalog.stop());
+    let _elapsed = timeout(STOP_TIMEOUT, connections.wait()).await;
+    state.closed.cancel();
+    connections.wait().await;
+}
+
+impl fmt::Debug for HttpGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpGateway").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,199 @@
+//! `Authenticator`: finds the principal of a request by its bearer token.
+
+mod bearer;
+mod claims;
+mod jwks;
+mod jwt;
+mod keys;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use hyper::Uri;
+use hyper::header::HeaderMap;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use valetkey_core::{Error, Principal, Result};
+
+pub use jwks::{JwksSource, StaticJwks};
+pub use jwt::{JwtIssuer, JwtIssuerBuilder};
+
+use bearer::bearer_token;
+
+/// Finds the principal of a request.
+///
+/// A token is either one of a fixed list, of which the gateway knows only SHA-256 digests, or a JSON Web Token of a
+/// configured issuer. Digests are compared in constant time. A token is never logged, and is not passed on to tools,
+/// servers and their processes.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::http::Authenticator;
+///
+/// // The digest of the token, as `printf %s "$TOKEN" | sha256sum` prints it.
+/// let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+/// let authenticator = Authenticator::bearer().token(digest, "alice".parse()?)?;
+/// # drop(authenticator);
+/// # Ok::<(), valetkey_core::Error>(())
+/// ```
+pub struct Authenticator {
+    /// The principal of every request, if requests are not authenticated.
+    anonymous: Option<Principal>,
+    tokens: Vec<(TokenDigest, Principal)>,
+    issuers: Vec<Arc<JwtIssuer>>,
+}
+
+/// The SHA-256 digest of a token.
+type TokenDigest = [u8; 32];
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It has no bearer token.
+    NoToken,
+    /// It is malformed: two tokens, or a token where none may be.
+    Malformed(&'static str),
+    /// Its token is not valid.
+    InvalidToken(&'static str),
+    /// Its token is valid for a principal that is not configured.
+    UnknownPrincipal,
+    /// Its token lacks scopes. All that are required are listed.
+    InsufficientScope,
+    /// The keys of the issuer cannot be fetched.
+    Unavailable,
+}
+
+impl Authenticator {
+    /// Accepts every request, and takes its sender for `principal`. A gateway accepts this only on a loopback address:
+    /// every user of the machine then acts as this principal.
+    #[must_use]
+    pub fn none(principal: Principal) -> Self {
+        Self { anonymous: Some(principal), tokens: Vec::new(), issuers: Vec::new() }
+    }
+
+    /// Accepts requests with a bearer token. Without further calls, no token is valid.
+    #[must_use]
+    pub fn bearer() -> Self {
+        Self { anonymous: None, tokens: Vec::new(), issuers: Vec::new() }
+    }
+
+    /// Accepts the token whose SHA-256 digest is `digest`, in 64 hexadecimal digits, as a token of `principal`.
+    ///
+    /// # Errors
+    /// `Invalid` when `digest` is not such a digest, or is that of another principal's token.
+    pub fn token(mut self, digest: &str, principal: Principal) -> Result<Self> {
+        self.add_token(digest, principal)?;
+        Ok(self)
+    }
+
+    /// Like [`token`](Self::token), for a caller that continues after an error.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token). The authenticator is then unchanged.
+    pub fn add_token(&mut self, digest: &str, principal: Principal) -> Result<()> {
+        let invalid = || {
+            Error::invalid("token_sha256", "must be a SHA-256 digest, in 64 hexadecimal digits")
+                .with_next_step("print it with `printf %s \"$TOKEN\" | sha256sum`")
+        };
+        let digest = decode_hex(digest).ok_or_else(invalid)?;
+        if self.tokens.iter().any(|(known, _)| *known == digest) {
+            return Err(Error::invalid("token_sha256", "occurs twice"));
+        }
+        self.tokens.push((digest, principal));
+        Ok(())
+    }
+
+    /// Accepts the tokens of an issuer.
+    ///
+    /// # Errors
+    /// `Invalid` when the issuer was added before.
+    pub fn issuer(mut self, issuer: JwtIssuer) -> Result<Self> {
+        self.add_issuer(issuer)?;
+        Ok(self)
+    }
+
+    /// Like [`issuer`](Self::issuer), for a caller that continues after an error.
+    ///
+    /// # Errors
+    /// As [`issuer`](Self::issuer). The authenticator is then unchanged.
+    pub fn add_issuer(&mut self, issuer: JwtIssuer) -> Result<()> {
+        if self.issuers.iter().any(|known| known.issuer() == issuer.issuer()) {
+            return Err(Error::invalid("issuer", "occurs twice"));
+        }
+        self.issuers.push(Arc::new(issuer));
+        Ok(())
+    }
+
+    /// Returns the URLs of the authorization servers.
+    pub(super) fn authorization_servers(&self) -> Vec<&str> {
+        self.issuers.iter().map(|issuer| issuer.issuer()).collect()
+    }
+
+    /// Returns every scope that a token may need.
+    pub(super) fn scopes(&self) -> Vec<&str> {
+        let mut scopes: Vec<_> =
+            self.issuers.iter().flat_map(|issuer| issuer.required_scopes()).map(String::as_str).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        scopes
+    }
+
+    /// Returns the principal of a request.
+    pub(super) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+    ) -> std::result::Result<Principal, Refusal> {
+        if let Some(principal) = &self.anonymous {
+            return Ok(principal.clone());
+        }
+        let token = bearer_token(headers, uri)?;
+        let digest: TokenDigest = Sha256::digest(token.as_bytes()).into();
+        if let Some(principal) = self.find_token(&digest) {
+            return Ok(principal.clone());
+        }
+        if self.issuers.is_empty() {
+            return Err(Refusal::InvalidToken("the token is not valid"));
+        }
+        let issuer =
+            claims::unverified_issuer(token).ok_or(Refusal::InvalidToken("the token is not valid"))?;
+        let known = self.issuers.iter().find(|known| known.issuer() == issuer);
+        known.ok_or(Refusal::InvalidToken("the token is of another issuer"))?.verify(token, &digest).await
+    }
+
+    /// Compares the digest with every known one, so that the time reveals nothing about them.
+    fn find_token(&self, digest: &TokenDigest) -> Option<&Principal> {
+        let (mut found, mut index) = (Choice::from(0), 0_u64);
+        for (position, (known, _)) in (0_u64..).zip(&self.tokens) {
+            let is_equal = known.ct_eq(digest);
+            index.conditional_assign(&position, is_equal);
+            found |= is_equal;
+        }
+        let index = usize::try_from(index).ok()?;
+        if bool::from(found) { self.tokens.get(index).map(|(_, principal)| principal) } else { None }
+    }
+}
+
+fn decode_hex(text: &str) -> Option<TokenDigest> {
+    let mut digest = TokenDigest::default();
+    let digits: Vec<u8> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect::<Option<_>>()?;
+    if digits.len() != 2 * digest.len() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks(2)) {
+        *byte = pair[0] << 4 | pair[1];
+    }
+    Some(digest)
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("anonymous", &self.anonymous)
+            .field("tokens", &self.tokens.len())
+            .field("issuers", &self.authorization_servers())
+            .finish()
+    }
+}

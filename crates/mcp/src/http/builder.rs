@@ -1,0 +1,98 @@
+//! `HttpGatewayBuilder`: the names and limits of a gateway.
+
+use std::fmt;
+use std::sync::Arc;
+
+use valetkey_core::{RegistryBuilder, Result, SessionRegistry};
+
+use super::HttpGateway;
+use super::auth::Authenticator;
+use super::protocol_sessions::RecordLimits;
+use super::quota::QuotaLimits;
+use super::site::Site;
+use super::tenants::SessionFactory;
+
+/// Configures an [`HttpGateway`]. Created by [`HttpGateway::builder`].
+#[must_use]
+pub struct HttpGatewayBuilder {
+    pub(super) factory: Arc<dyn SessionFactory>,
+    pub(super) authenticator: Authenticator,
+    pub(super) site: Site,
+    pub(super) registry: RegistryBuilder,
+    pub(super) quotas: QuotaLimits,
+    pub(super) records: RecordLimits,
+}
+
+impl HttpGatewayBuilder {
+    pub(super) fn new(factory: Arc<dyn SessionFactory>, authenticator: Authenticator) -> Self {
+        Self {
+            factory,
+            authenticator,
+            site: Site::default(),
+            registry: SessionRegistry::builder(),
+            quotas: QuotaLimits { per_principal: 256, total: 1_024 },
+            records: RecordLimits { per_principal: 256, total: 10_000 },
+        }
+    }
+
+    /// Sets the URL of the MCP endpoint as clients know it, if they reach it through a proxy (default: the address of
+    /// the listener). URLs in responses are made from it, and never from headers of a request.
+    ///
+    /// # Errors
+    /// `Invalid` when it is not an absolute `https` URL (`http` on a loopback address).
+    pub fn public_url(mut self, url: &str) -> Result<Self> {
+        self.site.set_public_url(url)?;
+        Ok(self)
+    }
+
+    /// Accepts requests whose `Host` is `host`, with or without a port (default: the addresses of the listener and of
+    /// the public URL).
+    pub fn allow_host(mut self, host: &str) -> Self {
+        self.site.allow_host(host);
+        self
+    }
+
+    /// Accepts requests of pages of this origin, such as `https://app.example.com` (default: none but the gateway's
+    /// own).
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        self.site.allow_origin(origin);
+        self
+    }
+
+    /// Sets the limits of credential sessions (default: those of [`RegistryBuilder`]).
+    pub fn sessions(mut self, registry: RegistryBuilder) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// Sets how many requests and streams of one principal may be in progress (default: 256). More are refused.
+    pub fn max_requests_per_principal(mut self, requests: usize) -> Self {
+        self.quotas.per_principal = requests;
+        self
+    }
+
+    /// Sets how many requests and streams may be in progress in total (default: 1,024). More are refused.
+    pub fn max_requests(mut self, requests: usize) -> Self {
+        self.quotas.total = requests;
+        self
+    }
+
+    /// Sets how many protocol sessions of legacy clients one principal may have (default: 256). The least recently used
+    /// one ends for another one.
+    pub fn max_protocol_sessions_per_principal(mut self, sessions: usize) -> Self {
+        self.records.per_principal = sessions;
+        self
+    }
+
+    /// Builds the gateway.
+    #[must_use]
+    pub fn build(self) -> HttpGateway {
+        HttpGateway(self)
+    }
+}
+
+impl fmt::Debug for HttpGatewayBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpGatewayBuilder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! `CallerTools`: the tools as one request sees them. Selects the credential session of a call.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+use valetkey_core::{Error, ErrorKind, Principal, Result, SessionHandle};
+use valetkey_tools::{CREDENTIAL_SESSION, ToolOutput};
+
+use super::catalog::{CLOSE_SESSION, CREATE_SESSION, Catalog, LIST_SESSIONS};
+use super::protocol_sessions::ProtocolSession;
+use super::tenants::{TenantGuard, Tenants, no_session};
+use crate::gateway::{ToolSource, call_result};
+use crate::host::error_result;
+
+/// The maximum length of a session's label.
+const MAX_LABEL_CHARS: usize = 128;
+
+/// The principal of a request, and what the request says about its credential session.
+pub(super) struct CallerTools {
+    pub(super) tenants: Arc<Tenants>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) principal: Principal,
+    /// The handle in the header.
+    pub(super) handle: Option<SessionHandle>,
+    /// The protocol session of a legacy client.
+    pub(super) protocol_session: Option<Arc<ProtocolSession>>,
+}
+
+#[async_trait]
+impl ToolSource for CallerTools {
+    async fn list_tools(&self) -> Vec<Value> {
+        self.catalog.list().await
+    }
+
+    async fn call_tool(
+        &self,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
+        let mut arguments = arguments.unwrap_or_default();
+        let own = match name {
+            CREATE_SESSION => Some(self.create(&arguments)),
+            LIST_SESSIONS => Some(Ok(self.list())),
+            CLOSE_SESSION => self.close(&arguments).map(Ok),
+            _ => None,
+        };
+        if let Some(output) = own {
+            return Some(call_result(output.into()));
+        }
+        match self.select(&mut arguments) {
+            Ok(session) => self.tenants.call(&session, name, Some(arguments), cancelled).await,
+            Err(error) => Some(error_result(&error)),
+        }
+    }
+}
+
+impl CallerTools {
+    /// Returns the session on which a call acts. A handle that does not name a session of this principal is an error:
+    /// the call never runs in another session instead.
+    fn select(&self, arguments: &mut Map<String, Value>) -> Result<TenantGuard> {
+        if let Some(handle) = &self.handle {
+            if arguments.get(CREDENTIAL_SESSION) == Some(&handle.to_string().into()) {
+                arguments.remove(CREDENTIAL_SESSION);
+            }
+            return self.tenants.find(&self.principal, handle).map_err(unknown_session);
+        }
+        if let Some(session) = self.named(arguments) {
+            arguments.remove(CREDENTIAL_SESSION);
+            return Ok(session);
+        }
+        if arguments.contains_key(CREDENTIAL_SESSION) {
+            return match self.tenants.find_narrowed(&self.principal, arguments) {
+                Some(session) => Ok(session),
+                None => Err(unknown_session(Error::invalid(CREDENTIAL_SESSION, "is unknown"))),
+            };
+        }
+        let protocol_session = self.protocol_session.as_ref().ok_or_else(no_session)?;
+        let mut opened = None;
+        let handle = protocol_session.credentials_or_open(|| {
+            let session = self.tenants.open(&self.principal, None)?;
+            Ok::<_, Error>(opened.insert(session).handle())
+        })?;
+        match opened {
+            Some(session) => Ok(session),
+            None => self.tenants.find(&self.principal, &handle).map_err(|_| {
+                protocol_session.forget_credentials(handle);
+                Error::new(ErrorKind::Closed, "the credential session of this connection has ended")
+                    .with_next_step(
+                        "call again, which opens a new one; credentials that were set on it are gone",
+                    )
+            }),
+        }
+    }
+
+    /// Returns the session of this principal that the arguments name.
+    fn named(&self, arguments: &Map<String, Value>) -> Option<TenantGuard> {
+        let handle: SessionHandle = arguments.get(CREDENTIAL_SESSION)?.as_str()?.parse().ok()?;
+        self.tenants.find(&self.principal, &handle).ok()
+    }
+
+    fn create(&self, arguments: &Map<String, Value>) -> Result<ToolOutput> {
+        if arguments.keys().any(|name| name != "label") {
+            return Err(Error::invalid("arguments", "hold a name that this tool does not know"));
+        }
+        let label = match arguments.get("label") {
+            None => None,
+            Some(Value::String(label)) if label.chars().count() <= MAX_LABEL_CHARS => Some(label.clone()),
+            Some(_) => return Err(Error::invalid("label", "must be a string of at most 128 characters")),
+        };
+        let handle = self.tenants.open(&self.principal, label)?.handle();
+        Ok(ToolOutput::json(json!({CREDENTIAL_SESSION: handle.to_string()})))
+    }
+
+    fn list(&self) -> ToolOutput {
+        let sessions = self.tenants.sessions(&self.principal).into_iter();
+        let sessions = sessions
+            .map(|(handle, tenant)| json!({CREDENTIAL_SESSION: handle.to_string(), "label": tenant.label}));
+        ToolOutput::json(json!({"sessions": sessions.collect::<Vec<_>>()}))
+    }
+
+    /// Closes the session that the arguments name, if it is one of this principal that was not narrowed from another.
+    fn close(&self, arguments: &Map<String, Value>) -> Option<ToolOutput> {
+        let handle = self.named(arguments)?.handle();
+        let closed = self.tenants.close(&self.principal, &handle);
+        let text = "Successfully closed the credential session";
+        Some(ToolOutput::ok(text).with_structured(json!({"closed": closed})))
+    }
+}
+
+/// Returns the same error for a handle that never existed, one that has ended and one of another principal.
+fn unknown_session(_: Error) -> Error {
+    Error::new(ErrorKind::Closed, "you have no open credential session with this handle")
+        .with_field(CREDENTIAL_SESSION)
+        .with_next_step("call `list_credential_sessions` or `create_credential_session`; nothing was done")
+}

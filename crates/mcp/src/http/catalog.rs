@@ -1,0 +1,94 @@
+//! `Catalog`: the tools that every principal is shown, listed by servers that have no credentials.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+use valetkey_core::Result;
+use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
+
+use super::tenants::SessionFactory;
+use crate::CredentialEndpoint;
+use crate::gateway::{GatewayInner, ToolChangeNotifier, ToolSource, tool_definition};
+
+pub(super) const CREATE_SESSION: &str = "create_credential_session";
+pub(super) const LIST_SESSIONS: &str = "list_credential_sessions";
+pub(super) const CLOSE_SESSION: &str = "close_credential_session";
+
+/// Lists tools independently of principals, sessions and credentials. A server that runs for a session lists no tools for
+/// another one.
+pub(super) struct Catalog {
+    tools: GatewayInner,
+    /// The definitions last listed, by name; empty before the first list.
+    definitions: RwLock<HashMap<String, Arc<Value>>>,
+}
+
+impl Catalog {
+    pub(super) async fn start(factory: &dyn SessionFactory, endpoint: &CredentialEndpoint) -> Result<Self> {
+        let session = factory.catalog_session();
+        let host = match factory.host(&session) {
+            Some(host) => Some(host.endpoint(endpoint.clone()).start().await?),
+            None => None,
+        };
+        let tools = GatewayInner::new(valetkey_tools::ToolSet::for_session(session), host);
+        Ok(Self { tools, definitions: RwLock::default() })
+    }
+
+    pub(super) fn changes(&self) -> ToolChangeNotifier {
+        ToolChangeNotifier::new(self.tools.host())
+    }
+
+    /// Returns the definition of every tool.
+    pub(super) async fn list(&self) -> Vec<Value> {
+        let mut tools = vec![tool_definition(&create_session()), tool_definition(&list_sessions())];
+        tools.extend(self.tools.list_tools().await);
+        let by_name = tools.iter().filter_map(|tool| Some((tool["name"].as_str()?.to_owned(), tool)));
+        *self.definitions.write() = by_name.map(|(name, tool)| (name, Arc::new(tool.clone()))).collect();
+        tools
+    }
+
+    /// Returns the definition of one tool, which is listed first if no tool was listed yet.
+    pub(super) async fn definition(&self, name: &str) -> Option<Arc<Value>> {
+        if self.definitions.read().is_empty() {
+            self.list().await;
+        }
+        self.definitions.read().get(name).cloned()
+    }
+
+    pub(super) async fn stop(&self) {
+        if let Some(host) = self.tools.host() {
+            host.stop().await;
+        }
+    }
+}
+
+fn create_session() -> ToolDefinition {
+    let description = "Open a credential session of your own, without credentials of others. Give its handle as \
+                       `credential_session` in every later call. It ends after 30 minutes without a call, or 12 hours.";
+    let label =
+        json!({"type": "string", "maxLength": 128, "description": "A name for list_credential_sessions"});
+    let schema = json!({"type": "object", "properties": {"label": label}, "additionalProperties": false});
+    let output = json!({
+        "type": "object",
+        "properties": {CREDENTIAL_SESSION: {"type": "string"}},
+        "required": [CREDENTIAL_SESSION],
+    });
+    ToolDefinition::new(CREATE_SESSION, description, schema)
+        .title("Open a credential session")
+        .output_schema(output)
+        .annotations(ToolAnnotations::default().additive().closed_world())
+}
+
+fn list_sessions() -> ToolDefinition {
+    let schema = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let output = json!({
+        "type": "object",
+        "properties": {"sessions": {"type": "array", "items": {"type": "object"}}},
+        "required": ["sessions"],
+    });
+    ToolDefinition::new(LIST_SESSIONS, "List your open credential sessions, with their handles.", schema)
+        .title("List credential sessions")
+        .output_schema(output)
+        .annotations(ToolAnnotations::default().read_only().closed_world())
+}

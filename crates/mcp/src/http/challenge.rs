@@ -1,0 +1,64 @@
+//! The responses to requests that are not authorized, and the metadata that shows clients where to get a token
+//! (RFC 9728).
+
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::json;
+
+use super::auth::{Authenticator, Refusal};
+use super::response::{HttpResponse, json_content, text};
+use super::site::Site;
+
+/// Returns the metadata of the gateway as a protected resource, if it has an authorization server.
+pub(super) fn resource_metadata(site: &Site, authenticator: &Authenticator) -> Option<HttpResponse> {
+    let servers = authenticator.authorization_servers();
+    if servers.is_empty() {
+        return None;
+    }
+    let metadata = json!({
+        "resource": site.resource(),
+        "authorization_servers": servers,
+        "scopes_supported": authenticator.scopes(),
+        "bearer_methods_supported": ["header"],
+    });
+    Some(json_content(StatusCode::OK, &metadata))
+}
+
+/// Returns the response to a request that is refused. It has one challenge, since some clients read only one.
+pub(super) fn refuse(refusal: &Refusal, site: &Site, authenticator: &Authenticator) -> HttpResponse {
+    let (status, message, error) = match refusal {
+        Refusal::NoToken => (StatusCode::UNAUTHORIZED, "a bearer token is required", None),
+        Refusal::Malformed(message) => (StatusCode::BAD_REQUEST, *message, Some("invalid_request")),
+        Refusal::InvalidToken(message) => (StatusCode::UNAUTHORIZED, *message, Some("invalid_token")),
+        Refusal::InsufficientScope => {
+            (StatusCode::FORBIDDEN, "the token lacks a required scope", Some("insufficient_scope"))
+        }
+        Refusal::UnknownPrincipal => (StatusCode::FORBIDDEN, "the user of the token is not configured", None),
+        Refusal::Unavailable => {
+            let mut response =
+                text(StatusCode::SERVICE_UNAVAILABLE, "the keys of the issuer cannot be fetched");
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
+            return response;
+        }
+    };
+    let mut response = text(status, message);
+    if status != StatusCode::BAD_REQUEST
+        && let Ok(challenge) = HeaderValue::try_from(challenge(error, site, authenticator))
+    {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+fn challenge(error: Option<&str>, site: &Site, authenticator: &Authenticator) -> String {
+    let mut parameters = Vec::new();
+    parameters.extend(error.map(|error| format!("error=\"{error}\"")));
+    if !authenticator.authorization_servers().is_empty() {
+        parameters.push(format!("resource_metadata=\"{}\"", site.metadata_url()));
+        let scopes = authenticator.scopes();
+        if !scopes.is_empty() {
+            parameters.push(format!("scope=\"{}\"", scopes.join(" ")));
+        }
+    }
+    format!("Bearer {}", parameters.join(", ")).trim_end().to_owned()
+}

@@ -1,0 +1,77 @@
+//! Event streams: the messages of one request or of one legacy session, with comments while there are none.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use futures_util::stream::unfold;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Bytes, Frame};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Response};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::response::HttpResponse;
+use crate::json::write_exact;
+
+/// Less than the idle timeout of any common reverse proxy.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// A comment, which every client ignores.
+const HEARTBEAT: &[u8] = b": waiting\n\n";
+
+/// The source of a stream's messages.
+pub(super) trait EventSource: Send + 'static {
+    type Message: serde::Serialize + Send;
+
+    /// Returns the next message, or `None` at the end. Cancel safe.
+    fn next(&mut self) -> impl Future<Output = Option<Self::Message>> + Send;
+}
+
+struct StreamState<S> {
+    source: S,
+    /// Whether the first comment was sent, which makes a proxy forward the head of the response.
+    is_open: bool,
+    stop: CancellationToken,
+}
+
+/// Returns a response that streams the messages of `source` until it ends or `stop` fires. The client's disconnect
+/// drops `source`.
+pub(super) fn event_stream(source: impl EventSource, stop: CancellationToken) -> HttpResponse {
+    let state = StreamState { source, is_open: false, stop };
+    let frames = unfold(state, |mut state| async move {
+        let event = state.next_event().await?;
+        Some((Ok::<_, Infallible>(Frame::data(event)), state))
+    });
+    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+    set_stream_headers(response.headers_mut());
+    response
+}
+
+fn set_stream_headers(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    // Prevents nginx from buffering the events.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+}
+
+impl<S: EventSource> StreamState<S> {
+    async fn next_event(&mut self) -> Option<Bytes> {
+        if !std::mem::replace(&mut self.is_open, true) {
+            return Some(Bytes::from_static(HEARTBEAT));
+        }
+        tokio::select! {
+            biased;
+            message = self.source.next() => encode(&message?),
+            () = self.stop.cancelled() => None,
+            () = sleep(HEARTBEAT_INTERVAL) => Some(Bytes::from_static(HEARTBEAT)),
+        }
+    }
+}
+
+/// Encodes a message as an event. JSON text contains no line break.
+fn encode(message: &impl serde::Serialize) -> Option<Bytes> {
+    let mut event = b"event: message\ndata: ".to_vec();
+    write_exact(&mut event, message).ok()?;
+    event.extend_from_slice(b"\n\n");
+    Some(event.into())
+}

@@ -1,0 +1,91 @@
+//! Runs one request through rmcp: a transport that carries one message in, and the messages for its client out.
+
+use std::convert::Infallible;
+
+use rmcp::RoleServer;
+use rmcp::model::{InitializeRequestParams, JsonRpcMessage};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage, serve_directly_with_ct};
+use rmcp::transport::Transport;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::quota::Permit;
+use crate::gateway::GatewayService;
+
+/// How many messages a client may leave unread before the handler waits for it. Each request has its own channel, so a
+/// client that does not read delays no other request.
+const UNREAD_MESSAGES: usize = 16;
+
+pub(super) type Incoming = RxJsonRpcMessage<RoleServer>;
+pub(super) type Outgoing = TxJsonRpcMessage<RoleServer>;
+
+/// A request to run.
+pub(super) struct Exchange {
+    pub(super) service: GatewayService,
+    pub(super) message: Incoming,
+    /// The `initialize` parameters of a legacy client, with the negotiated version.
+    pub(super) peer: Option<InitializeRequestParams>,
+    /// Cancels the request.
+    pub(super) cancelled: CancellationToken,
+    /// Counts the request against the limits of its principal until its handler has ended.
+    pub(super) permit: Permit,
+}
+
+impl Exchange {
+    /// Runs the request in a task, and returns the messages for the client. The last one is a response or an error.
+    pub(super) fn spawn(self, tasks: &TaskTracker) -> mpsc::Receiver<Outgoing> {
+        let (outbox, messages) = mpsc::channel(UNREAD_MESSAGES);
+        let transport =
+            OneRequestTransport { message: Some(self.message), outbox, finished: CancellationToken::new() };
+        let running = serve_directly_with_ct(self.service, transport, self.peer, self.cancelled);
+        let permit = self.permit;
+        tasks.spawn(async move {
+            // The result is not needed: the response was sent, or no client waits for it.
+            let _ended = running.waiting().await;
+            drop(permit);
+        });
+        messages
+    }
+}
+
+/// Delivers one request, and ends after its response, whether or not the client still reads.
+struct OneRequestTransport {
+    message: Option<Incoming>,
+    outbox: mpsc::Sender<Outgoing>,
+    finished: CancellationToken,
+}
+
+impl Transport<RoleServer> for OneRequestTransport {
+    type Error = Infallible;
+
+    fn send(&mut self, message: Outgoing) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let (outbox, finished) = (self.outbox.clone(), self.finished.clone());
+        async move {
+            let is_last = is_final(&message);
+            // Fails when the client has left. The handler continues, unless it is cancelled.
+            let _unread = outbox.send(message).await;
+            if is_last {
+                finished.cancel();
+            }
+            Ok(())
+        }
+    }
+
+    async fn receive(&mut self) -> Option<Incoming> {
+        if let Some(message) = self.message.take() {
+            return Some(message);
+        }
+        self.finished.cancelled().await;
+        None
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+/// Whether no message follows this one.
+pub(super) fn is_final(message: &Outgoing) -> bool {
+    matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_))
+}

@@ -1,0 +1,267 @@
+//! `ProtocolSessions`: the sessions of legacy clients, which are no more than records of their `initialize` requests.
+//!
+//! A record holds no credentials and no process, so that many idle clients cost little, and the end of a record ends
+//! nothing else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rmcp::model::{InitializeRequestParams, RequestId};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use valetkey_core::{Principal, SessionHandle};
+
+/// A client that has been silent for this long initializes again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Limits on the number of records.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordLimits {
+    pub(super) per_principal: usize,
+    pub(super) total: usize,
+}
+
+/// The protocol session of one legacy client.
+#[derive(Debug)]
+pub(super) struct ProtocolSession {
+    pub(super) id: SessionHandle,
+    /// The parameters of `initialize`, with the negotiated version.
+    pub(super) peer: InitializeRequestParams,
+    /// Fires when the session ends. Ends its streams and calls.
+    pub(super) ended: CancellationToken,
+    state: Mutex<RecordState>,
+}
+
+#[derive(Debug)]
+struct RecordState {
+    /// The credential session of calls that name none.
+    credentials: Option<SessionHandle>,
+    /// The calls in progress, by request id.
+    calls: HashMap<RequestId, CancellationToken>,
+    /// Ends the open GET stream when it is replaced.
+    stream: Option<DropGuard>,
+    last_used: Instant,
+}
+
+type Records = HashMap<SessionHandle, Arc<ProtocolSession>>;
+
+/// The records of all principals. A record is found only together with its principal.
+#[derive(Debug)]
+pub(super) struct ProtocolSessions {
+    limits: RecordLimits,
+    by_principal: Mutex<HashMap<Principal, Records>>,
+}
+
+impl ProtocolSessions {
+    pub(super) fn new(limits: RecordLimits) -> Self {
+        Self { limits, by_principal: Mutex::default() }
+    }
+
+    /// Opens a session. At the principal's limit, its least recently used session ends. Returns `None` when there is no
+    /// room for another session of any principal.
+    pub(super) fn open(
+        &self,
+        principal: &Principal,
+        peer: InitializeRequestParams,
+    ) -> Option<Arc<ProtocolSession>> {
+        let mut by_principal = self.by_principal.lock();
+        by_principal.retain(|_, records| {
+            records.retain(|_, record| !record.end_if_idle());
+            !records.is_empty()
+        });
+        let total: usize = by_principal.values().map(HashMap::len).sum();
+        let own = by_principal.get(principal).map_or(0, HashMap::len);
+        if total >= self.limits.total && own == 0 {
+            return None;
+        }
+        let records = by_principal.entry(principal.clone()).or_default();
+        if own >= self.limits.per_principal || total >= self.limits.total {
+            end_least_recently_used(records);
+        }
+        let opened = Arc::new(ProtocolSession::new(peer));
+        records.insert(opened.id, Arc::clone(&opened));
+        Some(opened)
+    }
+
+    /// Returns the session with this id if it belongs to `principal`.
+    pub(super) fn find(&self, principal: &Principal, id: &SessionHandle) -> Option<Arc<ProtocolSession>> {
+        let found = self.by_principal.lock().get(principal)?.get(id).cloned()?;
+        if found.end_if_idle() {
+            return None;
+        }
+        found.state.lock().last_used = Instant::now();
+        Some(found)
+    }
+
+    /// Ends a session, with its streams and the calls whose results it was to receive. Credential sessions and
+    /// processes remain. Returns whether `principal` had this session.
+    pub(super) fn close(&self, principal: &Principal, id: &SessionHandle) -> bool {
+        let mut by_principal = self.by_principal.lock();
+        let Some(records) = by_principal.get_mut(principal) else { return false };
+        let Some(closed) = records.remove(id) else { return false };
+        if records.is_empty() {
+            by_principal.remove(principal);
+        }
+        closed.ended.cancel();
+        true
+    }
+}
+
+fn end_least_recently_used(records: &mut Records) {
+    let oldest = records.values().min_by_key(|record| record.state.lock().last_used).map(|record| record.id);
+    if let Some(removed) = oldest.and_then(|id| records.remove(&id)) {
+        removed.ended.cancel();
+    }
+}
+
+impl ProtocolSession {
+    fn new(peer: InitializeRequestParams) -> Self {
+        let state =
+            RecordState { credentials: None, calls: HashMap::new(), stream: None, last_used: Instant::now() };
+        Self { id: SessionHandle::random(), peer, ended: CancellationToken::new(), state: Mutex::new(state) }
+    }
+
+    /// Ends the session if it has been idle for too long. A call in progress keeps it.
+    fn end_if_idle(&self) -> bool {
+        let state = self.state.lock();
+        let is_idle = state.last_used.elapsed() >= IDLE_TIMEOUT && state.calls.is_empty();
+        if is_idle {
+            self.ended.cancel();
+        }
+        is_idle
+    }
+
+    /// Returns the credential session of calls that name none, which `open` opens at the first such call.
+    pub(super) fn credentials_or_open<E>(
+        &self,
+        open: impl FnOnce() -> Result<SessionHandle, E>,
+    ) -> Result<SessionHandle, E> {
+        let mut state = self.state.lock();
+        if let Some(handle) = state.credentials {
+            return Ok(handle);
+        }
+        let handle = open()?;
+        state.credentials = Some(handle);
+        Ok(handle)
+    }
+
+    /// Forgets the credential session, so that the next call that names none opens another.
+    pub(super) fn forget_credentials(&self, ended: SessionHandle) {
+        let mut state = self.state.lock();
+        if state.credentials == Some(ended) {
+            state.credentials = None;
+        }
+    }
+
+    /// Registers a call, which fires the returned token when it is cancelled. Returns `None` while another call has the
+    /// same id.
+    pub(super) fn begin_call(self: &Arc<Self>, id: RequestId) -> Option<RegisteredCall> {
+        let cancelled = self.ended.child_token();
+        let mut state = self.state.lock();
+        if state.calls.contains_key(&id) {
+            return None;
+        }
+        state.calls.insert(id.clone(), cancelled.clone());
+        Some(RegisteredCall { session: Arc::clone(self), id, cancelled })
+    }
+
+    /// Cancels a call at the client's request.
+    pub(super) fn cancel_call(&self, id: &RequestId) {
+        if let Some(call) = self.state.lock().calls.get(id) {
+            call.cancel();
+        }
+    }
+
+    /// Opens the session's stream, which ends when this is called again.
+    pub(super) fn open_stream(&self) -> CancellationToken {
+        let stream = self.ended.child_token();
+        self.state.lock().stream = Some(stream.clone().drop_guard());
+        stream
+    }
+}
+
+/// A call in progress.
+#[derive(Debug)]
+pub(super) struct RegisteredCall {
+    session: Arc<ProtocolSession>,
+    id: RequestId,
+    pub(super) cancelled: CancellationToken,
+}
+
+impl Drop for RegisteredCall {
+    fn drop(&mut self) {
+        let mut state = self.session.state.lock();
+        state.calls.remove(&self.id);
+        state.last_used = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: RecordLimits = RecordLimits { per_principal: 2, total: 3 };
+
+    fn principal(name: &str) -> Principal {
+        name.parse().unwrap()
+    }
+
+    fn open(sessions: &ProtocolSessions, name: &str) -> Option<SessionHandle> {
+        sessions.open(&principal(name), InitializeRequestParams::default()).map(|opened| opened.id)
+    }
+
+    #[test]
+    fn protocol_session_of_another_principal_is_not_found() {
+        let sessions = ProtocolSessions::new(LIMITS);
+        let id = open(&sessions, "alice").unwrap();
+        assert!(sessions.find(&principal("bob"), &id).is_none());
+        assert!(!sessions.close(&principal("bob"), &id));
+        assert!(sessions.find(&principal("alice"), &id).is_some());
+        assert!(sessions.close(&principal("alice"), &id) && !sessions.close(&principal("alice"), &id));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn protocol_sessions_at_limit_end_own_oldest() {
+        let sessions = ProtocolSessions::new(LIMITS);
+        let oldest = open(&sessions, "alice").unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let newer = open(&sessions, "alice").unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(sessions.find(&principal("alice"), &oldest).is_some(), "used now");
+        open(&sessions, "alice").unwrap();
+        assert!(sessions.find(&principal("alice"), &newer).is_none());
+        assert!(sessions.find(&principal("alice"), &oldest).is_some());
+        open(&sessions, "bob").unwrap();
+        assert!(
+            open(&sessions, "carol").is_none(),
+            "the total, and no other principal's session ends for it"
+        );
+        assert!(open(&sessions, "bob").is_some(), "which replaces an own one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn protocol_session_idle_ends_unless_call_in_progress() {
+        let sessions = ProtocolSessions::new(LIMITS);
+        let (idle, busy) = (open(&sessions, "alice").unwrap(), open(&sessions, "bob").unwrap());
+        let call = sessions.find(&principal("bob"), &busy).unwrap().begin_call(RequestId::Number(1));
+        tokio::time::advance(IDLE_TIMEOUT).await;
+        assert!(sessions.find(&principal("alice"), &idle).is_none());
+        assert!(sessions.find(&principal("bob"), &busy).is_some());
+        drop(call);
+        tokio::time::advance(IDLE_TIMEOUT).await;
+        assert!(sessions.find(&principal("bob"), &busy).is_none());
+    }
+
+    #[test]
+    fn protocol_session_second_stream_ends_first() {
+        let sessions = ProtocolSessions::new(LIMITS);
+        let session = sessions.open(&principal("alice"), InitializeRequestParams::default()).unwrap();
+        let first = session.open_stream();
+        let second = session.open_stream();
+        assert!(first.is_cancelled() && !second.is_cancelled());
+        sessions.close(&principal("alice"), &session.id);
+        assert!(second.is_cancelled());
+    }
+}

@@ -1,0 +1,216 @@
+//! `Tenants`: the credential sessions of all principals, each with tools and server processes of its own.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use valetkey_core::{
+    Error, ErrorKind, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionGuard,
+    SessionHandle, SessionRegistry,
+};
+use valetkey_tools::ToolSet;
+
+use crate::gateway::{GatewayInner, ToolSource};
+use crate::host::error_result;
+use crate::{CredentialEndpoint, McpHostBuilder};
+
+type CompleteSession = dyn FnOnce(&SessionContext) -> Result<ToolSet> + Send;
+
+/// A session that is about to be opened, and the step that completes it.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::SessionContext;
+/// use valetkey_mcp::http::NewSession;
+/// use valetkey_tools::ToolSet;
+///
+/// let session = NewSession::new(SessionContext::builder(), |session| {
+///     Ok(ToolSet::for_session(session.clone()))
+/// });
+/// # drop(session);
+/// ```
+pub struct NewSession {
+    builder: SessionBuilder,
+    complete: Box<CompleteSession>,
+}
+
+impl NewSession {
+    /// Creates a session from `builder`. Once it is open, `complete` sets its providers and returns its tools.
+    pub fn new(
+        builder: SessionBuilder,
+        complete: impl FnOnce(&SessionContext) -> Result<ToolSet> + Send + 'static,
+    ) -> Self {
+        Self { builder, complete: Box::new(complete) }
+    }
+}
+
+impl fmt::Debug for NewSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSession").finish_non_exhaustive()
+    }
+}
+
+/// Describes the sessions of an [`HttpGateway`](super::HttpGateway).
+pub trait SessionFactory: Send + Sync + 'static {
+    /// Returns a new session for an authenticated principal. The gateway sets the session's principal.
+    ///
+    /// # Errors
+    /// `Denied` when the principal may have no session.
+    fn new_session(&self, principal: &Principal) -> Result<NewSession>;
+
+    /// Returns the host of the servers of a session that this factory described, or `None` without servers. Called at
+    /// the first call of a server's tool.
+    fn host(&self, session: &SessionContext) -> Option<McpHostBuilder>;
+
+    /// Returns a session that has every account of the configuration and no provider. The gateway uses it to list the
+    /// tools of the servers, which are the same for every principal (default: a session with the default account).
+    fn catalog_session(&self) -> SessionContext {
+        SessionContext::builder().build()
+    }
+}
+
+/// The part of a session that is kept beside it: its tools, and its servers from the first call on.
+pub(super) struct Tenant {
+    tools: Result<ToolSet>,
+    gateway: OnceCell<GatewayInner>,
+    pub(super) label: Option<String>,
+}
+
+/// An open session in use.
+pub(super) type TenantGuard = SessionGuard<Arc<Tenant>>;
+
+pub(super) struct Tenants {
+    pub(super) factory: Arc<dyn SessionFactory>,
+    /// Shared by the hosts of all sessions.
+    endpoint: CredentialEndpoint,
+    registry: SessionRegistry<Arc<Tenant>>,
+    /// The sessions of each principal by handle, including some that have ended.
+    index: Mutex<HashMap<Principal, HashMap<SessionHandle, Weak<Tenant>>>>,
+}
+
+impl Tenants {
+    pub(super) fn new(
+        factory: Arc<dyn SessionFactory>,
+        endpoint: CredentialEndpoint,
+        registry: RegistryBuilder,
+    ) -> Self {
+        Self { factory, endpoint, registry: registry.build_with(), index: Mutex::default() }
+    }
+
+    /// Opens a session for `principal`.
+    pub(super) fn open(&self, principal: &Principal, label: Option<String>) -> Result<TenantGuard> {
+        let NewSession { builder, complete } = self.factory.new_session(principal)?;
+        let opened = self.registry.open_with(principal.clone(), builder, |session| {
+            Arc::new(Tenant { tools: complete(session), gateway: OnceCell::new(), label })
+        })?;
+        if let Err(error) = &opened.value().tools {
+            let error = error.clone();
+            self.registry.close(principal, &opened.handle());
+            return Err(error);
+        }
+        let mut index = self.index.lock();
+        index.retain(|_, sessions| {
+            sessions.retain(|_, tenant| tenant.strong_count() > 0);
+            !sessions.is_empty()
+        });
+        let own = index.entry(principal.clone()).or_default();
+        own.insert(opened.handle(), Arc::downgrade(opened.value()));
+        Ok(opened)
+    }
+
+    /// Returns the session of this handle if it belongs to `principal`.
+    pub(super) fn find(&self, principal: &Principal, handle: &SessionHandle) -> Result<TenantGuard> {
+        self.registry.find(principal, handle)
+    }
+
+    /// Returns the session of `principal` from which the narrowed session that the arguments name was narrowed.
+    pub(super) fn find_narrowed(
+        &self,
+        principal: &Principal,
+        arguments: &Map<String, Value>,
+    ) -> Option<TenantGuard> {
+        let has_it = |tenant: &Arc<Tenant>| match &tenant.tools {
+            Ok(tools) => matches!(tools.extract_session(&mut arguments.clone()), Ok(Some(_))),
+            Err(_) => false,
+        };
+        let (handle, _) = self.sessions(principal).into_iter().find(|(_, tenant)| has_it(tenant))?;
+        self.find(principal, &handle).ok()
+    }
+
+    /// Returns the open sessions of `principal`.
+    pub(super) fn sessions(&self, principal: &Principal) -> Vec<(SessionHandle, Arc<Tenant>)> {
+        let index = self.index.lock();
+        let own = index.get(principal).into_iter().flatten();
+        own.filter_map(|(handle, tenant)| Some((*handle, tenant.upgrade()?))).collect()
+    }
+
+    /// Closes a session of `principal`, and returns whether there was one.
+    pub(super) fn close(&self, principal: &Principal, handle: &SessionHandle) -> bool {
+        self.registry.close(principal, handle).is_some()
+    }
+
+    /// Closes ended sessions, until the future is dropped.
+    pub(super) async fn keep_swept(&self) {
+        self.registry.keep_swept().await;
+    }
+
+    /// Calls a tool in a session. A tool of a server starts the session's servers.
+    pub(super) async fn call(
+        &self,
+        session: &TenantGuard,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
+        match &session.value().tools {
+            Ok(tools) if tools.get(name).is_some() => {
+                return GatewayInner::new(tools.clone(), None).call_tool(name, arguments, cancelled).await;
+            }
+            _ => {}
+        }
+        match session.value().gateway.get_or_try_init(|| self.start(session)).await {
+            Ok(gateway) => gateway.call_tool(name, arguments, cancelled).await,
+            Err(error) => Some(error_result(&error)),
+        }
+    }
+
+    async fn start(&self, session: &TenantGuard) -> Result<GatewayInner> {
+        let tools = session.value().tools.clone()?;
+        let host = match self.factory.host(session) {
+            Some(host) => Some(host.endpoint(self.endpoint.clone()).start().await?),
+            None => None,
+        };
+        Ok(GatewayInner::new(tools, host))
+    }
+
+    /// Closes every session, and waits until all servers have exited.
+    pub(super) async fn stop(&self) {
+        let sessions: Vec<_> = {
+            let index = self.index.lock();
+            let all = index.iter().flat_map(|(principal, own)| own.iter().map(move |own| (principal, own)));
+            all.filter_map(|(principal, (handle, tenant))| {
+                Some((principal.clone(), *handle, tenant.upgrade()?))
+            })
+            .collect()
+        };
+        for (principal, handle, _) in &sessions {
+            self.close(principal, handle);
+        }
+        let hosts = sessions.iter().filter_map(|(.., tenant)| tenant.gateway.get()?.host());
+        join_all(hosts.map(|host| host.stop())).await;
+        self.endpoint.stop().await;
+    }
+}
+
+/// Returns the error for a call for which no session is found.
+pub(super) fn no_session() -> Error {
+    Error::new(ErrorKind::NotConfigured, "the call names no credential session").with_next_step(
+        "call `create_credential_session` and give its handle as `credential_session`, or let the client send the \
+         handle in the header `Valetkey-Session`",
+    )
+}

@@ -1,0 +1,109 @@
+//! A gateway with two principals, alice and bob, and clients of either era.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use valetkey_core::{Principal, RegistryBuilder, Result, SessionContext, SessionRegistry};
+use valetkey_mcp::child::Delivery;
+use valetkey_mcp::config::ServerConfig;
+use valetkey_mcp::http::{Authenticator, HttpGateway, HttpGatewayBuilder, NewSession, SessionFactory};
+use valetkey_mcp::{McpHost, McpHostBuilder};
+use valetkey_tools::ToolSet;
+
+use super::client::HttpClient;
+use crate::stage::{fixture, host_environment, mcp_config};
+
+pub(super) const ALICE: &str = "token-of-alice";
+pub(super) const BOB: &str = "token-of-bob";
+/// `printf %s token-of-alice | sha256sum`
+const ALICE_SHA256: &str = "19c28a50b1a09097592e7ceddb7e0771ff4d469747541a7536579eef857e05ce";
+const BOB_SHA256: &str = "800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec16334";
+
+/// Sessions with one account without a provider, and these servers.
+pub(super) struct SessionFactoryFixture {
+    servers: Vec<(&'static str, ServerConfig)>,
+}
+
+impl SessionFactoryFixture {
+    pub(super) fn without_servers() -> Self {
+        Self { servers: Vec::new() }
+    }
+}
+
+impl SessionFactory for SessionFactoryFixture {
+    fn new_session(&self, _: &Principal) -> Result<NewSession> {
+        let builder = SessionContext::builder().region("eu-central-1".parse().unwrap());
+        Ok(NewSession::new(builder, |session| Ok(ToolSet::for_session(session.clone()))))
+    }
+
+    fn host(&self, session: &SessionContext) -> Option<McpHostBuilder> {
+        let mut config = mcp_config([]);
+        config.servers.extend(self.servers.iter().map(|(name, server)| ((*name).to_owned(), server.clone())));
+        let host = McpHost::builder(session, config).environment(host_environment());
+        // A long budget, because test machines may be slow.
+        Some(host.list_budget(Duration::from_secs(120)))
+    }
+}
+
+/// A gateway that serves in a background task.
+pub(super) struct HttpGatewayFixture {
+    pub(super) address: SocketAddr,
+    pub(super) stop: CancellationToken,
+    pub(super) serving: JoinHandle<Result<()>>,
+}
+
+impl HttpGatewayFixture {
+    /// Starts a gateway without servers.
+    pub(super) async fn start() -> Self {
+        Self::start_with(Vec::new(), tokens(), |gateway| gateway).await
+    }
+
+    /// Starts a gateway with the fixture server.
+    pub(super) async fn with_server() -> Self {
+        Self::start_with(vec![("fixture", fixture(Delivery::Endpoint))], tokens(), |gateway| gateway).await
+    }
+
+    pub(super) async fn start_with(
+        servers: Vec<(&'static str, ServerConfig)>,
+        authenticator: Authenticator,
+        configure: impl FnOnce(HttpGatewayBuilder) -> HttpGatewayBuilder,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let gateway = HttpGateway::builder(SessionFactoryFixture { servers }, authenticator);
+        let gateway = configure(gateway).build();
+        let serving = tokio::spawn(gateway.serve(listener, stop.clone()));
+        Self { address, stop, serving }
+    }
+
+    /// Returns a client that identifies itself in every request.
+    pub(super) fn modern(&self, token: &str) -> HttpClient {
+        HttpClient::new(self.address, Some(token))
+    }
+
+    /// Returns a client with a protocol session.
+    pub(super) async fn legacy(&self, token: &str) -> HttpClient {
+        let mut client = HttpClient::new(self.address, Some(token));
+        client.initialize().await;
+        client
+    }
+
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap().unwrap();
+    }
+}
+
+/// Returns an authenticator that knows the tokens of alice and bob.
+pub(super) fn tokens() -> Authenticator {
+    let tokens = Authenticator::bearer().token(ALICE_SHA256, "alice".parse().unwrap()).unwrap();
+    tokens.token(BOB_SHA256, "bob".parse().unwrap()).unwrap()
+}
+
+pub(super) fn registry() -> RegistryBuilder {
+    SessionRegistry::builder()
+}
