@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,7 +32,8 @@ pub(crate) enum Command {
     /// clearing.
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
-    /// Serve the credential tools and all tools of the configured servers as MCP, on standard input and output.
+    /// Serve the credential tools and all tools of the configured servers as MCP, on standard input and output or over
+    /// HTTP.
     Serve(ServeArgs),
     /// Run a program as a child process of a session.
     Exec(ExecArgs),
@@ -100,6 +102,10 @@ pub(crate) struct AccountArgs {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) config_args: ConfigArgs,
+    /// Serve many principals over HTTP at this loopback address, at the path `/mcp`, instead of one session on standard
+    /// input and output.
+    #[arg(long, value_name = "ADDR", conflicts_with = "principal")]
+    pub(crate) http: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

@@ -11,8 +11,10 @@ mod role;
 mod validate;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use valetkey::audit::AuditSink;
 use valetkey::backends::{AwsClientConfig, SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey::mcp::McpConfig;
 use valetkey::{
@@ -22,6 +24,7 @@ use valetkey::{
 use crate::settings::{AccountSettings, Diagnostic, ProviderSettings, ResolverSettings, Settings};
 use crate::terminal::Terminal;
 use accounts::{AccountBuilder, region_or_default};
+pub(crate) use audit::open_sink;
 pub(crate) use policies::ConfiguredPolicies;
 
 /// How long a fetch waits for a person to read and type an MFA code.
@@ -36,6 +39,16 @@ pub(crate) enum BuildMode {
     CheckOnly,
 }
 
+/// What a session is built from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionInputs<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) base: &'a AwsClientConfig,
+    pub(crate) terminal: &'a Terminal,
+    /// Receives the credentials that no account of the session publishes.
+    pub(crate) observers: &'a CredentialObservers,
+}
+
 /// Builds the session that the settings describe. It must only be used if no error was reported.
 pub(crate) fn build_session(
     settings: &Settings,
@@ -44,39 +57,72 @@ pub(crate) fn build_session(
     mode: BuildMode,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> SessionContext {
-    principals::check_principals(settings, mode, diagnostics);
-    let session_settings = &settings.session;
-    let environment_region: Option<Region> =
-        base.config().region().and_then(|region| region.as_ref().parse().ok());
-    let region: Option<Region> = parse_or_report(settings, session_settings.region.as_deref(), diagnostics);
-    // Session-level AWS calls use the session's region. An invalid region has already been reported; do not report it
-    // twice.
-    let placeholder = || session_settings.region.as_ref().map(|_| Region::us_east_1());
-    let base = &region.clone().or_else(placeholder).iter().fold(base.clone(), AwsClientConfig::region);
-    let observers = CredentialObservers::new();
-    let accounts = AccountBuilder::new(settings, base, terminal, &observers, diagnostics);
-    let mut builder =
-        SessionContext::builder().observers(&observers).default_account(accounts.default_account_name());
-    builder = region.into_iter().fold(builder, SessionBuilder::region);
-    builder = environment_region.into_iter().fold(builder, SessionBuilder::environment_region);
-    if let Some(allowed) = accounts.allowed_accounts() {
-        builder = builder.allowed_accounts(allowed);
-    }
-    if let Some(principal) = parse_or_report(settings, session_settings.principal.as_deref(), diagnostics) {
-        builder = builder.principal(principal);
-    }
-    if let Some(resolver) = build_resolver(settings, base, &accounts, diagnostics) {
-        builder = builder.resolver(resolver);
-    }
-    if let Some(sink) = audit::open_sink(settings, mode, diagnostics) {
-        builder = builder.audit(sink);
-    }
-    if let Some(timeout) = load_timeout(settings) {
-        builder = builder.refresh_policy(RefreshPolicy::default().load_timeout(timeout));
-    }
-    let session = accounts.apply_regions(builder).build();
-    accounts.set_providers(&session, diagnostics);
+    let inputs = SessionInputs { settings, base, terminal, observers: &CredentialObservers::new() };
+    let audit = open_sink(settings, mode, diagnostics);
+    let session = inputs.session_builder(mode, audit, diagnostics).build();
+    inputs.set_providers(&session, diagnostics);
     session
+}
+
+impl SessionInputs<'_> {
+    /// Describes the session. Once it is built, [`set_providers`](Self::set_providers) completes it.
+    pub(crate) fn session_builder(
+        &self,
+        mode: BuildMode,
+        audit: Option<Arc<dyn AuditSink>>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> SessionBuilder {
+        let (settings, session_settings) = (self.settings, &self.settings.session);
+        principals::check_principals(settings, mode, diagnostics);
+        let environment_region: Option<Region> =
+            self.base.config().region().and_then(|region| region.as_ref().parse().ok());
+        let region: Option<Region> =
+            parse_or_report(settings, session_settings.region.as_deref(), diagnostics);
+        let base = &self.base_in_region();
+        let accounts = self.accounts(base, diagnostics);
+        let mut builder = SessionContext::builder()
+            .observers(self.observers)
+            .default_account(accounts.default_account_name());
+        builder = region.into_iter().fold(builder, SessionBuilder::region);
+        builder = environment_region.into_iter().fold(builder, SessionBuilder::environment_region);
+        if let Some(allowed) = accounts.allowed_accounts() {
+            builder = builder.allowed_accounts(allowed);
+        }
+        if let Some(principal) = parse_or_report(settings, session_settings.principal.as_deref(), diagnostics)
+        {
+            builder = builder.principal(principal);
+        }
+        if let Some(resolver) = build_resolver(settings, base, &accounts, diagnostics) {
+            builder = builder.resolver(resolver);
+        }
+        builder = audit.into_iter().fold(builder, SessionBuilder::audit);
+        if let Some(timeout) = load_timeout(settings) {
+            builder = builder.refresh_policy(RefreshPolicy::default().load_timeout(timeout));
+        }
+        accounts.apply_regions(builder)
+    }
+
+    /// Sets the provider of each account, and reports invalid ones.
+    pub(crate) fn set_providers(&self, session: &SessionContext, diagnostics: &mut Vec<Diagnostic>) {
+        // The builder has reported the errors in the order of the accounts.
+        self.accounts(&self.base_in_region(), &mut Vec::new()).set_providers(session, diagnostics);
+    }
+
+    /// Returns the base configuration in the session's region, which session-level AWS calls use. An invalid region is
+    /// reported elsewhere.
+    fn base_in_region(&self) -> AwsClientConfig {
+        let region = self.settings.session.region.as_deref();
+        let region = region.map(|region| region.parse().unwrap_or_else(|_: Error| Region::us_east_1()));
+        region.iter().fold(self.base.clone(), AwsClientConfig::region)
+    }
+
+    fn accounts<'b>(
+        &'b self,
+        base: &'b AwsClientConfig,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> AccountBuilder<'b> {
+        AccountBuilder::new(self.settings, base, self.terminal, self.observers, diagnostics)
+    }
 }
 
 /// Returns the fetch timeout if an account needs more than the default, for an MFA prompt or a slow program.

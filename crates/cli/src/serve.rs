@@ -1,4 +1,7 @@
-//! `valetkey serve`: serves one session in one process as MCP on standard input and output, and clears it on exit.
+//! `valetkey serve`: serves one session in one process as MCP on standard input and output, and clears it on exit; or
+//! many sessions over HTTP.
+
+pub(crate) mod http;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -7,6 +10,7 @@ use std::process::ExitCode;
 use serde::de::IgnoredAny;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use valetkey::SessionContext;
 use valetkey::backends::AwsClientConfig;
 use valetkey::mcp::child::{HostEnvironment, Launcher};
 use valetkey::mcp::config::{VarLookup, jsonc_to_json};
@@ -29,6 +33,9 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     if nested::is_inside_gateway() {
         return Err(CliError::invalid_config(vec![NESTED_GATEWAY_MESSAGE.to_owned()]));
     }
+    if let Some(address) = command.http {
+        return http::run(&command.config_args, address).await;
+    }
     let mut diagnostics = Vec::new();
     let settings =
         Settings::read(command.config_args.config.as_deref(), Consent::Required, &mut diagnostics).await;
@@ -45,24 +52,12 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     if !diagnostics.is_empty() {
         return Err(config_error(&diagnostics));
     }
-    let mut config = config.unwrap_or_default();
-    for name in nested::gateway_servers(&config) {
-        config.servers.remove(&name);
-        tracing::warn!(server = %name, "left out: `command` {}", nested::REMEDY);
-    }
-    for diagnostic in config.faults.iter().chain(&config.warnings) {
-        tracing::warn!(server = %diagnostic.server, "{}", diagnostic.error);
-    }
+    let config = without_gateways(config.unwrap_or_default());
     let host = McpHost::builder(&session, config)
         .environment(HostEnvironment::from_process())
         .launcher(current_exe_launcher()?);
-    let add_tool_policy =
-        |host: McpHostBuilder, (server, tool, policy)| host.tool_policy(server, tool, policy);
-    let host = policies.by_tool.into_iter().fold(host, add_tool_policy).start().await?;
-    let add_named_policy = |tools: ToolSetBuilder, (name, policy)| tools.policy(name, policy);
-    let tools = build::configured_accounts(&settings)
-        .fold(ToolSet::builder(session.clone()), ToolSetBuilder::configured_account);
-    let tools = policies.by_name.into_iter().fold(tools, add_named_policy).build();
+    let host = with_tool_policies(host, &policies).start().await?;
+    let tools = build_tools(&settings, &session, &policies);
     if std::io::stdin().is_terminal() {
         print_terminal_hint();
     }
@@ -71,6 +66,34 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     outstanding_report::report_outstanding(&session.close());
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes the servers that would start this gateway again, and logs the errors of the file.
+fn without_gateways(mut config: McpConfig) -> McpConfig {
+    for name in nested::gateway_servers(&config) {
+        config.servers.remove(&name);
+        tracing::warn!(server = %name, "left out: `command` {}", nested::REMEDY);
+    }
+    for diagnostic in config.faults.iter().chain(&config.warnings) {
+        tracing::warn!(server = %diagnostic.server, "{}", diagnostic.error);
+    }
+    config
+}
+
+fn with_tool_policies(host: McpHostBuilder, policies: &ConfiguredPolicies) -> McpHostBuilder {
+    policies
+        .by_tool
+        .iter()
+        .cloned()
+        .fold(host, |host, (server, tool, policy)| host.tool_policy(server, tool, policy))
+}
+
+/// Builds the tools of a session.
+fn build_tools(settings: &Settings, session: &SessionContext, policies: &ConfiguredPolicies) -> ToolSet {
+    let tools = build::configured_accounts(settings)
+        .fold(ToolSet::builder(session.clone()), ToolSetBuilder::configured_account);
+    let named = policies.by_name.iter();
+    named.fold(tools, |tools, (name, policy)| tools.policy(name, policy.clone())).build()
 }
 
 #[allow(clippy::print_stderr, reason = "a person at the terminal sees why nothing happens")]

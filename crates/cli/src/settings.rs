@@ -1,10 +1,11 @@
-//! `valetkey.toml`: accounts, principals and their accounts, policies, servers' credentials, resolver and audit log.
+//! `valetkey.toml`: accounts, principals, policies, servers' credentials, resolver, audit log and the HTTP gateway.
 //! Unknown keys are errors.
 
 mod account;
 mod default_account;
 mod diagnostic;
 mod effects;
+mod http;
 mod keys;
 mod load;
 mod paths;
@@ -27,15 +28,17 @@ pub(crate) use account::{
     ProviderSettings, RoleSettings, SecretSettings, WebIdentitySettings,
 };
 pub(crate) use diagnostic::Diagnostic;
+pub(crate) use http::{HttpAuth, HttpSettings};
 pub(crate) use load::{Consent, DEFAULT_FILE};
 pub(crate) use policy::PolicySettings;
 use reader::LenientReader;
 use source_map::SourceMap;
 
-const SECTIONS: [&str; 7] = ["session", "accounts", "principals", "policies", "servers", "resolver", "audit"];
+const SECTIONS: [&str; 8] =
+    ["session", "accounts", "principals", "policies", "servers", "resolver", "audit", "http"];
 
 /// The settings of the file, as far as they could be read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) session: SessionSettings,
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
@@ -44,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) servers: BTreeMap<String, ServerSettings>,
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
+    pub(crate) http: Option<HttpSettings>,
     /// Accounts that could not be read. A reference to one is not reported as a second error.
     invalid_accounts: BTreeSet<String>,
     /// Policies that could not be read, likewise.
@@ -53,7 +57,7 @@ pub(crate) struct Settings {
     source_map: SourceMap,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SessionSettings {
     pub(crate) default_account: Option<String>,
@@ -66,15 +70,21 @@ pub(crate) struct SessionSettings {
     pub(crate) attribution: AttributionSettings,
 }
 
-/// The accounts of a session that acts for this principal.
-#[derive(Debug, Deserialize)]
+/// The accounts of a session that acts for this principal, and how the principal is recognized over HTTP.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PrincipalSettings {
     #[serde(default)]
     pub(crate) accounts: Vec<String>,
+    /// SHA-256 digests of bearer tokens of this principal.
+    #[serde(default)]
+    pub(crate) token_sha256: Vec<String>,
+    /// The subjects of this principal's tokens, at the issuer of `[http]`.
+    #[serde(default)]
+    pub(crate) subjects: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerSettings {
     pub(crate) credentials: Option<Delivery>,
@@ -90,7 +100,7 @@ pub(crate) struct ServerSettings {
 }
 
 /// Limits on the tools of a server, by the server's own names, in addition to those of the `mcpServers` file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ToolSettings {
     /// If present, no other tool is usable.
@@ -101,7 +111,7 @@ pub(crate) struct ToolSettings {
 }
 
 /// The resolver of credential ids: each refers to the secret whose name is the prefix and the id.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolverSettings {
     #[serde(default)]
@@ -111,7 +121,7 @@ pub(crate) struct ResolverSettings {
     pub(crate) region: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditSettings {
     /// The file to which records are appended, one JSON object per line.
@@ -214,6 +224,7 @@ impl Settings {
             "session" => self.session = reader.read(&[section], value, diagnostics).unwrap_or_default(),
             "resolver" => self.resolver = reader.read_resolver(value, diagnostics),
             "audit" => self.audit = reader.read(&[section], value, diagnostics),
+            "http" => self.http = reader.read(&[section], value, diagnostics),
             "accounts" => {
                 let (read, broken) =
                     read_tables(&reader, section, value, diagnostics, LenientReader::read_account);

@@ -17,7 +17,7 @@ use crate::settings::{Diagnostic, Settings};
 type AuditFileError = String;
 
 /// Opens the audit sink, if the settings have one. With `CheckOnly` the file is only checked and the result is `None`.
-pub(super) fn open_sink(
+pub(crate) fn open_sink(
     settings: &Settings,
     mode: BuildMode,
     diagnostics: &mut Vec<Diagnostic>,

@@ -7,7 +7,7 @@ use valetkey::{CredentialProvider, Error, SessionContext, SessionPolicy};
 use crate::files::{self, AllowedWriters};
 use crate::settings::{Delivery, Diagnostic, PolicySettings, ServerSettings, Settings};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ConfiguredPolicies {
     /// Policies by name.
     pub(crate) by_name: BTreeMap<String, SessionPolicy>,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use valetkey::Region;
 
 /// One account.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct AccountSettings {
     pub(crate) provider: ProviderSettings,
     /// Exchanges long-lived keys of this account, from its provider or set on it, for temporary credentials.
@@ -16,7 +16,7 @@ pub(crate) struct AccountSettings {
 }
 
 /// The provider of an account's credentials.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum ProviderSettings {
     /// Credentials set by tools while the session runs.
     Memory(RegionSettings),
@@ -39,13 +39,13 @@ pub(crate) enum ProviderSettings {
 }
 
 /// The settings of an account that needs no other account.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegionSettings {
     pub(crate) region: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoleSettings {
     pub(crate) role_arn: String,
@@ -91,7 +91,7 @@ impl AttributionSettings {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebIdentitySettings {
     pub(crate) role_arn: String,
@@ -105,7 +105,7 @@ pub(crate) struct WebIdentitySettings {
 }
 
 /// With a `name`, credentials of a federated user of that name; without, a session of the same user.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FederationSettings {
     pub(crate) source: String,
@@ -120,7 +120,7 @@ pub(crate) struct FederationSettings {
     pub(crate) tags: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SecretSettings {
     pub(crate) secret_id: String,
@@ -131,7 +131,7 @@ pub(crate) struct SecretSettings {
     pub(crate) ttl_seconds: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProcessSettings {
     /// A command line, as in `credential_process` of a shared AWS file.
@@ -140,7 +140,7 @@ pub(crate) struct ProcessSettings {
     pub(crate) timeout_seconds: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProfileSettings {
     pub(crate) name: String,
@@ -148,7 +148,7 @@ pub(crate) struct ProfileSettings {
 }
 
 /// With a `name` or policies, for a federated user; without, for a session of the same user.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExchangeSettings {
     pub(crate) duration_seconds: Option<u64>,

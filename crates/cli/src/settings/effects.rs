@@ -15,7 +15,11 @@ impl Settings {
             let line = self.diagnostic(&["audit", "file"], "").line.unwrap_or_default();
             format!("writes audit records to a file (line {line})")
         });
-        accounts.chain(audit).collect()
+        let http = self.http.iter().map(|_| {
+            let line = self.diagnostic(&["http"], "").line.unwrap_or_default();
+            format!("names who may use the gateway over HTTP (line {line})")
+        });
+        accounts.chain(audit).chain(http).collect()
     }
 }
 

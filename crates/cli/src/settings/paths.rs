@@ -41,7 +41,11 @@ impl Settings {
             .iter_mut()
             .filter_map(|(name, policy)| Some((key(&["policies", name, "file"]), policy.file.as_mut()?)));
         let audit = self.audit.iter_mut().map(|audit| (key(&["audit", "file"]), &mut audit.file));
-        tokens.chain(policies).chain(audit).collect()
+        let keys = self
+            .http
+            .iter_mut()
+            .filter_map(|http| Some((key(&["http", "jwks_file"]), http.jwks_file.as_mut()?)));
+        tokens.chain(policies).chain(audit).chain(keys).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use valetkey::Error;
 use super::Diagnostic;
 
 /// A settings file, and the line of each of its keys.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SourceMap {
     path: PathBuf,
     /// The offset at which each line begins.

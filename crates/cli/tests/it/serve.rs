@@ -8,6 +8,7 @@ mod eras;
 mod exchange;
 mod faults;
 mod folder;
+mod http;
 mod observed;
 mod secrecy;
 mod switch;

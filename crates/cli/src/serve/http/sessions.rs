@@ -1,0 +1,89 @@
+//! `ConfiguredSessions`: the sessions that the settings describe, one or more for each principal.
+
+use std::sync::Arc;
+
+use valetkey::audit::AuditSink;
+use valetkey::backends::AwsClientConfig;
+use valetkey::mcp::child::{HostEnvironment, Launcher};
+use valetkey::mcp::http::{NewSession, SessionFactory};
+use valetkey::mcp::{McpConfig, McpHost, McpHostBuilder};
+use valetkey::{CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
+
+use crate::build::{BuildMode, ConfiguredPolicies, SessionInputs};
+use crate::serve::{build_tools, with_tool_policies};
+use crate::settings::{Diagnostic, Settings};
+use crate::terminal::Terminal;
+
+pub(super) struct ConfiguredSessions {
+    pub(super) settings: Arc<Settings>,
+    pub(super) base: AwsClientConfig,
+    pub(super) terminal: Terminal,
+    /// Shared by all sessions.
+    pub(super) audit: Option<Arc<dyn AuditSink>>,
+    pub(super) config: McpConfig,
+    pub(super) policies: Arc<ConfiguredPolicies>,
+    pub(super) launcher: Launcher,
+}
+
+impl SessionFactory for ConfiguredSessions {
+    fn new_session(&self, principal: &Principal) -> Result<NewSession> {
+        let settings = Settings::clone(&self.settings).for_principal(Some(principal));
+        let observers = CredentialObservers::new();
+        let inputs = SessionInputs {
+            settings: &settings,
+            base: &self.base,
+            terminal: &self.terminal,
+            observers: &observers,
+        };
+        let mut diagnostics = Vec::new();
+        let builder = inputs.session_builder(BuildMode::Run, self.audit.clone(), &mut diagnostics);
+        check(principal, &diagnostics)?;
+        let (base, terminal) = (self.base.clone(), self.terminal.clone());
+        let (policies, principal) = (Arc::clone(&self.policies), principal.clone());
+        Ok(NewSession::new(builder, move |session| {
+            let inputs = SessionInputs {
+                settings: &settings,
+                base: &base,
+                terminal: &terminal,
+                observers: &observers,
+            };
+            let mut diagnostics = Vec::new();
+            inputs.set_providers(session, &mut diagnostics);
+            check(&principal, &diagnostics)?;
+            Ok(build_tools(&settings, session, &policies))
+        }))
+    }
+
+    fn host(&self, session: &SessionContext) -> Option<McpHostBuilder> {
+        if self.config.servers.is_empty() && self.config.faults.is_empty() {
+            return None;
+        }
+        let host = McpHost::builder(session, self.config.clone())
+            .environment(HostEnvironment::from_process())
+            .launcher(self.launcher.clone());
+        Some(with_tool_policies(host, &self.policies))
+    }
+
+    fn catalog_session(&self) -> SessionContext {
+        let inputs = SessionInputs {
+            settings: &self.settings,
+            base: &self.base,
+            terminal: &self.terminal,
+            observers: &CredentialObservers::new(),
+        };
+        // The providers are not set, so the session never has credentials.
+        inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build()
+    }
+}
+
+/// Fails if the settings allow this principal no session. The caller does not see what they contain.
+fn check(principal: &Principal, diagnostics: &[Diagnostic]) -> Result<()> {
+    if diagnostics.is_empty() {
+        return Ok(());
+    }
+    for diagnostic in diagnostics {
+        tracing::error!(%principal, "{diagnostic}");
+    }
+    Err(Error::new(ErrorKind::Denied, "the gateway's settings allow you no session")
+        .with_next_step("ask the person who runs the gateway"))
+}

@@ -1,0 +1,146 @@
+//! `valetkey serve --http`: who may use the gateway, and the accounts of each principal.
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Child;
+
+use crate::shell::Shell;
+
+/// The digests are those of `token-of-alice` and `token-of-bob`.
+const PRINCIPALS: &str = "
+[session]
+attribution = 'none'
+[accounts.dev]
+provider = 'memory'
+[accounts.prod]
+provider = 'memory'
+[principals.alice]
+accounts = ['dev']
+token_sha256 = ['19c28a50b1a09097592e7ceddb7e0771ff4d469747541a7536579eef857e05ce']
+[principals.bob]
+accounts = ['prod']
+token_sha256 = ['800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec16334']
+";
+
+/// A gateway over HTTP.
+struct HttpGatewayFixture {
+    gateway: Child,
+    address: String,
+}
+
+impl HttpGatewayFixture {
+    async fn start(shell: &Shell, args: &[&str]) -> Self {
+        let mut gateway = shell.start(&[&["serve", "--http", "127.0.0.1:0"], args].concat());
+        let mut stderr = BufReader::new(gateway.stderr.take().unwrap()).lines();
+        let line = stderr.next_line().await.unwrap().unwrap();
+        let address = line.strip_prefix("serving MCP at http://").and_then(|rest| rest.strip_suffix("/mcp"));
+        let address = address.unwrap_or_else(|| panic!("{line}")).to_owned();
+        tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
+        Self { gateway, address }
+    }
+
+    /// Calls a tool, and returns the status and the message.
+    async fn call(&self, token: Option<&str>, name: &str, arguments: Value) -> (u16, Value) {
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let params = json!({"name": name, "arguments": arguments, "_meta": meta});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        let authorization =
+            token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
+             Mcp-Method: tools/call\r\nMcp-Name: {name}\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        let status = reply.split_whitespace().nth(1).unwrap().parse().unwrap();
+        let body = reply.split_once("\r\n\r\n").unwrap().1;
+        (status, serde_json::from_str(body).unwrap_or_else(|_| body.into()))
+    }
+
+    /// Opens a credential session, and returns the names of its accounts.
+    async fn accounts(&self, token: Option<&str>) -> Vec<String> {
+        let (status, created) = self.call(token, "create_credential_session", json!({})).await;
+        assert_eq!(status, 200, "{created}");
+        let session = created["result"]["structuredContent"].clone();
+        let (_, listed) = self.call(token, "list_aws_accounts", session).await;
+        let accounts = listed["result"]["structuredContent"]["accounts"].as_array();
+        let accounts = accounts.unwrap_or_else(|| panic!("{listed}"));
+        accounts.iter().map(|account| account["account"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn stop(mut self) {
+        let pid = Pid::from_raw(self.gateway.id().unwrap().cast_signed()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert_eq!(self.gateway.wait().await.unwrap().code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn serve_http_gives_each_principal_its_accounts() {
+    let shell = Shell::new().file("valetkey.toml", PRINCIPALS);
+    let gateway = HttpGatewayFixture::start(&shell, &[]).await;
+    assert_eq!(gateway.accounts(Some("token-of-alice")).await, ["dev"]);
+    assert_eq!(gateway.accounts(Some("token-of-bob")).await, ["prod"]);
+    for token in [None, Some("token-of-carol")] {
+        let (status, refused) = gateway.call(token, "create_credential_session", json!({})).await;
+        assert_eq!(status, 401, "{refused}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn serve_http_without_authentication_must_be_written() {
+    let shell = Shell::new().file("valetkey.toml", "[accounts.dev]\nprovider = 'memory'\n");
+    let refused = shell.run(&["serve", "--http", "127.0.0.1:0"]).await;
+    assert_eq!(refused.code, Some(78), "{}", refused.stderr);
+    assert!(refused.stderr.contains("token_sha256") && refused.stderr.contains(r#"auth = "none""#));
+
+    let shell = shell.file("valetkey.toml", "[accounts.dev]\nprovider = 'memory'\n[http]\nauth = 'none'\n");
+    let gateway = HttpGatewayFixture::start(&shell, &[]).await;
+    assert_eq!(gateway.accounts(None).await, ["dev"]);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn serve_http_on_other_address_is_usage_error() {
+    for address in ["0.0.0.0:7070", "192.0.2.1:7070", "[::]:7070"] {
+        let refused = Shell::new().run(&["serve", "--http", address]).await;
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains("127.0.0.1:7070") && refused.stderr.contains("proxy"));
+    }
+}
+
+#[tokio::test]
+async fn check_http_reports_contradictions() {
+    let base = "[accounts.dev]\nprovider = 'memory'\n[principals.alice]\naccounts = ['dev']\n";
+    for (settings, expected) in [
+        ("token_sha256 = ['abc']\n[http]\n", "must be a SHA-256 digest"),
+        ("[http]\nauth = 'none'\n", "needs the `principal` of `[session]`"),
+        ("subjects = ['00u1']\n[http]\nissuer = 'https://login.example.com'\n", "`jwks_file` is missing"),
+        (
+            "[http]\nissuer = 'https://login.example.com'\njwks_file = 'keys.json'\n",
+            "what the tokens are issued for",
+        ),
+        ("[http]\n", "give a principal a `token_sha256`"),
+        ("[http]\nauth = 'basic'\n", "`auth` must be"),
+        ("[http]\npublic = 'x'\n", "did you mean `public_url`"),
+    ] {
+        let shell = Shell::new().file("valetkey.toml", format!("{base}{settings}"));
+        let checked = shell.run(&["check"]).await;
+        assert_eq!(checked.code, Some(78), "{settings}: {}", checked.said());
+        assert!(checked.stderr.contains(expected), "{settings}: {}", checked.stderr);
+    }
+    let shell = Shell::new().file("valetkey.toml", PRINCIPALS);
+    assert_eq!(shell.run(&["check"]).await.code, Some(0));
+}
