@@ -171,7 +171,7 @@ fn term_at(words: &[Word]) -> Option<FoundTerm> {
     let is_noun = DETERMINERS.contains(&words[0].text.as_str())
         && ["set", "sets"].iter().any(|noun| starts_with_phrase(&words[1..], noun))
         && words.get(1)?.follows_closely
-        && !is_set_of(&words[1..]);
+        && !is_other_phrase(&words[1..]);
     is_noun.then(|| FoundTerm {
         line,
         term: format!("{} {}", words[0].text, words[1].text),
@@ -179,9 +179,9 @@ fn term_at(words: &[Word]) -> Option<FoundTerm> {
     })
 }
 
-/// Whether the words are `set of`, as in `a set of accounts`.
-fn is_set_of(words: &[Word]) -> bool {
-    starts_with_phrase(words, "set of")
+/// Whether `words` begin with `set of`, as in `a set of accounts`, or with a term that is reported itself.
+fn is_other_phrase(words: &[Word]) -> bool {
+    starts_with_phrase(words, "set of") || TERMS.iter().any(|(term, _)| starts_with_phrase(words, term))
 }
 
 fn starts_with_phrase(words: &[Word], phrase: &str) -> bool {
