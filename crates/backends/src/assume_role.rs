@@ -1,8 +1,6 @@
-//! Assume role: the temporary credentials of a role, from STS.
+//! `AssumeRoleProvider`: temporary credentials of a role, from `AssumeRole`.
 
 mod builder;
-
-pub use builder::AssumeRoleBuilder;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,47 +14,77 @@ use valetkey_core::{
     SessionPolicy,
 };
 
+pub use self::builder::AssumeRoleBuilder;
 use crate::sts::Sts;
 use crate::sts::attribution::DEFAULT_SESSION_NAME;
 use crate::sts::mfa::{self, MfaDevice};
-use crate::sts::request::MAX_CHAINED_SECONDS;
-use crate::sts::request::{SessionPolicies, SessionTags};
+use crate::sts::request::{MAX_CHAINED_SECONDS, SessionPolicies, SessionTags};
 use crate::sts::response::{self, Utilization};
 use crate::{error, validity};
 
 const NAME: &str = "assume-role";
+const OPERATION: &str = "AssumeRole";
 
-/// Asks STS for a role's temporary credentials at every fetch, signing with whatever the source gives at that moment:
-/// with a [`SessionAccount`](valetkey_core::SessionAccount) as its source it follows that session.
+/// Assumes a role at each fetch, and signs the request with the present credentials of its source.
 ///
-/// In a chain, a source that is not configured does not make this provider absent: it is `Invalid`, since a role was
-/// asked for and nobody else's credentials may take its place.
+/// With a [`SessionAccount`](valetkey_core::SessionAccount) as the source, the provider follows the rotation of that
+/// session. In a chain, a source that is not configured does not make this provider absent: it is `Invalid`, because
+/// credentials of another identity must not replace those of the role.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use valetkey_backends::{AssumeRoleProvider, AwsClientConfig, EnvProvider};
+/// use valetkey_core::{SessionContext, SessionPolicy};
+///
+/// # fn main() -> valetkey_core::Result<()> {
+/// let client_config = AwsClientConfig::new().region(&"eu-central-1".parse()?);
+/// let role = "arn:aws:iam::111111111111:role/agent".parse()?;
+/// let provider = AssumeRoleProvider::builder(role, EnvProvider::from_process())
+///     .session_name("report-agent")
+///     .external_id("agreed-with-the-owner")
+///     .session_duration(Duration::from_secs(3_600))
+///     .policy(SessionPolicy::read_only(["s3"])?)
+///     .client_config(&client_config)
+///     .build()?;
+/// let session = SessionContext::builder().provider(provider).build();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct AssumeRoleProvider {
-    client: AssumeRoleClient,
+    sts: Sts,
+    request: AssumeRoleRequest,
     source: Arc<dyn CredentialProvider>,
     region: Option<Region>,
     utilization: Utilization,
 }
 
 impl AssumeRoleProvider {
-    /// Describes the credentials of `role`, assumed with those of `source`.
+    /// Starts the description of the credentials of `role`, assumed with the credentials of `source`.
     pub fn builder(role: RoleArn, source: impl IntoProvider) -> AssumeRoleBuilder {
         AssumeRoleBuilder::new(role, source.into_provider())
     }
 
-    fn new(client: AssumeRoleClient, source: Arc<dyn CredentialProvider>, region: Option<Region>) -> Self {
-        Self { client, source, region, utilization: Utilization::default() }
+    fn new(
+        sts: Sts,
+        request: AssumeRoleRequest,
+        source: Arc<dyn CredentialProvider>,
+        region: Option<Region>,
+    ) -> Self {
+        Self { sts, request, source, region, utilization: Utilization::default() }
     }
 
-    /// The role.
+    /// Returns the role.
     #[must_use]
     pub fn role(&self) -> &RoleArn {
-        &self.client.request.role
+        &self.request.role
     }
 
-    /// How much of the space that STS allows for policies, tags and what it adds itself the last session took, in
-    /// percent; `None` until STS has told it. Above 100 it refuses.
+    /// Returns how much of the packed size limit of STS for policies and tags the last session used, in percent; `None`
+    /// until STS has reported a value. STS refuses requests above 100.
     #[must_use]
     pub fn utilization(&self) -> Option<u32> {
         self.utilization.percent()
@@ -65,22 +93,24 @@ impl AssumeRoleProvider {
     async fn fetch(&self) -> Result<Credentials> {
         let source = validity::source_credentials(&*self.source).await?;
         if source.has_session_token()
-            && self.client.request.duration.is_some_and(|seconds| seconds > MAX_CHAINED_SECONDS)
+            && self.request.duration.is_some_and(|seconds| seconds > MAX_CHAINED_SECONDS)
         {
             return Err(duration_exceeds_chaining_limit());
         }
-        self.parse_response(self.client.assume_role(&source).await?)
+        let output = self.request.send(&self.sts.client_for(&source)).await?;
+        self.parse_response(output)
     }
 
-    #[allow(deprecated, reason = "whoever does not tell the one tells the other")]
-    fn parse_response(&self, answer: AssumeRoleOutput) -> Result<Credentials> {
-        self.utilization.record(answer.session_token_utilization.or(answer.packed_policy_size));
+    #[allow(deprecated, reason = "older endpoints return only packed_policy_size")]
+    fn parse_response(&self, output: AssumeRoleOutput) -> Result<Credentials> {
+        self.utilization.record(output.session_token_utilization.or(output.packed_policy_size));
         let account =
-            answer.assumed_role_user.as_ref().and_then(|user| response::account_from_arn(user.arn()));
-        response::credentials_from_response(OPERATION, answer.credentials, |set| {
-            set.account_id(account.unwrap_or_else(|| self.role().account().clone()))
+            output.assumed_role_user.as_ref().and_then(|user| response::account_from_arn(user.arn()));
+        response::credentials_from_response(OPERATION, output.credentials, |credentials| {
+            credentials
+                .account_id(account.unwrap_or_else(|| self.role().account().clone()))
                 .region(self.region.clone())
-                .environment_region(self.client.sts.region())
+                .environment_region(self.sts.region())
                 .provider(NAME)
         })
     }
@@ -92,35 +122,41 @@ impl CredentialProvider for AssumeRoleProvider {
         Cow::Borrowed(NAME)
     }
 
+    /// Fetches the credentials of the source, and assumes the role.
+    ///
     /// # Errors
-    /// What the source answered, naming it; but `Invalid`, with the field `source`, when it is not configured.
-    /// `Invalid` for a duration over an hour when the source's credentials are temporary, and for what STS calls
-    /// malformed, too large or disabled in its region. `InteractionRequired`, with the field
-    /// `mfa_code`, when a code is needed and nobody gives one, or it is refused. `Denied` when STS refuses, `Expired` when the source's
-    /// credentials have run out, `Throttled`, `TimedOut` or `Unavailable` when STS cannot answer now.
+    /// - Errors of the source keep their kind and name the source. A source that is not configured is `Invalid`, with
+    ///   the field `source`.
+    /// - `Invalid`: the duration exceeds 1 hour and the credentials of the source are temporary, or STS finds the
+    ///   request malformed or too large, or is disabled in its region.
+    /// - `InteractionRequired`, with the field `mfa_code`: an MFA code is needed and was not supplied, or was refused.
+    /// - `Denied`: STS refuses the request.
+    /// - `Expired`: the credentials of the source have expired.
+    /// - `Throttled`, `TimedOut`, `Unavailable`: STS cannot respond now.
     async fn provide(&self) -> Result<Credentials> {
         self.fetch().await.map_err(|error| error.with_provider(NAME))
     }
 
-    /// Keeps nothing itself; its source may.
+    /// Clears the cache of the source. This provider caches nothing.
     fn clear_cache(&self) {
         self.source.clear_cache();
     }
 
-    /// The same role, with a session policy that allows what its own one (if there is one) and `policy` both allow.
+    /// Returns a provider of the same role whose session policy allows what its own inline policy, if it has one, and
+    /// `policy` both allow.
     ///
     /// # Errors
-    /// `Invalid` when the two have nothing in common or cannot be compared, and when the role is assumed with policy
-    /// ARNs: a session may do what *any* of its session policies allows, so another one could only add.
+    /// `Invalid` if the policies have nothing in common or cannot be compared, and for a provider with policy ARNs: a
+    /// session may do what *any* of its session policies allows, so another policy could only add permissions.
     fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        let client = self.client.scope_down(policy).map_err(|error| error.with_provider(NAME))?;
-        Ok(Arc::new(Self::new(client, Arc::clone(&self.source), self.region.clone())))
+        let policies = self.request.policies.scope_down(policy).map_err(|error| error.with_provider(NAME))?;
+        let request = AssumeRoleRequest { policies, ..self.request.clone() };
+        let (sts, source) = (self.sts.with_own_retry_quota(), Arc::clone(&self.source));
+        Ok(Arc::new(Self::new(sts, request, source, self.region.clone())))
     }
 }
 
-const OPERATION: &str = "AssumeRole";
-
-/// What is asked of STS.
+/// A checked request without the MFA code.
 #[derive(Clone)]
 struct AssumeRoleRequest {
     role: RoleArn,
@@ -149,6 +185,17 @@ impl AssumeRoleRequest {
         }
     }
 
+    async fn send(&self, sts: &aws_sdk_sts::Client) -> Result<AssumeRoleOutput> {
+        let call = self.apply_to(sts.assume_role())?;
+        let Some(device) = &self.mfa else {
+            return call.send().await.map_err(|sdk_error| error::from_sdk_error(OPERATION, &sdk_error));
+        };
+        let code = device.current_code().await?;
+        let call = call.serial_number(&device.serial).token_code(code.expose_secret());
+        let result = call.customize().config_override(mfa::without_retries()).send().await;
+        result.map_err(|sdk_error| mfa::map_error(OPERATION, &sdk_error))
+    }
+
     fn apply_to(&self, call: AssumeRoleFluentBuilder) -> Result<AssumeRoleFluentBuilder> {
         let call = call
             .role_arn(self.role.as_str())
@@ -163,7 +210,7 @@ impl AssumeRoleRequest {
     }
 }
 
-/// Shows neither the external id nor what policies and tags say.
+/// Omits the external id and the contents of policies and tags.
 impl fmt::Debug for AssumeRoleRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AssumeRoleRequest")
@@ -172,35 +219,6 @@ impl fmt::Debug for AssumeRoleRequest {
             .field("duration", &self.duration)
             .field("mfa", &self.mfa)
             .finish_non_exhaustive()
-    }
-}
-
-/// The request, and where it goes.
-#[derive(Debug)]
-struct AssumeRoleClient {
-    sts: Sts,
-    request: AssumeRoleRequest,
-}
-
-impl AssumeRoleClient {
-    /// The same client, asking for no more than `policy` allows.
-    fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
-        let policies = self.request.policies.narrowed(policy)?;
-        Ok(Self {
-            sts: self.sts.with_own_retry_quota(),
-            request: AssumeRoleRequest { policies, ..self.request.clone() },
-        })
-    }
-
-    async fn assume_role(&self, source: &Credentials) -> Result<AssumeRoleOutput> {
-        let call = self.request.apply_to(self.sts.client_for(source).assume_role())?;
-        let Some(device) = &self.request.mfa else {
-            return call.send().await.map_err(|error| error::from_sdk_error(OPERATION, &error));
-        };
-        let code = device.code_provider().await?;
-        let call = call.serial_number(&device.serial).token_code(code.expose_secret());
-        let answer = call.customize().config_override(mfa::without_retries()).send().await;
-        answer.map_err(|error| mfa::refused(OPERATION, &error))
     }
 }
 

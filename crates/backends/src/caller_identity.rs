@@ -1,4 +1,4 @@
-//! `StsCallerIdentityProvider`: STS, asked whose a set of credentials is.
+//! `StsCallerIdentityProvider`: looks up the AWS identity of credentials with STS.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,17 +14,21 @@ use crate::{AwsClientConfig, error};
 const NAME: &str = "caller-identity";
 const OPERATION: &str = "GetCallerIdentity";
 
-/// Asks STS (`GetCallerIdentity`, which needs no permission), signed with the set in question, in the region that came
-/// with it, or else the base's. Each call has a retry quota of its own.
+/// Looks up the AWS identity of credentials with `GetCallerIdentity`, which needs no permission.
+///
+/// The request is signed with the credentials in question and sent to their region, or else to the region of the client
+/// configuration. Each call has a retry quota of its own.
+///
+/// # Examples
 ///
 /// ```
 /// # use std::sync::Arc;
 /// # use valetkey_backends::{AwsClientConfig, StsCallerIdentityProvider};
-/// # use valetkey_core::{Result, SessionContext, CallerIdentityCache};
-/// # async fn example(session: &SessionContext, base: &AwsClientConfig) -> Result<()> {
-/// let lookup = Arc::new(StsCallerIdentityProvider::new(base));
-/// let whoami = CallerIdentityCache::new(session.account(&"prod".parse()?)?, lookup);
-/// println!("{}", whoami.get().await?.arn());
+/// # use valetkey_core::{CallerIdentityCache, Result, SessionContext};
+/// # async fn example(session: &SessionContext, client_config: &AwsClientConfig) -> Result<()> {
+/// let lookup = Arc::new(StsCallerIdentityProvider::new(client_config));
+/// let identity = CallerIdentityCache::new(session.account(&"prod".parse()?)?, lookup);
+/// println!("{}", identity.get().await?.arn());
 /// # Ok(())
 /// # }
 /// ```
@@ -32,18 +36,20 @@ const OPERATION: &str = "GetCallerIdentity";
 pub struct StsCallerIdentityProvider(AwsClientConfig);
 
 impl StsCallerIdentityProvider {
-    /// Asks by way of `base`: its connections, endpoint and, failing another, region.
+    /// Creates a provider that uses the connections and the endpoint of `client_config`, and its region for credentials
+    /// without one.
     #[must_use]
-    pub fn new(base: &AwsClientConfig) -> Self {
-        Self(base.clone())
+    pub fn new(client_config: &AwsClientConfig) -> Self {
+        Self(client_config.clone())
     }
 
     async fn fetch(&self, credentials: &Credentials) -> Result<CallerIdentity> {
         let region = credentials.region().or(credentials.environment_region()).cloned();
-        let place = EndpointConfig { region, base: Some(self.0.clone()), ..EndpointConfig::default() };
-        let answer = Sts::new(place)?.client_for(credentials).get_caller_identity().send().await;
-        let answer = answer.map_err(|error| error::from_sdk_error(OPERATION, &error))?;
-        parse_response(answer).ok_or_else(incomplete_response)
+        let endpoint =
+            EndpointConfig { region, client_config: Some(self.0.clone()), ..EndpointConfig::default() };
+        let result = Sts::new(endpoint)?.client_for(credentials).get_caller_identity().send().await;
+        let output = result.map_err(|sdk_error| error::from_sdk_error(OPERATION, &sdk_error))?;
+        parse_response(output).ok_or_else(incomplete_response)
     }
 }
 
@@ -54,19 +60,21 @@ impl CallerIdentityProvider for StsCallerIdentityProvider {
     }
 
     /// # Errors
-    /// `Expired` when STS takes the set for expired, `Denied` when it does not know it, `Invalid` without a region;
-    /// `Throttled`, `TimedOut` or `Unavailable` when it cannot answer now.
+    /// - `Expired`: STS reports the credentials as expired.
+    /// - `Denied`: STS does not know the credentials.
+    /// - `Invalid`: neither the credentials nor the client configuration have a region.
+    /// - `Throttled`, `TimedOut`, `Unavailable`: STS cannot respond now.
     async fn caller_identity(&self, credentials: &Credentials) -> Result<CallerIdentity> {
         self.fetch(credentials).await.map_err(|error| error.with_provider(NAME))
     }
 }
 
-fn parse_response(answer: GetCallerIdentityOutput) -> Option<CallerIdentity> {
-    Some(CallerIdentity::new(answer.account?.parse().ok()?, answer.arn?, answer.user_id?))
+fn parse_response(output: GetCallerIdentityOutput) -> Option<CallerIdentity> {
+    Some(CallerIdentity::new(output.account?.parse().ok()?, output.arn?, output.user_id?))
 }
 
 fn incomplete_response() -> Error {
-    Error::new(ErrorKind::Unavailable, format!("the answer of {OPERATION} does not say who calls"))
+    Error::new(ErrorKind::Unavailable, format!("the response to {OPERATION} does not identify the caller"))
         .with_next_step("check the endpoint URL, then try again")
 }
 

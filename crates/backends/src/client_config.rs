@@ -1,4 +1,4 @@
-//! `AwsClientConfig`: what every AWS client of a process shares, and no identity.
+//! `AwsClientConfig`: the configuration that all AWS clients of a process share, without an identity.
 
 mod endpoint;
 mod http;
@@ -15,21 +15,39 @@ use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use valetkey_core::Region;
 
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
-pub(crate) use endpoint::EndpointConfig;
+pub(crate) use self::endpoint::EndpointConfig;
 #[cfg(any(feature = "sts", feature = "sdk"))]
-pub(crate) use endpoint::from_sdk_region;
-pub(crate) use endpoint::to_sdk_region;
-use endpoint::{EndpointOnlyServiceConfig, with_endpoint_url};
-use http::DisabledTokenProvider;
+pub(crate) use self::endpoint::from_sdk_region;
+pub(crate) use self::endpoint::to_sdk_region;
+use self::endpoint::{EndpointOnlyServiceConfig, with_endpoint_url};
+use self::http::DisabledTokenProvider;
 
-/// What every AWS client of a process shares: one HTTP client with its connections, the SDK's standard retries, a
-/// dated behaviour version, and where the services are. Each provider has a retry quota of its own. It holds no credentials: those come from a session or from a
-/// provider's source, one client at a time. Make one per process and hand it on; a clone shares the connections.
+/// The configuration that all AWS clients of a process share: one HTTP client with its connections, the endpoints of the
+/// services, the region, timeouts, the SDK's standard retries and a fixed behavior version.
+///
+/// It has no credentials: each client gets them from a session or from the source of a provider. Create one for each
+/// process and pass it to all providers; clones share the connections. Each provider has a retry quota of its own.
+///
+/// # Examples
+///
+/// ```
+/// use valetkey_backends::{AssumeRoleProvider, AwsClientConfig, EnvProvider};
+///
+/// # fn main() -> valetkey_core::Result<()> {
+/// // `AwsClientConfig::from_process().await` also reads the settings of the process.
+/// let client_config = AwsClientConfig::new().region(&"eu-central-1".parse()?);
+/// let role = "arn:aws:iam::111111111111:role/agent".parse()?;
+/// let provider = AssumeRoleProvider::builder(role, EnvProvider::from_process())
+///     .client_config(&client_config)
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct AwsClientConfig(SdkConfig);
 
 impl AwsClientConfig {
-    /// A base that reads nothing from the process: no region, the public endpoints, no proxy.
+    /// Creates a configuration that reads nothing from the process: no region, the public endpoints, no proxy.
     #[must_use]
     pub fn new() -> Self {
         let config = SdkConfig::builder()
@@ -40,9 +58,12 @@ impl AwsClientConfig {
         Self::from(config)
     }
 
-    /// A base with the process's settings: region, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, retries,
-    /// time-outs and proxies (never for loopback and link-local addresses), as the environment and the shared configuration files say. Its credentials are not
-    /// read, and the instance metadata service is not asked. Takes some 0.1 s: once per process.
+    /// Creates a configuration from the environment and the shared configuration files of the process: the region,
+    /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, retries, timeouts, and the proxies, which are never used for
+    /// loopback and link-local addresses.
+    ///
+    /// It reads no credentials and does not call the instance metadata service. It takes about 0.1 s, so call it once
+    /// for each process.
     pub async fn from_process() -> Self {
         let region =
             RegionProviderChain::first_try(aws_config::environment::EnvironmentVariableRegionProvider::new())
@@ -55,19 +76,19 @@ impl AwsClientConfig {
         Self::from(loader.load().await)
     }
 
-    /// Uses `region` wherever nobody names another.
+    /// Sets the region of clients for which no other region is set.
     #[must_use]
     pub fn region(self, region: &Region) -> Self {
         Self(self.0.into_builder().region(to_sdk_region(region)).build())
     }
 
-    /// Sends everything to `url` (a VPC endpoint, an emulator), whatever the environment says.
+    /// Sends all requests to `url`, such as a VPC endpoint or an emulator. It takes precedence over the environment.
     #[must_use]
     pub fn endpoint_url(self, url: impl Into<String>) -> Self {
         Self(with_endpoint_url(self.0.into_builder(), url).build())
     }
 
-    /// The shared configuration, for clients that the host signs for itself.
+    /// Returns the SDK's configuration, for clients with credentials of their own.
     #[must_use]
     pub fn config(&self) -> &SdkConfig {
         &self.0
@@ -80,25 +101,25 @@ impl Default for AwsClientConfig {
     }
 }
 
-/// Takes over everything but who the client is: credentials, tokens and the identity cache are left behind, and of
-/// the per-service settings only the endpoints stay. What is missing is filled in: standard retries, a dated
-/// behaviour version, an HTTP client to share, and tokio's timer.
+/// Takes over everything except the identity: credentials, tokens and the identity cache are dropped, and of the settings
+/// for single services only the endpoints are kept. Missing parts get defaults: standard retries, a fixed behavior
+/// version, a shared HTTP client, and the timer of tokio.
 impl From<SdkConfig> for AwsClientConfig {
     fn from(config: SdkConfig) -> Self {
         let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         let version = config.behavior_version().unwrap_or_else(behavior_version);
-        let connection = config.http_client().unwrap_or_else(http::without_proxy);
+        let http_client = config.http_client().unwrap_or_else(http::without_proxy);
         let (time, sleep) =
             (config.time_source().unwrap_or_default(), config.sleep_impl().unwrap_or_else(tokio_sleep));
-        let settings = EndpointOnlyServiceConfig::new(&config);
+        let service_config = EndpointOnlyServiceConfig::new(&config);
         let mut builder = config.into_builder();
         builder
             .set_credentials_provider(None)
             .set_token_provider(None)
             .set_identity_cache(Some(no_identity_cache()));
         builder.set_retry_config(Some(retries)).set_behavior_version(Some(version));
-        builder.set_http_client(Some(connection)).set_time_source(Some(time)).set_sleep_impl(Some(sleep));
-        Self(builder.service_config(settings).build())
+        builder.set_http_client(Some(http_client)).set_time_source(Some(time)).set_sleep_impl(Some(sleep));
+        Self(builder.service_config(service_config).build())
     }
 }
 
@@ -108,7 +129,7 @@ impl fmt::Debug for AwsClientConfig {
     }
 }
 
-/// The behaviour version that valetkey is tested with. `latest()` would change under a dependency update.
+/// The behavior version that valetkey is tested with. `latest()` would change with a dependency update.
 fn behavior_version() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()
 }
@@ -117,7 +138,8 @@ fn tokio_sleep() -> SharedAsyncSleep {
     SharedAsyncSleep::new(TokioSleep::new())
 }
 
-/// The SDK's identity cache off: it would outlive a rotation and a clearing (static keys by 15 minutes).
+/// Disables the SDK's identity cache: it would keep credentials after a rotation and after `clear` (static keys for
+/// 15 minutes).
 fn no_identity_cache() -> SharedIdentityCache {
     aws_config::identity::IdentityCache::no_cache()
 }

@@ -1,4 +1,4 @@
-//! `EnvProvider`: reads the variables anew at every fetch, through a lookup that is handed in.
+//! `EnvProvider`: credentials in the `AWS_*` variables, through a lookup function.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -19,16 +19,31 @@ const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 const ACCOUNT_ID: &str = "AWS_ACCOUNT_ID";
-/// The first that is set counts.
+/// The first variable with a value applies.
 const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 type VariableLookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
 /// Reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_CREDENTIAL_EXPIRATION` (RFC 3339),
-/// `AWS_ACCOUNT_ID`, and `AWS_REGION` (else `AWS_DEFAULT_REGION`), anew at every fetch.
+/// `AWS_ACCOUNT_ID`, and `AWS_REGION` (or else `AWS_DEFAULT_REGION`) at each fetch.
 ///
-/// Blank counts as missing, and blanks around a value are dropped. With neither half of the key pair and no session
-/// token there is nothing to ask; with some of them missing it is a fault that names the variable.
+/// Blank values count as missing, and whitespace around a value is ignored. Without access key, secret key and session
+/// token, the provider is not configured. If some of them are missing, the error names the variable.
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::ffi::OsString;
+///
+/// use valetkey_backends::EnvProvider;
+/// use valetkey_core::SessionContext;
+///
+/// // The variables of one tenant, not those of this process.
+/// let variables: HashMap<String, OsString> = HashMap::new();
+/// let provider = EnvProvider::new(move |name| variables.get(name).cloned());
+/// let session = SessionContext::builder().provider(provider).build();
+/// ```
 #[derive(Clone)]
 pub struct EnvProvider {
     lookup: Arc<VariableLookup>,
@@ -36,19 +51,19 @@ pub struct EnvProvider {
 }
 
 impl EnvProvider {
-    /// Asks `lookup` for each variable.
+    /// Creates a provider that looks up each variable with `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static) -> Self {
         Self { lookup: Arc::new(lookup), clock: Arc::new(SystemClock) }
     }
 
-    /// Asks this process, whose environment is its host's own identity: a session gets it only from a host that
-    /// hands it in.
+    /// Creates a provider of the environment of this process, which is the host's own identity: give it to a session only
+    /// if the session may act as the host.
     #[must_use]
     pub fn from_process() -> Self {
         Self::new(|variable| std::env::var_os(variable))
     }
 
-    /// Tells expiry by `clock` rather than by the machine.
+    /// Sets the source of wall time for expiry (default: the machine's clock).
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -104,13 +119,14 @@ impl CredentialProvider for EnvProvider {
     }
 
     /// # Errors
-    /// `NotConfigured` when neither key nor token is set; `Invalid`, with the variable as its field, for a missing
-    /// half, a malformed value or one that is not UTF-8; `Expired` when `AWS_CREDENTIAL_EXPIRATION` has passed.
+    /// - `NotConfigured`: neither a key nor a token is set.
+    /// - `Invalid`, with the variable as its field: a variable is missing, malformed or not UTF-8.
+    /// - `Expired`: `AWS_CREDENTIAL_EXPIRATION` has passed.
     async fn provide(&self) -> Result<Credentials> {
         self.read_credentials()
-            .and_then(|read| {
+            .and_then(|credentials| {
                 validity::ensure_unexpired(
-                    read,
+                    credentials,
                     &*self.clock,
                     "export new credentials, or unset the old ones",
                 )
@@ -130,7 +146,7 @@ fn not_configured() -> Error {
         .with_next_step("export both, or use another provider")
 }
 
-/// Half a pair is a mistake, not an absence: somebody meant to set it.
+/// One of the two keys without the other is a mistake, not an absence.
 fn missing_variable(variable: &'static str, related_variable: &'static str) -> Error {
     Error::invalid(variable, format!("is missing or blank, though `{related_variable}` is set"))
         .with_next_step(format!("export {variable}, or unset {related_variable}"))
@@ -141,7 +157,7 @@ fn not_utf8(variable: &'static str) -> Error {
         .with_next_step(format!("export {variable} again, or unset it"))
 }
 
-/// A fault of a secret part, told under the name of its variable.
+/// Converts an error of a part of the credentials to the name of its variable.
 fn invalid_part(error: Error) -> Error {
     let variable = match error.field() {
         Some("secret_access_key") => SECRET_ACCESS_KEY,

@@ -1,24 +1,28 @@
-//! Where valetkey's credentials come from: providers, one per feature, and the bridge to the AWS SDK.
+//! Credential providers of valetkey, one for each feature, and the bridge to the AWS SDK.
 //!
-//! | feature | here | default |
+//! | feature | content | default |
 //! |---|---|---|
 //! | `memory` | `MemoryProvider` | yes |
 //! | `env` | `EnvProvider` | yes |
-//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider`, `StsCallerIdentityProvider` | |
-//! | `experimental-scoped-credentials` | `ScopedProvider`, on top of `sts` | |
+//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `SessionTokenProvider`, `FederationTokenProvider`, `StsKeyExchange`, `StsCallerIdentityProvider` | |
+//! | `experimental-scoped-credentials` | `ScopedProvider`; includes `sts` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
 //! | `process` | `ProcessProvider` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentialsProvider` | |
-//! | `ambient` | `AmbientProvider`, on top of `sdk` | |
+//! | `ambient` | `DefaultChainProvider`, `ProfileProvider`; includes `sdk` | |
 //!
-//! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
-//! it fetches and never caches. (A secret is asked which version it is at, and is not transferred again while that
-//! stays.) What calls AWS shares one `AwsClientConfig`: one HTTP client, the SDK's standard retries and nothing on top of them,
-//! no identity but the one that was handed in. (`AmbientProvider` repeats whole fetches instead, by the same rules.) Each
-//! provider has a retry quota of its own. Futures may be dropped at any await.
+//! Features are additive. Every provider keeps the contract of
+//! [`CredentialProvider`](valetkey_core::CredentialProvider): it fetches credentials and does not cache them, and its
+//! futures may be dropped at any await. The providers of Secrets Manager keep the payload of a secret, but check its
+//! version at each fetch.
 //!
-//! Failures of the AWS SDK are told by kind, service code and request id; a response body is never kept. The SDK's own
-//! TRACE log keeps to that unless the host sets `LOG_SENSITIVE_BODIES=true`, which makes it print secrets: never do.
+//! Providers that call AWS share one `AwsClientConfig`: one HTTP client, the SDK's standard retries without further
+//! retries on top, and no identity. Each provider has a retry quota of its own. `DefaultChainProvider` and
+//! `ProfileProvider` repeat whole fetches instead, by the same rules.
+//!
+//! Errors of the AWS SDK are reported with their kind, the service's error code and the request id; a response body is
+//! never kept. The same holds for the SDK's own log at TRACE level, unless the host sets `LOG_SENSITIVE_BODIES=true`:
+//! this setting makes the SDK log secrets.
 
 #[cfg(feature = "sts")]
 mod assume_role;
@@ -26,16 +30,22 @@ mod assume_role;
 mod caller_identity;
 #[cfg(feature = "_client")]
 mod client_config;
+#[cfg(feature = "ambient")]
+mod default_chain;
 #[cfg(feature = "env")]
 mod env;
 #[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
 mod error;
 #[cfg(feature = "sts")]
-mod federation;
+mod federation_token;
+#[cfg(feature = "sts")]
+mod key_exchange;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "process")]
 mod process;
+#[cfg(feature = "ambient")]
+mod profile;
 #[cfg(feature = "experimental-scoped-credentials")]
 mod scoped;
 #[cfg(feature = "sdk")]
@@ -46,6 +56,8 @@ mod sdk_chain;
 mod secret_provider;
 #[cfg(feature = "secrets-manager")]
 mod secrets_manager;
+#[cfg(feature = "sts")]
+mod session_token;
 #[cfg(feature = "sts")]
 mod sts;
 #[cfg(any(
@@ -66,25 +78,29 @@ pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
 pub use caller_identity::StsCallerIdentityProvider;
 #[cfg(feature = "_client")]
 pub use client_config::AwsClientConfig;
+#[cfg(feature = "ambient")]
+pub use default_chain::DefaultChainProvider;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]
-pub use federation::{
-    FederationBuilder, FederationGuard, FederationProvider, GetFederationTokenRequest, GetSessionTokenRequest,
-};
+pub use federation_token::{FederationTokenBuilder, FederationTokenProvider};
+#[cfg(feature = "sts")]
+pub use key_exchange::StsKeyExchange;
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]
 pub use process::{ProcessBuilder, ProcessProvider};
+#[cfg(feature = "ambient")]
+pub use profile::ProfileProvider;
 #[cfg(feature = "experimental-scoped-credentials")]
 pub use scoped::{ScopedBuilder, ScopedProvider};
 #[cfg(feature = "sdk")]
 pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentialsProvider};
-#[cfg(feature = "ambient")]
-pub use sdk_chain::AmbientProvider;
 #[cfg(feature = "sts")]
 pub use secret_provider::SecretProvider;
 #[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{SecretsManagerBuilder, SecretsManagerProvider, SecretsManagerResolver};
+#[cfg(feature = "sts")]
+pub use session_token::{SessionTokenBuilder, SessionTokenProvider};
 #[cfg(feature = "sts")]
 pub use web_identity::{WebIdentityBuilder, WebIdentityProvider};

@@ -1,4 +1,4 @@
-//! `MemoryProvider`: a cell that its owner writes and sessions read.
+//! `MemoryProvider`: credentials that the program sets.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,8 +12,25 @@ use crate::validity;
 
 const NAME: &str = "memory";
 
-/// Answers with the set it was last given. A clone is another handle to the same cell, so that whoever hosts the
-/// sessions can go on writing to it: a session picks the new set up at its next fetch.
+/// Returns the credentials that the program set last.
+///
+/// Clones share the credentials, so the program can keep a clone and set new ones. A session uses them from its next
+/// fetch on.
+///
+/// # Examples
+///
+/// ```
+/// use valetkey_backends::MemoryProvider;
+/// use valetkey_core::{Credentials, SecretString, SessionContext};
+///
+/// # fn main() -> valetkey_core::Result<()> {
+/// let provider = MemoryProvider::new();
+/// let session = SessionContext::builder().provider(provider.clone()).build();
+/// let keys = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("secret")).build()?;
+/// provider.set(keys);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MemoryProvider {
     cell: Arc<Mutex<Option<Credentials>>>,
@@ -21,30 +38,30 @@ pub struct MemoryProvider {
 }
 
 impl MemoryProvider {
-    /// An empty cell: not configured.
+    /// Creates a provider without credentials, which is not configured.
     #[must_use]
     pub fn new() -> Self {
         Self { cell: Arc::default(), clock: Arc::new(SystemClock) }
     }
 
-    /// Tells expiry by `clock` rather than by the machine.
+    /// Sets the source of wall time for expiry (default: the machine's clock).
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Keeps `credentials`, in place of what was there.
+    /// Sets the credentials.
     pub fn set(&self, credentials: Credentials) {
         self.replace(credentials);
     }
 
-    /// Keeps `credentials`, and hands back what was there.
+    /// Sets the credentials and returns the previous ones.
     pub fn replace(&self, credentials: Credentials) -> Option<Credentials> {
         self.lock_cell().replace(credentials)
     }
 
-    /// Forgets what was kept. Sessions that fetched it before keep their copy until they refresh or are cleared.
+    /// Removes the credentials. A session that has fetched them keeps its copy until its next refresh, or until it is cleared.
     pub fn clear(&self) {
         *self.lock_cell() = None;
     }
@@ -75,15 +92,14 @@ impl CredentialProvider for MemoryProvider {
     }
 
     /// # Errors
-    /// `NotConfigured` while the cell is empty, `Expired` when what it holds has run out.
+    /// `NotConfigured` without credentials, and `Expired` if the credentials have expired.
     async fn provide(&self) -> Result<Credentials> {
         let credentials = self.lock_cell().clone().ok_or_else(|| {
-            Error::not_configured("no credentials were handed in")
-                .with_next_step("set credentials on the provider")
+            Error::not_configured("no credentials are set").with_next_step("set credentials on the provider")
         });
         credentials
-            .and_then(|held| {
-                validity::ensure_unexpired(held, &*self.clock, "set new credentials on the provider")
+            .and_then(|credentials| {
+                validity::ensure_unexpired(credentials, &*self.clock, "set new credentials on the provider")
             })
             .map_err(|error| error.with_provider(NAME))
     }

@@ -1,11 +1,11 @@
-//! Process: credentials that a program prints, as `credential_process` of the shared configuration files has it.
+//! `ProcessProvider`: the output of a program, as with `credential_process` in the shared configuration files.
 
 mod builder;
 mod child;
 mod output;
 mod shell_words;
 
-pub use builder::ProcessBuilder;
+pub use self::builder::ProcessBuilder;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -17,27 +17,36 @@ use valetkey_core::{
     CredentialProvider, Credentials, Error, ErrorKind, ExposeSecret, Region, Result, SystemClock,
 };
 
+use self::child::{Program, RUN_MANUALLY};
+use self::output::invalid_part;
 use crate::validity;
-use child::{Program, RUN_MANUALLY};
-use output::invalid_part;
 
 const NAME: &str = "process";
 
-/// Runs a program at every fetch and reads what it prints: the JSON of `credential_process`, version 1.
+/// Runs a program at each fetch and reads credentials from its standard output: the JSON of `credential_process`,
+/// version 1.
 ///
-/// ```
-/// # use valetkey_backends::ProcessProvider;
-/// # fn example() -> valetkey_core::Result<ProcessProvider> {
-/// ProcessProvider::builder("/opt/bin/vault-aws").args(["--role", "agent"]).inherit(std::env::vars_os()).build()
-/// # }
-/// ```
-///
-/// No shell is involved. The program gets the environment that it is given here and nothing else, no standard input,
-/// and a process group of its own. Dropping the future kills the whole group, as the session does when its load
-/// time-out has passed; what the program leaves running in its group is killed when it ends, so a helper that means to
-/// stay must leave the group. Its standard error goes nowhere, and what it prints is shown nowhere.
+/// The program runs without a shell, with only the environment of its description, without standard input, and in a
+/// process group of its own. Its standard error is discarded, and no error contains its output. When the program ends,
+/// the processes that remain in its group are killed, so a helper that must keep running has to leave the group.
 ///
 /// Unix only. A fetch needs a tokio runtime with I/O enabled.
+///
+/// # Examples
+///
+/// ```
+/// use valetkey_backends::ProcessProvider;
+/// use valetkey_core::SessionContext;
+///
+/// # fn main() -> valetkey_core::Result<()> {
+/// let provider = ProcessProvider::builder("/opt/bin/vault-aws")
+///     .args(["--role", "agent"])
+///     .inherit(std::env::vars_os())
+///     .build()?;
+/// let session = SessionContext::builder().provider(provider).build();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ProcessProvider {
     program: Program,
@@ -46,17 +55,17 @@ pub struct ProcessProvider {
 }
 
 impl ProcessProvider {
-    /// Describes a program: a path, or a name that is looked up in the `PATH` it is given.
+    /// Starts the description of a program: a path, or a name that is looked up in the `PATH` of its environment.
     pub fn builder(program: impl Into<OsString>) -> ProcessBuilder {
         ProcessBuilder::new(program.into())
     }
 
-    /// Describes a program by the line that stands behind `credential_process` in a shared configuration file: words
-    /// parted by blanks, quoted with `'…'`, `"…"` or a backslash.
+    /// Starts the description of a program with the value of `credential_process` in a shared configuration file: words
+    /// separated by spaces and tabs, quoted with `'…'`, `"…"` or a backslash.
     ///
     /// # Errors
-    /// `Invalid`, with the field `credential_process`, for a quote without its end, and for what only a shell could do,
-    /// such as variables and pipes.
+    /// `Invalid`, with the field `credential_process`, for a quote that does not end, and for a line that needs a shell,
+    /// such as one with variables or pipes.
     pub fn from_command_line(line: &str) -> Result<ProcessBuilder> {
         ProcessBuilder::from_command_line(line).map_err(|error| error.with_provider(NAME))
     }
@@ -66,13 +75,14 @@ impl ProcessProvider {
     }
 
     async fn fetch(&self) -> Result<Credentials> {
-        let output = self.program.output();
-        let printed = match self.timeout {
-            Some(limit) => timeout(limit, output).await.map_err(|_elapsed| timed_out())?,
-            None => output.await,
+        let run = self.program.output();
+        let output = match self.timeout {
+            Some(limit) => timeout(limit, run).await.map_err(|_elapsed| timed_out())?,
+            None => run.await,
         }?;
-        let set = output::parse_output(printed.expose_secret())?.region(self.region.clone()).provider(NAME);
-        validity::ensure_issued_valid(set.build().map_err(invalid_part)?, &SystemClock)
+        let credentials =
+            output::parse_output(output.expose_secret())?.region(self.region.clone()).provider(NAME);
+        validity::ensure_issued_valid(credentials.build().map_err(invalid_part)?, &SystemClock)
     }
 }
 
@@ -83,11 +93,15 @@ impl CredentialProvider for ProcessProvider {
     }
 
     /// # Errors
-    /// `Invalid`, with the field `program`, for one that does not exist or may not be run; with the field `output`, for
-    /// more than 1 MiB or what is not JSON, by line and column; with the field of the document, such as `Version`, for
-    /// one that is missing or malformed. `Unavailable` when the program ends with another exit code than 0, which is
-    /// told, or cannot be started for now, and when its credentials had expired when they came; `TimedOut` when it takes
-    /// longer than it may, and is killed.
+    /// - `Invalid`, with the field `program`: it does not exist or may not be run.
+    /// - `Invalid`, with the field `output`: it exceeds 1 MiB, or is not JSON; the error names the line and column.
+    /// - `Invalid`, with a field of the document such as `Version`: the field is missing or malformed.
+    /// - `Unavailable`: the program ended with another exit code than 0, which the error names, could not be started, or
+    ///   printed credentials that have expired.
+    /// - `TimedOut`: the program exceeded its timeout, and was killed.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the process group is killed.
     async fn provide(&self) -> Result<Credentials> {
         self.fetch().await.map_err(|error| error.with_provider(NAME))
     }

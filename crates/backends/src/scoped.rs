@@ -1,9 +1,9 @@
-//! `GetScopedCredentials`: temporary credentials, traded in for others of the same session that may do less.
+//! `ScopedProvider`: temporary credentials with fewer permissions, from `GetScopedCredentials`.
 
 mod builder;
 mod operation;
 
-pub use builder::ScopedBuilder;
+pub use self::builder::ScopedBuilder;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use valetkey_core::{
     SystemClock,
 };
 
+use self::operation::{OPERATION, ScopedCredentialsRequest};
 use crate::sts::{Sts, response};
 use crate::validity;
-use operation::{OPERATION, ScopedCredentialsRequest};
 
 const NAME: &str = "scoped";
 
-/// What is left of the source's authority.
+/// The limits of the scoped credentials.
 #[derive(Debug, Clone)]
 struct ScopeDownParameters {
     policy: Option<SessionPolicy>,
@@ -30,16 +30,22 @@ struct ScopeDownParameters {
     description: Option<String>,
 }
 
-/// Makes any source of temporary credentials one that can be narrowed, by `GetScopedCredentials`: no role is assumed,
-/// and identity, session name and tags stay what they are. Until there is a policy or a duration, it hands on what the
-/// source gives and asks nobody:
+/// Narrows any temporary credentials with `GetScopedCredentials`, without assuming a role: the identity, the session name
+/// and the tags do not change.
+///
+/// Until it has a policy or a duration, it returns the credentials of the source and calls nothing. In a chain, a source
+/// that is not configured does not make this provider absent: it is `Invalid`. AWS allows three scope-down policies in one
+/// session; this provider adds one, however often it is narrowed.
+///
+/// # Examples
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use valetkey_backends::{ScopedProvider, AwsClientConfig};
-/// # use valetkey_core::{CredentialProvider, Result, AccessScope, SessionContext, SessionPolicy};
-/// # fn example(login: Arc<dyn CredentialProvider>, base: &AwsClientConfig) -> Result<SessionContext> {
-/// let session = SessionContext::builder().provider(ScopedProvider::builder(login).base(base).build()?).build();
+/// # use valetkey_backends::{AwsClientConfig, ScopedProvider};
+/// # use valetkey_core::{AccessScope, CredentialProvider, Result, SessionContext, SessionPolicy};
+/// # fn example(source: Arc<dyn CredentialProvider>, client_config: &AwsClientConfig) -> Result<SessionContext> {
+/// let provider = ScopedProvider::builder(source).client_config(client_config).build()?;
+/// let session = SessionContext::builder().provider(provider).build();
 /// session.narrow(AccessScope::new().policy(SessionPolicy::read_only(["ecs", "logs"])?))
 /// # }
 /// ```
@@ -48,14 +54,9 @@ struct ScopeDownParameters {
 /// AWS announced the operation in November 2026. The SDK for Rust does not have it, and no emulator responds to it. The
 /// tests compare request and response with the service model that AWS publishes, through the newest botocore, and refuse
 /// a response that is not one to `GetScopedCredentials`, does not name the scoped session, reports no scope-down policy or
-/// holds the source's session token. They cannot prove that AWS enforces the policy. See for yourself, with a call that
-/// the policy does not allow, before you rely on it; a role narrowed by
-/// [`AssumeRoleProvider`](crate::AssumeRoleProvider) is the proven way. Once the SDK has the operation, this type will use
+/// has the source's session token. They cannot prove that AWS enforces the policy. Before you rely on it, make a call that
+/// the policy does not allow. A role narrowed by [`AssumeRoleProvider`](crate::AssumeRoleProvider) is the proven way. Once the SDK has the operation, this type will use
 /// it, and may change with it in a minor version.
-///
-/// AWS allows three scope-down policies on one session. This provider adds one, however often it is narrowed.
-///
-/// In a chain, a source that is not configured does not make this provider absent: it is `Invalid`.
 #[derive(Debug)]
 pub struct ScopedProvider {
     sts: Sts,
@@ -65,7 +66,7 @@ pub struct ScopedProvider {
 }
 
 impl ScopedProvider {
-    /// Describes what is left of the temporary credentials of `source`: all of it, but for what is said.
+    /// Starts the description of a restriction of the temporary credentials of `source`. The default restricts nothing.
     pub fn builder(source: impl IntoProvider) -> ScopedBuilder {
         ScopedBuilder::new(source.into_provider())
     }
@@ -107,12 +108,12 @@ impl ScopedProvider {
         .await
     }
 
-    /// How long to ask for: nothing is said where the source ends first, since STS refuses more than is left of it.
+    /// Returns the duration to request; `None` if the source expires earlier, because STS refuses a longer duration.
     fn requested_seconds(&self, source: &Credentials) -> Option<i32> {
-        let left = source.expiry().remaining(SystemClock.now()).map(|left| left.as_secs());
+        let remaining = source.expiry().remaining(SystemClock.now()).map(|remaining| remaining.as_secs());
         self.scope
             .duration_seconds
-            .filter(|seconds| left.is_none_or(|left| u64::from(seconds.unsigned_abs()) < left))
+            .filter(|seconds| remaining.is_none_or(|remaining| u64::from(seconds.unsigned_abs()) < remaining))
     }
 
     async fn fetch(
@@ -122,7 +123,7 @@ impl ScopedProvider {
     ) -> Result<Credentials> {
         let (mut keys, arn) =
             operation::get_scoped_credentials(&self.sts.client_for(source), request).await?;
-        // A session's authority is in its token: the same token would be the same authority.
+        // The permissions belong to the session token: the same token has the same permissions.
         if source.expose_session_token() == Some(keys.session_token()) {
             return Err(not_scoped_down());
         }
@@ -130,8 +131,12 @@ impl ScopedProvider {
         let account = source.account_id().cloned().or_else(|| response::account_from_arn(&arn));
         let region = self.region.as_ref().or(source.region()).cloned();
         let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
-        response::credentials_from_response(OPERATION, Some(keys), |set| {
-            set.account_id(account).region(region).environment_region(environment_region).provider(NAME)
+        response::credentials_from_response(OPERATION, Some(keys), |credentials| {
+            credentials
+                .account_id(account)
+                .region(region)
+                .environment_region(environment_region)
+                .provider(NAME)
         })
     }
 }
@@ -147,28 +152,31 @@ impl CredentialProvider for ScopedProvider {
     }
 
     /// # Errors
-    /// What the source answered, naming it; but `Invalid`, with the field `source`, when it is not configured or has
-    /// long-lived credentials. `Invalid`, with the field `policy`, for an answer that does not show that it was scoped
-    /// down. `Denied` when STS refuses, `Expired` when the source's credentials have run out, `Invalid` for what STS
-    /// calls malformed, too large, unknown to it or disabled in its region, `Throttled`, `TimedOut` or `Unavailable`
-    /// when it cannot answer now.
+    /// - Errors of the source keep their kind and name the source. A source that is not configured, or has long-lived
+    ///   credentials, is `Invalid`, with the field `source`.
+    /// - `Invalid`, with the field `policy`: the response does not show that the credentials were scoped down.
+    /// - `Invalid`: STS finds the request malformed or too large, does not know the operation, or is disabled in its
+    ///   region.
+    /// - `Denied`: STS refuses the request.
+    /// - `Expired`: the credentials of the source have expired.
+    /// - `Throttled`, `TimedOut`, `Unavailable`: STS cannot respond now.
     async fn provide(&self) -> Result<Credentials> {
         self.scoped_credentials().await.map_err(|error| error.with_provider(NAME))
     }
 
-    /// Keeps nothing itself; its source may.
+    /// Clears the cache of the source. This provider caches nothing.
     fn clear_cache(&self) {
         self.source.clear_cache();
     }
 
-    /// The same source, scoped down to what the policy of this provider (if there is one) and `policy` both allow.
+    /// Returns a provider of the same source whose policy allows what the policy of this provider, if it has one, and
+    /// `policy` both allow.
     ///
-    /// Policies are intersected here and sent as one, so however deep the nesting, it is one call for one token with
-    /// one policy in it. AWS would also take one call on top of the other; but then each adds its policy to the token,
-    /// whose size is limited, and that the earlier ones hold would rest on its word alone.
+    /// The intersection is computed here and sent as one policy. AWS would also accept one call for each policy, but each
+    /// would add its policy to the token, whose size is limited, and only AWS could enforce the earlier ones.
     ///
     /// # Errors
-    /// `Invalid` when the two have nothing in common or cannot be compared.
+    /// `Invalid` if the policies have nothing in common or cannot be compared.
     fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let own = self.scope.policy.as_ref();
         let policy = own.map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy));
@@ -177,19 +185,22 @@ impl CredentialProvider for ScopedProvider {
     }
 }
 
-/// STS scopes down sessions, and long-lived keys belong to none.
+/// STS scopes down sessions, and long-lived keys have no session.
 fn long_lived_source() -> Error {
     Error::invalid("source", format!("has long-lived credentials, which {OPERATION} does not take"))
         .with_next_step(
-            "exchange them first: put a FederationProvider in between, or a role assumed with them",
+            "exchange them first: use a SessionTokenProvider as the source, or a role assumed with them",
         )
 }
 
-/// Permanent: whoever answered so once does not know the operation.
+/// A permanent error: the service does not know the operation.
 fn not_scoped_down() -> Error {
-    Error::new(ErrorKind::Invalid, format!("the answer to {OPERATION} does not show that it was scoped down"))
-        .with_field("policy")
-        .with_next_step(format!(
-            "check that region and endpoint URL lead to an STS that knows {OPERATION}, or narrow a role in its place"
-        ))
+    Error::new(
+        ErrorKind::Invalid,
+        format!("the response to {OPERATION} does not show that the credentials were scoped down"),
+    )
+    .with_field("policy")
+    .with_next_step(format!(
+        "check that region and endpoint URL lead to an STS that knows {OPERATION}, or narrow a role instead"
+    ))
 }

@@ -1,9 +1,9 @@
-//! The bridge to the AWS SDK, both ways: its providers as ours, a session as its configuration.
+//! The bridge to the AWS SDK: a session as the configuration of SDK clients, and SDK providers as credential providers.
 
 mod identity;
 mod provider;
 
-pub use provider::SdkProvider;
+pub use self::provider::SdkProvider;
 #[cfg(feature = "ambient")]
 pub(crate) use provider::{from_credentials_error as error_of, refusal};
 
@@ -14,41 +14,45 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Region, Result, SessionAccount, SessionContext};
 
+use self::identity::SessionIdentityCache;
 use crate::AwsClientConfig;
 use crate::client_config::{from_sdk_region, to_sdk_region};
-use identity::SessionIdentityCache;
 
-/// A session, or one account of it, as an [`SdkConfig`]: `aws_sdk_s3::Client::new(&session.sdk_config().await?)`.
+/// Makes a session, or one of its accounts, the configuration of any SDK client.
 ///
-/// A client made from it asks the session at every request: it follows rotation, `set_credentials` and clearing
-/// without being made again, and holds no handle that would keep the session open. Nobody else's identity is in it.
-/// Each configuration has a retry quota of its own, so that failing calls of one session do not use up the retries of
-/// another.
-/// The region is fixed when the configuration is made: that of the account's credentials, else the account's own,
-/// else the session's, else the environment's, else `us-east-1`. To know the first, the credentials are fetched; an account that has none yet may still get a
-/// configuration, and be given credentials later.
+/// A client with this configuration gets credentials from the session at each request: it follows rotation,
+/// `set_credentials` and `clear`, and does not keep the session open. It has no other identity. Each configuration has a
+/// retry quota of its own, so that failing calls of one session do not use up the retries of another.
+///
+/// The region does not change after the configuration was made. It is the region of the account's credentials, or else
+/// of the account, of the session, of the environment, or `us-east-1`. For the first, the credentials are fetched. An
+/// account without credentials still gets a configuration, and may get credentials later.
+///
+/// # Examples
 ///
 /// ```no_run
 /// # use valetkey_backends::{AwsClientConfig, SdkConfigExt};
 /// # async fn example(session: valetkey_core::SessionContext) -> valetkey_core::Result<()> {
-/// let base = AwsClientConfig::from_process().await; // once per process
-/// let s3 = aws_sdk_s3::Client::new(&session.sdk_config_from(base.config()).await?);
+/// let client_config = AwsClientConfig::from_process().await; // Once for each process.
+/// let s3 = aws_sdk_s3::Client::new(&session.sdk_config_from(client_config.config()).await?);
 /// # Ok(())
 /// # }
 /// ```
 #[async_trait]
 pub trait SdkConfigExt {
-    /// The configuration, over the process's settings ([`AwsClientConfig::from_process`]): `AWS_ENDPOINT_URL*`, time-outs and
-    /// the like, and its region where the session knows none. Reads them anew and opens an HTTP client of its own, which takes some 0.1 s: with
-    /// many sessions, make one base and use [`sdk_config_from`](Self::sdk_config_from).
+    /// Returns a configuration with the settings of this process ([`AwsClientConfig::from_process`]): endpoints, timeouts,
+    /// and its region if the session has none.
+    ///
+    /// Each call reads the settings and creates an HTTP client, which takes about 0.1 s. With many sessions, create one
+    /// [`AwsClientConfig`] and use [`sdk_config_from`](Self::sdk_config_from).
     ///
     /// # Errors
-    /// `Closed` after closing; what the account's provider failed with, unless it is merely not configured.
+    /// `Closed` after closing, and errors of the account's provider except `NotConfigured`.
     async fn sdk_config(&self) -> Result<SdkConfig>;
 
-    /// The configuration, over `base` (such as [`AwsClientConfig::config`]): its HTTP client, endpoints, time-outs and
-    /// retries. Credentials, tokens and the identity cache of `base` are left behind. Its region counts when the
-    /// session knows none.
+    /// Returns a configuration with the HTTP client, endpoints, timeouts and retries of `base`, such as
+    /// [`AwsClientConfig::config`], and with its region if the session has none. Credentials, tokens and the identity cache
+    /// of `base` are not used.
     ///
     /// # Errors
     /// As [`sdk_config`](Self::sdk_config).
@@ -79,8 +83,8 @@ impl SdkConfigExt for SessionContext {
     }
 }
 
-/// The account's region. Credentials are fetched first: they may bring a region, and the answer must not depend on
-/// whether somebody happened to ask before.
+/// Returns the account's region. It fetches the credentials first, because they may have a region, and the result must not
+/// depend on an earlier fetch.
 async fn account_region(account: &SessionAccount) -> Result<Option<Region>> {
     match account.credentials().await {
         Err(error) if error.kind() != ErrorKind::NotConfigured => Err(error),
@@ -98,25 +102,43 @@ fn build_sdk_config(account: &SessionAccount, base: AwsClientConfig, region: &Re
         .build()
 }
 
-/// One account of a session as the AWS SDK's `ProvideCredentials`. Use it with the identity cache off, as
-/// [`SdkConfigExt`](super::SdkConfigExt) does: the session is the cache, and the SDK's would outlive a clearing.
-/// It does not keep the session open. Each set that is handed out is a `Serve` in the session's
-/// audit trail, each refusal a `Deny`.
+/// Implements the SDK's `ProvideCredentials` for one account of a session.
+///
+/// Disable the SDK's identity cache, as [`SdkConfigExt`] does: the session is the cache, and the SDK's would keep
+/// credentials after `clear`. The provider does not keep the session open. The session audits each call as a `Serve`, and
+/// each refusal as a `Deny`.
+///
+/// # Examples
+///
+/// ```
+/// use aws_config::identity::IdentityCache;
+/// use valetkey_backends::SessionCredentialsProvider;
+/// # use valetkey_core::{Result, SessionContext};
+/// # fn example(session: &SessionContext) -> Result<()> {
+///
+/// let account = session.account(&"prod".parse()?)?;
+/// let s3 = aws_sdk_s3::Config::builder()
+///     .credentials_provider(SessionCredentialsProvider::new(account))
+///     .identity_cache(IdentityCache::no_cache())
+///     .build();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct SessionCredentialsProvider(SessionAccount);
 
 impl SessionCredentialsProvider {
-    /// Answers as `account`.
+    /// Creates a provider of the credentials of `account`.
     #[must_use]
     pub fn new(account: SessionAccount) -> Self {
         Self(account)
     }
 
     async fn sdk_credentials(&self) -> Result<aws_credential_types::Credentials, CredentialsError> {
-        let answer = self.0.credentials().await;
-        let event = if answer.is_ok() { AuditEvent::Serve } else { AuditEvent::Deny };
-        self.0.audit(event, "sdk", answer.as_ref().err());
-        answer.map(|credentials| credentials.expose_to_sdk()).map_err(into_credentials_error)
+        let result = self.0.credentials().await;
+        let event = if result.is_ok() { AuditEvent::Serve } else { AuditEvent::Deny };
+        self.0.audit(event, "sdk", result.as_ref().err());
+        result.map(|credentials| credentials.expose_to_sdk()).map_err(into_credentials_error)
     }
 }
 
@@ -129,7 +151,7 @@ impl ProvideCredentials for SessionCredentialsProvider {
     }
 }
 
-/// A session's failure as the SDK's. Ours holds no secret, so it goes along as the cause.
+/// Converts an error of a session to an error of the SDK, with the original as its cause: it contains no secret.
 fn into_credentials_error(error: Error) -> CredentialsError {
     match error.kind() {
         ErrorKind::NotConfigured => CredentialsError::not_loaded(error),

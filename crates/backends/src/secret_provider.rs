@@ -1,24 +1,26 @@
-//! `SecretProvider`: what a provider must be told by others at each fetch, such as an identity token.
+//! `SecretProvider`: supplies a secret that a provider needs at each fetch, such as an identity token.
 
 use async_trait::async_trait;
 use valetkey_core::{Result, SecretString};
 
-/// Asked for a secret whenever one is needed: an identity token, the code of an MFA device.
+/// Supplies a secret whenever a provider needs it: an identity token, or the code of an MFA device.
 ///
-/// A closure that returns a future is one:
+/// The rules of a [`CredentialProvider`](valetkey_core::CredentialProvider) apply: it fetches the secret at each call
+/// and caches nothing, its futures may be dropped at any await, and its errors contain no secret.
+///
+/// # Examples
+///
+/// A closure that returns a future is a `SecretProvider`:
 ///
 /// ```
 /// # use valetkey_backends::SecretProvider;
 /// # use valetkey_core::SecretString;
-/// fn is_a_source(_: impl SecretProvider) {}
-/// is_a_source(|| async { Ok(SecretString::from("from wherever it comes")) });
+/// fn accept(_: impl SecretProvider) {}
+/// accept(|| async { Ok(SecretString::from("a token of the identity provider")) });
 /// ```
-///
-/// It owes what a [`CredentialProvider`](valetkey_core::CredentialProvider) owes: it asks anew at each call, may be
-/// dropped at any await, and puts no secret into its errors.
 #[async_trait]
 pub trait SecretProvider: Send + Sync {
-    /// The secret to use now.
+    /// Fetches the present secret.
     async fn secret(&self) -> Result<SecretString>;
 }
 

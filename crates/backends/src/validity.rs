@@ -1,8 +1,8 @@
-//! Checks of credentials before they are used or returned: a source must have some, and they must not have expired.
+//! Checks of credentials before a provider uses or returns them: a source must have some, and they must not have expired.
 
 use valetkey_core::{Clock, Credentials, Error, ErrorKind, Result};
 
-/// A set that is kept elsewhere, unless it has expired by `clock`. Not transient: somebody has to put a new one there.
+/// Returns credentials of a store unless they have expired. The error is not transient: a new version must be stored.
 #[cfg(any(feature = "memory", feature = "env", feature = "secrets-manager"))]
 pub(crate) fn ensure_unexpired(
     credentials: Credentials,
@@ -10,25 +10,28 @@ pub(crate) fn ensure_unexpired(
     next_step: &'static str,
 ) -> Result<Credentials> {
     if credentials.expiry().has_passed(clock.now()) {
-        return Err(Error::new(ErrorKind::Expired, "the credentials kept there have expired")
-            .with_next_step(next_step));
+        return Err(
+            Error::new(ErrorKind::Expired, "the stored credentials have expired").with_next_step(next_step)
+        );
     }
     Ok(credentials)
 }
 
-/// A set that was just issued, unless it has expired by `clock`. Transient: the next one may have time left.
+/// Returns credentials that were just issued unless they have expired. The error is transient: the next ones may be
+/// valid.
 #[cfg(any(feature = "sts", feature = "sdk", feature = "process"))]
 pub(crate) fn ensure_issued_valid(credentials: Credentials, clock: &dyn Clock) -> Result<Credentials> {
     if credentials.expiry().has_passed(clock.now()) {
-        return Err(Error::new(ErrorKind::Unavailable, "the credentials had expired when they came")
-            .with_next_step("check the clocks of this machine and of who issues them"));
+        return Err(Error::new(ErrorKind::Unavailable, "the issued credentials have already expired")
+            .with_next_step("check the clocks of this machine and of the issuer"));
     }
     Ok(credentials)
 }
 
-/// Fetches what to sign with. A failure is passed on with its kind and the name of who failed, except for one: a
-/// provider whose source has nothing is broken, not absent. If it said `NotConfigured`, a chain would fall through to
-/// somebody else's credentials.
+/// Fetches the credentials that a provider signs with.
+///
+/// An error keeps its kind and names the source, with one exception: a source that is not configured makes the
+/// provider `Invalid`. As `NotConfigured`, it would let a chain fall through to the credentials of another identity.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) async fn source_credentials(
     source: &dyn valetkey_core::CredentialProvider,
@@ -41,7 +44,8 @@ pub(crate) async fn source_credentials(
     })
 }
 
-/// A token does not make long-lived keys temporary, whose ids begin with `AKIA`: they work without it.
+/// Returns whether the credentials are temporary. Keys whose ids begin with `AKIA` are long-lived even with a session
+/// token, because they work without it.
 #[cfg(feature = "sts")]
 pub(crate) fn is_temporary(credentials: &Credentials) -> bool {
     credentials.has_session_token() && !credentials.access_key_id().as_str().starts_with("AKIA")

@@ -195,7 +195,7 @@ fn build_resolver(
     let section = ["resolver"];
     let ResolverSettings { prefix, source, region } = settings.resolver.as_ref()?;
     let source = accounts.detached_provider(source, diagnostics);
-    let mut builder = SecretsManagerResolver::builder(prefix.as_str(), source).base(base);
+    let mut builder = SecretsManagerResolver::builder(prefix.as_str(), source).client_config(base);
     let region = region.as_deref().map(str::parse).transpose();
     builder = region_or_default(&region).into_iter().fold(builder, SecretsManagerBuilder::region);
     diagnostics.extend(region.err().map(|error| settings.to_diagnostic(&section, &error)));

@@ -1,4 +1,4 @@
-//! `AssumeRoleBuilder`: everything that a request may say, checked before anybody is asked.
+//! `AssumeRoleBuilder`: the description of an `AssumeRole` request, and its limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,178 +6,206 @@ use std::time::Duration;
 
 use valetkey_core::{Attribution, CredentialProvider, Error, NameTemplate, Region, Result, RoleArn};
 
-use super::{AssumeRoleClient, AssumeRoleProvider, AssumeRoleRequest, NAME};
+use super::{AssumeRoleProvider, AssumeRoleRequest, NAME};
 use crate::client_config::EndpointConfig;
 use crate::sts::Sts;
 use crate::sts::attribution::{NameSource, RequestAttribution};
 use crate::sts::mfa::MfaDevice;
 use crate::sts::request::{
-    MAX_CHAINED_SECONDS, ROLE_DURATION, ensure, is_charset, session_name, source_identity,
+    MAX_CHAINED_SECONDS, ROLE_DURATION, check_session_name, check_source_identity, ensure, is_charset,
 };
 use crate::{AwsClientConfig, SecretProvider};
 
-/// Describes an assumed role; made by [`AssumeRoleProvider::builder`].
+/// Describes an [`AssumeRoleProvider`].
+///
+/// # Examples
+///
+/// Attribute the role session to a session of valetkey, so that CloudTrail records its id and its principal:
+///
+/// ```
+/// # use std::sync::Arc;
+/// use valetkey_backends::AssumeRoleProvider;
+/// use valetkey_core::Attribution;
+/// # use valetkey_backends::AwsClientConfig;
+/// # use valetkey_core::{CredentialProvider, Result, RoleArn, SessionContext};
+/// # fn example(
+/// #     session: &SessionContext, role: RoleArn, source: Arc<dyn CredentialProvider>, client_config: &AwsClientConfig,
+/// # ) -> Result<AssumeRoleProvider> {
+///
+/// AssumeRoleProvider::builder(role, source)
+///     .attribution(&Attribution::for_session(session))
+///     .source_identity_from("{principal}".parse()?)
+///     .client_config(client_config)
+///     .build()
+/// # }
+/// ```
 #[must_use]
 pub struct AssumeRoleBuilder {
     request: AssumeRoleRequest,
     source: Arc<dyn CredentialProvider>,
-    request_attribution: RequestAttribution,
+    attribution: RequestAttribution,
     session_duration: Option<Duration>,
-    role_chaining: bool,
-    place: EndpointConfig,
+    is_chained: bool,
+    endpoint: EndpointConfig,
 }
 
 impl AssumeRoleBuilder {
     pub(super) fn new(role: RoleArn, source: Arc<dyn CredentialProvider>) -> Self {
-        let (request, request_attribution, place) =
-            (AssumeRoleRequest::new(role), RequestAttribution::default(), EndpointConfig::default());
-        Self { request, source, request_attribution, session_duration: None, role_chaining: false, place }
+        Self {
+            request: AssumeRoleRequest::new(role),
+            source,
+            attribution: RequestAttribution::default(),
+            session_duration: None,
+            is_chained: false,
+            endpoint: EndpointConfig::default(),
+        }
     }
 
-    /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
-    /// unless said, that of the [attribution](Self::attribution), or else `valetkey`.
+    /// Sets the name of the role session in CloudTrail and in the ARN of the caller: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`
+    /// (default: the name of the [attribution](Self::attribution), or else `valetkey`).
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
-        self.request_attribution.session_name = Some(NameSource::Literal(name.into()));
+        self.attribution.session_name = Some(NameSource::Literal(name.into()));
         self
     }
 
-    /// The same, with what the [attribution](Self::attribution) says filled in.
+    /// Sets the name of the role session to a template, rendered with the [attribution](Self::attribution).
     pub fn session_name_from(mut self, template: NameTemplate) -> Self {
-        self.request_attribution.session_name = Some(NameSource::Template(template));
+        self.attribution.session_name = Some(NameSource::Template(template));
         self
     }
 
-    /// Who is behind the session, for good: 2–256 of the same characters, not beginning with `aws:`. The role's trust
-    /// policy must allow `sts:SetSourceIdentity`.
-    pub fn check_source_identity(mut self, identity: impl Into<String>) -> Self {
-        self.request_attribution.source_identity = Some(NameSource::Literal(identity.into()));
+    /// Sets the source identity, which all roles assumed with the credentials keep: 2–256 of the same characters, not
+    /// beginning with `aws:`. The trust policy of the role must allow `sts:SetSourceIdentity`.
+    pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
+        self.attribution.source_identity = Some(NameSource::Literal(identity.into()));
         self
     }
 
-    /// The same, with what the [attribution](Self::attribution) says filled in, such as `{principal}`.
+    /// Sets the source identity to a template, such as `{principal}`, rendered with the
+    /// [attribution](Self::attribution).
     pub fn source_identity_from(mut self, template: NameTemplate) -> Self {
-        self.request_attribution.source_identity = Some(NameSource::Template(template));
+        self.attribution.source_identity = Some(NameSource::Template(template));
         self
     }
 
-    /// Says who is behind the session: it is named `valetkey-` and the session's id unless [named](Self::session_name)
-    /// otherwise, and [tagged](Attribution::tags). The trust policy of the role must allow `sts:TagSession`, else
-    /// [`tag_sessions`](Self::tag_sessions) turns the tags off.
+    /// Attributes the role session: its default [name](Self::session_name) is `valetkey-` and the session's id, and it
+    /// has the [tags](Attribution::tags) of the attribution. The trust policy of the role must allow `sts:TagSession`,
+    /// or [`without_attribution_tags`](Self::without_attribution_tags) must be set.
     pub fn attribution(mut self, attribution: &Attribution) -> Self {
-        self.request_attribution.who = Some(attribution.clone());
+        self.attribution.attribution = Some(attribution.clone());
         self
     }
 
-    /// Sets whether the tags of the session name the attribution too (default: true).
-    pub fn tag_sessions(mut self, yes: bool) -> Self {
-        self.request_attribution.tags_disabled = !yes;
+    /// Sends no session tags for the [attribution](Self::attribution) (default: its [tags](Attribution::tags)).
+    pub fn without_attribution_tags(mut self) -> Self {
+        self.attribution.tags_disabled = true;
         self
     }
 
-    /// What the role's owner and you agreed on: 2–1,224 of `A-Z a-z 0-9 _ + = , . @ : / -`.
+    /// Sets the external id that the trust policy of the role requires: 2–1,224 of `A-Z a-z 0-9 _ + = , . @ : / -`.
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.request.external_id = Some(id.into());
         self
     }
 
-    /// How long the credentials work: whole seconds, 15 min to 12 h and no longer than the role allows; at most 1 h
-    /// for a [chained](Self::role_chaining) role. The default is the hour of STS.
+    /// Sets how long the credentials work: whole seconds, 15 minutes to 12 hours, at most the limit of the role, and at
+    /// most 1 hour for a [chained](Self::role_chaining) role (default: the 1 hour of STS).
     pub fn session_duration(mut self, duration: Duration) -> Self {
         self.session_duration = Some(duration);
         self
     }
 
-    /// Narrows the session to what this policy (a JSON object, or a [`SessionPolicy`](valetkey_core::SessionPolicy)) and
-    /// the role both allow.
-    pub fn policy(mut self, json: impl Into<String>) -> Self {
-        self.request.policies.inline = Some(json.into());
+    /// Sets the inline session policy: a JSON object, or a [`SessionPolicy`](valetkey_core::SessionPolicy). The session
+    /// may do what both it and the role allow.
+    pub fn policy(mut self, policy: impl Into<String>) -> Self {
+        self.request.policies.inline = Some(policy.into());
         self
     }
 
-    /// Narrows the session to what this managed policy and the role both allow; up to ten, and with the inline policy
-    /// at most 2,048 characters.
+    /// Adds a managed session policy: at most 10, and at most 2,048 characters together with the inline policy.
     pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
         self.request.policies.arns.push(arn.into());
         self
     }
 
-    /// Adds a session tag: up to 50, key up to 128 and value up to 256 characters, no key twice (case does not
-    /// count), none beginning with `aws:`.
+    /// Adds a session tag: at most 50, with a key of at most 128 and a value of at most 256 characters. No key may occur
+    /// twice (case is ignored) or begin with `aws:`.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.request.tags.add(key, value);
         self
     }
 
-    /// Lets the tag of this key pass on to roles assumed with the answer. It must be one of the tags.
+    /// Makes roles that are assumed with the credentials inherit the tag with this key. It must be one of the tags.
     pub fn transitive_tag(mut self, key: impl Into<String>) -> Self {
         self.request.transitive_tags.push(key.into());
         self
     }
 
-    /// Proves the presence of an MFA device of the source's user, by its serial number (9–256 characters: an ARN, or
-    /// what is printed on it) and the six digits that `code` gives at each fetch. A role whose trust policy asks for
-    /// `aws:MultiFactorAuthPresent` is assumed so.
+    /// Requires the MFA device of the source's user with this serial number (9–256 characters: an ARN, or the text on the
+    /// device), for roles whose trust policy requires `aws:MultiFactorAuthPresent`. `code` supplies its six digits at
+    /// each fetch.
     ///
-    /// A code needs a person, so each fetch, also of a narrowed session, may be a question to one: choose a long duration, and a load time-out of
-    /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `InteractionRequired`:
-    /// a session then serves what it has to its end, and does not ask in a loop. A request with a code is sent once.
+    /// Every fetch, including one for a narrowed session, may prompt a person. So choose a long
+    /// [session duration](Self::session_duration), and a load timeout of the session that a person can meet. If `code`
+    /// fails for any reason, the fetch is `InteractionRequired`: the session serves its present credentials until they
+    /// expire, and does not prompt again by itself. A request with a code is not retried, because a code works once.
     pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretProvider + 'static) -> Self {
         self.request.mfa = Some(MfaDevice { serial: serial.into(), code: Arc::new(code) });
         self
     }
 
-    /// Says that the source is itself temporary (another role), so that a duration over the hour that STS allows is
-    /// refused here. Whatever is said, it is checked against the source's credentials before each call.
-    pub fn role_chaining(mut self, enabled: bool) -> Self {
-        self.role_chaining = enabled;
+    /// Declares that the source has temporary credentials, such as those of another role, so that [`build`](Self::build)
+    /// refuses a duration over the 1 hour that STS allows then. The limit is checked before each call regardless of this
+    /// setting.
+    pub fn role_chaining(mut self) -> Self {
+        self.is_chained = true;
         self
     }
 
-    /// The region whose STS is called, and that the credentials name. Without it STS is called in the base's region,
-    /// which the credentials carry as their [`environment_region`](valetkey_core::Credentials::environment_region).
+    /// Sets the region of STS, which also becomes the region of the credentials (default: STS in the region of the
+    /// client configuration, which becomes the
+    /// [`environment_region`](valetkey_core::Credentials::environment_region) of the credentials).
     pub fn region(mut self, region: Region) -> Self {
-        self.place.region = Some(region);
+        self.endpoint.region = Some(region);
         self
     }
 
-    /// Where STS is, in place of what the base says.
+    /// Sets the URL of STS (default: the endpoint of the client configuration).
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.place.endpoint_url = Some(url.into());
+        self.endpoint.endpoint_url = Some(url.into());
         self
     }
 
-    /// Sets the client configuration that this provider shares with others (default: [`AwsClientConfig::new`]).
-    pub fn base(mut self, base: &AwsClientConfig) -> Self {
-        self.place.base = Some(base.clone());
+    /// Sets the client configuration, which providers share (default: [`AwsClientConfig::new`]).
+    pub fn client_config(mut self, config: &AwsClientConfig) -> Self {
+        self.endpoint.client_config = Some(config.clone());
         self
     }
 
-    /// The provider. Nobody is asked yet.
+    /// Checks the description and returns the provider. Calls nothing yet.
     ///
     /// # Errors
-    /// `Invalid`, with the first field that breaks a limit and the limit.
+    /// `Invalid`, with the first field outside its limits, and the limits.
     pub fn build(self) -> Result<AssumeRoleProvider> {
         self.build_provider().map_err(|error| error.with_provider(NAME))
     }
 
     fn build_provider(mut self) -> Result<AssumeRoleProvider> {
-        self.request.duration = self
-            .session_duration
-            .map(|duration| checked_duration_seconds(duration, self.role_chaining))
-            .transpose()?;
-        self.request.session_name = self.request_attribution.session_name()?;
-        self.request.source_identity = self.request_attribution.source_identity()?;
-        self.request_attribution.tag(&mut self.request.tags)?;
+        let is_chained = self.is_chained;
+        let seconds = |duration| checked_duration_seconds(duration, is_chained);
+        self.request.duration = self.session_duration.map(seconds).transpose()?;
+        self.request.session_name = self.attribution.session_name()?;
+        self.request.source_identity = self.attribution.source_identity()?;
+        self.attribution.tag(&mut self.request.tags)?;
         check_request(&self.request)?;
-        let region = self.place.region.clone();
-        let client = AssumeRoleClient { sts: Sts::new(self.place)?, request: self.request };
-        Ok(AssumeRoleProvider::new(client, self.source, region))
+        let region = self.endpoint.region.clone();
+        Ok(AssumeRoleProvider::new(Sts::new(self.endpoint)?, self.request, self.source, region))
     }
 }
 
-fn checked_duration_seconds(duration: Duration, role_chaining: bool) -> Result<i32> {
+fn checked_duration_seconds(duration: Duration, is_chained: bool) -> Result<i32> {
     let seconds = ROLE_DURATION.checked_seconds(duration)?;
-    if role_chaining && seconds > MAX_CHAINED_SECONDS {
+    if is_chained && seconds > MAX_CHAINED_SECONDS {
         return Err(Error::invalid("duration", "must be at most 3,600 s for a chained role")
             .with_next_step("shorten it, or assume the role with long-lived credentials"));
     }
@@ -185,8 +213,8 @@ fn checked_duration_seconds(duration: Duration, role_chaining: bool) -> Result<i
 }
 
 fn check_request(request: &AssumeRoleRequest) -> Result<()> {
-    session_name(&request.session_name)?;
-    request.source_identity.as_deref().map_or(Ok(()), source_identity)?;
+    check_session_name(&request.session_name)?;
+    request.source_identity.as_deref().map_or(Ok(()), check_source_identity)?;
     request.external_id.as_deref().map_or(Ok(()), check_external_id)?;
     request.mfa.as_ref().map_or(Ok(()), MfaDevice::check)?;
     request.policies.check()?;

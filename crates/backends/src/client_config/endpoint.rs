@@ -1,4 +1,4 @@
-//! Endpoints: the region and URL that a provider calls, and the endpoint settings that a process configures.
+//! Endpoints: the region and the URL of a provider's service, and the endpoint settings of a process.
 
 use std::fmt;
 
@@ -7,35 +7,35 @@ use aws_types::origin::Origin;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use valetkey_core::Region;
 
-/// Where to ask, as a builder was told.
+const ENDPOINT_URL_VARIABLE: &str = "AWS_ENDPOINT_URL";
+
+/// The endpoint settings of a provider.
 #[derive(Default)]
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) struct EndpointConfig {
     pub(crate) region: Option<Region>,
     pub(crate) endpoint_url: Option<String>,
-    pub(crate) base: Option<super::AwsClientConfig>,
+    pub(crate) client_config: Option<super::AwsClientConfig>,
 }
 
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 impl EndpointConfig {
-    /// The configuration of clients there; `None` when nobody said a region.
-    pub(crate) fn config(self) -> Option<SdkConfig> {
-        let base = self.base.unwrap_or_default();
-        let mut config = base.config().to_builder();
+    /// Returns the configuration of the provider's clients; `None` without a region.
+    pub(crate) fn into_sdk_config(self) -> Option<SdkConfig> {
+        let client_config = self.client_config.unwrap_or_default();
+        let mut builder = client_config.config().to_builder();
         if let Some(region) = &self.region {
-            config = config.region(to_sdk_region(region));
+            builder = builder.region(to_sdk_region(region));
         }
         if let Some(url) = self.endpoint_url {
-            config = with_endpoint_url(config, url);
+            builder = with_endpoint_url(builder, url);
         }
-        Some(config.build()).filter(|config| config.region().is_some())
+        Some(builder.build()).filter(|config| config.region().is_some())
     }
 }
 
-const ENDPOINT_URL_VARIABLE: &str = "AWS_ENDPOINT_URL";
-
-/// Lets endpoints through. Other keys may be identities: `AWS_BEARER_TOKEN_BEDROCK` would make a session's Bedrock
-/// client act as its host.
+/// Loads endpoint URLs only. Other settings may be identities: with `AWS_BEARER_TOKEN_BEDROCK`, the Bedrock client of a
+/// session would act as its host.
 pub(super) struct EndpointOnlyServiceConfig(SdkConfig);
 
 impl EndpointOnlyServiceConfig {
@@ -57,18 +57,18 @@ impl fmt::Debug for EndpointOnlyServiceConfig {
     }
 }
 
-/// Our region as the SDK's.
+/// Converts to a region of the SDK.
 pub(crate) fn to_sdk_region(region: &Region) -> aws_config::Region {
     aws_config::Region::new(region.as_str().to_owned())
 }
 
-/// The SDK's region as ours, if it looks like one.
+/// Converts from a region of the SDK; `None` if it is not valid.
 #[cfg(any(feature = "sts", feature = "sdk"))]
 pub(crate) fn from_sdk_region(region: &aws_config::Region) -> Option<Region> {
     region.as_ref().parse().ok()
 }
 
-/// An endpoint that was named in code wins over `AWS_ENDPOINT_URL_<SERVICE>`, because of its origin.
+/// Sets an endpoint. Because of its origin, it takes precedence over `AWS_ENDPOINT_URL_<SERVICE>`.
 pub(super) fn with_endpoint_url(
     mut builder: aws_types::sdk_config::Builder,
     url: impl Into<String>,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use ::http::Uri;
 use aws_credential_types::provider::error::TokenError;
 use aws_credential_types::provider::future;
 use aws_credential_types::provider::token::ProvideToken;
@@ -16,14 +17,12 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-use ::http::Uri;
-
-/// Straight to the endpoint.
+/// Creates a client that connects directly to the endpoint.
 pub(super) fn without_proxy() -> SharedHttpClient {
     build_client(ProxyConfig::disabled)
 }
 
-/// Through the proxies that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of this process name, except to this machine.
+/// Creates a client that uses the proxies of `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, except for local addresses.
 pub(super) fn with_proxy() -> SharedHttpClient {
     SharedHttpClient::new(LocalProxyBypass {
         direct: without_proxy(),
@@ -41,8 +40,8 @@ fn build_client(proxies: fn() -> ProxyConfig) -> SharedHttpClient {
     })
 }
 
-/// Connects directly to loopback and link-local addresses, whatever `NO_PROXY` says. The services there hand out
-/// credentials, and a request to them carries a token; a proxy must see neither.
+/// Connects directly to loopback and link-local addresses, regardless of `NO_PROXY`. The services there issue
+/// credentials, and requests to them contain a token; a proxy must see neither.
 #[derive(Debug)]
 struct LocalProxyBypass<T> {
     direct: T,
@@ -69,8 +68,8 @@ impl HttpConnector for LocalProxyBypass<SharedHttpConnector> {
     }
 }
 
-/// Whether the host of a URL is `localhost`, a loopback address, a link-local one (the metadata service and the
-/// container agents listen there), or in the range that AWS gives the same services in IPv6.
+/// Returns whether the host of a URL is `localhost`, a loopback address, a link-local address (of the metadata service
+/// and the container agents), or in the IPv6 range of the same services.
 fn is_local(url: &str) -> bool {
     let uri = url.parse::<Uri>();
     let Some(host) = uri.as_ref().ok().and_then(Uri::host) else { return false };
@@ -90,13 +89,13 @@ fn is_local_address(address: IpAddr) -> bool {
     }
 }
 
-/// `fd00:ec2::254` (instance metadata) and `fd00:ec2::23` (pod identity).
+/// Matches `fd00:ec2::254` (instance metadata) and `fd00:ec2::23` (pod identity).
 fn is_instance_service(address: Ipv6Addr) -> bool {
     address.segments()[..2] == [0xfd00, 0x0ec2]
 }
 
-/// Stands where the SDK, once it is built with single sign-on, would otherwise look for a token of the host's, and for
-/// a region to get it in: from the instance metadata service, if nothing else says one.
+/// A token provider that always fails, so that the SDK loads no bearer token of the host. With single sign-on compiled in,
+/// the SDK would otherwise look for a token, and for its region in the instance metadata service.
 #[derive(Debug)]
 pub(super) struct DisabledTokenProvider;
 
@@ -105,7 +104,7 @@ impl ProvideToken for DisabledTokenProvider {
     where
         Self: 'a,
     {
-        future::ProvideToken::ready(Err(TokenError::not_loaded("a base has no identity")))
+        future::ProvideToken::ready(Err(TokenError::not_loaded("the client configuration has no identity")))
     }
 }
 

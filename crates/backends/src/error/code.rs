@@ -1,15 +1,15 @@
-//! Service error codes and HTTP statuses, by kind.
+//! The error kinds of service error codes and HTTP statuses.
 //!
 //! The codes are those of the API references of STS and Secrets Manager and of the errors common to all services;
-//! `InvalidToken` and the like are what emulators and S3 say.
+//! Codes such as `InvalidToken` come from S3 and from emulators.
 
 use valetkey_core::ErrorKind;
 
 const PACKED_POLICY_TOO_LARGE: &str = "PackedPolicyTooLarge";
 
-/// The codes of each kind, without the suffix that some services add.
+/// The codes of each kind, without the suffix `Exception` that some services add.
 const CODES_BY_KIND: [(ErrorKind, &[&str]); 6] = [
-    // The credentials that signed the request ran out. Another request with them fails in the same way.
+    // The credentials that signed the request have expired. Another request with them fails in the same way.
     (ErrorKind::Expired, &["ExpiredToken", "TokenRefreshRequired", "InvalidSubjectCredentials"]),
     (
         ErrorKind::Denied,
@@ -84,33 +84,33 @@ const CODES_BY_KIND: [(ErrorKind, &[&str]); 6] = [
             "IDPCommunicationError",
             "RequestAborted",
             "ServiceUnavailable",
-            // The session that signed has less time left than was asked for. The next call asks for less.
+            // The session that signed expires before the requested duration. The next call requests less.
             "InsufficientSessionLifetime",
         ],
     ),
 ];
 
-/// The kind of a service error, and what to do about it; `None` for a code that is not known here.
+/// Returns the kind of a service error and its next step; `None` for an unknown code.
 pub(crate) fn classify(code: &str, message: Option<&str>) -> Option<(ErrorKind, &'static str)> {
-    if let Some(trouble) = transient_condition(code, message) {
-        return Some((ErrorKind::Unavailable, trouble.next_step()));
+    if let Some(condition) = transient_condition(code, message) {
+        return Some((ErrorKind::Unavailable, condition.next_step()));
     }
-    let known = |(_, codes): &&(ErrorKind, &[&str])| codes.contains(&strip_exception_suffix(code));
-    CODES_BY_KIND.iter().find(known).map(|(kind, _)| (*kind, next_step_for(*kind, Some(code))))
+    let has_code = |(_, codes): &&(ErrorKind, &[&str])| codes.contains(&strip_exception_suffix(code));
+    CODES_BY_KIND.iter().find(has_code).map(|(kind, _)| (*kind, next_step_for(*kind, Some(code))))
 }
 
-/// The code as all services spell it; some add a suffix.
+/// Removes the suffix that some services add to codes.
 pub(crate) fn strip_exception_suffix(code: &str) -> &str {
     code.strip_suffix("Exception").unwrap_or(code)
 }
 
-/// Whether the code says that policies and tags were too large once they were packed.
+/// Returns whether the code means that the packed policies and tags are too large.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) fn is_packed_policy_too_large(code: &str) -> bool {
     strip_exception_suffix(code) == PACKED_POLICY_TOO_LARGE
 }
 
-/// The kind of a response with a code that is not known here.
+/// Returns the kind of a response with an unknown code.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) fn kind_for_status(status: u16) -> ErrorKind {
     match status {
@@ -121,9 +121,11 @@ pub(crate) fn kind_for_status(status: u16) -> ErrorKind {
     }
 }
 
-/// The kind of a response without an error code. AWS always sends one, so it came from something in between: a proxy, a
-/// sign-in page of a network, a load balancer. Such a response says nothing about the credentials. The next may come
-/// from AWS, and one that claims success and cannot be read may be whole.
+/// Returns the kind of a response without an error code.
+///
+/// AWS always sends a code, so the response came from an intermediary: a proxy, the sign-in page of a network, a load
+/// balancer. It does not concern the credentials, and the next response may come from AWS. A truncated success is
+/// transient as well.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) fn kind_without_code(status: u16) -> ErrorKind {
     match status {
@@ -133,7 +135,7 @@ pub(crate) fn kind_without_code(status: u16) -> ErrorKind {
     }
 }
 
-/// What to do about it, as far as the code or the kind tells.
+/// Returns the next step for a code, or else for a kind.
 pub(crate) fn next_step_for(kind: ErrorKind, code: Option<&str>) -> &'static str {
     match (kind, code.map(strip_exception_suffix)) {
         (_, Some("InvalidAction" | "UnknownOperation")) => {
@@ -143,16 +145,18 @@ pub(crate) fn next_step_for(kind: ErrorKind, code: Option<&str>) -> &'static str
         (_, Some("RegionDisabled")) => "activate STS in that region, or name another region",
         (_, Some("MalformedPolicyDocument")) => "correct the session policy",
         (_, Some(PACKED_POLICY_TOO_LARGE)) => "shorten the session policies and tags",
-        (_, Some("ResourceNotFound")) => "check the id, the region and the account it is looked for in",
+        (_, Some("ResourceNotFound")) => "check the id, the region and the account of the secret",
         (_, Some("InvalidRequest")) => "restore the secret if it is scheduled for deletion, or name another",
-        (ErrorKind::Denied, _) => "check whose credentials are used, and the policies and trust that apply",
+        (ErrorKind::Denied, _) => {
+            "check which credentials sign the request, and the policies and trust that apply"
+        }
         (ErrorKind::Expired, _) => "renew the credentials that this provider signs with",
         (ErrorKind::Invalid, _) => "check the settings of this provider",
         _ => "try again later",
     }
 }
 
-/// Trouble that passes, although its code is that of a refusal.
+/// A transient condition with the code of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransientCondition {
     /// The clocks of this machine and of AWS differ.
@@ -161,7 +165,8 @@ pub(crate) enum TransientCondition {
     VerificationKeyUnavailable,
 }
 
-/// The trouble that a code and its message name, in the phrases that AWS uses. `None` leaves the code to decide.
+/// Returns the transient condition that a code and its message identify, by the phrases that AWS uses. For `None`, the code
+/// alone decides.
 pub(crate) fn transient_condition(code: &str, message: Option<&str>) -> Option<TransientCondition> {
     let message = message.unwrap_or_default().to_ascii_lowercase();
     match strip_exception_suffix(code) {
@@ -171,7 +176,7 @@ pub(crate) fn transient_condition(code: &str, message: Option<&str>) -> Option<T
         "SignatureDoesNotMatch" | "InvalidSignature"
             if ["signature expired", "signature not yet current"]
                 .iter()
-                .any(|said| message.contains(said)) =>
+                .any(|phrase| message.contains(phrase)) =>
         {
             Some(TransientCondition::ClockSkew)
         }

@@ -11,7 +11,8 @@ use super::code;
 const NOT_AWS_NEXT_STEP: &str =
     "check the endpoint URL and whether a proxy or the sign-in page of a network responds, then try again";
 
-/// What `operation` failed with. The SDK's own error is dropped: its `Debug` output holds the whole response.
+/// Converts the failure of `operation`. The SDK's own error is dropped, because its `Debug` output contains the whole
+/// response.
 pub(crate) fn from_sdk_error<E: ProvideErrorMetadata>(
     operation: &'static str,
     error: &SdkError<E, HttpResponse>,
@@ -24,10 +25,10 @@ pub(crate) fn from_sdk_error<E: ProvideErrorMetadata>(
         SdkError::TimeoutError(_) => timed_out_error(operation),
         SdkError::DispatchFailure(failure) => from_dispatch_failure(operation, failure),
         SdkError::ResponseError(response) => from_response(operation, None, response.raw()),
-        SdkError::ServiceError(answer) => {
-            let code = answer.err().code().map(|code| (code, answer.err().message()));
-            let error = from_response(operation, code, answer.raw());
-            match packed_policy_percent(answer.err()) {
+        SdkError::ServiceError(response) => {
+            let code = response.err().code().map(|code| (code, response.err().message()));
+            let error = from_response(operation, code, response.raw());
+            match packed_policy_percent(response.err()) {
                 Some(percent) => error.with_next_step(format!(
                     "shorten the session policies and tags, which take {percent} % of their limit"
                 )),
@@ -40,7 +41,7 @@ pub(crate) fn from_sdk_error<E: ProvideErrorMetadata>(
     }
 }
 
-/// The one number that is read out of a message: STS tells it nowhere else.
+/// Returns the only number that is read from a message: STS reports it nowhere else.
 fn packed_policy_percent<E: ProvideErrorMetadata>(error: &E) -> Option<u16> {
     let message = error.message().filter(|_| error.code().is_some_and(code::is_packed_policy_too_large))?;
     let (before, _) = message.split_once('%')?;
@@ -55,11 +56,11 @@ fn from_dispatch_failure(operation: &'static str, failure: &DispatchFailure) -> 
         return Error::new(ErrorKind::Invalid, format!("{operation} could not be sent"))
             .with_next_step("check the endpoint URL of this provider");
     }
-    Error::new(ErrorKind::Unavailable, format!("{operation} reached nobody at its endpoint"))
+    Error::new(ErrorKind::Unavailable, format!("{operation} could not reach its endpoint"))
         .with_next_step("check the network, the region and the endpoint URL, then try again")
 }
 
-/// What a response means by its code and message, or by its status if it has no code of AWS.
+/// Classifies a response by its code and message, or by its status if it has no AWS error code.
 fn from_response(
     operation: &'static str,
     code: Option<(&str, Option<&str>)>,
@@ -74,10 +75,10 @@ fn from_response(
                 (kind, code::next_step_for(kind, Some(code)))
             };
             let (kind, next_step) = code::classify(code, message).unwrap_or_else(unknown);
-            (kind, next_step, format!("{operation} was answered {code}"))
+            (kind, next_step, format!("{operation} returned {code}"))
         }
         None => {
-            let message = format!("{operation} was answered HTTP {status} without an AWS error code");
+            let message = format!("{operation} returned HTTP {status} without an AWS error code");
             (code::kind_without_code(status), NOT_AWS_NEXT_STEP, message)
         }
     };
@@ -87,13 +88,12 @@ fn from_response(
     Error::new(kind, message).with_next_step(next_step)
 }
 
-/// What is repeated from an answer is short and made of the characters that codes and ids are made of: whoever
-/// answers cannot put a text of his own into our errors.
+/// Returns whether a text is short and has only the characters of codes and ids, so that a server cannot put other text into
+/// errors.
 fn is_safe_to_repeat(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 fn timed_out_error(operation: &'static str) -> Error {
-    Error::new(ErrorKind::TimedOut, format!("{operation} was not answered in time"))
-        .with_next_step("try again")
+    Error::new(ErrorKind::TimedOut, format!("{operation} timed out")).with_next_step("try again")
 }

@@ -1,4 +1,4 @@
-//! `ProcessBuilder`: which program, with which arguments, in which environment.
+//! `ProcessBuilder`: the description of a program, its arguments and its environment.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use super::child::Program;
 use super::shell_words::needs_shell;
 use super::{NAME, ProcessProvider, shell_words};
 
-/// What [`ProcessBuilder::inherit`] lets through.
+/// The variables that [`ProcessBuilder::inherit`] takes over.
 const INHERITED_VARIABLES: [&str; 18] = [
     "HOME",
     "LOGNAME",
@@ -34,8 +34,21 @@ const INHERITED_VARIABLES: [&str; 18] = [
     "no_proxy",
 ];
 
-/// Describes a program that prints credentials; made by [`ProcessProvider::builder`] and
-/// [`ProcessProvider::from_command_line`].
+/// Describes a [`ProcessProvider`].
+///
+/// # Examples
+///
+/// ```
+/// use valetkey_backends::ProcessProvider;
+///
+/// # fn main() -> valetkey_core::Result<()> {
+/// let provider = ProcessProvider::from_command_line("vault-aws --role 'the agent'")?
+///     .inherit(std::env::vars_os())
+///     .env("VAULT_ADDR", "https://vault.example")
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct ProcessBuilder {
     program: Program,
@@ -51,32 +64,32 @@ impl ProcessBuilder {
 
     pub(super) fn from_command_line(line: &str) -> Result<Self> {
         let mut words = shell_words::split_words(line)?.into_iter();
-        // An empty name is told by `build`.
+        // `build` reports an empty name.
         let name = words.next().unwrap_or_default();
-        // A shell would take it for the setting of a variable.
+        // A shell would treat this word as an assignment to a variable.
         if name.contains('=') { Err(needs_shell()) } else { Ok(Self::new(name.into()).args(words)) }
     }
 
-    /// Adds an argument. It is seen by whoever may list processes: no secret belongs there.
+    /// Adds an argument. Other users of the machine can see the arguments of a process, so they must not contain a secret.
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.program.args.push(arg.into());
         self
     }
 
-    /// Adds arguments.
+    /// Adds arguments, which must not contain a secret.
     pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.program.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// Sets a variable of the program's environment, which is empty unless something is put there.
+    /// Sets a variable of the program's environment, which is empty by default.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.program.environment.insert(name.into(), value.into());
         self
     }
 
-    /// Sets variables of the program's environment: with `std::env::vars_os()`, all that this process has, the host's
-    /// own keys among them.
+    /// Sets variables of the program's environment. With `std::env::vars_os()`, these are all variables of this process,
+    /// including the host's own keys: consider [`inherit`](Self::inherit).
     pub fn envs(
         mut self,
         variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
@@ -86,13 +99,13 @@ impl ProcessBuilder {
         self
     }
 
-    /// Takes over from `variables`, such as `std::env::vars_os()`, what most programs need and what is nobody's
-    /// identity: `HOME`, `LOGNAME`, `PATH`, `SHELL`, `TERM`, `USER`, `LANG`, `LC_ALL`, `TMPDIR` and `TZ`, and the
-    /// proxies (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper and lower case). What is set by name
-    /// wins.
+    /// Takes over those of `variables`, such as `std::env::vars_os()`, that most programs need and that contain no
+    /// identity: `HOME`, `LOGNAME`, `PATH`, `SHELL`, `TERM`, `USER`, `LANG`, `LC_ALL`, `TMPDIR`, `TZ`, and the proxies
+    /// (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper and lower case). Variables that are set with
+    /// [`env`](Self::env) or [`envs`](Self::envs) take precedence.
     pub fn inherit(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let inherited = |name: &OsStr| INHERITED_VARIABLES.iter().any(|known| name == *known);
-        for (name, value) in variables.into_iter().filter(|(name, _)| inherited(name)) {
+        let is_inherited = |name: &OsStr| INHERITED_VARIABLES.iter().any(|variable| name == *variable);
+        for (name, value) in variables.into_iter().filter(|(name, _)| is_inherited(name)) {
             self.program.environment.entry(name).or_insert(value);
         }
         self
@@ -104,8 +117,8 @@ impl ProcessBuilder {
         self
     }
 
-    /// Finds a program that is named by a relative path, such as `./credentials`, below `folder`. A bare name is looked up in
-    /// `PATH` as before, and arguments stay as they are.
+    /// Resolves a relative path of the program, such as `./credentials`, in `folder`. A name without a path is still looked
+    /// up in `PATH`, and arguments do not change.
     pub fn relative_to(mut self, folder: impl AsRef<Path>) -> Self {
         let name = Path::new(&self.program.name);
         if name.is_relative() && name.components().nth(1).is_some() {
@@ -120,16 +133,16 @@ impl ProcessBuilder {
         self
     }
 
-    /// Marks the credentials with `region`; what a program prints names none.
+    /// Sets the region of the credentials (default: none; the output of a program has no region).
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);
         self
     }
 
-    /// The provider. Nothing is run yet.
+    /// Checks the description and returns the provider. Runs nothing yet.
     ///
     /// # Errors
-    /// `Invalid`, with the field `program`, when that is empty, or `timeout`, when that breaks its limits.
+    /// `Invalid`, with the field `program` if it is empty, or `timeout` if it is outside its limits.
     pub fn build(self) -> Result<ProcessProvider> {
         if self.program.name.is_empty() {
             return Err(empty_program().with_provider(NAME));

@@ -1,4 +1,4 @@
-//! One run of the program: nothing goes in, little may come out, and nothing of it is left behind.
+//! One run of the program, without input, with limited output, and without processes that remain.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,13 +15,13 @@ use valetkey_core::{Error, ErrorKind, Result, SecretString};
 
 use super::output::EXPECTED_OUTPUT;
 
-pub(super) const RUN_MANUALLY: &str = "run the program by hand to see what it says";
-/// How much a program may print, in bytes.
+pub(super) const RUN_MANUALLY: &str = "run the program manually to see its output";
+/// The limit of the output, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
-/// Room for what programs print, so that it is seldom copied about in memory.
+/// Enough for the usual output, so that its secret is rarely copied in memory.
 const INITIAL_OUTPUT_CAPACITY: usize = 16 * 1024;
 
-/// What is run, in which environment.
+/// A program with its arguments, its environment and its working directory.
 pub(super) struct Program {
     pub(super) name: OsString,
     pub(super) args: Vec<OsString>,
@@ -30,12 +30,12 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Runs it to its end and gives what it printed. Dropping the future kills it and whatever it has started.
+    /// Runs the program to its end and returns its output. Dropping the future kills the process group.
     pub(super) async fn output(&self) -> Result<SecretString> {
         let mut running = RunningProgram::spawn(self).map_err(|io_error| spawn_failed(&io_error))?;
         let stdout = running.0.stdout().take();
-        let ((), printed) = try_join(running.wait_success(), read_output(stdout)).await?;
-        String::from_utf8(printed).map(SecretString::from).map_err(|_| not_utf8())
+        let ((), output) = try_join(running.wait_success(), read_output(stdout)).await?;
+        String::from_utf8(output).map(SecretString::from).map_err(|_| not_utf8())
     }
 
     fn command(&self) -> Command {
@@ -49,7 +49,7 @@ impl Program {
     }
 }
 
-/// Arguments and environment may be secret.
+/// Omits the arguments and the environment, which may contain a secret.
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program").field("name", &self.name).finish_non_exhaustive()
@@ -68,13 +68,13 @@ impl RunningProgram {
 
     async fn wait_success(&mut self) -> Result<()> {
         let status: ExitStatus = self.0.wait().await.map_err(|_| io_error())?;
-        // What it left behind may hold its output open, whose end is waited for.
+        // Processes that it left in its group may hold the output open, and `read_output` waits for its end.
         self.kill_group();
         if status.success() { Ok(()) } else { Err(exit_failure(status)) }
     }
 
     fn kill_group(&mut self) {
-        // An error means that nobody is left.
+        // An error means that the group has ended.
         let _gone = self.0.start_kill();
     }
 }
@@ -86,13 +86,13 @@ impl Drop for RunningProgram {
 }
 
 async fn read_output(stdout: Option<ChildStdout>) -> Result<Vec<u8>> {
-    let mut printed = Vec::with_capacity(INITIAL_OUTPUT_CAPACITY);
+    let mut output = Vec::with_capacity(INITIAL_OUTPUT_CAPACITY);
     let stdout = stdout.ok_or_else(io_error)?;
-    stdout.take(MAX_OUTPUT_BYTES + 1).read_to_end(&mut printed).await.map_err(|_| io_error())?;
-    if printed.len() as u64 > MAX_OUTPUT_BYTES { Err(output_too_large()) } else { Ok(printed) }
+    stdout.take(MAX_OUTPUT_BYTES + 1).read_to_end(&mut output).await.map_err(|_| io_error())?;
+    if output.len() as u64 > MAX_OUTPUT_BYTES { Err(output_too_large()) } else { Ok(output) }
 }
 
-/// A program that is not there or may not be run stays so until somebody puts it right; any other failure may pass.
+/// A missing or forbidden program needs a person. Other failures may be transient.
 fn spawn_failed(error: &io::Error) -> Error {
     let (kind, rule) = match error.kind() {
         io::ErrorKind::NotFound => (ErrorKind::Invalid, "names a program or a directory that does not exist"),
@@ -104,18 +104,17 @@ fn spawn_failed(error: &io::Error) -> Error {
     };
     Error::new(kind, format!("`program` {rule}"))
         .with_field("program")
-        .with_next_step("check its path, the `PATH` it is given, and its permissions")
+        .with_next_step("check its path, the `PATH` of its environment, and its permissions")
 }
 
-/// Why, only the program knows: signed out, offline, misused. Transient, so that credentials that still work are not
-/// taken away.
+/// Only the program knows the cause. The error is transient, so that a session keeps credentials that still work.
 fn exit_failure(status: ExitStatus) -> Error {
-    let how = match (status.code(), status.signal()) {
+    let message = match (status.code(), status.signal()) {
         (Some(code), _) => format!("the program ended with exit code {code}"),
         (None, Some(signal)) => format!("the program was ended by signal {signal}"),
         (None, None) => "the program failed".to_owned(),
     };
-    Error::new(ErrorKind::Unavailable, how).with_next_step(RUN_MANUALLY)
+    Error::new(ErrorKind::Unavailable, message).with_next_step(RUN_MANUALLY)
 }
 
 fn io_error() -> Error {

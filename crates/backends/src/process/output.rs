@@ -1,4 +1,4 @@
-//! The document that a program prints: version 1 of `credential_process`, and no other.
+//! The output of a program: a JSON document of `credential_process`, version 1. Errors contain no part of it.
 
 use serde_json::{Map, Value};
 use valetkey_core::{
@@ -9,8 +9,8 @@ pub(super) const EXPECTED_OUTPUT: &str =
     "have the program print one JSON object with `Version`, `AccessKeyId` and `SecretAccessKey`";
 
 /// Reads `Version` (1), `AccessKeyId`, `SecretAccessKey`, and optionally `SessionToken`, `Expiration` and `AccountId`.
-/// Blank and `null` count as missing; other fields are ignored. [`Expiry::from_json`] and [`AccountId::from_json`] have
-/// the spellings that programs use for the last two.
+/// Blank and `null` values count as missing; other fields are ignored. The last two have the formats of
+/// [`Expiry::from_json`] and [`AccountId::from_json`].
 pub(super) fn parse_output(text: &str) -> Result<CredentialsBuilder> {
     let text = text.trim_start_matches('\u{feff}');
     let document: Value = serde_json::from_str(text).map_err(|error| not_json(text, &error))?;
@@ -47,7 +47,7 @@ fn non_blank_value<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Op
         .filter(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
 }
 
-/// Programs that log to their standard output are common enough for an error of their own.
+/// Distinguishes a program that logs to its standard output, which is a common mistake.
 fn not_json(text: &str, error: &serde_json::Error) -> Error {
     let is_document = |text: &str| serde_json::from_str::<Map<String, Value>>(text).is_ok();
     if text.find('{').is_some_and(|start| is_document(&text[start..])) {
@@ -78,7 +78,7 @@ fn malformed_field(error: Error) -> Error {
     error.with_next_step(EXPECTED_OUTPUT)
 }
 
-/// A fault of a secret part, told under its name in the document.
+/// Converts an error of a part of the credentials to the field of the document.
 pub(super) fn invalid_part(error: Error) -> Error {
     let field = match error.field() {
         Some("secret_access_key") => "SecretAccessKey",

@@ -1,17 +1,17 @@
-//! The one-line form of the shared configuration files: words, quoted as a POSIX shell has them quoted.
+//! Splits the command line of `credential_process` into words, with the quotes of a POSIX shell.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
 use valetkey_core::{Error, Result};
 
-/// What a shell acts on wherever it stands unquoted.
+/// Characters with a meaning to a shell anywhere outside quotes.
 const SHELL_ACTIVE: &str = "$`|&;<>()*?[{\n";
-/// What it acts on at the beginning of a word.
+/// Characters with a meaning to a shell at the start of a word.
 const SHELL_ACTIVE_AT_WORD_START: &str = "~#";
 
-/// The words of a line. What would need a shell is refused, not taken literally: it would mean something else here
-/// than in the tools that read the same line.
+/// Splits a line into words. A line that needs a shell is refused: taken literally, it would have another meaning here
+/// than in the tools that read the same configuration.
 pub(super) fn split_words(line: &str) -> Result<Vec<String>> {
     let mut rest = line.trim().chars().peekable();
     let mut words = Vec::new();
@@ -74,7 +74,7 @@ fn unclosed_quote() -> Error {
 
 pub(super) fn needs_shell() -> Error {
     Error::invalid("credential_process", "needs a shell, and none is used").with_next_step(
-        "put what a shell would act on between single quotes, or name `/bin/sh` with `-c` as the program",
+        "put characters with a meaning to a shell between single quotes, or name `/bin/sh` with `-c` as the program",
     )
 }
 
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// What a shell makes of a line that was taken, so that there is nothing in it to run.
+    /// Returns the words that a shell finds in an accepted line, which runs nothing.
     fn split_by_shell(line: &str) -> Vec<u8> {
         let output = Command::new("/bin/sh").arg("-c").arg(format!("printf '<%s>' {line}")).output().unwrap();
         assert!(output.status.success(), "{line:?}: {output:?}");

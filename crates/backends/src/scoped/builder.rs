@@ -1,4 +1,4 @@
-//! `ScopedBuilder`: what is asked for, checked before anybody is asked.
+//! `ScopedBuilder`: the description of a `GetScopedCredentials` request, and its limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,29 @@ use crate::sts::request::{DurationRange, ensure};
 const SCOPED_DURATION: DurationRange =
     DurationRange { min_seconds: 1, max_seconds: 129_600, message: "must be 1 to 129,600 whole seconds" };
 
-/// Describes credentials that are scoped down; made by [`ScopedProvider::builder`].
+/// Describes a [`ScopedProvider`].
+///
+/// # Examples
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use valetkey_backends::{AwsClientConfig, ScopedProvider};
+/// # use valetkey_core::{CredentialProvider, Result, SessionPolicy};
+/// # fn example(source: Arc<dyn CredentialProvider>, client_config: &AwsClientConfig) -> Result<ScopedProvider> {
+/// ScopedProvider::builder(source)
+///     .policy(SessionPolicy::read_only(["ecs"])?)
+///     .description("nightly report")
+///     .client_config(client_config)
+///     .build()
+/// # }
+/// ```
 #[must_use]
 pub struct ScopedBuilder {
     source: Arc<dyn CredentialProvider>,
     policy: Option<SessionPolicy>,
     session_duration: Option<Duration>,
     description: Option<String>,
-    place: EndpointConfig,
+    endpoint: EndpointConfig,
 }
 
 impl ScopedBuilder {
@@ -31,61 +46,60 @@ impl ScopedBuilder {
             policy: None,
             session_duration: None,
             description: None,
-            place: EndpointConfig::default(),
+            endpoint: EndpointConfig::default(),
         }
     }
 
-    /// Allows what both this policy and the source's credentials allow.
+    /// Sets the scope-down policy: the credentials allow what both it and the source's credentials allow (default: none).
     pub fn policy(mut self, policy: SessionPolicy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// How long the credentials work: whole seconds, 1 s to 36 h, and never longer than those of the source, which is
-    /// how long they work unless said.
+    /// Sets how long the credentials work: whole seconds, 1 second to 36 hours, and at most as long as the credentials of
+    /// the source (default: as long as those).
     pub fn session_duration(mut self, duration: Duration) -> Self {
         self.session_duration = Some(duration);
         self
     }
 
-    /// What CloudTrail records with the request: 2–256 characters of Latin-1 without control characters. Not a place for
-    /// secrets.
+    /// Sets the description that CloudTrail records with the request: 2–256 characters of Latin-1 without control
+    /// characters. It must not contain a secret.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = Some(text.into());
         self
     }
 
-    /// Records who is behind the session as the [description](Self::description): the [tags](Attribution::tags) that
-    /// other providers send, as `key=value` with blanks between. The identity and the tags of the session stay those of
-    /// the source.
+    /// Sets the [description](Self::description) to the [tags](Attribution::tags) of an attribution, as `key=value`
+    /// separated by spaces. The identity and the tags of the session remain those of the source.
     pub fn attribution(self, attribution: &Attribution) -> Self {
         let tags = attribution.tags().into_iter().map(|(key, value)| format!("{key}={value}"));
         self.description(tags.collect::<Vec<_>>().join(" "))
     }
 
-    /// The region whose STS is asked, and that the answer is marked with. Without it the base's STS is asked, and the
-    /// answer keeps the region of the source's credentials. The global endpoint does not know the operation.
+    /// Sets the region of STS, which also becomes the region of the credentials (default: STS in the region of the
+    /// client configuration, and the region of the source's credentials). The global endpoint does not know the operation.
     pub fn region(mut self, region: Region) -> Self {
-        self.place.region = Some(region);
+        self.endpoint.region = Some(region);
         self
     }
 
-    /// Where STS is, in place of what the base says.
+    /// Sets the URL of STS (default: the endpoint of the client configuration).
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.place.endpoint_url = Some(url.into());
+        self.endpoint.endpoint_url = Some(url.into());
         self
     }
 
-    /// Sets the client configuration that this provider shares with others (default: [`AwsClientConfig::new`]).
-    pub fn base(mut self, base: &AwsClientConfig) -> Self {
-        self.place.base = Some(base.clone());
+    /// Sets the client configuration, which providers share (default: [`AwsClientConfig::new`]).
+    pub fn client_config(mut self, config: &AwsClientConfig) -> Self {
+        self.endpoint.client_config = Some(config.clone());
         self
     }
 
-    /// The provider. Nobody is asked yet.
+    /// Checks the description and returns the provider. Calls nothing yet.
     ///
     /// # Errors
-    /// `Invalid`, with the first field that breaks a limit and the limit.
+    /// `Invalid`, with the first field outside its limits, and the limits.
     pub fn build(self) -> Result<ScopedProvider> {
         self.build_provider().map_err(|error| error.with_provider(NAME))
     }
@@ -94,17 +108,17 @@ impl ScopedBuilder {
         let duration =
             self.session_duration.map(|duration| SCOPED_DURATION.checked_seconds(duration)).transpose()?;
         self.description.as_deref().map_or(Ok(()), check_description)?;
-        let region = self.place.region.clone();
+        let region = self.endpoint.region.clone();
         let scope = ScopeDownParameters {
             policy: self.policy,
             duration_seconds: duration,
             description: self.description,
         };
-        Ok(ScopedProvider::new(Sts::new(self.place)?, self.source, region, scope))
+        Ok(ScopedProvider::new(Sts::new(self.endpoint)?, self.source, region, scope))
     }
 }
 
-/// The rule of the model: printable characters of Latin-1, tab and line breaks.
+/// The characters of the service model: printable characters of Latin-1, tab and line breaks.
 fn check_description(text: &str) -> Result<()> {
     let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
     ensure(

@@ -1,8 +1,8 @@
-//! An operation that the SDK lacks, sent in the place of one that it has.
+//! `GetScopedCredentials`, which the SDK does not have: a request of another operation, rewritten.
 //!
-//! The SDK signs, retries, finds the endpoint and reads refusals. It is told to ask for `GetFederationToken`, whose
+//! The SDK signs, retries, finds the endpoint and parses errors. It sends a request for `GetFederationToken`, whose
 //! `Policy` and `DurationSeconds` go by the same names; the action is replaced before the request is signed, and an
-//! answer is read here, by the names of the operation that was asked for. Should the replacing ever fail, STS refuses:
+//! response is parsed here, by the names of `GetScopedCredentials`. If the replacement failed, STS would refuse the request:
 //! the name of a federated user is missing, and temporary credentials may not ask for one.
 
 use aws_sdk_sts::Client;
@@ -27,7 +27,7 @@ use crate::error;
 
 pub(super) const OPERATION: &str = "GetScopedCredentials";
 
-/// What the operation takes. At least one of policy and duration is needed.
+/// The parameters of the operation. At least one of policy and duration is needed.
 pub(super) struct ScopedCredentialsRequest<'a> {
     pub(super) policy: Option<&'a SessionPolicy>,
     pub(super) duration_seconds: Option<i32>,
@@ -46,8 +46,8 @@ pub(super) async fn get_scoped_credentials(
         .set_duration_seconds(request.duration_seconds)
         .customize()
         .interceptor(OperationRewrite { has_policy: request.policy.is_some(), description });
-    let answer = request.send().await.map_err(|error| error::from_sdk_error(OPERATION, &error))?;
-    match (answer.credentials, answer.federated_user) {
+    let output = request.send().await.map_err(|error| error::from_sdk_error(OPERATION, &error))?;
+    match (output.credentials, output.federated_user) {
         (Some(keys), Some(session)) => Ok((keys, session.arn)),
         _ => Err(not_scoped_down()),
     }
@@ -73,7 +73,7 @@ impl Intercept for OperationRewrite {
         let request = context.request_mut();
         let form = request.body().bytes().and_then(|form| std::str::from_utf8(form).ok());
         let rest = form.and_then(|form| form.strip_prefix("Action=GetFederationToken&"));
-        let mut form = format!("Action={OPERATION}&{}", rest.ok_or("not the form that is known")?);
+        let mut form = format!("Action={OPERATION}&{}", rest.ok_or("an unknown form")?);
         if let Some(description) = &self.description {
             let description = utf8_percent_encode(description, NON_ALPHANUMERIC);
             form = format!("{form}&ScopedSessionDescription={description}");
@@ -83,7 +83,7 @@ impl Intercept for OperationRewrite {
         Ok(())
     }
 
-    /// Whatever the SDK made of a success is replaced: it cannot have read the right one.
+    /// Replaces the output of a success, because the SDK parsed another operation.
     fn modify_before_attempt_completion(
         &self,
         context: &mut FinalizerInterceptorContextMut<'_>,
@@ -91,46 +91,47 @@ impl Intercept for OperationRewrite {
         _: &mut ConfigBag,
     ) -> std::result::Result<(), BoxError> {
         let success = context.response().filter(|response| response.status().is_success());
-        let Some(answer) = success
+        let Some(parsed) = success
             .and_then(|response| response.body().bytes())
             .map(|body| parse_response(body, self.has_policy))
         else {
             return Ok(());
         };
         if let Some(output) = context.output_or_error_mut() {
-            *output = answer.map(Output::erase).map_err(|_| unreadable_response());
+            *output = parsed.map(Output::erase).map_err(|_| unreadable_response());
         }
         Ok(())
     }
 }
 
-/// An answer to another operation is left empty, and one by which the session has no scope-down policy though one was
-/// sent; what is no answer of STS is unreadable. The scoped session stands where the SDK has the federated user.
+/// Parses the body of a success. The output is empty for a response to another operation, and for one that reports no
+/// scope-down policy although the request had one. A body that is not a response of STS is an error. The scoped session
+/// takes the place of the federated user.
 fn parse_response(
     body: &[u8],
     has_policy: bool,
 ) -> std::result::Result<GetFederationTokenOutput, XmlDecodeError> {
-    let mut answer = GetFederationTokenOutput::builder();
+    let mut output = GetFederationTokenOutput::builder();
     let mut document = Document::try_from(body)?;
     let mut root = document.root_element()?;
     if !root.start_el().local().ends_with("Response") {
-        return Err(XmlDecodeError::custom("no answer of STS"));
+        return Err(XmlDecodeError::custom("not a response of STS"));
     }
     let is_known = root.start_el().matches("GetScopedCredentialsResponse");
     let result =
         root.next_tag().filter(|tag| is_known && tag.start_el().matches("GetScopedCredentialsResult"));
-    let Some(mut result) = result else { return Ok(answer.build()) };
+    let Some(mut result) = result else { return Ok(output.build()) };
     let mut is_ignored = false;
     while let Some(mut tag) = result.next_tag() {
         match tag.start_el().local() {
-            "Credentials" => answer = answer.credentials(parse_keys(&mut tag)?),
-            "SessionInfo" => answer = answer.set_federated_user(parse_session(&mut tag)?),
+            "Credentials" => output = output.credentials(parse_keys(&mut tag)?),
+            "SessionInfo" => output = output.set_federated_user(parse_session(&mut tag)?),
             "ScopedPoliciesCount" => is_ignored = has_policy && try_data(&mut tag)?.trim() == "0",
             _ => {}
         }
     }
-    // An answer that ignored the policy is no answer.
-    Ok(if is_ignored { GetFederationTokenOutput::builder().build() } else { answer.build() })
+    // A response that ignored the policy is not accepted.
+    Ok(if is_ignored { GetFederationTokenOutput::builder().build() } else { output.build() })
 }
 
 fn parse_keys(element: &mut ScopedDecoder<'_, '_>) -> std::result::Result<Keys, XmlDecodeError> {
@@ -165,7 +166,7 @@ fn parse_session(
     Ok(session.filter(|session| session.arn.starts_with("arn:") && !session.federated_user_id.is_empty()))
 }
 
-/// Says nothing of what was read: it may hold a secret.
+/// Contains no part of the body, which may hold a secret.
 fn unreadable_response() -> OrchestratorError<SdkFault> {
     OrchestratorError::operation(SdkFault::erase(GetFederationTokenError::unhandled("not readable")))
 }

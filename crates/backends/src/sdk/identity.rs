@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::client_config::retry_quota;
 
-/// Resolves the identity at each attempt: the session is the cache.
+/// Resolves the identity at each attempt, because the session is the cache.
 ///
 /// It also carries the retry quota of the configuration, one for each service. An `SdkConfig` has no field for a retry
 /// partition, but the SDK adds the properties of a resolved identity to the settings of the call, where its retry
@@ -43,7 +43,7 @@ impl SessionIdentityCache {
             return quota.clone();
         }
         let bucket = retry_quota::new_token_bucket(settings.load::<RetryConfig>());
-        let quota = Quota { partition: retry_quota::partition_of(bucket.clone()), bucket };
+        let quota = Quota { partition: retry_quota::partition_with(bucket.clone()), bucket };
         quotas.insert(service.to_owned(), quota.clone());
         quota
     }
@@ -79,13 +79,13 @@ impl ResolveCachedIdentity for SessionIdentityCache {
     }
 }
 
-/// The identity of requests that are not signed, such as `AssumeRoleWithWebIdentity`, with `layer` among its properties.
+/// Returns the identity of unsigned requests, such as `AssumeRoleWithWebIdentity`, with `layer` among its properties.
 fn unsigned(layer: Layer) -> Result<Identity, BoxError> {
     let identity = Identity::builder().data(NoAuthIdentity::new());
     Ok(identity.property::<FrozenLayer>(layer.freeze()).build()?)
 }
 
-/// The identity that the SDK makes of `credentials`, with `layer` among its properties.
+/// Returns the identity that the SDK makes of `credentials`, with `layer` among its properties.
 fn with_layer(credentials: &Credentials, mut layer: Layer) -> Result<Identity, BoxError> {
     let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
     for feature in features.into_iter().flatten().cloned() {

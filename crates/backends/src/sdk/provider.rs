@@ -16,9 +16,26 @@ use valetkey_core::{
 
 use crate::{error, validity};
 
-/// Asks a provider of the AWS SDK at every fetch: SSO, web identity, a profile, the SDK's default chain. Give it one
-/// that does not cache; the session does. Clients that `aws-config` made share the SDK's retry quotas, one for each service
-/// in a process: `AmbientProvider` (feature `ambient`) has one of its own.
+/// Makes a provider of the AWS SDK a [`CredentialProvider`], which calls it at each fetch.
+///
+/// The SDK's provider should not cache: the session is the cache. Clients that `aws-config` made share the SDK's retry
+/// quotas with the whole process; `DefaultChainProvider` and `ProfileProvider` (feature `ambient`) have their own.
+///
+/// # Examples
+///
+/// ```
+/// use aws_credential_types::Credentials;
+/// use valetkey_backends::SdkProvider;
+/// use valetkey_core::SessionContext;
+///
+/// # fn main() -> valetkey_core::Result<()> {
+/// // Any type that implements `ProvideCredentials`.
+/// let inner = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "example");
+/// let provider = SdkProvider::new("example", inner).region("eu-central-1".parse()?);
+/// let session = SessionContext::builder().provider(provider).build();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SdkProvider {
     name: Cow<'static, str>,
@@ -27,12 +44,12 @@ pub struct SdkProvider {
 }
 
 impl SdkProvider {
-    /// Asks `inner`, under a short name for logs, status and errors.
+    /// Creates a provider with a short name, which appears in logs, status and errors.
     pub fn new(name: impl Into<Cow<'static, str>>, inner: impl ProvideCredentials + 'static) -> Self {
         Self { name: name.into(), inner: SharedCredentialsProvider::new(inner), region: None }
     }
 
-    /// Marks the credentials with `region`; the SDK's own name none.
+    /// Sets the region of the credentials (default: none; credentials of the SDK have no region).
     #[must_use]
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);
@@ -54,7 +71,7 @@ impl SdkProvider {
     }
 }
 
-/// The SDK passes on blank values: `aws_session_token =` in a profile, `"Token": ""` of a container endpoint.
+/// Removes blank values, which the SDK passes on: `aws_session_token =` in a profile, `"Token": ""` of a container endpoint.
 fn non_blank(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
@@ -66,9 +83,11 @@ impl CredentialProvider for SdkProvider {
     }
 
     /// # Errors
-    /// `NotConfigured` when the SDK's provider found none; `TimedOut`; `Invalid` when it is misconfigured or answered
-    /// keys that cannot sign; the kind of the service's code when a service refused it and the SDK tells which;
-    /// otherwise `Unavailable`, or `Internal` for what the SDK itself calls unexpected.
+    /// - `NotConfigured`: the SDK's provider has no credentials.
+    /// - `TimedOut`: the SDK's provider took too long.
+    /// - `Invalid`: the SDK's provider is misconfigured, or its keys are malformed.
+    /// - The kind of the service's error code, if a service refused the request and the SDK reports the code.
+    /// - `Unavailable` for other failures, and `Internal` for those that the SDK calls unexpected.
     async fn provide(&self) -> Result<Credentials> {
         self.fetch()
             .await
@@ -83,7 +102,7 @@ impl fmt::Debug for SdkProvider {
     }
 }
 
-/// An SDK provider's failure as ours.
+/// Converts the error of a provider of the SDK.
 pub(crate) fn from_credentials_error(error: &CredentialsError) -> Error {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => {
@@ -106,7 +125,7 @@ pub(crate) fn from_credentials_error(error: &CredentialsError) -> Error {
     }
 }
 
-/// What a service refused, if a service did: the SDK buries the code in the causes.
+/// Returns the error of a service that refused the request, if one did. The SDK has its code among the causes.
 pub(crate) fn refusal(error: &CredentialsError) -> Option<Error> {
     let causes = successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
     let mut services = causes.filter_map(|cause| cause.downcast_ref::<ErrorMetadata>());

@@ -48,8 +48,8 @@ struct Observed {
 }
 
 impl Requests {
-    /// Forgets the attempt before, except for the skew of the clock, and returns that skew: it corrects the clock of the
-    /// attempt that begins.
+    /// Discards the results of the previous attempt, except for the skew of the clock, and returns the skew, which corrects
+    /// the clock of the new attempt.
     pub(super) fn begin_attempt(&self) -> Skew {
         let mut observed = self.observed();
         let skew = observed.skew;
@@ -68,18 +68,18 @@ impl Requests {
         }
     }
 
-    /// Whether the attempt showed that the clock is wrong, and was made without a correction.
+    /// Returns whether the attempt showed that the clock is wrong and was made without a correction.
     pub(super) fn has_new_skew(&self) -> bool {
         let observed = self.observed();
         observed.skew != Skew::None && observed.corrected == Skew::None
     }
 
-    /// A client that sends through `client`, and records here how it went.
+    /// Returns a client that sends requests with `client` and records their results here.
     pub(super) fn observing(&self, client: SharedHttpClient, clock: SharedTimeSource) -> SharedHttpClient {
         SharedHttpClient::new(Observing { inner: client, requests: self.clone(), clock })
     }
 
-    /// Until it ends, a request counts as lost: the SDK drops it when it takes too long.
+    /// A request counts as lost until it ends, because the SDK drops it at a timeout.
     fn begin(&self) {
         self.observed().unanswered += 1;
     }
@@ -148,10 +148,10 @@ impl HttpConnector for Observing<SharedHttpConnector> {
     }
 }
 
-/// Services accept signatures that are five minutes old. A smaller skew is no reason for a refusal.
+/// Services accept signatures that are five minutes old, so a smaller skew does not cause a refusal.
 const MIN_SKEW: Duration = Duration::from_secs(4 * 60);
 
-/// How far the clock of a service is from this machine's; zero if they agree well enough.
+/// The difference between the clock of a service and the clock of this machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Skew {
     #[default]
@@ -161,8 +161,8 @@ pub(super) enum Skew {
 }
 
 impl Skew {
-    /// The skew that a response shows: between its `Date` and the middle of sending and receiving. A response out of a
-    /// cache, which has an `Age`, shows none.
+    /// Measures the skew between the `Date` of a response and the middle of the time between sending and receiving. Returns
+    /// `None` for a response of a cache, which has an `Age`.
     pub(super) fn measured(response: &HttpResponse, sent: SystemTime, received: SystemTime) -> Option<Self> {
         if response.headers().get("age").is_some() {
             return None;
@@ -177,7 +177,7 @@ impl Skew {
         })
     }
 
-    /// The clock of the services, as far as it is known.
+    /// Returns a clock that agrees with the clocks of the services.
     pub(super) fn correct(self, clock: SharedTimeSource) -> SharedTimeSource {
         match self {
             Self::None => clock,

@@ -3,7 +3,7 @@
 //! `aws-config` makes the clients of its providers itself, and offers no way to give them a retry partition: neither
 //! `ProviderConfig` nor the `SdkConfig` that it makes of one has a field for it, and the container and instance metadata
 //! clients have partitions of their own in a static map. Their retries would come from buckets that all providers of the
-//! process share. So their retries are off, and a fetch that failed for a reason that may pass is made again here.
+//! process share. So their retries are off, and a fetch that failed for a transient reason is repeated here.
 
 use std::error::Error as StdError;
 use std::iter::successors;
@@ -21,13 +21,13 @@ use super::requests::{Outcome, Requests};
 use crate::client_config::retry_quota::is_v2_1;
 use crate::sdk::refusal;
 
-/// What a success on the first attempt puts back.
+/// The number of tokens that a success on the first attempt returns to the bucket.
 const REWARD: u32 = 1;
 
 /// Why a fetch failed.
 pub(super) struct Failure {
     pub(super) error: CredentialsError,
-    /// Whether the last attempt failed for a reason that may pass.
+    /// Whether the last attempt failed for a transient reason.
     pub(super) is_transient: bool,
 }
 
@@ -65,7 +65,7 @@ where
     }
 }
 
-/// What another attempt costs; `None` if it would fail in the same way.
+/// Returns the cost of another attempt; `None` if it would fail in the same way.
 fn cost(error: &CredentialsError, requests: &Requests) -> Option<Cost> {
     if matches!(
         innermost(error),
@@ -79,21 +79,21 @@ fn cost(error: &CredentialsError, requests: &Requests) -> Option<Cost> {
         (Outcome::Failure(cost), _) => Some(cost),
         (_, Some(ErrorKind::Throttled)) => Some(Cost::Throttling),
         (_, Some(ErrorKind::TimedOut | ErrorKind::Unavailable)) => Some(Cost::Transient),
-        // A response that ended early, or could not be read: the next may be whole.
+        // The response was truncated or malformed; the next may be complete.
         (Outcome::Success, None) => Some(Cost::Transient),
-        // A signature by a wrong clock is refused in many words. The next one is by the clock of the services.
+        // A signature with a wrong time is refused with many codes. The next request uses the time of the services.
         (Outcome::Refusal, _) if requests.has_new_skew() => Some(Cost::Transient),
         (Outcome::Success | Outcome::Refusal, _) => None,
     }
 }
 
-/// The error of the provider that failed; a chain or a profile wraps it in its own.
+/// Returns the error of the provider that failed; a chain or a profile wraps it in an error of its own.
 fn innermost(error: &CredentialsError) -> &CredentialsError {
     let causes = successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
     causes.filter_map(|cause| cause.downcast_ref::<CredentialsError>()).last().unwrap_or(error)
 }
 
-/// A random part of a time that doubles with each retry.
+/// Returns a random part of a duration that doubles with each retry.
 fn backoff(retries: &RetryConfig, cost: Cost, retry: u32) -> Duration {
     let initial = match (cost, retries.retry_spec()) {
         (Cost::Transient, Some(spec)) => RetrySpec::non_throttling_initial_backoff(spec),
@@ -103,10 +103,10 @@ fn backoff(retries: &RetryConfig, cost: Cost, retry: u32) -> Duration {
     initial.saturating_mul(factor).min(retries.max_backoff()).mul_f64(fastrand::f64())
 }
 
-/// How many tokens the SDK's buckets hold.
+/// The number of tokens in a full bucket of the SDK.
 const CAPACITY: u32 = 500;
 
-/// What a retry costs, by what went wrong.
+/// The cost of a retry, by the cause of the failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cost {
     /// The service was too busy.
@@ -125,8 +125,9 @@ impl Cost {
     }
 }
 
-/// A bucket with the capacity and the costs of the SDK's own, which lends its tokens to the SDK's retry strategy only.
-/// A clone is a full bucket: clones of a provider may belong to different sessions.
+/// A token bucket with the capacity and the costs of the SDK's, which only the SDK's own retry strategy can use.
+///
+/// A clone is a full bucket, because clones of a provider may belong to different sessions.
 #[derive(Debug)]
 pub(super) struct Tokens(AtomicU32);
 
@@ -135,14 +136,14 @@ impl Tokens {
         Self(AtomicU32::new(CAPACITY))
     }
 
-    /// Takes the tokens for one retry, and returns how many they were; `None` if too few are left.
+    /// Takes the tokens for one retry and returns their number; `None` if too few are left.
     pub(super) fn take(&self, cost: Cost, retries: Option<&RetryConfig>) -> Option<u32> {
         let tokens = cost.tokens(retries);
         let taken = |left: u32| left.checked_sub(tokens);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).ok().map(|_| tokens)
     }
 
-    /// Puts back what the last retry of a successful call took.
+    /// Returns the tokens of the last retry of a successful call.
     pub(super) fn put_back(&self, tokens: u32) {
         let filled = |left: u32| Some(left.saturating_add(tokens).min(CAPACITY));
         // `filled` never returns `None`, so that the update cannot fail.

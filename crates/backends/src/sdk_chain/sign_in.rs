@@ -12,10 +12,10 @@ use sha2::Sha256;
 
 use super::source::SourceKind;
 
-/// How many profiles a chain of `source_profile` is followed through.
+/// The maximum number of profiles in a chain of `source_profile`.
 const MAX_PROFILE_CHAIN: usize = 16;
 
-/// The sign-in that a profile depends on, maybe through other profiles.
+/// The sign-in that a profile depends on, possibly through other profiles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SignIn {
     /// The profile to sign in for.
@@ -34,7 +34,7 @@ enum Kind {
 }
 
 impl SignIn {
-    /// The sign-in that the credentials of `source_kind` depend on, if they depend on one.
+    /// Returns the sign-in that the credentials of `source_kind` depend on, if they depend on one.
     pub(super) async fn for_source(source_kind: &SourceKind) -> Option<Self> {
         let profiles = load(&Fs::real(), &Env::real(), &Default::default(), None).await.ok()?;
         match source_kind {
@@ -60,7 +60,7 @@ impl SignIn {
         None
     }
 
-    /// The sign-in that the profile itself names.
+    /// Returns the sign-in that the profile itself names.
     fn in_profile(profiles: &ProfileSet, profile: &Profile) -> Option<Self> {
         if has(profile, "credential_source") || has(profile, "web_identity_token_file") {
             return None;
@@ -76,14 +76,14 @@ impl SignIn {
         Some(Self { profile: profile.name().to_owned(), kind })
     }
 
-    /// Needs no quotes: the SDK skips profiles whose names a shell would take apart.
+    /// Returns the command that renews the sign-in. It needs no quotes, because the SDK skips profiles whose names do.
     pub(super) fn renewing_command(&self) -> String {
         let command = if matches!(self.kind, Kind::Login(_)) { "aws login" } else { "aws sso login" };
         format!("{command} --profile {}", self.profile)
     }
 
-    /// Whether the cache on this machine has no sign-in that is usable at `now`, neither as it is nor renewed by the SDK.
-    /// A sign-in that was ended at AWS alone has not ended here.
+    /// Returns whether the cache on this machine has no sign-in that is usable at `now` or that the SDK can renew. A sign-in
+    /// that ended at AWS alone is not detected.
     pub(super) async fn has_ended(&self, now: SystemTime) -> bool {
         let Some(path) = self.cache_file() else { return true };
         let Some(text) = cache::read(&path).await else { return true };
@@ -95,7 +95,7 @@ impl SignIn {
         ends_at.is_none_or(|end| end <= now)
     }
 
-    /// Where the AWS CLI and the SDKs keep it. The name of the file is a digest, so it cannot lead elsewhere.
+    /// Returns the file in which the AWS CLI and the SDKs keep the sign-in. Its name is a digest, so it cannot leave the folder.
     fn cache_file(&self) -> Option<PathBuf> {
         let aws = || variable("HOME").map(|home| PathBuf::from(home).join(".aws"));
         let (folder, digest) = match &self.kind {
@@ -112,7 +112,7 @@ impl SignIn {
     }
 }
 
-/// The profile whose credentials assume the role of this one.
+/// Returns the name of the profile whose credentials assume the role of this profile.
 fn source_profile(profile: &Profile) -> Option<&str> {
     let assumes = has(profile, "role_arn") && !has(profile, "web_identity_token_file");
     value(profile, "source_profile").filter(|source| assumes && *source != profile.name())

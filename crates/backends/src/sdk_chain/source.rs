@@ -17,7 +17,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 use super::requests::Requests;
 use crate::AwsClientConfig;
 
-/// Whose credentials are meant.
+/// The source of the credentials.
 #[derive(Debug, Clone)]
 pub(super) enum SourceKind {
     DefaultChain,
@@ -25,7 +25,7 @@ pub(super) enum SourceKind {
 }
 
 impl SourceKind {
-    /// The region that the same settings name. The instance metadata service is not asked.
+    /// Returns the region in the same settings. The instance metadata service is not called.
     pub(super) async fn region(&self) -> Option<Region> {
         match self {
             Self::DefaultChain => {
@@ -38,15 +38,15 @@ impl SourceKind {
         }
     }
 
-    /// Asks a provider that has read nothing yet, once.
+    /// Creates a new provider, which has read nothing yet, and calls it once.
     pub(super) async fn fetch(
         &self,
-        base: &AwsClientConfig,
+        client_config: &AwsClientConfig,
         region: Option<Region>,
         requests: &Requests,
     ) -> Result<Credentials, CredentialsError> {
-        let region = region.or_else(|| base.config().region().cloned());
-        let config = provider_config(base, requests).with_region(region.clone());
+        let region = region.or_else(|| client_config.config().region().cloned());
+        let config = provider_config(client_config, requests).with_region(region.clone());
         let client = instance_client(self, &config).await?;
         let source = instance_source(&client, &config);
         match self {
@@ -64,37 +64,38 @@ impl SourceKind {
     }
 }
 
-/// Begins an attempt with the base's connections, time-outs and clock, with every request observed and none retried. There is no sleep in it,
-/// for the provider of containers retries whenever it has one; clients that need one for their time-outs have tokio's.
-fn provider_config(base: &AwsClientConfig, requests: &Requests) -> ProviderConfig {
-    let base = base.config();
-    let (clock, skew) = (base.time_source().unwrap_or_default(), requests.begin_attempt());
+/// Starts an attempt with the connections, timeouts and clock of the client configuration. Each request is observed, and
+/// none is retried. The configuration has no sleep implementation, because the container provider retries if it has one;
+/// clients that need one for their timeouts use that of tokio.
+fn provider_config(client_config: &AwsClientConfig, requests: &Requests) -> ProviderConfig {
+    let sdk_config = client_config.config();
+    let (clock, skew) = (sdk_config.time_source().unwrap_or_default(), requests.begin_attempt());
     let mut config = ProviderConfig::empty()
-        .with_behavior_version(base.behavior_version())
+        .with_behavior_version(sdk_config.behavior_version())
         .with_retry_config(RetryConfig::disabled())
         .with_time_source(skew.correct(clock.clone()));
-    if let Some(client) = base.http_client() {
+    if let Some(client) = sdk_config.http_client() {
         config = config.with_http_client(requests.observing(client, clock));
     }
-    if let Some(timeouts) = base.timeout_config() {
+    if let Some(timeouts) = sdk_config.timeout_config() {
         config = config.with_timeout_config(timeouts.clone());
     }
     config
 }
 
-/// The name of the source in `credential_source` settings.
+/// The name of the instance metadata service in `credential_source` settings.
 const INSTANCE_SOURCE: &str = "Ec2InstanceMetadata";
 
 const ENDPOINT: (&str, &str) = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint");
 const MODE: (&str, &str) = ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode");
 
-/// A client that makes one attempt.
+/// Creates a client of the instance metadata service that makes one attempt.
 async fn instance_client(
-    choice: &SourceKind,
+    source_kind: &SourceKind,
     config: &ProviderConfig,
 ) -> Result<imds::Client, CredentialsError> {
     let builder = imds::Client::builder().configure(config).max_attempts(1);
-    let SourceKind::Profile(name) = choice else { return Ok(builder.build()) };
+    let SourceKind::Profile(name) = source_kind else { return Ok(builder.build()) };
     // `config` cannot name a profile, and the client looks for its endpoint in the profile that is active otherwise.
     let env = Env::real();
     let profiles = load(&Fs::real(), &env, &Default::default(), Some(name.clone().into())).await.ok();
@@ -112,7 +113,7 @@ async fn instance_client(
     Ok(builder.endpoint_mode(mode).build())
 }
 
-/// The source that profiles name with `credential_source`.
+/// Creates the source that profiles name with `credential_source`.
 fn instance_source(client: &imds::Client, config: &ProviderConfig) -> ImdsCredentialsProvider {
     ImdsCredentialsProvider::builder().configure(config).imds_client(client.clone()).build()
 }

@@ -1,4 +1,4 @@
-//! `SecretsManagerApi`: the three operations of Secrets Manager that are used, signed by one identity.
+//! `SecretsManagerApi`: three operations of Secrets Manager, signed by one identity.
 
 use std::time::Duration;
 
@@ -18,21 +18,21 @@ use crate::error;
 
 pub(super) const NAME: &str = "secrets-manager";
 pub(super) const CURRENT_STAGE: &str = "AWSCURRENT";
-/// The field of a failure that is about which secret was asked for.
+/// The field of errors about the name of the secret.
 pub(super) const SECRET_ID_FIELD: &str = "secret_id";
 
-/// Which version of a secret is read.
+/// The version of a secret to read.
 #[derive(Debug, Clone)]
 pub(super) enum VersionSelector {
     Stage(String),
     Id(String),
 }
 
-/// A client of the SDK. One is made for each read, since it belongs to one identity; the connections are the base's.
-/// Each read has a retry quota of its own: a resolver reads for many sessions.
+/// A client of the SDK. Each read makes one, because a client belongs to one identity; the connections are shared. Each
+/// read has a retry quota of its own, because a resolver reads for many sessions.
 pub(super) struct SecretsManagerApi(Client);
 
-/// A version of a secret, as it was answered. Its text wipes itself.
+/// A version of a secret. Its text is cleared from memory when it is dropped.
 pub(super) struct SecretValue {
     name: Option<String>,
     arn: Option<String>,
@@ -54,7 +54,7 @@ impl SecretsManagerApi {
         version: &VersionSelector,
     ) -> Result<SecretValue> {
         let call = self.0.get_secret_value().secret_id(secret_id);
-        // The stage is always named: an emulator answers the version before, and a default is easily misread.
+        // The stage is always sent, because the default of an emulator is the previous version.
         let call = match version {
             VersionSelector::Stage(stage) => call.version_stage(stage),
             VersionSelector::Id(id) => call.version_id(id),
@@ -67,70 +67,70 @@ impl SecretsManagerApi {
         call.send().await.map_err(|error| map_error("DescribeSecret", &error))
     }
 
-    /// The current versions of those that can be read, in any order; at most 20.
+    /// Returns the current versions of the secrets that can be read, in any order. The limit is 20 secrets.
     pub(super) async fn batch_get_current(&self, secret_ids: &[String]) -> Result<Vec<SecretValue>> {
         let call = self.0.batch_get_secret_value().set_secret_id_list(Some(secret_ids.to_vec()));
-        let answer = call.send().await.map_err(|error| map_error("BatchGetSecretValue", &error))?;
-        Ok(answer.secret_values.unwrap_or_default().into_iter().map(SecretValue::from).collect())
+        let output = call.send().await.map_err(|error| map_error("BatchGetSecretValue", &error))?;
+        Ok(output.secret_values.unwrap_or_default().into_iter().map(SecretValue::from).collect())
     }
 }
 
 fn map_error<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Error {
-    let unknown = error.code() == Some("ResourceNotFoundException");
+    let is_missing = error.code() == Some("ResourceNotFoundException");
     let error = error::from_sdk_error(operation, error);
-    if unknown { error.with_field(SECRET_ID_FIELD) } else { error }
+    if is_missing { error.with_field(SECRET_ID_FIELD) } else { error }
 }
 
 impl SecretValue {
-    /// Whether it is the current version of the secret that was asked for by this name or ARN.
+    /// Returns whether this is the current version of the secret with this name or ARN.
     pub(super) fn is_current_version_of(&self, secret_id: &str) -> bool {
-        // In an ARN the name may be followed by a suffix or not; whoever names it so asks for it singly.
-        let named = secret_id.rsplit_once(':').map_or(secret_id, |(_, name)| name);
+        // An ARN without the suffix of the name does not match, so its secret is read singly.
+        let name = secret_id.rsplit_once(':').map_or(secret_id, |(_, name)| name);
         self.stages.iter().any(|stage| stage == CURRENT_STAGE)
-            && (self.name.as_deref() == Some(named) || self.arn.as_deref() == Some(secret_id))
+            && (self.name.as_deref() == Some(name) || self.arn.as_deref() == Some(secret_id))
     }
 
-    /// The credentials in it, and from where they are. What does not say so is not kept: it could not be checked.
+    /// Returns the credentials and their version. Without a version, they cannot be cached.
     pub(super) fn into_credentials(
         self,
         max_age: Option<Duration>,
     ) -> Result<(Option<VersionKey>, Credentials)> {
         let credentials = Credentials::from_json(self.payload?.expose_secret(), NAME)?;
-        let stamp = self.arn.zip(self.version_id).map(|(arn, version_id)| VersionKey { arn, version_id });
-        Ok((stamp, credentials.with_max_age(max_age)))
+        let version = self.arn.zip(self.version_id).map(|(arn, version_id)| VersionKey { arn, version_id });
+        Ok((version, credentials.with_max_age(max_age)))
     }
 }
 
 impl From<GetSecretValueOutput> for SecretValue {
-    fn from(answer: GetSecretValueOutput) -> Self {
-        let text = match (answer.secret_string, answer.secret_binary) {
-            (None, None) if answer.arn.is_none() && answer.name.is_none() => Err(incomplete_response()),
+    fn from(output: GetSecretValueOutput) -> Self {
+        let payload = match (output.secret_string, output.secret_binary) {
+            (None, None) if output.arn.is_none() && output.name.is_none() => Err(incomplete_response()),
             (string, binary) => secret_text(string, binary),
         };
         Self {
-            name: answer.name,
-            arn: answer.arn,
-            version_id: answer.version_id,
-            stages: answer.version_stages.unwrap_or_default(),
-            payload: text,
+            name: output.name,
+            arn: output.arn,
+            version_id: output.version_id,
+            stages: output.version_stages.unwrap_or_default(),
+            payload,
         }
     }
 }
 
 impl From<SecretValueEntry> for SecretValue {
-    fn from(answer: SecretValueEntry) -> Self {
-        let text = secret_text(answer.secret_string, answer.secret_binary);
+    fn from(output: SecretValueEntry) -> Self {
+        let payload = secret_text(output.secret_string, output.secret_binary);
         Self {
-            name: answer.name,
-            arn: answer.arn,
-            version_id: answer.version_id,
-            stages: answer.version_stages.unwrap_or_default(),
-            payload: text,
+            name: output.name,
+            arn: output.arn,
+            version_id: output.version_id,
+            stages: output.version_stages.unwrap_or_default(),
+            payload,
         }
     }
 }
 
-/// The text is moved, not copied, into what wipes it.
+/// Moves the text without a copy into a type that clears it from memory.
 fn secret_text(string: Option<String>, binary: Option<Blob>) -> Result<SecretString> {
     match (string, binary) {
         (Some(text), _) => Ok(text.into()),
@@ -142,11 +142,11 @@ fn secret_text(string: Option<String>, binary: Option<Blob>) -> Result<SecretStr
 }
 
 fn empty_secret() -> Error {
-    Error::invalid("secret", "holds neither text nor bytes")
+    Error::invalid("secret", "has neither text nor bytes")
         .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
 }
 
-/// Every response of Secrets Manager names its secret, so this one came from something in between.
+/// Every response of Secrets Manager names its secret, so this one came from an intermediary.
 fn incomplete_response() -> Error {
     Error::new(ErrorKind::Unavailable, "the response does not name a secret").with_next_step(
         "check the endpoint URL and whether a proxy or the sign-in page of a network responds, then try again",

@@ -1,4 +1,4 @@
-//! `SecretsManagerBuilder`: which version of which secret, where, and who asks.
+//! `SecretsManagerBuilder`: the description of a secret or of the secrets of a resolver, and its limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,18 +16,17 @@ use crate::client_config::EndpointConfig;
 const DEFAULT_TTL: Duration = Duration::from_secs(300);
 const MAX_TTL: Duration = Duration::from_secs(3_600);
 
-/// Describes what is read from Secrets Manager; made by [`SecretsManagerProvider::builder`] and
-/// [`SecretsManagerResolver::builder`], whose `build` differ in what they make: `T`.
+/// Describes a [`SecretsManagerProvider`] or a [`SecretsManagerResolver`]: `T` is the type that `build` returns.
 #[must_use]
 pub struct SecretsManagerBuilder<T> {
-    /// The secret's id, or the prefix of many.
+    /// The id of the secret, or the prefix of the resolver.
     secret_id_or_prefix: String,
     source: Arc<dyn CredentialProvider>,
     version_stage: Option<String>,
     version_id: Option<String>,
     ttl: Duration,
     clock: Arc<dyn Clock>,
-    place: EndpointConfig,
+    endpoint: EndpointConfig,
     marker: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -40,7 +39,7 @@ impl<T> SecretsManagerBuilder<T> {
             version_id: None,
             ttl: DEFAULT_TTL,
             clock: Arc::new(SystemClock),
-            place: EndpointConfig::default(),
+            endpoint: EndpointConfig::default(),
             marker: std::marker::PhantomData,
         }
     }
@@ -51,27 +50,27 @@ impl<T> SecretsManagerBuilder<T> {
         self
     }
 
-    /// The id of the version to read (32–64 characters), in place of a stage.
+    /// Sets the id of the version to read, 32–64 characters (default: the version with the staging label).
     pub fn version_id(mut self, id: impl Into<String>) -> Self {
         self.version_id = Some(id.into());
         self
     }
 
-    /// The region the secret is in. Without it the one in the secret's ARN counts, else the base's.
+    /// Sets the region of the secret (default: the region in its ARN, or else of the client configuration).
     pub fn region(mut self, region: Region) -> Self {
-        self.place.region = Some(region);
+        self.endpoint.region = Some(region);
         self
     }
 
-    /// Where Secrets Manager is, in place of what the base says.
+    /// Sets the URL of Secrets Manager (default: the endpoint of the client configuration).
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.place.endpoint_url = Some(url.into());
+        self.endpoint.endpoint_url = Some(url.into());
         self
     }
 
-    /// Sets the client configuration that this provider shares with others (default: [`AwsClientConfig::new`]).
-    pub fn base(mut self, base: &AwsClientConfig) -> Self {
-        self.place.base = Some(base.clone());
+    /// Sets the client configuration, which providers share (default: [`AwsClientConfig::new`]).
+    pub fn client_config(mut self, config: &AwsClientConfig) -> Self {
+        self.endpoint.client_config = Some(config.clone());
         self
     }
 
@@ -83,10 +82,11 @@ impl<T> SecretsManagerBuilder<T> {
 
     fn build_client(mut self, max_age: Option<Duration>) -> Result<SecretsManagerClient> {
         let version = version_selector(self.version_stage, self.version_id)?;
-        self.place.region = self.place.region.or_else(|| region_from_arn(&self.secret_id_or_prefix));
-        let config = self.place.config().ok_or_else(|| {
-            Error::invalid("region", "of Secrets Manager is not known")
-                .with_next_step("give the provider a region, a base that has one, or the secret's ARN")
+        self.endpoint.region = self.endpoint.region.or_else(|| region_from_arn(&self.secret_id_or_prefix));
+        let config = self.endpoint.into_sdk_config().ok_or_else(|| {
+            Error::invalid("region", "of Secrets Manager is not known").with_next_step(
+                "give the provider a region, a client configuration that has one, or the secret's ARN",
+            )
         })?;
         Ok(SecretsManagerClient {
             config: aws_sdk_secretsmanager::Config::new(&config),
@@ -99,17 +99,17 @@ impl<T> SecretsManagerBuilder<T> {
 }
 
 impl SecretsManagerBuilder<SecretsManagerProvider> {
-    /// After how long a session asks whether the secret moved: 0–3,600 s (default: 300 s). With zero it asks at every
-    /// use that finds no fetch under way.
+    /// Sets the time after which a session checks whether the secret has changed: 0–3,600 s (default: 300 s). With zero,
+    /// each use checks, unless a fetch is in progress.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// The provider. Nobody is asked yet.
+    /// Checks the description and returns the provider. Calls nothing yet.
     ///
     /// # Errors
-    /// `Invalid`, with the field and its limit: `check_secret_id`, `ttl`, `version_stage`, `version_id` or `region`.
+    /// `Invalid`, with the field and its limit: `secret_id`, `ttl`, `version_stage`, `version_id` or `region`.
     pub fn build(self) -> Result<SecretsManagerProvider> {
         let (id, ttl) = (self.secret_id_or_prefix.clone(), self.ttl);
         check_secret_id(SECRET_ID_FIELD, &id, 2048)
@@ -121,14 +121,14 @@ impl SecretsManagerBuilder<SecretsManagerProvider> {
 }
 
 impl SecretsManagerBuilder<SecretsManagerResolver> {
-    /// The resolver. Nobody is asked yet.
+    /// Checks the description and returns the resolver. Calls nothing yet.
     ///
     /// # Errors
     /// `Invalid`, with the field and its limit: `prefix`, `version_stage`, `version_id` or `region`. An empty prefix
-    /// is refused, since then an id could name any secret that the source may read.
+    /// is refused, because an id could then name any secret that the source may read.
     pub fn build(self) -> Result<SecretsManagerResolver> {
         let prefix = self.secret_id_or_prefix.clone();
-        // A name has at most 512 characters, an id at most 256 of them.
+        // A name has at most 512 characters, and an id at most 256.
         check_secret_id("prefix", &prefix, 256)
             .and_then(|()| self.build_client(None))
             .map(|client| SecretsManagerResolver::new(client, prefix))
@@ -136,18 +136,18 @@ impl SecretsManagerBuilder<SecretsManagerResolver> {
     }
 }
 
-fn check_secret_id(field: &'static str, text: &str, longest: usize) -> Result<()> {
-    // No name holds a colon, so that the ARN of a secret has seven parts.
+fn check_secret_id(field: &'static str, text: &str, max_len: usize) -> Result<()> {
+    // Names have no colon, so the ARN of a secret has seven parts.
     if text.starts_with("arn:") && text.split(':').count() > 7 {
         return Err(Error::invalid(field, "has parts after the secret's ARN, as ECS writes them")
             .with_next_step(
                 "remove `:json-key:version-stage:version-id`; give the version as `version_stage` or `version_id`",
             ));
     }
-    if (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+    if (1..=max_len).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(Error::invalid(field, format!("must be 1 to {longest} visible ASCII characters")))
+    Err(Error::invalid(field, format!("must be 1 to {max_len} visible ASCII characters")))
 }
 
 fn check_ttl(ttl: Duration) -> Result<()> {
@@ -172,7 +172,7 @@ fn version_selector(stage: Option<String>, id: Option<String>) -> Result<Version
     }
 }
 
-/// The region in `arn:aws:secretsmanager:eu-central-1:111111111111:secret:name`.
+/// Returns the region in `arn:aws:secretsmanager:eu-central-1:111111111111:secret:name`.
 fn region_from_arn(secret_id: &str) -> Option<Region> {
     let mut parts = secret_id.split(':');
     let is_arn = parts.next() == Some("arn") && parts.nth(1) == Some("secretsmanager");

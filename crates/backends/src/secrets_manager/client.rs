@@ -1,4 +1,5 @@
-//! `SecretsManagerClient`: reads secrets with what the source gives, and transfers a payload again only when its version moved.
+//! `SecretsManagerClient`: reads secrets with the credentials of a source, and transfers a payload again only if its
+//! version changed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,23 +17,23 @@ pub(super) struct SecretsManagerClient {
     pub(super) config: Config,
     pub(super) source: Arc<dyn CredentialProvider>,
     pub(super) version: VersionSelector,
-    /// What the credentials are stamped with.
+    /// The age at which a session fetches the credentials again.
     pub(super) max_age: Option<Duration>,
     pub(super) cache: SecretCache,
 }
 
 impl SecretsManagerClient {
-    /// The credentials that the secret holds now. What is kept of it counts when a `DescribeSecretInput` says that its
-    /// version stayed; a failure that will not pass drops it.
+    /// Returns the credentials that the secret contains now. A cached payload is used after `DescribeSecret` has shown
+    /// that its version is current. A permanent error evicts the payload.
     pub(super) async fn read(&self, secret_id: &str) -> Result<Credentials> {
         let source = validity::source_credentials(&*self.source).await?;
-        let visit = self.cache.slot(secret_id, source.access_key_id());
-        let answer =
-            self.read_cached(&visit, &SecretsManagerApi::with_credentials(&source, &self.config)).await;
-        if answer.as_ref().is_err_and(|error| !error.is_transient()) {
-            visit.evict();
+        let slot = self.cache.slot(secret_id, source.access_key_id());
+        let result =
+            self.read_cached(&slot, &SecretsManagerApi::with_credentials(&source, &self.config)).await;
+        if result.as_ref().is_err_and(|error| !error.is_transient()) {
+            slot.evict();
         }
-        answer.and_then(|credentials| self.ensure_unexpired(credentials))
+        result.and_then(|credentials| self.ensure_unexpired(credentials))
     }
 
     pub(super) fn clear_cache(&self) {
@@ -40,52 +41,54 @@ impl SecretsManagerClient {
         self.source.clear_cache();
     }
 
-    async fn read_cached(&self, visit: &CacheSlot<'_>, calls: &SecretsManagerApi) -> Result<Credentials> {
-        let (stamp, credentials) = match visit.lookup() {
+    async fn read_cached(&self, slot: &CacheSlot<'_>, api: &SecretsManagerApi) -> Result<Credentials> {
+        let (version, credentials) = match slot.lookup() {
             Some(CachedSecret::Prefetched(_, credentials)) => return Ok(credentials),
-            Some(CachedSecret::Fetched(stamp, credentials)) => (stamp, credentials),
-            Some(CachedSecret::DescribeDenied) => return self.fetch(visit, calls).await.map(|(_, it)| it),
-            None => return self.fetch_and_store(visit, calls).await,
+            Some(CachedSecret::Fetched(version, credentials)) => (version, credentials),
+            Some(CachedSecret::DescribeDenied) => {
+                return self.fetch(slot, api).await.map(|(_, credentials)| credentials);
+            }
+            None => return self.fetch_and_store(slot, api).await,
         };
-        match calls.describe_secret(visit.secret_id).await {
+        match api.describe_secret(slot.secret_id).await {
             Ok(secret) if secret.deleted_date.is_some() => Err(scheduled_for_deletion()),
-            Ok(secret) if self.is_current(&secret, &stamp) => Ok(credentials),
-            Ok(_) => self.fetch_and_store(visit, calls).await,
-            // It may be this call alone that is denied. What the other one says counts.
+            Ok(secret) if self.is_current(&secret, &version) => Ok(credentials),
+            Ok(_) => self.fetch_and_store(slot, api).await,
+            // Possibly only `DescribeSecret` is denied: the result of `GetSecretValue` decides.
             Err(error) if error.kind() == ErrorKind::Denied => {
-                let (_, credentials) = self.fetch(visit, calls).await?;
-                visit.store(CachedSecret::DescribeDenied);
+                let (_, credentials) = self.fetch(slot, api).await?;
+                slot.store(CachedSecret::DescribeDenied);
                 Ok(credentials)
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn fetch_and_store(&self, visit: &CacheSlot<'_>, calls: &SecretsManagerApi) -> Result<Credentials> {
-        let (stamp, credentials) = self.fetch(visit, calls).await?;
-        if let Some(stamp) = stamp {
-            visit.store(CachedSecret::Fetched(stamp, credentials.clone()));
+    async fn fetch_and_store(&self, slot: &CacheSlot<'_>, api: &SecretsManagerApi) -> Result<Credentials> {
+        let (version, credentials) = self.fetch(slot, api).await?;
+        if let Some(version) = version {
+            slot.store(CachedSecret::Fetched(version, credentials.clone()));
         }
         Ok(credentials)
     }
 
     async fn fetch(
         &self,
-        visit: &CacheSlot<'_>,
-        calls: &SecretsManagerApi,
+        slot: &CacheSlot<'_>,
+        api: &SecretsManagerApi,
     ) -> Result<(Option<VersionKey>, Credentials)> {
-        calls.get_secret_value(visit.secret_id, &self.version).await?.into_credentials(self.max_age)
+        api.get_secret_value(slot.secret_id, &self.version).await?.into_credentials(self.max_age)
     }
 
-    /// Whether what was asked for is still the version that is kept, of the same secret.
-    fn is_current(&self, secret: &DescribeSecretOutput, kept: &VersionKey) -> bool {
-        let stages = secret.version_ids_to_stages().and_then(|versions| versions.get(&kept.version_id));
-        let stays = match &self.version {
+    /// Returns whether the cached version is the one to read, of the same secret.
+    fn is_current(&self, secret: &DescribeSecretOutput, cached: &VersionKey) -> bool {
+        let stages = secret.version_ids_to_stages().and_then(|versions| versions.get(&cached.version_id));
+        let is_selected = match &self.version {
             VersionSelector::Stage(stage) => stages.is_some_and(|stages| stages.contains(stage)),
             // A version never changes, and one without a stage is not listed.
             VersionSelector::Id(_) => true,
         };
-        stays && secret.arn() == Some(&kept.arn)
+        is_selected && secret.arn() == Some(&cached.arn)
     }
 
     pub(super) fn ensure_unexpired(&self, credentials: Credentials) -> Result<Credentials> {
@@ -97,6 +100,11 @@ impl SecretsManagerClient {
     }
 }
 
+fn scheduled_for_deletion() -> Error {
+    Error::invalid(SECRET_ID_FIELD, "names a secret that is scheduled for deletion")
+        .with_next_step("restore the secret, or name another")
+}
+
 impl fmt::Debug for SecretsManagerClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretsManagerClient")
@@ -104,9 +112,4 @@ impl fmt::Debug for SecretsManagerClient {
             .field("source", &self.source)
             .finish_non_exhaustive()
     }
-}
-
-fn scheduled_for_deletion() -> Error {
-    Error::invalid(SECRET_ID_FIELD, "names a secret that is scheduled for deletion")
-        .with_next_step("restore the secret, or name another")
 }

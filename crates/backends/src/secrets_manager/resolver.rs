@@ -9,11 +9,29 @@ use super::SecretsManagerBuilder;
 use super::api::{NAME, SECRET_ID_FIELD};
 use super::client::SecretsManagerClient;
 
-/// Reads the secret named `prefix` + id. What a session may look up is what the source may read under that prefix:
-/// give each tenant a prefix, or a source, of its own.
+/// Resolves a credential id to the credentials in the secret named `prefix` + id.
 ///
-/// What a secret held is kept as [`SecretsManagerProvider`](super::SecretsManagerProvider) keeps it, for 1,000 ids at
-/// most: resolving an id again costs a `DescribeSecretInput`, and never gives keys that were rotated meanwhile.
+/// A session can look up every secret under the prefix that the source may read, so give each tenant a prefix or a source
+/// of its own.
+///
+/// Payloads are cached as by [`SecretsManagerProvider`](super::SecretsManagerProvider), for at most 1,000 ids. Resolving
+/// an id again costs one `DescribeSecret`, and never returns keys that were rotated in the meantime.
+///
+/// # Examples
+///
+/// ```
+/// use valetkey_backends::{AwsClientConfig, EnvProvider, SecretsManagerResolver};
+/// use valetkey_core::SessionContext;
+///
+/// # fn main() -> valetkey_core::Result<()> {
+/// let client_config = AwsClientConfig::new().region(&"eu-central-1".parse()?);
+/// let resolver = SecretsManagerResolver::builder("tenants/a/", EnvProvider::from_process())
+///     .client_config(&client_config)
+///     .build()?;
+/// let session = SessionContext::builder().resolver(resolver).build();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SecretsManagerResolver {
     client: SecretsManagerClient,
@@ -21,7 +39,8 @@ pub struct SecretsManagerResolver {
 }
 
 impl SecretsManagerResolver {
-    /// Describes a resolver for the secrets whose names begin with `prefix`, read with the credentials of `source`.
+    /// Starts the description of a resolver for the secrets whose names begin with `prefix`, read with the credentials of
+    /// `source`.
     pub fn builder(prefix: impl Into<String>, source: impl IntoProvider) -> SecretsManagerBuilder<Self> {
         SecretsManagerBuilder::new(prefix.into(), source.into_provider())
     }
@@ -30,36 +49,41 @@ impl SecretsManagerResolver {
         Self { client, prefix }
     }
 
-    /// Reads many secrets at once, 20 a call, and says which could not be read, and why. What such a call answered is
-    /// good for the next `resolve` of its id within a minute, without another call. Whatever it leaves out, or the
-    /// source may not read so (`secretsmanager:BatchGetSecretValue`), is read singly, one after another, as is any
-    /// version but the current one. Dropped on the way, it keeps what was read so far.
+    /// Reads many secrets with one call for each 20, and returns the errors of those that could not be read. The next
+    /// `resolve` of each other id within a minute needs no call.
+    ///
+    /// Secrets that a call does not return are read singly, one after another. So are all secrets if the source has no
+    /// permission for `secretsmanager:BatchGetSecretValue`, or if the resolver reads another version than the current
+    /// one.
     ///
     /// # Errors
-    /// For each id those of `resolve`; one that will pass stands for the whole call of 20.
+    /// For each id the errors of `resolve`. A transient error of a call applies to each of its 20 ids.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the secrets that were read so far stay cached.
     pub async fn prefetch(&self, ids: &[CredentialId]) -> Vec<(CredentialId, Error)> {
-        let mut faults = Vec::new();
-        let (mut known, mut secret_ids) = (Vec::new(), Vec::new());
+        let mut errors = Vec::new();
+        let (mut valid_ids, mut secret_ids) = (Vec::new(), Vec::new());
         for id in ids {
             match self.secret_id(id) {
                 Ok(secret_id) => {
-                    known.push(id);
+                    valid_ids.push(id);
                     secret_ids.push(secret_id);
                 }
-                Err(error) => faults.push((id.clone(), map_error(error))),
+                Err(error) => errors.push((id.clone(), map_error(error))),
             }
         }
-        let outcomes = self.client.prefetch(&secret_ids).await;
-        let failed = known
+        let results = self.client.prefetch(&secret_ids).await;
+        let failed = valid_ids
             .into_iter()
-            .zip(outcomes)
-            .filter_map(|(id, outcome)| Some((id.clone(), map_error(outcome.err()?))));
-        faults.extend(failed);
-        faults
+            .zip(results)
+            .filter_map(|(id, result)| Some((id.clone(), map_error(result.err()?))));
+        errors.extend(failed);
+        errors
     }
 
     fn secret_id(&self, id: &CredentialId) -> Result<String> {
-        // No name holds a colon, every ARN does.
+        // Names have no colon, and every ARN has one.
         if id.as_str().contains(':') {
             return Err(id_with_colon());
         }
@@ -71,10 +95,10 @@ impl SecretsManagerResolver {
     }
 }
 
-/// A failure of the secret, in the words of whoever gave an id.
+/// Converts an error about a secret to an error about the credential id.
 fn map_error(error: Error) -> Error {
-    let unknown = error.field() == Some(SECRET_ID_FIELD);
-    let error = if unknown { error.with_field("provider_credential_id") } else { error };
+    let is_about_id = error.field() == Some(SECRET_ID_FIELD);
+    let error = if is_about_id { error.with_field("provider_credential_id") } else { error };
     error.with_provider(NAME)
 }
 
@@ -85,8 +109,8 @@ impl CredentialResolver for SecretsManagerResolver {
     }
 
     /// # Errors
-    /// As [`SecretsManagerProvider`](super::SecretsManagerProvider)'s `provide`; with the field
-    /// `provider_credential_id` when the id holds a colon or no such secret is there.
+    /// As `provide` of [`SecretsManagerProvider`](super::SecretsManagerProvider). If the id has a colon or there is no such
+    /// secret, the field is `provider_credential_id`.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
         self.read(id).await.map_err(map_error)
     }
@@ -97,6 +121,9 @@ impl CredentialResolver for SecretsManagerResolver {
 }
 
 fn id_with_colon() -> Error {
-    Error::invalid("provider_credential_id", "must not hold a colon here: it would name a secret of its own")
-        .with_next_step("check the id of the stack job")
+    Error::invalid(
+        "provider_credential_id",
+        "must not contain a colon: it would be the ARN of another secret",
+    )
+    .with_next_step("check the id of the stack job")
 }

@@ -1,23 +1,26 @@
-//! Who is behind what is asked of STS, and how STS is told: by names and by session tags.
+//! Attribution of a request to a session: the names and the session tags that STS records.
 
 use valetkey_core::{Attribution, Error, NameTemplate, Result, SessionId};
 
 use super::request::{SessionTags, is_valid_tag_value};
 
-/// A name that was said, or is made of who is behind the session.
+/// The name of a session to which nothing is attributed.
+pub(crate) const DEFAULT_SESSION_NAME: &str = "valetkey";
+
+/// A name, literally or as a template for the attribution.
 #[derive(Clone)]
 pub(crate) enum NameSource {
     Literal(String),
     Template(NameTemplate),
 }
 
-/// How a template becomes a text.
-type Fill = fn(&NameTemplate, &Attribution) -> Result<String>;
+/// Renders a template.
+type Render = fn(&NameTemplate, &Attribution) -> Result<String>;
 
-/// What a builder was told.
+/// The names and the attribution in the description of a provider.
 #[derive(Clone, Default)]
 pub(crate) struct RequestAttribution {
-    pub(crate) who: Option<Attribution>,
+    pub(crate) attribution: Option<Attribution>,
     pub(crate) tags_disabled: bool,
     pub(crate) session_name: Option<NameSource>,
     pub(crate) source_identity: Option<NameSource>,
@@ -25,27 +28,30 @@ pub(crate) struct RequestAttribution {
 
 impl RequestAttribution {
     pub(crate) fn session_name(&self) -> Result<String> {
-        match (&self.session_name, &self.who) {
+        match (&self.session_name, &self.attribution) {
             (Some(name), _) => self.render(name, NameTemplate::render),
-            (None, Some(who)) => who.session_name(),
+            (None, Some(attribution)) => attribution.session_name(),
             (None, None) => Ok(DEFAULT_SESSION_NAME.to_owned()),
         }
     }
 
     pub(crate) fn source_identity(&self) -> Result<Option<String>> {
-        let fill = NameTemplate::render_source_identity;
-        self.source_identity.as_ref().map(|name| self.render(name, fill)).transpose()
+        let render = NameTemplate::render_source_identity;
+        self.source_identity.as_ref().map(|name| self.render(name, render)).transpose()
     }
 
-    /// The name of a federated user, which may have 32 characters at most: the session's id without hyphens.
+    /// Returns the name of a federated user, which has at most 32 characters: the session's id without hyphens.
     pub(crate) fn user_name(&self) -> String {
-        let session = self.who.as_ref().and_then(Attribution::session_id);
+        let session = self.attribution.as_ref().and_then(Attribution::session_id);
         session.map_or_else(|| DEFAULT_SESSION_NAME.to_owned(), SessionId::compact)
     }
 
-    /// Adds who is behind the session to its tags.
+    /// Adds the tags of the attribution to `tags`, unless they are disabled.
+    ///
+    /// A value that AWS does not accept is an error: cut or altered, it might identify another principal.
     pub(crate) fn tag(&self, tags: &mut SessionTags) -> Result<()> {
-        for (key, value) in self.who.iter().filter(|_| !self.tags_disabled).flat_map(Attribution::tags) {
+        let attribution = self.attribution.iter().filter(|_| !self.tags_disabled);
+        for (key, value) in attribution.flat_map(Attribution::tags) {
             if !is_valid_tag_value(&value) {
                 return Err(invalid_tag(key));
             }
@@ -54,22 +60,17 @@ impl RequestAttribution {
         Ok(())
     }
 
-    fn render(&self, name: &NameSource, fill: Fill) -> Result<String> {
+    fn render(&self, name: &NameSource, render: Render) -> Result<String> {
         match name {
             NameSource::Literal(name) => Ok(name.clone()),
-            NameSource::Template(template) => fill(template, &self.who.clone().unwrap_or_default()),
+            NameSource::Template(template) => render(template, &self.attribution.clone().unwrap_or_default()),
         }
     }
 }
 
-/// What a session is called that nobody named.
-pub(crate) const DEFAULT_SESSION_NAME: &str = "valetkey";
-
-/// A tag that was cut or altered to fit might be somebody else's.
 fn invalid_tag(key: &str) -> Error {
     let rule = format!(
         "has a value for the tag `{key}` that AWS does not take: up to 256 letters, digits, spaces and `_ . : / = + - @`"
     );
-    Error::invalid("attribution", rule)
-        .with_next_step("say who it is in other characters, or turn the tags off")
+    Error::invalid("attribution", rule).with_next_step("use other characters, or turn the session tags off")
 }

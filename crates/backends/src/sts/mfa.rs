@@ -1,4 +1,4 @@
-//! The second factor of a request: a device's serial number, and whoever knows its code now.
+//! Multi-factor authentication of a request: the serial number of a device, and the provider of its codes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,6 @@ use crate::{SecretProvider, error};
 
 const MFA_CODE_FIELD: &str = "mfa_code";
 
-/// A device, and who is asked for its code.
 #[derive(Clone)]
 pub(crate) struct MfaDevice {
     pub(crate) serial: String,
@@ -23,46 +22,35 @@ pub(crate) struct MfaDevice {
 
 impl MfaDevice {
     pub(crate) fn check(&self) -> Result<()> {
-        let holds = (9..=256).contains(&self.serial.len()) && is_charset(&self.serial, b"_+=/:,.@-");
+        let is_valid = (9..=256).contains(&self.serial.len()) && is_charset(&self.serial, b"_+=/:,.@-");
         ensure(
-            holds,
+            is_valid,
             "mfa_serial",
             "must be 9 to 256 of `A-Z a-z 0-9 _ + = / : , . @ -`, such as `arn:aws:iam::111111111111:mfa/alice`",
         )
     }
 
-    /// The code of the moment, from a person.
-    pub(crate) async fn code_provider(&self) -> Result<SecretString> {
+    /// Fetches the present code, which may prompt a person.
+    pub(crate) async fn current_code(&self) -> Result<SecretString> {
         let code = self.code.secret().await.map_err(code_unavailable)?;
         let digits = code.expose_secret().trim();
         if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit()) {
             Ok(SecretString::from(digits))
         } else {
-            Err(interaction_required("the code that was given is not 6 digits"))
+            Err(interaction_required("the MFA code is not 6 digits"))
         }
     }
 }
 
-/// The configuration of a request with a code. A code works once: what a first attempt used up, a second one would be
-/// refused for.
+/// Returns the configuration of a request with a code. A code works once, so a retry of a request that reached STS
+/// would be refused.
 pub(crate) fn without_retries() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
 }
 
-fn interaction_required(message: &'static str) -> Error {
-    Error::new(ErrorKind::InteractionRequired, message).with_field(MFA_CODE_FIELD).with_next_step(
-        "have somebody at hand who reads the code off the MFA device, then refresh the account",
-    )
-}
-
-/// Whatever kept the code from coming.
-fn code_unavailable(cause: Error) -> Error {
-    interaction_required("a code from a person is needed, and none was given").with_source(cause)
-}
-
-/// What STS said to a request with a code. It refuses a wrong or used one as it refuses everything else, but for the
-/// beginning of its message.
-pub(crate) fn refused<E: ProvideErrorMetadata>(
+/// Maps the failure of a request with a code. Only the start of the message distinguishes a wrong or used code from
+/// another refusal.
+pub(crate) fn map_error<E: ProvideErrorMetadata>(
     operation: &'static str,
     sdk_error: &SdkError<E, HttpResponse>,
 ) -> Error {
@@ -71,11 +59,21 @@ pub(crate) fn refused<E: ProvideErrorMetadata>(
     if error.kind() == ErrorKind::Denied
         && message.is_some_and(|message| message.starts_with("MultiFactorAuthentication failed"))
     {
-        return interaction_required("the code was refused, or is not of that device")
+        return interaction_required("the MFA code was refused, or belongs to another device")
             .with_next_step("wait for the next code of the MFA device and refresh the account, or check its serial number")
             .with_source(error);
     }
     error
+}
+
+fn interaction_required(message: &'static str) -> Error {
+    Error::new(ErrorKind::InteractionRequired, message)
+        .with_field(MFA_CODE_FIELD)
+        .with_next_step("have a person ready to read the code off the MFA device, then refresh the account")
+}
+
+fn code_unavailable(cause: Error) -> Error {
+    interaction_required("an MFA code from a person is needed, and none was supplied").with_source(cause)
 }
 
 impl fmt::Debug for MfaDevice {

@@ -9,22 +9,22 @@ use valetkey_core::{Error, Result, SessionPolicy};
 /// The longest session of a role that was assumed with temporary credentials, in seconds.
 pub(crate) const MAX_CHAINED_SECONDS: i32 = 3600;
 
-/// How long credentials may be asked for.
+/// The durations that an operation accepts.
 pub(crate) struct DurationRange {
     pub(crate) min_seconds: i32,
     pub(crate) max_seconds: i32,
     pub(crate) message: &'static str,
 }
 
-/// Those of a role.
+/// The durations of a role session.
 pub(crate) const ROLE_DURATION: DurationRange =
     DurationRange { min_seconds: 900, max_seconds: 43_200, message: "must be 900 to 43,200 whole seconds" };
-/// Those of an IAM user.
+/// The durations of the credentials of an IAM user or a federated user.
 pub(crate) const USER_DURATION: DurationRange =
     DurationRange { min_seconds: 900, max_seconds: 129_600, message: "must be 900 to 129,600 whole seconds" };
 
 impl DurationRange {
-    /// A duration in the seconds that STS counts in.
+    /// Returns the duration in seconds, the unit of STS.
     pub(crate) fn checked_seconds(&self, duration: Duration) -> Result<i32> {
         i32::try_from(duration.as_secs())
             .ok()
@@ -36,20 +36,19 @@ impl DurationRange {
 }
 
 /// Checks the name of a role session.
-pub(crate) fn session_name(text: &str) -> Result<()> {
-    let holds = is_name(text, 64);
-    ensure(holds, "session_name", "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`")
+pub(crate) fn check_session_name(text: &str) -> Result<()> {
+    ensure(is_name(text, 64), "session_name", "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`")
 }
 
 /// Checks a source identity, which may be longer than a name: STS raised its limit from 64 characters.
-pub(crate) fn source_identity(text: &str) -> Result<()> {
+pub(crate) fn check_source_identity(text: &str) -> Result<()> {
     const FIELD: &str = "source_identity";
     ensure(!has_aws_prefix(text), FIELD, "must not begin with `aws:`")?;
     ensure(is_name(text, 256), FIELD, "must be 2 to 256 of `A-Z a-z 0-9 _ + = , . @ -`")
 }
 
 /// Checks the name of a federated user.
-pub(crate) fn user_name(text: &str) -> Result<()> {
+pub(crate) fn check_user_name(text: &str) -> Result<()> {
     ensure(is_name(text, 32), "name", "must be 2 to 32 of `A-Z a-z 0-9 _ + = , . @ -`")
 }
 
@@ -57,24 +56,25 @@ fn is_name(text: &str, max: usize) -> bool {
     (2..=max).contains(&text.len()) && is_charset(text, b"_+=,.@-")
 }
 
-/// Whether a text begins as only AWS's own may.
+/// Returns whether a text begins with the prefix that is reserved for AWS.
 pub(crate) fn has_aws_prefix(text: &str) -> bool {
     text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
 }
 
-/// Whether a text is made of letters and digits of ASCII and `marks`.
+/// Returns whether a text consists of ASCII letters, ASCII digits and `marks`.
 pub(crate) fn is_charset(text: &str, marks: &[u8]) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
 }
 
-pub(crate) fn ensure(holds: bool, field: &'static str, rule: &str) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::invalid(field, rule)) }
+/// Returns an `Invalid` error for `field` unless the condition is true.
+pub(crate) fn ensure(condition: bool, field: &'static str, rule: &str) -> Result<()> {
+    if condition { Ok(()) } else { Err(Error::invalid(field, rule)) }
 }
 
 const MAX_POLICY_ARNS: usize = 10;
 const MAX_POLICY_CHARACTERS: usize = 2048;
 
-/// What a session is narrowed to.
+/// The session policies of a request.
 #[derive(Clone, Default)]
 pub(crate) struct SessionPolicies {
     pub(crate) inline: Option<String>,
@@ -95,21 +95,21 @@ impl SessionPolicies {
         )
     }
 
-    /// What these and `policy` have in common.
-    pub(crate) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+    /// Returns the intersection of the inline policy and `policy`.
+    pub(crate) fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
         if !self.arns.is_empty() {
             return Err(Error::invalid(
                 "policy_arns",
-                "cannot be narrowed, for what they allow is not known here",
+                "cannot be narrowed, because their content is not known here",
             )
-            .with_next_step("write what they allow as an inline policy"));
+            .with_next_step("use an inline policy with the same content"));
         }
         let own = self.inline.as_deref().map(str::parse::<SessionPolicy>).transpose()?;
         let policy = own.map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy))?;
         Ok(Self { inline: Some(policy.into()), arns: Vec::new() })
     }
 
-    /// The ARNs as the SDK's, or nothing: an empty list would be sent.
+    /// Returns the ARNs for the SDK; `None` if there are none, because the SDK would send an empty list.
     pub(crate) fn to_sdk_arns(&self) -> Option<Vec<PolicyDescriptorType>> {
         let arns = self.arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build());
         Some(arns.collect()).filter(|arns: &Vec<_>| !arns.is_empty())
@@ -118,16 +118,20 @@ impl SessionPolicies {
 
 fn check_inline_policy(policy: &str) -> Result<()> {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}');
-    ensure(policy.chars().all(allowed), "policy", "must hold only tabs, line breaks and U+0020 to U+00FF")?;
+    ensure(
+        policy.chars().all(allowed),
+        "policy",
+        "must contain only tabs, line breaks and U+0020 to U+00FF",
+    )?;
     let is_object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy).is_ok();
     ensure(is_object, "policy", "must be a JSON object")
 }
 
 fn check_policy_arn(arn: &str) -> Result<()> {
-    let plain =
+    let is_plain =
         arn.starts_with("arn:") && arn.contains(":policy/") && arn.bytes().all(|b| b.is_ascii_graphic());
     ensure(
-        plain && arn.len() >= 20,
+        is_plain && arn.len() >= 20,
         "policy_arns",
         "must be managed policy ARNs such as `arn:aws:iam::aws:policy/ReadOnlyAccess`",
     )
@@ -135,7 +139,7 @@ fn check_policy_arn(arn: &str) -> Result<()> {
 
 const MAX_TAGS: usize = 50;
 
-/// What a session is marked with, in the order it was said.
+/// The session tags of a request, in the order in which they were added.
 #[derive(Clone, Default)]
 pub(crate) struct SessionTags(Vec<(String, String)>);
 
@@ -160,19 +164,19 @@ impl SessionTags {
         Ok(())
     }
 
-    /// Checks the keys of those that pass on to further roles.
+    /// Checks the keys of the tags that further roles inherit.
     pub(crate) fn check_transitive(&self, keys: &[String]) -> Result<()> {
         const FIELD: &str = "transitive_tags";
         ensure(keys.len() <= MAX_TAGS, FIELD, "must be at most 50")?;
         for key in keys {
             check_key(FIELD, key)?;
-            let known = self.0.iter().any(|(tag, _)| tag == key);
-            ensure(known, FIELD, "must each be the key of one of the tags")?;
+            let is_tag = self.0.iter().any(|(tag, _)| tag == key);
+            ensure(is_tag, FIELD, "must each be the key of one of the tags")?;
         }
         Ok(())
     }
 
-    /// The tags as the SDK's, or nothing: an empty list would be sent.
+    /// Returns the tags for the SDK; `None` if there are none, because the SDK would send an empty list.
     pub(crate) fn to_sdk(&self) -> Result<Option<Vec<Tag>>> {
         let tags = self.0.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags: Vec<Tag> = tags
@@ -182,7 +186,7 @@ impl SessionTags {
     }
 }
 
-/// Whether AWS takes the text for the value of a tag.
+/// Returns whether AWS accepts the text as the value of a tag.
 pub(super) fn is_valid_tag_value(text: &str) -> bool {
     is_well_formed_value(text) && !has_aws_prefix(text)
 }
@@ -192,12 +196,12 @@ fn is_well_formed_value(value: &str) -> bool {
 }
 
 fn check_key(field: &'static str, key: &str) -> Result<()> {
-    let fits = (1..=128).contains(&key.chars().count()) && key.chars().all(is_tag_char);
-    ensure(fits, field, "must have keys of 1 to 128 letters, digits, spaces and `_ . : / = + - @`")?;
+    let is_valid = (1..=128).contains(&key.chars().count()) && key.chars().all(is_tag_char);
+    ensure(is_valid, field, "must have keys of 1 to 128 letters, digits, spaces and `_ . : / = + - @`")?;
     ensure(!has_aws_prefix(key), field, "must have no key that begins with `aws:`")
 }
 
-/// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`; marks that belong to letters pass here and are left to STS.
+/// Returns whether a character matches `[\p{L}\p{Z}\p{N}_.:/=+\-@]`. Combining marks of letters pass too; STS checks them.
 fn is_tag_char(c: char) -> bool {
     c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
 }

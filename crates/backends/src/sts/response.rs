@@ -1,4 +1,4 @@
-//! What STS answers, as credentials.
+//! Responses of STS as credentials, and how much of its packed size limit a session used.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -11,14 +11,14 @@ use valetkey_core::{
 
 use crate::validity;
 
-/// The set that `operation` issued; `rest` adds what is not in the keys.
+/// Returns the credentials that `operation` issued. `complete` adds everything that is not in the keys.
 pub(crate) fn credentials_from_response(
     operation: &'static str,
     keys: Option<Keys>,
-    rest: impl FnOnce(CredentialsBuilder) -> CredentialsBuilder,
+    complete: impl FnOnce(CredentialsBuilder) -> CredentialsBuilder,
 ) -> Result<Credentials> {
-    let begun = keys.and_then(credentials_builder).ok_or_else(|| incomplete_response(operation))?;
-    let credentials = rest(begun).build().map_err(|_| incomplete_response(operation))?;
+    let builder = keys.and_then(credentials_builder).ok_or_else(|| incomplete_response(operation))?;
+    let credentials = complete(builder).build().map_err(|_| incomplete_response(operation))?;
     validity::ensure_issued_valid(credentials, &SystemClock)
 }
 
@@ -32,18 +32,18 @@ fn credentials_builder(keys: Keys) -> Option<CredentialsBuilder> {
     )
 }
 
-/// The account in an ARN such as `arn:aws:sts::111111111111:assumed-role/agent/session`.
+/// Returns the account in an ARN such as `arn:aws:sts::111111111111:assumed-role/agent/session`.
 pub(crate) fn account_from_arn(arn: &str) -> Option<AccountId> {
     arn.split(':').nth(4)?.parse().ok()
 }
 
-/// STS answered without what it promises to answer. The next answer may be whole.
+/// A success without the promised content. It is transient, because the next response may be complete.
 fn incomplete_response(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("the answer of {operation} holds no usable credentials"))
+    Error::new(ErrorKind::Unavailable, format!("the response to {operation} has no usable credentials"))
         .with_next_step("check the endpoint URL, then try again")
 }
 
-/// Percent plus one; zero before STS has told any.
+/// How much of the packed size limit the last session used: percent + 1, and 0 until STS has reported a value.
 #[derive(Debug, Default)]
 pub(crate) struct Utilization(AtomicU32);
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use valetkey_backends::AmbientProvider;
+use valetkey_backends::{DefaultChainProvider, ProfileProvider};
 use valetkey_core::testing::CapturedLogs;
 use valetkey_core::{CredentialProvider, Error, ErrorKind};
 
@@ -68,7 +68,7 @@ fn run_with_home(home: &TempDir, test: &str, more: &[(&str, &str)]) {
     crate::run_in_child_process(test, &[&common[..], more].concat());
 }
 
-async fn failure(provider: AmbientProvider) -> Error {
+async fn failure(provider: impl CredentialProvider) -> Error {
     let error = provider.provide().await.unwrap_err();
     assert_eq!(error.provider().unwrap(), provider.name());
     assert!(error.next_step().is_some(), "{error}");
@@ -79,22 +79,22 @@ async fn failure(provider: AmbientProvider) -> Error {
 #[tokio::test]
 #[ignore = "the other half of the next test, which makes its environment"]
 async fn in_a_process_with_keys_and_profiles() {
-    let chain = AmbientProvider::default_chain();
+    let chain = DefaultChainProvider::new();
     let ambient = chain.provide().await.unwrap();
     assert_eq!(ambient.access_key_id().as_str(), crate::KEY_ID, "the environment comes first");
     assert_eq!(
         (ambient.provider(), ambient.environment_region().unwrap().as_str()),
-        ("ambient", "eu-north-1")
+        ("default-chain", "eu-north-1")
     );
     assert_eq!(ambient.region(), None, "the environment's region gives way to that of the session");
     let named = chain.region(region("us-west-2")).provide().await.unwrap();
     assert_eq!(named.region().unwrap().as_str(), "us-west-2");
 
-    let keys = AmbientProvider::profile("keys").provide().await.unwrap();
+    let keys = ProfileProvider::new("keys").provide().await.unwrap();
     assert_eq!(keys.access_key_id().as_str(), OTHER_KEY_ID, "a profile is not the environment");
     assert_eq!(keys.expose_secret_access_key(), "of-the-profile");
     assert_eq!((keys.provider(), keys.region().unwrap().as_str()), ("profile", "eu-west-3"));
-    let printed = AmbientProvider::profile("printed").provide().await.unwrap();
+    let printed = ProfileProvider::new("printed").provide().await.unwrap();
     assert_eq!(printed.expose_secret_access_key(), "printed");
     assert!(printed.region().is_none());
 
@@ -104,7 +104,7 @@ async fn in_a_process_with_keys_and_profiles() {
         ("broken", ErrorKind::Invalid),
         ("failing", ErrorKind::Unavailable),
     ] {
-        let error = failure(AmbientProvider::profile(profile)).await;
+        let error = failure(ProfileProvider::new(profile)).await;
         assert_eq!(error.kind(), kind, "{profile}: {error}");
         if kind == ErrorKind::Invalid {
             assert_eq!(error.field(), Some("profile"), "{error}");
@@ -116,16 +116,16 @@ async fn in_a_process_with_keys_and_profiles() {
         ("console", "`aws login --profile console`"),
         ("role-of-console", "`aws login --profile console`"),
     ] {
-        let error = failure(AmbientProvider::profile(profile)).await;
+        let error = failure(ProfileProvider::new(profile)).await;
         assert_eq!(error.kind(), ErrorKind::InteractionRequired, "{profile}: {error}");
         assert!(error.next_step().unwrap().contains(command), "{profile}: {error}");
-        let checked = AmbientProvider::profile(profile).check_sign_in().await.unwrap_err();
+        let checked = ProfileProvider::new(profile).check_sign_in().await.unwrap_err();
         assert_eq!(checked.to_string(), error.to_string());
     }
     for profile in ["keys", "printed", "broken", "hunter2"] {
-        AmbientProvider::profile(profile).check_sign_in().await.unwrap();
+        ProfileProvider::new(profile).check_sign_in().await.unwrap();
     }
-    AmbientProvider::default_chain().check_sign_in().await.unwrap();
+    DefaultChainProvider::new().check_sign_in().await.unwrap();
 }
 
 #[test]
@@ -137,26 +137,27 @@ fn ambient_chain_and_profiles_match_sdk_without_fallback() {
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_with_signed_in_console_profile() {
-    let keys = AmbientProvider::profile("console").provide().await.unwrap();
+    let keys = ProfileProvider::new("console").provide().await.unwrap();
     assert_eq!(
         (keys.access_key_id().as_str(), keys.expose_session_token()),
         (OTHER_KEY_ID, Some("of-the-sign-in"))
     );
     assert_eq!(keys.account_id().unwrap().as_str(), "111111111111");
-    AmbientProvider::profile("console").check_sign_in().await.unwrap();
-    for provider in [AmbientProvider::profile("ended"), AmbientProvider::default_chain()] {
-        let error = provider.check_sign_in().await.unwrap_err();
+    ProfileProvider::new("console").check_sign_in().await.unwrap();
+    let of_profile = ProfileProvider::new("ended").check_sign_in().await;
+    for result in [of_profile, DefaultChainProvider::new().check_sign_in().await] {
+        let error = result.unwrap_err();
         assert_eq!(
             (error.kind(), error.field()),
             (ErrorKind::InteractionRequired, Some("profile")),
             "{error}"
         );
     }
-    let error = failure(AmbientProvider::profile("ended")).await;
+    let error = failure(ProfileProvider::new("ended")).await;
     assert_eq!(error.kind(), ErrorKind::InteractionRequired, "{error}");
     assert!(error.next_step().unwrap().contains("`aws sso login --profile ended`"), "{error}");
     std::env::var("AWS_PROFILE").unwrap();
-    let error = failure(AmbientProvider::default_chain()).await;
+    let error = failure(DefaultChainProvider::new()).await;
     assert!(error.next_step().unwrap().contains("`aws sso login --profile ended`"), "{error}");
 }
 
@@ -185,9 +186,9 @@ fn ambient_valid_sign_in_used_expired_one_named() {
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_with_blank_session_tokens() {
-    let profile = AmbientProvider::profile("blank").provide().await.unwrap();
+    let profile = ProfileProvider::new("blank").provide().await.unwrap();
     assert_eq!((profile.expose_secret_access_key(), profile.has_session_token()), ("of-the-profile", false));
-    let endpoint = AmbientProvider::default_chain().provide().await.unwrap();
+    let endpoint = DefaultChainProvider::new().provide().await.unwrap();
     assert_eq!(
         (endpoint.expose_secret_access_key(), endpoint.has_session_token()),
         ("of-the-endpoint", false)
@@ -228,16 +229,14 @@ async fn in_a_process_whose_keys_are_marks() {
     let logs = CapturedLogs::default();
     tracing::subscriber::set_global_default(logs.subscriber()).unwrap();
     let mut shown = String::new();
-    for provider in [
-        AmbientProvider::default_chain(),
-        AmbientProvider::profile("keys"),
-        AmbientProvider::profile("printed"),
-    ] {
+    let providers: [&dyn CredentialProvider; 3] =
+        [&DefaultChainProvider::new(), &ProfileProvider::new("keys"), &ProfileProvider::new("printed")];
+    for provider in providers {
         let set = provider.provide().await.unwrap();
         assert_eq!(set.expose_secret_access_key(), secret);
         shown.push_str(&format!("{provider:?} {set:?}"));
     }
-    let error = AmbientProvider::profile("failing").provide().await.unwrap_err();
+    let error = ProfileProvider::new("failing").provide().await.unwrap_err();
     shown.push_str(&format!("{error} {error:?} {}", logs.text()));
     assert!(shown.contains("aws_config"), "the SDK was listened to: {shown}");
     assert!(!shown.contains(&secret), "{shown}");
@@ -252,7 +251,7 @@ fn ambient_credentials_are_not_logged() {
 #[tokio::test]
 #[ignore = "the other half of the next test, which makes its environment"]
 async fn in_a_process_whose_settings_change() {
-    let (chain, profile) = (AmbientProvider::default_chain(), AmbientProvider::profile("late"));
+    let (chain, profile) = (DefaultChainProvider::new(), ProfileProvider::new("late"));
     for _ in 0..2 {
         assert_eq!(failure(chain.clone()).await.kind(), ErrorKind::NotConfigured);
         assert_eq!(failure(profile.clone()).await.kind(), ErrorKind::Invalid);
@@ -260,7 +259,7 @@ async fn in_a_process_whose_settings_change() {
     for secret in ["first", "second"] {
         let keys = format!("aws_access_key_id = {OTHER_KEY_ID}\naws_secret_access_key = {secret}\n");
         fs::write(settings_file(), format!("[default]\n{keys}[profile late]\n{keys}")).unwrap();
-        for provider in [&chain, &profile] {
+        for provider in [&chain as &dyn CredentialProvider, &profile] {
             assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), secret);
         }
     }

@@ -21,7 +21,7 @@ fn granting_http() -> HttpFixture {
 
 fn role_builder(wire: &HttpFixture, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(role, source).base(&wire.base())
+    AssumeRoleProvider::builder(role, source).client_config(&wire.client_config())
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn assume_role_all_fields_reach_sts() {
     let wire = granting_http();
     let provider = role_builder(&wire, static_source())
         .session_name("agent-7")
-        .check_source_identity("alice@example.org")
+        .source_identity("alice@example.org")
         .external_id("ext/1")
         .session_duration(Duration::from_secs(900))
         .policy(POLICY)
@@ -231,8 +231,8 @@ async fn assume_role_expired_or_partial_response_is_transient() {
 #[tokio::test]
 async fn assume_role_client_config_region_becomes_environment_region() {
     let wire = granting_http();
-    let base = wire.base().region(&region("eu-south-1"));
-    let role = || role_builder(&wire, static_source()).base(&base).build().unwrap();
+    let base = wire.client_config().region(&region("eu-south-1"));
+    let role = || role_builder(&wire, static_source()).client_config(&base).build().unwrap();
     let credentials = role().provide().await.unwrap();
     assert_eq!((credentials.region(), credentials.environment_region()), (None, Some(&region("eu-south-1"))));
     for (builder, expected) in [

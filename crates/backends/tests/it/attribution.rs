@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    AssumeRoleBuilder, AssumeRoleProvider, FederationBuilder, FederationProvider, GetFederationTokenRequest,
-    WebIdentityProvider,
+    AssumeRoleBuilder, AssumeRoleProvider, FederationTokenBuilder, FederationTokenProvider,
+    SessionTokenProvider, WebIdentityProvider,
 };
 use valetkey_core::{
     Attribution, CredentialProvider, Error, ErrorKind, SecretString, SessionContext, SessionId, SessionPolicy,
@@ -22,11 +22,11 @@ fn granting_http(operation: &str) -> HttpFixture {
 
 fn role_builder(wire: &HttpFixture) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(role, static_source()).base(&wire.base())
+    AssumeRoleProvider::builder(role, static_source()).client_config(&wire.client_config())
 }
 
-fn federation_builder(wire: &HttpFixture, who: &Attribution) -> FederationBuilder<GetFederationTokenRequest> {
-    FederationProvider::attributed(who, static_source()).base(&wire.base())
+fn federation_builder(wire: &HttpFixture, who: &Attribution) -> FederationTokenBuilder {
+    FederationTokenProvider::for_attribution(who, static_source()).client_config(&wire.client_config())
 }
 
 fn session() -> SessionContext {
@@ -84,7 +84,7 @@ async fn explicit_session_name_overrides_and_template_renders() {
         (role_builder(&wire).session_name("agent-7"), "agent-7".to_owned()),
         (role_builder(&wire).session_name_from("vk-{session}".parse().unwrap()), format!("vk-{id}")),
     ] {
-        let builder = builder.attribution(&full_attribution(&session)).tag_sessions(false);
+        let builder = builder.attribution(&full_attribution(&session)).without_attribution_tags();
         let builder = builder.source_identity_from("{account}@{session}".parse().unwrap());
         let sent = sent(&wire, &builder.build().unwrap()).await;
         assert_eq!((&sent["RoleSessionName"], &sent["SourceIdentity"]), (&name, &format!("prod@{id}")));
@@ -100,8 +100,9 @@ async fn federated_user_name_and_tags_carry_attribution() {
     assert_eq!(attributed["Name"].parse::<SessionId>().unwrap(), session.id());
     assert_eq!(tags(&attributed).len(), 4);
 
-    let named = FederationProvider::federated("alice", static_source()).base(&wire.base());
-    let named = named.attribution(&full_attribution(&session)).tag_sessions(false).build().unwrap();
+    let named =
+        FederationTokenProvider::builder("alice", static_source()).client_config(&wire.client_config());
+    let named = named.attribution(&full_attribution(&session)).without_attribution_tags().build().unwrap();
     let named = sent(&wire, &named).await;
     assert_eq!((named["Name"].as_str(), tags(&named).len()), ("alice", 0));
 }
@@ -109,12 +110,12 @@ async fn federated_user_name_and_tags_carry_attribution() {
 #[tokio::test]
 async fn session_token_without_policy_sends_no_attribution() {
     let (wire, session) = (granting_http("GetSessionToken"), session());
-    let exchange = FederationProvider::builder(static_source()).base(&wire.base());
+    let exchange = SessionTokenProvider::builder(static_source()).client_config(&wire.client_config());
     let exchange = exchange.attribution(&full_attribution(&session)).build().unwrap();
     assert_eq!(sent(&wire, &exchange).await.keys().collect::<Vec<_>>(), ["Action", "Version"]);
 
     let wire = granting_http("GetFederationToken");
-    let exchange = FederationProvider::builder(static_source()).base(&wire.base());
+    let exchange = SessionTokenProvider::builder(static_source()).client_config(&wire.client_config());
     let exchange = exchange.attribution(&full_attribution(&session)).build().unwrap();
     let narrowed = exchange.scope_down(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap();
     let sent = sent(&wire, &*narrowed).await;
@@ -126,7 +127,7 @@ async fn web_identity_attribution_is_session_name_only() {
     let (wire, session) = (granting_http("AssumeRoleWithWebIdentity"), session());
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("any-token")) };
-    let provider = WebIdentityProvider::builder(role, token).base(&wire.base());
+    let provider = WebIdentityProvider::builder(role, token).client_config(&wire.client_config());
     let provider = provider.attribution(&full_attribution(&session)).build().unwrap();
     let sent = sent(&wire, &provider).await;
     assert_eq!(sent["RoleSessionName"], format!("valetkey-{}", session.id()));
@@ -179,6 +180,6 @@ proptest! {
                 prop_assert!(agent.len() < 4 || !format!("{error} {error:?}").contains(&agent), "{}", error);
             }
         }
-        prop_assert!(role_builder(&wire).attribution(&who).tag_sessions(false).build().is_ok(), "the name is the session's");
+        prop_assert!(role_builder(&wire).attribution(&who).without_attribution_tags().build().is_ok(), "the name is the session's");
     }
 }

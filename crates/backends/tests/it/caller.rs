@@ -20,8 +20,10 @@ const ARN: &str = "arn:aws:sts::222222222222:assumed-role/agent/valetkey-7";
 #[tokio::test]
 async fn caller_identity_call_signs_with_given_credentials() {
     let wire = HttpFixture::responding(200, caller_identity_response("222222222222", ARN));
-    let caller =
-        StsCallerIdentityProvider::new(&wire.base()).caller_identity(&long_lived(KEY_ID)).await.unwrap();
+    let caller = StsCallerIdentityProvider::new(&wire.client_config())
+        .caller_identity(&long_lived(KEY_ID))
+        .await
+        .unwrap();
     assert_eq!((caller.account().as_str(), caller.arn()), ("222222222222", ARN));
     assert_eq!((caller.user_id(), caller.session_name()), ("AROAEXAMPLE:valetkey-7", Some("valetkey-7")));
     let sent = &wire.requests()[0];
@@ -32,7 +34,7 @@ async fn caller_identity_call_signs_with_given_credentials() {
 #[tokio::test]
 async fn caller_identity_credentials_region_selects_endpoint() {
     let wire = HttpFixture::responding(200, caller_identity_response("222222222222", ARN));
-    let lookup = StsCallerIdentityProvider::new(&wire.base());
+    let lookup = StsCallerIdentityProvider::new(&wire.client_config());
     lookup.caller_identity(&long_lived(KEY_ID)).await.unwrap();
     lookup.caller_identity(&long_lived(KEY_ID).with_region(region("cn-north-1"))).await.unwrap();
     let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
@@ -61,7 +63,8 @@ async fn caller_identity_errors_have_kind_and_no_secret() {
         (HttpFixture::new(Answer::Disconnects), ErrorKind::Unavailable),
         (HttpFixture::new(Answer::NeverResponds), ErrorKind::TimedOut),
     ] {
-        let error = StsCallerIdentityProvider::new(&wire.base()).caller_identity(&set).await.unwrap_err();
+        let error =
+            StsCallerIdentityProvider::new(&wire.client_config()).caller_identity(&set).await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (kind, Some("caller-identity")), "{error}");
         assert!(canary.found_in(&format!("{error} {error:?}")).is_empty(), "{error:?}");
     }

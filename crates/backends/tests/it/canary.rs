@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use valetkey_backends::{
-    AssumeRoleProvider, AwsClientConfig, EnvProvider, FederationProvider, MemoryProvider, ScopedProvider,
-    SdkConfigExt, SdkProvider, SecretsManagerProvider, SecretsManagerResolver, WebIdentityProvider,
+    AssumeRoleProvider, AwsClientConfig, EnvProvider, FederationTokenProvider, MemoryProvider,
+    ScopedProvider, SdkConfigExt, SdkProvider, SecretsManagerProvider, SecretsManagerResolver,
+    SessionTokenProvider, WebIdentityProvider,
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
@@ -44,7 +45,7 @@ fn assert_no_secret(canaries: &[&Canary], place: &str, output: &str) {
 
 fn role_provider(base: &AwsClientConfig, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvider {
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(arn, source).external_id("ext").base(base).build().unwrap()
+    AssumeRoleProvider::builder(arn, source).external_id("ext").client_config(base).build().unwrap()
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn assume_role_log_has_no_secret() {
     );
     assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
     let wire = LoopbackFixture::responding(200, body).await;
-    let provider = role_provider(&wire.base(), memory_source(canary_credentials(&source)));
+    let provider = role_provider(&wire.client_config(), memory_source(canary_credentials(&source)));
     let text = capture_logs_during(async {
         let credentials = provider.provide().await.unwrap();
         assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
@@ -89,7 +90,7 @@ fn web_identity_provider(base: &AwsClientConfig, token: &Canary) -> WebIdentityP
         let token = SecretString::from(mark.as_str());
         async move { Ok(token) }
     };
-    WebIdentityProvider::builder(role, source).base(base).build().unwrap()
+    WebIdentityProvider::builder(role, source).client_config(base).build().unwrap()
 }
 
 /// A long-lived set with the canary's secret.
@@ -102,12 +103,13 @@ fn long_lived_canary(canary: &Canary) -> Credentials {
 async fn web_identity_log_has_no_secret() {
     let (token, answer) = (Canary::new(), Canary::new());
     let wire = LoopbackFixture::responding(200, issued_canary("AssumeRoleWithWebIdentity", &answer)).await;
-    let asked = web_identity_provider(&wire.base(), &token);
+    let asked = web_identity_provider(&wire.client_config(), &token);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, token.expose_secret()).unwrap();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let read = WebIdentityProvider::from_file(role, path).base(&wire.base()).build().unwrap();
+    let read =
+        WebIdentityProvider::from_file(role, path).client_config(&wire.client_config()).build().unwrap();
     let text = capture_logs_during(async {
         for provider in [&asked, &read] {
             let credentials = provider.provide().await.unwrap();
@@ -125,19 +127,20 @@ async fn federation_log_has_no_secret() {
     let (source, answer) = (Canary::new(), Canary::new());
     for operation in ["GetSessionToken", "GetFederationToken"] {
         let wire = LoopbackFixture::responding(200, issued_canary(operation, &answer)).await;
-        let provider = match operation {
+        let provider: Arc<dyn CredentialProvider> = match operation {
             "GetSessionToken" => {
                 let code = || async { Ok(SecretString::from("739184")) };
-                FederationProvider::builder(memory_source(long_lived_canary(&source)))
-                    .base(&wire.base())
-                    .mfa("GAHT12345678", code)
-                    .build()
+                let exchange = SessionTokenProvider::builder(memory_source(long_lived_canary(&source)))
+                    .client_config(&wire.client_config())
+                    .mfa("GAHT12345678", code);
+                Arc::new(exchange.build().unwrap())
             }
-            _ => FederationProvider::federated("alice", memory_source(long_lived_canary(&source)))
-                .base(&wire.base())
-                .build(),
+            _ => {
+                let keys = memory_source(long_lived_canary(&source));
+                let exchange = FederationTokenProvider::builder("alice", keys);
+                Arc::new(exchange.client_config(&wire.client_config()).build().unwrap())
+            }
         };
-        let provider = provider.unwrap();
         let text = capture_logs_during(async {
             let credentials = provider.provide().await.unwrap();
             assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
@@ -158,7 +161,7 @@ fn scoped_provider(base: &AwsClientConfig, source: &Canary) -> ScopedProvider {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     ScopedProvider::builder(memory_source(canary_credentials(source)))
         .policy(policy)
-        .base(base)
+        .client_config(base)
         .build()
         .unwrap()
 }
@@ -171,7 +174,7 @@ async fn scoped_log_has_no_secret() {
         [(body.replace(ROLE_SESSION, SCOPED_SESSION), true), (body.replace("Scoped", "Other"), false)]
     {
         let wire = LoopbackFixture::responding(200, body).await;
-        let provider = scoped_provider(&wire.base(), &source);
+        let provider = scoped_provider(&wire.client_config(), &source);
         let text = capture_logs_during(async {
             let said = provider.provide().await;
             assert_eq!(said.is_ok(), is_scoped);
@@ -199,17 +202,23 @@ async fn sts_error_echoing_token_or_key_has_no_secret() {
         (200, echoed.expose_secret().to_owned()),
     ] {
         let wire = LoopbackFixture::responding(status, body).await;
-        let base = wire.base();
+        let base = wire.client_config();
         let source = || memory_source(long_lived_canary(&held_secret));
         let code = || async { Ok(SecretString::from("739184")) };
         let providers: [Box<dyn CredentialProvider>; 5] = [
             Box::new(scoped_provider(&base, &held_secret)),
             Box::new(web_identity_provider(&base, &held_secret)),
-            Box::new(FederationProvider::builder(source()).base(&base).build().unwrap()),
+            Box::new(SessionTokenProvider::builder(source()).client_config(&base).build().unwrap()),
             Box::new(
-                FederationProvider::builder(source()).base(&base).mfa("GAHT12345678", code).build().unwrap(),
+                SessionTokenProvider::builder(source())
+                    .client_config(&base)
+                    .mfa("GAHT12345678", code)
+                    .build()
+                    .unwrap(),
             ),
-            Box::new(FederationProvider::federated("alice", source()).base(&base).build().unwrap()),
+            Box::new(
+                FederationTokenProvider::builder("alice", source()).client_config(&base).build().unwrap(),
+            ),
         ];
         for provider in providers {
             let error = provider.provide().await.unwrap_err();
@@ -230,7 +239,7 @@ async fn assume_role_error_echoing_secret_has_no_secret() {
     ] {
         assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
         let wire = LoopbackFixture::responding(status, body).await;
-        let error = role_provider(&wire.base(), memory_source(canary_credentials(&source)))
+        let error = role_provider(&wire.client_config(), memory_source(canary_credentials(&source)))
             .provide()
             .await
             .unwrap_err();
@@ -244,13 +253,13 @@ async fn secrets_manager_log_has_no_secret() {
     let body = serde_json::json!({ "SecretString": kept.to_json().to_string() }).to_string();
     assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
     let wire = LoopbackFixture::responding(200, body).await;
-    let base = wire.base();
+    let base = wire.client_config();
     let provider = SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source)))
-        .base(&base)
+        .client_config(&base)
         .build()
         .unwrap();
     let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)))
-        .base(&base)
+        .client_config(&base)
         .build()
         .unwrap();
     let text = capture_logs_during(async {
@@ -283,7 +292,7 @@ async fn secrets_manager_cached_and_prefetched_log_has_no_secret() {
         });
     let wire = wire.await;
     let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
-    let resolver = resolver.base(&wire.base()).build().unwrap();
+    let resolver = resolver.client_config(&wire.client_config()).build().unwrap();
     let id = "one".parse().unwrap();
     let text = capture_logs_during(async {
         assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
@@ -319,7 +328,7 @@ async fn secrets_manager_error_echoing_secret_has_no_secret() {
             Some(if first { (200, value.to_string()) } else { (400, refusal.to_string()) })
         });
         let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
-        let resolver = resolver.base(&wire.base()).build().unwrap();
+        let resolver = resolver.client_config(&wire.client_config()).build().unwrap();
         resolver.resolve(&id).await.unwrap();
         let mut errors = vec![resolver.resolve(&id).await.unwrap_err()];
         errors.extend(resolver.prefetch(std::slice::from_ref(&id)).await.into_iter().map(|(_, error)| error));
@@ -341,7 +350,7 @@ async fn sdk_client_log_has_no_secret() {
     let session = SessionContext::builder().region(region("us-east-1")).build();
     session.set_credentials(canary_credentials(&canary)).unwrap();
     let text = capture_logs_during(async {
-        let config = session.sdk_config_from(wire.base().config()).await.unwrap();
+        let config = session.sdk_config_from(wire.client_config().config()).await.unwrap();
         assert_no_secret(&[&canary], "the configuration", &format!("{config:?}"));
         aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
     })
@@ -360,10 +369,10 @@ async fn debug_of_providers_and_builders_has_no_secret() {
         .external_id(canary.expose_secret())
         .policy(format!("{{\"Sid\":\"{}\"}}", canary.expose_secret()))
         .tag("note", canary.expose_secret())
-        .base(&base);
-    let secrets = SecretsManagerProvider::builder("agent", memory_source(keys.clone())).base(&base);
+        .client_config(&base);
+    let secrets = SecretsManagerProvider::builder("agent", memory_source(keys.clone())).client_config(&base);
     let policy = format!("{{\"Sid\":\"{}\"}}", canary.expose_secret());
-    let federated = FederationProvider::federated("alice", memory_source(keys.clone()))
+    let federated = FederationTokenProvider::builder("alice", memory_source(keys.clone()))
         .policy(policy.as_str())
         .tag("note", canary.expose_secret());
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use valetkey_backends::{
-    AmbientProvider, AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ProcessProvider,
-    ScopedProvider, SdkProvider, SecretsManagerProvider, WebIdentityProvider,
+    AssumeRoleProvider, DefaultChainProvider, EnvProvider, FederationTokenProvider, MemoryProvider,
+    ProcessProvider, ProfileProvider, ScopedProvider, SdkProvider, SecretsManagerProvider,
+    SessionTokenProvider, WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, contract};
 use valetkey_core::{CredentialProvider, Expiry, ProviderChain, SecretString, SessionPolicy};
@@ -81,7 +82,7 @@ async fn assume_role_provider_keeps_contract() {
     for wire in [granted, denied, HttpFixture::responding(500, secret), HttpFixture::new(Answer::Disconnects)]
     {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        let builder = AssumeRoleProvider::builder(role, marked.source()).base(&wire.base());
+        let builder = AssumeRoleProvider::builder(role, marked.source()).client_config(&wire.client_config());
         marked.assert_contract(builder.build().unwrap()).await;
     }
 }
@@ -111,10 +112,13 @@ async fn web_identity_provider_keeps_contract() {
             let token = SecretString::from(given.as_str());
             async move { Ok(token) }
         });
-        marked.assert_contract(asked.base(&wire.base()).build().unwrap()).await;
+        marked.assert_contract(asked.client_config(&wire.client_config()).build().unwrap()).await;
         for path in [&path, folder.path()] {
             let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-            let read = WebIdentityProvider::from_file(role, path).base(&wire.base()).build().unwrap();
+            let read = WebIdentityProvider::from_file(role, path)
+                .client_config(&wire.client_config())
+                .build()
+                .unwrap();
             marked.assert_contract(read).await;
         }
     }
@@ -125,16 +129,17 @@ async fn federation_provider_keeps_contract() {
     let marked = CanaryFixture::new();
     for wire in sts_responses("GetSessionToken", &marked) {
         let code = || async { Ok(SecretString::from("123456")) };
-        let exchange = || FederationProvider::builder(static_source()).base(&wire.base());
+        let exchange = || SessionTokenProvider::builder(static_source()).client_config(&wire.client_config());
         marked.assert_contract(exchange().build().unwrap()).await;
         marked.assert_contract(exchange().mfa("GAHT12345678", code).build().unwrap()).await;
-        let refusing = FederationProvider::builder(marked.source()).base(&wire.base());
+        let refusing = SessionTokenProvider::builder(marked.source()).client_config(&wire.client_config());
         marked.assert_contract(refusing.build().unwrap()).await;
-        let passing = FederationProvider::builder(marked.source()).base(&wire.base());
-        marked.assert_contract(passing.allow_temporary(true).build().unwrap()).await;
+        let passing = SessionTokenProvider::builder(marked.source()).client_config(&wire.client_config());
+        marked.assert_contract(passing.allow_temporary().build().unwrap()).await;
     }
     for wire in sts_responses("GetFederationToken", &marked) {
-        let federated = FederationProvider::federated("alice", static_source()).base(&wire.base());
+        let federated =
+            FederationTokenProvider::builder("alice", static_source()).client_config(&wire.client_config());
         marked.assert_contract(federated.build().unwrap()).await;
     }
 }
@@ -149,12 +154,13 @@ async fn scoped_provider_keeps_contract() {
         marked.assert_contract(scoped_down_provider(&source, wire)).await;
         source.assert_contract(scoped_down_provider(&source, wire)).await;
     }
-    let passing = ScopedProvider::builder(marked.source()).base(&scoped.base());
+    let passing = ScopedProvider::builder(marked.source()).client_config(&scoped.client_config());
     marked.assert_contract(passing.build().unwrap()).await;
 }
 
 fn scoped_down_provider(source: &CanaryFixture, wire: &HttpFixture) -> Arc<dyn CredentialProvider> {
-    let provider = ScopedProvider::builder(source.source()).base(&wire.base()).build().unwrap();
+    let provider =
+        ScopedProvider::builder(source.source()).client_config(&wire.client_config()).build().unwrap();
     provider.scope_down(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap()
 }
 
@@ -181,11 +187,13 @@ async fn process_provider_keeps_contract() {
 #[ignore = "the other half of the next test, which makes its environment"]
 async fn in_a_process_with_ambient_keys() {
     let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();
-    for provider in [AmbientProvider::default_chain(), AmbientProvider::profile("absent")] {
-        let faults = contract::faults(&provider, &[&secret]).await;
+    let providers: [&dyn CredentialProvider; 2] =
+        [&DefaultChainProvider::new(), &ProfileProvider::new("absent")];
+    for provider in providers {
+        let faults = contract::faults(provider, &[&secret]).await;
         assert!(faults.is_empty(), "{provider:?}: {faults:#?}");
     }
-    assert_eq!(AmbientProvider::default_chain().provide().await.unwrap().expose_secret_access_key(), secret);
+    assert_eq!(DefaultChainProvider::new().provide().await.unwrap().expose_secret_access_key(), secret);
 }
 
 #[test]
@@ -220,7 +228,8 @@ async fn secrets_manager_provider_keeps_contract() {
     for wire in
         [holding, kept, torn, HttpFixture::responding(400, denied), HttpFixture::new(Answer::NeverResponds)]
     {
-        let builder = SecretsManagerProvider::builder("agent", marked.source()).base(&wire.base());
+        let builder =
+            SecretsManagerProvider::builder("agent", marked.source()).client_config(&wire.client_config());
         marked.assert_contract(builder.build().unwrap()).await;
     }
 }
@@ -244,9 +253,15 @@ async fn provider_chain_and_scoped_down_keep_contract() {
         HttpFixture::new(Answer::Disconnects),
     ] {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        let role = AssumeRoleProvider::builder(role, marked.source()).base(&wire.base()).build().unwrap();
+        let role = AssumeRoleProvider::builder(role, marked.source())
+            .client_config(&wire.client_config())
+            .build()
+            .unwrap();
         marked.assert_contract(role.scope_down(&policy).unwrap()).await;
-        let exchange = FederationProvider::builder(static_source()).base(&wire.base()).build().unwrap();
+        let exchange = SessionTokenProvider::builder(static_source())
+            .client_config(&wire.client_config())
+            .build()
+            .unwrap();
         marked.assert_contract(exchange.scope_down(&policy).unwrap()).await;
         marked.assert_contract(absent().or_else(role)).await;
     }

@@ -1,7 +1,8 @@
 //! Faults of AWS: each code and status, by kind; how often is tried; what is not repeated.
 
 use valetkey_backends::{
-    AssumeRoleProvider, FederationProvider, ScopedProvider, SecretsManagerProvider, WebIdentityProvider,
+    AssumeRoleProvider, FederationTokenProvider, ScopedProvider, SecretsManagerProvider,
+    SessionTokenProvider, WebIdentityProvider,
 };
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, SecretString, SessionPolicy};
 
@@ -15,22 +16,27 @@ const LEAK: &str = "leak-hunter2";
 
 async fn sts_error(wire: &HttpFixture) -> Error {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let provider = AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap();
+    let provider = AssumeRoleProvider::builder(role, static_source())
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
     provider.provide().await.unwrap_err()
 }
 
 /// Every provider that asks STS, by the operation it asks for.
 pub(crate) fn sts_providers(wire: &HttpFixture) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
-    let base = wire.base();
+    let base = wire.client_config();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
-    let web = WebIdentityProvider::builder(role, token).base(&base).build().unwrap();
+    let web = WebIdentityProvider::builder(role, token).client_config(&base).build().unwrap();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let assumed = AssumeRoleProvider::builder(role, static_source()).base(&base).build().unwrap();
-    let session = FederationProvider::builder(static_source()).base(&base).build().unwrap();
-    let federated = FederationProvider::federated("alice", static_source()).base(&base).build().unwrap();
+    let assumed = AssumeRoleProvider::builder(role, static_source()).client_config(&base).build().unwrap();
+    let session = SessionTokenProvider::builder(static_source()).client_config(&base).build().unwrap();
+    let federated =
+        FederationTokenProvider::builder("alice", static_source()).client_config(&base).build().unwrap();
     let scoped = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)));
-    let scoped = scoped.policy(SessionPolicy::read_only(["s3"]).unwrap()).base(&base).build().unwrap();
+    let scoped =
+        scoped.policy(SessionPolicy::read_only(["s3"]).unwrap()).client_config(&base).build().unwrap();
     [
         ("AssumeRole", Box::new(assumed)),
         ("AssumeRoleWithWebIdentity", Box::new(web)),
@@ -41,8 +47,10 @@ pub(crate) fn sts_providers(wire: &HttpFixture) -> [(&'static str, Box<dyn Crede
 }
 
 async fn secrets_manager_error(wire: &HttpFixture) -> Error {
-    let provider =
-        SecretsManagerProvider::builder("secret", static_source()).base(&wire.base()).build().unwrap();
+    let provider = SecretsManagerProvider::builder("secret", static_source())
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
     provider.provide().await.unwrap_err()
 }
 
@@ -122,7 +130,7 @@ async fn sts_error_code_maps_to_kind_for_each_operation() {
         for (operation, provider) in sts_providers(&HttpFixture::responding(status, refused(code, LEAK))) {
             let error = provider.provide().await.unwrap_err();
             assert_error(&error, kind, code);
-            assert!(error.message().starts_with(&format!("{operation} was answered")), "{error}");
+            assert!(error.message().starts_with(&format!("{operation} returned")), "{error}");
             assert_eq!(error.provider(), Some(&*provider.name()));
         }
     }

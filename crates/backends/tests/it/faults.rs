@@ -95,7 +95,7 @@ struct RoleSessionFixture {
 
 fn role_builder(sts: &StsFixture, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(arn, source).base(&sts.base())
+    AssumeRoleProvider::builder(arn, source).client_config(&sts.client_config())
 }
 
 impl RoleSessionFixture {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    AssumeRoleProvider, FederationBuilder, FederationProvider, GetFederationTokenRequest,
-    GetSessionTokenRequest, MemoryProvider,
+    AssumeRoleProvider, FederationTokenBuilder, FederationTokenProvider, MemoryProvider, SessionTokenBuilder,
+    SessionTokenProvider,
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
@@ -30,15 +30,12 @@ fn granting_http() -> HttpFixture {
     HttpFixture::responding(200, issued_response("GetSessionToken", "", KEYS))
 }
 
-fn session_token_builder(
-    wire: &HttpFixture,
-    source: Arc<dyn CredentialProvider>,
-) -> FederationBuilder<GetSessionTokenRequest> {
-    FederationProvider::builder(source).base(&wire.base())
+fn session_token_builder(wire: &HttpFixture, source: Arc<dyn CredentialProvider>) -> SessionTokenBuilder {
+    SessionTokenProvider::builder(source).client_config(&wire.client_config())
 }
 
-fn federation_token_builder(wire: &HttpFixture, name: &str) -> FederationBuilder<GetFederationTokenRequest> {
-    FederationProvider::federated(name, static_source()).base(&wire.base())
+fn federation_token_builder(wire: &HttpFixture, name: &str) -> FederationTokenBuilder {
+    FederationTokenProvider::builder(name, static_source()).client_config(&wire.client_config())
 }
 
 fn temporary_credentials() -> Credentials {
@@ -137,17 +134,18 @@ async fn session_token_keeps_source_region_unless_overridden() {
 async fn federation_temporary_source_refused_or_passed_through() {
     let (wire, set) = (granting_http(), temporary_credentials());
     let refusing = session_token_builder(&wire, memory_source(set.clone())).build().unwrap();
-    let federating = FederationProvider::federated("alice", memory_source(set.clone())).base(&wire.base());
-    for provider in [refusing, federating.build().unwrap()] {
+    let federating = FederationTokenProvider::builder("alice", memory_source(set.clone()))
+        .client_config(&wire.client_config());
+    let federating = federating.build().unwrap();
+    for provider in [&refusing as &dyn CredentialProvider, &federating] {
         let error = provider.provide().await.unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
         assert!(error.next_step().unwrap().contains("long-lived"), "{error}");
     }
-    let passing =
-        session_token_builder(&wire, memory_source(set.clone())).allow_temporary(true).build().unwrap();
+    let passing = session_token_builder(&wire, memory_source(set.clone())).allow_temporary().build().unwrap();
     assert_eq!(passing.provide().await.unwrap().access_key_id(), set.access_key_id());
     assert!(wire.requests().is_empty());
-    let exchanging = session_token_builder(&wire, static_source()).allow_temporary(true).build().unwrap();
+    let exchanging = session_token_builder(&wire, static_source()).allow_temporary().build().unwrap();
     assert!(exchanging.provide().await.unwrap().has_session_token(), "keys are exchanged all the same");
 }
 
@@ -155,7 +153,7 @@ async fn federation_temporary_source_refused_or_passed_through() {
 async fn federation_empty_source_is_invalid() {
     let wire = granting_http();
     let provider =
-        session_token_builder(&wire, Arc::new(MemoryProvider::new())).allow_temporary(true).build().unwrap();
+        session_token_builder(&wire, Arc::new(MemoryProvider::new())).allow_temporary().build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
     assert!(wire.requests().is_empty());
@@ -165,7 +163,7 @@ async fn federation_empty_source_is_invalid() {
 #[tokio::test]
 async fn guarded_account_set_keys_are_exchanged_never_served() {
     let wire = granting_http();
-    let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_key_exchange().unwrap();
     let session = SessionContext::builder().exchange_static_keys(guard).build();
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
     for key in [crate::KEY_ID, OTHER_KEY_ID] {
@@ -192,13 +190,13 @@ async fn guarded_account_set_keys_are_exchanged_never_served() {
 async fn guarded_account_source_keys_are_exchanged_or_denied() {
     let wire = granting_http();
     let session = SessionContext::builder()
-        .exchange_static_keys(session_token_builder(&wire, static_source()).build_guard().unwrap())
+        .exchange_static_keys(session_token_builder(&wire, static_source()).build_key_exchange().unwrap())
         .build();
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     let refusing = HttpFixture::responding(403, crate::wire::refused("InvalidClientTokenId", ""));
     let session = SessionContext::builder()
         .exchange_static_keys(
-            session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap(),
+            session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_key_exchange().unwrap(),
         )
         .build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
@@ -213,19 +211,20 @@ async fn guarded_account_keys_with_stray_token_not_served() {
     let id = crate::KEY_ID.parse().unwrap();
     let keys = Credentials::builder(id, SecretString::from("not-a-real-secret"));
     let keys = keys.session_token(SecretString::from("none")).build().unwrap();
-    let guard = session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let guard =
+        session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_key_exchange().unwrap();
     let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.set_credentials(keys.clone()).unwrap();
     assert!(session.current().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Denied);
-    let guarded = session_token_builder(&refusing, memory_source(keys)).build_guard().unwrap();
+    let guarded = session_token_builder(&refusing, memory_source(keys)).build_key_exchange().unwrap();
     assert_eq!(guarded.provider().provide().await.unwrap_err().kind(), ErrorKind::Denied);
 }
 
 #[tokio::test]
 async fn guarded_account_narrowed_keys_use_federation_token() {
     let wire = HttpFixture::responding(200, issued_response("GetFederationToken", FEDERATED, KEYS));
-    let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_key_exchange().unwrap();
     let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let policy =
@@ -241,8 +240,11 @@ async fn guarded_account_narrowed_keys_use_federation_token() {
 async fn guarded_account_narrowed_role_uses_assume_role() {
     let wire = HttpFixture::responding(200, crate::wire::assume_role_response(KEYS[0], KEYS[1], KEYS[2]));
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let role = AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap();
-    let guard = session_token_builder(&wire, Arc::new(role)).build_guard().unwrap();
+    let role = AssumeRoleProvider::builder(role, static_source())
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
+    let guard = session_token_builder(&wire, Arc::new(role)).build_key_exchange().unwrap();
     let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.credentials().await.unwrap();
     let policy =
@@ -264,46 +266,55 @@ fn federation_setting_over_limit_fails_build() {
         .fold(federation_token_builder(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
     for (built, field, limit) in [
         (
-            session_token_builder(&wire, static_source()).session_duration(seconds(899)).build(),
+            session_token_builder(&wire, static_source()).session_duration(seconds(899)).build().map(drop),
             "duration",
             "900 to 129,600",
         ),
         (
-            session_token_builder(&wire, static_source()).session_duration(seconds(129_601)).build(),
+            session_token_builder(&wire, static_source())
+                .session_duration(seconds(129_601))
+                .build()
+                .map(drop),
             "duration",
             "900 to 129,600",
         ),
         (
             session_token_builder(&wire, static_source())
                 .session_duration(Duration::from_millis(900_500))
-                .build(),
+                .build()
+                .map(drop),
             "duration",
             "whole",
         ),
-        (serial("12345678"), "mfa_serial", "9 to 256"),
-        (serial("arn aws iam"), "mfa_serial", "9 to 256"),
-        (serial(&"s".repeat(257)), "mfa_serial", "9 to 256"),
-        (federation_token_builder(&wire, "a").build(), "name", "2 to 32"),
-        (federation_token_builder(&wire, &"a".repeat(33)).build(), "name", "2 to 32"),
-        (federation_token_builder(&wire, "a b").build(), "name", "2 to 32"),
+        (serial("12345678").map(drop), "mfa_serial", "9 to 256"),
+        (serial("arn aws iam").map(drop), "mfa_serial", "9 to 256"),
+        (serial(&"s".repeat(257)).map(drop), "mfa_serial", "9 to 256"),
+        (federation_token_builder(&wire, "a").build().map(drop), "name", "2 to 32"),
+        (federation_token_builder(&wire, &"a".repeat(33)).build().map(drop), "name", "2 to 32"),
+        (federation_token_builder(&wire, "a b").build().map(drop), "name", "2 to 32"),
         (
-            federation_token_builder(&wire, "alice").session_duration(seconds(899)).build(),
+            federation_token_builder(&wire, "alice").session_duration(seconds(899)).build().map(drop),
             "duration",
             "900 to 129,600",
         ),
-        (federation_token_builder(&wire, "alice").policy("[]").build(), "policy", "JSON object"),
+        (federation_token_builder(&wire, "alice").policy("[]").build().map(drop), "policy", "JSON object"),
         (
             federation_token_builder(&wire, "alice")
                 .policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041)))
-                .build(),
+                .build()
+                .map(drop),
             "policy",
             "2,048",
         ),
-        (federation_token_builder(&wire, "alice").policy_arn("agent").build(), "policy_arns", "managed"),
-        (federation_token_builder(&wire, "alice").tag("aws:a", "").build(), "tags", "`aws:`"),
-        (many.build(), "tags", "50"),
-        (FederationProvider::builder(static_source()).build(), "region", "not known"),
-        (FederationProvider::federated("alice", static_source()).build(), "region", "not known"),
+        (
+            federation_token_builder(&wire, "alice").policy_arn("agent").build().map(drop),
+            "policy_arns",
+            "managed",
+        ),
+        (federation_token_builder(&wire, "alice").tag("aws:a", "").build().map(drop), "tags", "`aws:`"),
+        (many.build().map(drop), "tags", "50"),
+        (SessionTokenProvider::builder(static_source()).build().map(drop), "region", "not known"),
+        (FederationTokenProvider::builder("alice", static_source()).build().map(drop), "region", "not known"),
     ] {
         let error = built.unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use valetkey_backends::{AssumeRoleProvider, FederationProvider, ScopedProvider, SecretsManagerProvider};
+use valetkey_backends::{
+    AssumeRoleProvider, FederationTokenProvider, ScopedProvider, SecretsManagerProvider, SessionTokenProvider,
+};
 use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext};
 
 use crate::wire::HttpFixture;
@@ -32,15 +34,21 @@ impl CredentialProvider for ClearCountingProvider {
 
 /// Every provider that has a source.
 fn derived_providers(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn CredentialProvider>; 5] {
-    let (base, role) = (HttpFixture::responding(500, "").base(), "arn:aws:iam::222222222222:role/agent");
+    let (base, role) =
+        (HttpFixture::responding(500, "").client_config(), "arn:aws:iam::222222222222:role/agent");
     let source = || Arc::clone(source);
-    let federated = FederationProvider::federated("alice", source());
+    let federated = FederationTokenProvider::builder("alice", source());
     [
-        Arc::new(AssumeRoleProvider::builder(role.parse().unwrap(), source()).base(&base).build().unwrap()),
-        Arc::new(FederationProvider::builder(source()).base(&base).build().unwrap()),
-        Arc::new(federated.base(&base).build().unwrap()),
-        Arc::new(ScopedProvider::builder(source()).base(&base).build().unwrap()),
-        Arc::new(SecretsManagerProvider::builder("agent", source()).base(&base).build().unwrap()),
+        Arc::new(
+            AssumeRoleProvider::builder(role.parse().unwrap(), source())
+                .client_config(&base)
+                .build()
+                .unwrap(),
+        ),
+        Arc::new(SessionTokenProvider::builder(source()).client_config(&base).build().unwrap()),
+        Arc::new(federated.client_config(&base).build().unwrap()),
+        Arc::new(ScopedProvider::builder(source()).client_config(&base).build().unwrap()),
+        Arc::new(SecretsManagerProvider::builder("agent", source()).client_config(&base).build().unwrap()),
     ]
 }
 
@@ -51,7 +59,7 @@ async fn session_clear_clears_source_caches_of_provider() {
     for (number, provider) in derived_providers(&source).into_iter().enumerate() {
         let outer =
             AssumeRoleProvider::builder("arn:aws:iam::222222222222:role/outer".parse().unwrap(), provider);
-        let outer = outer.base(&HttpFixture::responding(500, "").base()).build().unwrap();
+        let outer = outer.client_config(&HttpFixture::responding(500, "").client_config()).build().unwrap();
         SessionContext::builder().provider(outer).build().clear();
         assert!(forgetful.0.load(Ordering::SeqCst) > number, "not told through the {number}th");
     }

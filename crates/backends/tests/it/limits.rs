@@ -13,7 +13,7 @@ fn builder() -> AssumeRoleBuilder {
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     AssumeRoleProvider::builder(role, static_source())
         .region(region("us-east-1"))
-        .base(&HttpFixture::responding(500, "").base())
+        .client_config(&HttpFixture::responding(500, "").client_config())
 }
 
 fn assert_valid(builder: AssumeRoleBuilder) {
@@ -47,11 +47,11 @@ fn assume_role_duration_limits_15_minutes_to_12_hours() {
 #[test]
 fn assume_role_chained_duration_limit_one_hour() {
     for good in [900, 3_600] {
-        assert_valid(builder().session_duration(seconds(good)).role_chaining(true));
+        assert_valid(builder().session_duration(seconds(good)).role_chaining());
     }
     for bad in [3_601, 43_200] {
-        assert_invalid(builder().session_duration(seconds(bad)).role_chaining(true), "duration", "3,600");
-        assert_valid(builder().session_duration(seconds(bad)).role_chaining(false));
+        assert_invalid(builder().session_duration(seconds(bad)).role_chaining(), "duration", "3,600");
+        assert_valid(builder().session_duration(seconds(bad)));
     }
 }
 
@@ -59,19 +59,19 @@ fn assume_role_chained_duration_limit_one_hour() {
 fn session_names_and_source_identities_have_their_limits() {
     for good in ["ab", "A_z+=,.@-9", &"n".repeat(64)] {
         assert_valid(builder().session_name(good));
-        assert_valid(builder().check_source_identity(good));
+        assert_valid(builder().source_identity(good));
     }
     for bad in ["", "a", "a b", "a/b", "ä-ö", "a\nb", "a:b"] {
         assert_invalid(builder().session_name(bad), "session_name", "2 to 64");
-        assert_invalid(builder().check_source_identity(bad), "source_identity", "2 to 256");
+        assert_invalid(builder().source_identity(bad), "source_identity", "2 to 256");
     }
     assert_invalid(builder().session_name("n".repeat(65)), "session_name", "2 to 64");
-    assert_valid(builder().check_source_identity("n".repeat(256)));
-    assert_invalid(builder().check_source_identity("n".repeat(257)), "source_identity", "2 to 256");
+    assert_valid(builder().source_identity("n".repeat(256)));
+    assert_invalid(builder().source_identity("n".repeat(257)), "source_identity", "2 to 256");
     for bad in ["aws:alice", "AWS:alice"] {
-        assert_invalid(builder().check_source_identity(bad), "source_identity", "`aws:`");
+        assert_invalid(builder().source_identity(bad), "source_identity", "`aws:`");
     }
-    assert_valid(builder().check_source_identity("aws-alice"));
+    assert_valid(builder().source_identity("aws-alice"));
 }
 
 #[test]
@@ -198,11 +198,11 @@ proptest! {
     ) {
         let plain = identity.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c));
         let fits = (2..=256).contains(&identity.len()) && plain;
-        prop_assert_eq!(builder().check_source_identity(&*identity).build().is_ok(), fits);
+        prop_assert_eq!(builder().source_identity(&*identity).build().is_ok(), fits);
         for length in [short, length] {
             let duration = || builder().session_duration(seconds(length));
             prop_assert_eq!(duration().build().is_ok(), (900..=43_200).contains(&length));
-            prop_assert_eq!(duration().role_chaining(true).build().is_ok(), (900..=3_600).contains(&length));
+            prop_assert_eq!(duration().role_chaining().build().is_ok(), (900..=3_600).contains(&length));
         }
     }
 

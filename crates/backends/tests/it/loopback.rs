@@ -46,7 +46,7 @@ impl LoopbackFixture {
         Self { url, sent }
     }
 
-    pub(crate) fn base(&self) -> AwsClientConfig {
+    pub(crate) fn client_config(&self) -> AwsClientConfig {
         with_fast_retries(&AwsClientConfig::new().region(&region("us-east-1")).endpoint_url(&self.url))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use valetkey_backends::{AssumeRoleProvider, FederationProvider, SecretProvider};
+use valetkey_backends::{AssumeRoleProvider, SecretProvider, SessionTokenProvider};
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{Clock, CredentialProvider, Error, ErrorKind, Result, SecretString, SessionContext};
 
@@ -47,11 +47,17 @@ impl MfaProviderKind {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         match self {
             Role => Arc::new(
-                AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap(),
+                AssumeRoleProvider::builder(role, static_source())
+                    .client_config(&wire.client_config())
+                    .build()
+                    .unwrap(),
             ),
-            Exchange => {
-                Arc::new(FederationProvider::builder(static_source()).base(&wire.base()).build().unwrap())
-            }
+            Exchange => Arc::new(
+                SessionTokenProvider::builder(static_source())
+                    .client_config(&wire.client_config())
+                    .build()
+                    .unwrap(),
+            ),
         }
     }
 
@@ -61,14 +67,14 @@ impl MfaProviderKind {
         code: impl SecretProvider + 'static,
     ) -> Arc<dyn CredentialProvider> {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        let base = wire.base();
+        let base = wire.client_config();
         match self {
             Role => {
-                let builder = AssumeRoleProvider::builder(role, static_source()).base(&base);
+                let builder = AssumeRoleProvider::builder(role, static_source()).client_config(&base);
                 Arc::new(builder.mfa(SERIAL, code).build().unwrap())
             }
             Exchange => {
-                let builder = FederationProvider::builder(static_source()).base(&base);
+                let builder = SessionTokenProvider::builder(static_source()).client_config(&base);
                 Arc::new(builder.mfa(SERIAL, code).build().unwrap())
             }
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use valetkey_backends::{
-    AssumeRoleBuilder, AssumeRoleProvider, FederationProvider, MemoryProvider, WebIdentityProvider,
+    AssumeRoleBuilder, AssumeRoleProvider, FederationTokenProvider, MemoryProvider, SessionTokenProvider,
+    WebIdentityProvider,
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
@@ -18,7 +19,7 @@ fn role_builder(wire: &HttpFixture) -> AssumeRoleBuilder {
     AssumeRoleProvider::builder(role, static_source())
         .session_name("agent-7")
         .tag("team", "blue")
-        .base(&wire.base())
+        .client_config(&wire.client_config())
 }
 
 fn granting_http() -> HttpFixture {
@@ -108,7 +109,8 @@ async fn scope_down_web_identity_adds_policy_to_request() {
     let wire = HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", ROLE_SESSION, keys));
     let builder = || {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        WebIdentityProvider::builder(role, || async { Ok(SecretString::from("token")) }).base(&wire.base())
+        WebIdentityProvider::builder(role, || async { Ok(SecretString::from("token")) })
+            .client_config(&wire.client_config())
     };
     let role = builder().policy(policy_json("s3:*")).session_name("job-7").build().unwrap();
     role.provide().await.unwrap();
@@ -127,13 +129,13 @@ async fn scope_down_session_token_uses_federation_token() {
     let keys = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
     let wire = HttpFixture::responding(200, issued_response("GetFederationToken", "", keys));
     let plain =
-        FederationProvider::builder(static_source()).session_duration(std::time::Duration::from_secs(900));
-    let plain = plain.base(&wire.base()).build().unwrap();
-    let federated = FederationProvider::federated("alice", static_source())
+        SessionTokenProvider::builder(static_source()).session_duration(std::time::Duration::from_secs(900));
+    let plain = plain.client_config(&wire.client_config()).build().unwrap();
+    let federated = FederationTokenProvider::builder("alice", static_source())
         .policy(policy_json("s3:*"))
         .tag("team", "blue");
-    let federated = federated.base(&wire.base()).build().unwrap();
-    for provider in [&plain, &federated] {
+    let federated = federated.client_config(&wire.client_config()).build().unwrap();
+    for provider in [&plain as &dyn CredentialProvider, &federated] {
         let narrowed = provider.scope_down(&policy_allowing("s3:Get*")).unwrap();
         narrowed.scope_down(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
     }
@@ -150,19 +152,22 @@ async fn scope_down_session_token_uses_federation_token() {
 async fn scope_down_federation_with_mfa_or_arns_is_invalid() {
     let wire = HttpFixture::responding(500, "");
     let code = || async { Ok(SecretString::from("123456")) };
-    let with_mfa = FederationProvider::builder(static_source()).mfa("GAHT12345678", code).base(&wire.base());
-    let with_arn = FederationProvider::federated("alice", static_source())
+    let with_mfa = SessionTokenProvider::builder(static_source())
+        .mfa("GAHT12345678", code)
+        .client_config(&wire.client_config());
+    let with_arn = FederationTokenProvider::builder("alice", static_source())
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
-        .base(&wire.base());
-    for (provider, field) in
-        [(with_mfa.build().unwrap(), "policy"), (with_arn.build().unwrap(), "policy_arns")]
-    {
+        .client_config(&wire.client_config());
+    let (with_mfa, with_arn) = (with_mfa.build().unwrap(), with_arn.build().unwrap());
+    let providers: [(&dyn CredentialProvider, _); 2] = [(&with_mfa, "policy"), (&with_arn, "policy_arns")];
+    for (provider, field) in providers {
         let error = provider.scope_down(&policy_allowing("s3:Get*")).unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
         assert!(error.next_step().is_some() && error.provider() == Some("federation"), "{error}");
     }
     let temporary = memory_source(Canary::new().credentials(Expiry::Never).unwrap());
-    let passing = FederationProvider::builder(temporary).allow_temporary(true).base(&wire.base());
+    let passing =
+        SessionTokenProvider::builder(temporary).allow_temporary().client_config(&wire.client_config());
     let narrowed = passing.build().unwrap().scope_down(&policy_allowing("s3:Get*")).unwrap();
     assert_eq!(
         narrowed.provide().await.unwrap_err().field(),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use valetkey_backends::{AmbientProvider, AssumeRoleProvider, AwsClientConfig};
+use valetkey_backends::{AssumeRoleProvider, AwsClientConfig, DefaultChainProvider};
 use valetkey_core::CredentialProvider;
 
 use crate::loopback::read_request;
@@ -52,7 +52,7 @@ fn metadata_response(request: &str) -> (u16, &'static str) {
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_with_proxy_variables() {
-    let provider = AmbientProvider::default_chain().base(&AwsClientConfig::from_process().await);
+    let provider = DefaultChainProvider::new().client_config(&AwsClientConfig::from_process().await);
     assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), "of-the-endpoint");
 }
 
@@ -102,7 +102,7 @@ async fn in_process_that_calls_sts() {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let base = with_fast_retries(&AwsClientConfig::from_process().await).region(&region("us-east-1"));
     let base = base.endpoint_url("http://sts.example.com");
-    let provider = AssumeRoleProvider::builder(role, static_source()).base(&base).build().unwrap();
+    let provider = AssumeRoleProvider::builder(role, static_source()).client_config(&base).build().unwrap();
     provider.provide().await.unwrap_err();
 }
 

@@ -9,7 +9,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_smithy_async::time::TimeSource;
 use valetkey_backends::{
-    AwsClientConfig, FederationProvider, SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver,
+    AwsClientConfig, SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver, SessionTokenProvider,
     StsCallerIdentityProvider,
 };
 use valetkey_core::{
@@ -70,7 +70,10 @@ async fn retry_quota_of_scoped_down_provider_is_separate() {
 #[tokio::test]
 async fn retry_quota_of_guarded_account_is_separate() {
     let wire = failing_http();
-    let guard = FederationProvider::builder(static_source()).base(&wire.base()).build_guard().unwrap();
+    let guard = SessionTokenProvider::builder(static_source())
+        .client_config(&wire.client_config())
+        .build_key_exchange()
+        .unwrap();
     let of_one = guard.exchange_for(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
     exhaust_quota(&wire, &*of_one).await;
     let of_other = guard.exchange_for(&long_lived(KEY_ID)).unwrap();
@@ -81,9 +84,11 @@ async fn retry_quota_of_guarded_account_is_separate() {
 #[tokio::test]
 async fn quota_of_shared_lookup_is_the_calls_own() {
     let wire = HttpFixture::responding(500, r#"{"__type":"InternalServiceError"}"#);
-    let base = wire.base();
-    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&base).build().unwrap();
-    let resolver = SecretsManagerResolver::builder("tenants/", static_source()).base(&base).build().unwrap();
+    let base = wire.client_config();
+    let provider =
+        SecretsManagerProvider::builder("agent", static_source()).client_config(&base).build().unwrap();
+    let resolver =
+        SecretsManagerResolver::builder("tenants/", static_source()).client_config(&base).build().unwrap();
     let (lookup, id) = (StsCallerIdentityProvider::new(&base), "prod".parse().unwrap());
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
@@ -103,15 +108,17 @@ async fn quota_of_shared_lookup_is_the_calls_own() {
 #[test]
 fn quota_is_tested_for_every_public_type() {
     let calling = [
-        "AmbientProvider: ambient::retries",
         "AssumeRoleProvider: sts_providers",
-        "FederationGuard: retry_quota_of_guarded_account_is_separate",
-        "FederationProvider: sts_providers",
+        "DefaultChainProvider: ambient::retries",
+        "FederationTokenProvider: sts_providers",
+        "ProfileProvider: ambient::retries",
         "ScopedProvider: sts_providers",
         "SdkConfigExt: retry_quota_of_sdk_config_is_per_session_and_service",
         "SecretsManagerProvider: quota_of_shared_lookup_is_the_calls_own",
         "SecretsManagerResolver: quota_of_shared_lookup_is_the_calls_own",
+        "SessionTokenProvider: sts_providers",
         "StsCallerIdentityProvider: quota_of_shared_lookup_is_the_calls_own",
+        "StsKeyExchange: retry_quota_of_guarded_account_is_separate",
         "WebIdentityProvider: sts_providers",
     ];
     // The provider that an `SdkProvider` asks is made by the host, and so are its clients.
@@ -130,9 +137,7 @@ fn quota_is_tested_for_every_public_type() {
     let exports = include_str!("../../src/lib.rs").split(';').filter_map(|item| item.split_once("pub use "));
     let mut public: Vec<&str> = exports
         .flat_map(|(_, names)| names.split(is_name))
-        .filter(|name| {
-            ["Provider", "Resolver", "Lookup", "Guard", "Ext"].iter().any(|end| name.ends_with(end))
-        })
+        .filter(|name| ["Provider", "Resolver", "Exchange", "Ext"].iter().any(|end| name.ends_with(end)))
         .collect();
     public.sort_unstable();
     assert_eq!(public, known);
@@ -168,7 +173,7 @@ async fn assume(client: &aws_sdk_sts::Client) -> bool {
 #[tokio::test]
 async fn retry_quota_of_sdk_config_is_per_session_and_service() {
     let wire = failing_http();
-    let base = wire.base();
+    let base = wire.client_config();
     let (config, _session) = sdk_config(&base).await;
     let (s3, sts) = (aws_sdk_s3::Client::new(&config), aws_sdk_sts::Client::new(&config));
     for _ in 0..FETCHES {
@@ -212,7 +217,7 @@ impl AsyncSleep for SleepTime {
 async fn rate_limit_of_sdk_config_is_its_sessions() {
     let wire = HttpFixture::responding(400, refused("Throttling", ""));
     let time = SleepTime(Arc::new(Mutex::new((SystemClock.now(), 0))));
-    let base = wire.base().config().to_builder().retry_config(RetryConfig::adaptive());
+    let base = wire.client_config().config().to_builder().retry_config(RetryConfig::adaptive());
     let base = base.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     let base = AwsClientConfig::from(base.time_source(time.clone()).sleep_impl(time.clone()).build());
     let (config, _session) = sdk_config(&base).await;
@@ -234,7 +239,7 @@ async fn sdk_config_with_account_id_sends_it_with_the_user_agent() {
     let keys = keys.account_id(Some("111111111111".parse().unwrap())).build().unwrap();
     let session = SessionContext::builder().region(region("us-east-1")).build();
     session.set_credentials(keys).unwrap();
-    let config = session.sdk_config_from(wire.base().config()).await.unwrap();
+    let config = session.sdk_config_from(wire.client_config().config()).await.unwrap();
     aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
     let agent = wire.requests()[0].headers["x-amz-user-agent"].clone();
     let metrics = agent.split(' ').find_map(|part| part.strip_prefix("m/")).unwrap().to_owned();

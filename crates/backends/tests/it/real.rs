@@ -41,7 +41,7 @@ fn source_from_key(key: &AccessKey) -> Arc<dyn CredentialProvider> {
 fn role(tenant: &Tenant, broker: &AccessKey, url: &str) -> AssumeRoleBuilder {
     AssumeRoleProvider::builder(tenant.role_arn.parse().unwrap(), source_from_key(broker))
         .external_id(&tenant.external_id)
-        .base(&client_config_at(url))
+        .client_config(&client_config_at(url))
 }
 
 /// A session that `provider` answers for.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    AwsClientConfig, FederationGuard, FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider,
+    AwsClientConfig, MemoryProvider, ScopedBuilder, ScopedProvider, SessionTokenProvider, StsKeyExchange,
 };
 use valetkey_core::{
     AccessScope, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, KeyExchange,
@@ -46,7 +46,8 @@ fn granting_http() -> HttpFixture {
 }
 
 fn scoped_builder(wire: &HttpFixture) -> ScopedBuilder {
-    ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base())
+    ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
+        .client_config(&wire.client_config())
 }
 
 fn policy_allowing(action: &str) -> SessionPolicy {
@@ -180,7 +181,7 @@ async fn scoped_long_lived_or_empty_source_fails_before_call() {
         (Arc::new(MemoryProvider::from(with_a_token)) as _, "long-lived"),
         (Arc::new(MemoryProvider::new()) as _, "no credentials"),
     ] {
-        let builder = || ScopedProvider::builder(Arc::clone(&source)).base(&wire.base());
+        let builder = || ScopedProvider::builder(Arc::clone(&source)).client_config(&wire.client_config());
         for builder in [builder(), builder().policy(policy_allowing("s3:*"))] {
             let error = builder.build().unwrap().provide().await.unwrap_err();
             assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
@@ -214,8 +215,10 @@ async fn scoped_nested_policies_are_intersected_in_one_call() {
 async fn scoped_expiry_never_exceeds_source_expiry() {
     for (left_of_source, asked) in [(7_200, Some("3600")), (3_000, None)] {
         let (wire, expiry) = (granting_http(), expiry_in(left_of_source));
-        let builder =
-            || ScopedProvider::builder(memory_source(temporary_credentials(expiry))).base(&wire.base());
+        let builder = || {
+            ScopedProvider::builder(memory_source(temporary_credentials(expiry)))
+                .client_config(&wire.client_config())
+        };
         let timed = || builder().session_duration(Duration::from_secs(3_600));
         let set = timed().policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
         assert_eq!(wire.requests()[0].form().get("DurationSeconds").map(String::as_str), asked);
@@ -348,8 +351,8 @@ fn sts_response(request: &str) -> String {
 #[tokio::test]
 async fn scoped_session_over_http_serves_only_scoped_child() {
     let wire = LoopbackFixture::with_response(200, sts_response).await;
-    let provider =
-        ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
+    let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
+        .client_config(&wire.client_config());
     let session = SessionContext::builder().provider(provider.build().unwrap()).build();
     let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
@@ -373,8 +376,8 @@ async fn scoped_session_over_http_serves_only_scoped_child() {
 async fn scoped_child_of_sts_ignoring_policy_is_refused() {
     for answer in responses_not_scoped_down() {
         let wire = LoopbackFixture::responding(200, answer).await;
-        let provider =
-            ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
+        let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
+            .client_config(&wire.client_config());
         let session = SessionContext::builder().provider(provider.build().unwrap()).build();
         let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
         assert_not_scoped_down(&child.credentials().await.unwrap_err());
@@ -385,13 +388,13 @@ async fn scoped_child_of_sts_ignoring_policy_is_refused() {
 /// Scopes down what another guard uses.
 #[derive(Debug)]
 struct ScopedKeyExchange {
-    inner: FederationGuard,
+    inner: StsKeyExchange,
     base: AwsClientConfig,
 }
 
 impl ScopedKeyExchange {
     fn scope_down_source(&self, source: Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider> {
-        Arc::new(ScopedProvider::builder(source).base(&self.base).build().unwrap())
+        Arc::new(ScopedProvider::builder(source).client_config(&self.base).build().unwrap())
     }
 }
 
@@ -412,8 +415,9 @@ async fn scoped_guarded_account_exchanges_before_scoping() {
         OPERATION => Some((200, issued_response(OPERATION, SCOPED_SESSION, KEYS))),
         other => Some((200, issued_response(other, "", exchanged))),
     });
-    let inner = FederationProvider::builder(Arc::new(MemoryProvider::new())).base(&wire.base());
-    let guard = ScopedKeyExchange { inner: inner.build_guard().unwrap(), base: wire.base() };
+    let inner =
+        SessionTokenProvider::builder(Arc::new(MemoryProvider::new())).client_config(&wire.client_config());
+    let guard = ScopedKeyExchange { inner: inner.build_key_exchange().unwrap(), base: wire.client_config() };
     let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();

@@ -86,7 +86,7 @@ async fn sdk_provider_service_error_keeps_kind() {
         let wire = HttpFixture::responding(403, refused(code, message));
         let keys = memory_source(long_lived(crate::KEY_ID)).provide().await.unwrap().expose_to_sdk();
         let role = SdkAssumeRole::builder("arn:aws:iam::222222222222:role/agent")
-            .configure(wire.base().config())
+            .configure(wire.client_config().config())
             .build_from_provider(keys)
             .await;
         let error = SdkProvider::new("sdk-role", role).provide().await.unwrap_err();

@@ -24,8 +24,10 @@ fn http_with_secret(text: &str) -> HttpFixture {
 }
 
 async fn invalid_secret_error(wire: &HttpFixture) -> Error {
-    let provider =
-        SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+    let provider = SecretsManagerProvider::builder("agent", static_source())
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("secrets-manager")), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
@@ -35,7 +37,8 @@ async fn invalid_secret_error(wire: &HttpFixture) -> Error {
 #[tokio::test]
 async fn secret_version_stage_is_sent_explicitly() {
     let wire = http_with_secret(SECRET_JSON);
-    let builder = || SecretsManagerProvider::builder("agent", static_source()).base(&wire.base());
+    let builder =
+        || SecretsManagerProvider::builder("agent", static_source()).client_config(&wire.client_config());
     let version = "11111111-0000-0000-0000-000000000000";
     for provider in [builder(), builder().version_stage("AWSPENDING"), builder().version_id(version)] {
         provider.build().unwrap().provide().await.unwrap();
@@ -58,8 +61,10 @@ async fn secret_string_and_binary_parse_equally() {
         r#"{"SecretBinary":"eyJhd3NfYWNjZXNzX2tleV9pZCI6IkFLSUFJT1NGT0ROTjdFWEFNUExFIiwiYXdzX3NlY3JldF9hY2Nlc3Nfa2V5IjoiaHVudGVyMiIsInJlZ2lvbiI6InVzLXdlc3QtMiJ9"}"#,
     );
     for wire in [http_with_secret(SECRET_JSON), bytes] {
-        let provider =
-            SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+        let provider = SecretsManagerProvider::builder("agent", static_source())
+            .client_config(&wire.client_config())
+            .build()
+            .unwrap();
         let credentials = provider.provide().await.unwrap();
         assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
         assert_eq!(credentials.expose_secret_access_key(), "hunter2");
@@ -104,8 +109,10 @@ async fn secret_with_past_expiry_is_expired() {
     let wire = http_with_secret(
         &SECRET_JSON.replace("us-west-2\"", "us-west-2\",\"expires_at\":\"2001-01-01T00:00:00Z\""),
     );
-    let provider =
-        SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+    let provider = SecretsManagerProvider::builder("agent", static_source())
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
     assert_eq!(provider.provide().await.unwrap_err().kind(), ErrorKind::Expired);
 }
 
@@ -113,7 +120,10 @@ async fn secret_with_past_expiry_is_expired() {
 async fn secrets_manager_empty_source_is_invalid() {
     let wire = http_with_secret(SECRET_JSON);
     let source = Arc::new(MemoryProvider::new());
-    let provider = SecretsManagerProvider::builder("agent", source).base(&wire.base()).build().unwrap();
+    let provider = SecretsManagerProvider::builder("agent", source)
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
     assert!(wire.requests().is_empty());
@@ -122,7 +132,8 @@ async fn secrets_manager_empty_source_is_invalid() {
 #[tokio::test]
 async fn secrets_manager_region_named_then_arn_then_config() {
     let wire = http_with_secret(SECRET_JSON);
-    let builder = |id: &str| SecretsManagerProvider::builder(id, static_source()).base(&wire.base());
+    let builder =
+        |id: &str| SecretsManagerProvider::builder(id, static_source()).client_config(&wire.client_config());
     for provider in [builder("agent"), builder(ARN), builder(ARN).region(region("us-west-1"))] {
         provider.build().unwrap().provide().await.unwrap();
     }
@@ -182,8 +193,10 @@ async fn secret_in_aws_tool_formats_is_parsed() {
         r#"{"Credentials":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","SessionToken":"t"}}"#,
     ] {
         let wire = http_with_secret(text);
-        let provider =
-            SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+        let provider = SecretsManagerProvider::builder("agent", static_source())
+            .client_config(&wire.client_config())
+            .build()
+            .unwrap();
         assert_eq!(provider.provide().await.unwrap().access_key_id().as_str(), crate::KEY_ID, "{text}");
     }
 }
@@ -191,8 +204,10 @@ async fn secret_in_aws_tool_formats_is_parsed() {
 #[tokio::test]
 async fn resolver_reads_secret_under_prefix() {
     let wire = http_with_secret(SECRET_JSON);
-    let resolver =
-        SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
+    let resolver = SecretsManagerResolver::builder("tenant-a/", static_source())
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
     let credentials = resolver.resolve(&"aws-cred-1".parse().unwrap()).await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
     let expected = serde_json::json!({ "SecretId": "tenant-a/aws-cred-1", "VersionStage": "AWSCURRENT" });
@@ -203,14 +218,18 @@ async fn resolver_reads_secret_under_prefix() {
 async fn resolver_arn_or_unknown_id_is_invalid() {
     let body = serde_json::json!({ "__type": "ResourceNotFoundException", "message": "no" }).to_string();
     let wire = HttpFixture::responding(400, body);
-    let resolver =
-        SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
+    let resolver = SecretsManagerResolver::builder("tenant-a/", static_source())
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
     let error = resolver.resolve(&ARN.parse().unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("provider_credential_id")));
     assert!(wire.requests().is_empty());
     let broken = http_with_secret("{");
-    let over =
-        SecretsManagerResolver::builder("tenant-a/", static_source()).base(&broken.base()).build().unwrap();
+    let over = SecretsManagerResolver::builder("tenant-a/", static_source())
+        .client_config(&broken.client_config())
+        .build()
+        .unwrap();
     assert_eq!(
         over.resolve(&"one".parse().unwrap()).await.unwrap_err().field(),
         None,

@@ -27,7 +27,7 @@ fn signing_key_ids(wire: &HttpFixture) -> Vec<String> {
 async fn sdk_client_follows_session_credentials_until_drop() {
     let (wire, session) = (HttpFixture::responding(200, BUCKETS), session());
     // Made before there are any credentials.
-    let config = session.sdk_config_from(wire.base().config()).await.unwrap();
+    let config = session.sdk_config_from(wire.client_config().config()).await.unwrap();
     let client = Client::new(&config);
     assert!(client.list_buckets().send().await.is_err());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
@@ -49,7 +49,7 @@ async fn sdk_clients_of_two_sessions_sign_separately() {
     let (one, two) = (session(), session());
     one.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     two.set_credentials(long_lived(OTHER)).unwrap();
-    let base = wire.base();
+    let base = wire.client_config();
     let (first, second) = (
         Client::new(&one.sdk_config_from(base.config()).await.unwrap()),
         Client::new(&two.sdk_config_from(base.config()).await.unwrap()),
@@ -66,7 +66,8 @@ async fn sdk_config_of_account_signs_as_account() {
         (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<AccountName>().unwrap());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     session.set_credentials_for(&prod, long_lived(OTHER)).unwrap();
-    let config = session.account(&prod).unwrap().sdk_config_from(wire.base().config()).await.unwrap();
+    let config =
+        session.account(&prod).unwrap().sdk_config_from(wire.client_config().config()).await.unwrap();
     Client::new(&config).list_buckets().send().await.unwrap();
     assert_eq!(signing_key_ids(&wire), [OTHER]);
 }
@@ -122,7 +123,7 @@ async fn sdk_client_does_not_keep_session_open() {
     let (audit, wire) = (Arc::new(InMemoryAudit::default()), HttpFixture::responding(200, BUCKETS));
     let session = SessionContext::builder().region(region("us-east-1")).audit(audit.clone()).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    let client = Client::new(&session.sdk_config_from(wire.base().config()).await.unwrap());
+    let client = Client::new(&session.sdk_config_from(wire.client_config().config()).await.unwrap());
     client.list_buckets().send().await.unwrap();
     session.clear();
     client.list_buckets().send().await.unwrap_err();
@@ -135,7 +136,7 @@ async fn sdk_client_does_not_keep_session_open() {
 #[tokio::test]
 async fn sdk_client_error_contains_session_message() {
     let (wire, session) = (HttpFixture::responding(200, BUCKETS), session());
-    let client = Client::new(&session.sdk_config_from(wire.base().config()).await.unwrap());
+    let client = Client::new(&session.sdk_config_from(wire.client_config().config()).await.unwrap());
     let error = client.list_buckets().send().await.unwrap_err();
     let shown = aws_sdk_s3::error::DisplayErrorContext(&error).to_string();
     assert!(shown.contains("no credentials are set in this session"), "{shown}");

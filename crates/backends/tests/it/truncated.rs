@@ -13,7 +13,8 @@ const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
 async fn assert_full_or_error<P: CredentialProvider>(body: &str, provider: impl Fn(&AwsClientConfig) -> P) {
     for end in body.find("Result>").unwrap()..=body.len() {
         let truncated = &body[..end];
-        let Ok(set) = provider(&HttpFixture::responding(200, truncated).base()).provide().await else {
+        let Ok(set) = provider(&HttpFixture::responding(200, truncated).client_config()).provide().await
+        else {
             assert!(end < body.len(), "the whole of it is an answer");
             continue;
         };
@@ -28,7 +29,7 @@ async fn assert_full_or_error<P: CredentialProvider>(body: &str, provider: impl 
 async fn truncated_assume_role_response_is_error() {
     let role = |base: &AwsClientConfig| {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        AssumeRoleProvider::builder(role, static_source()).base(base).build().unwrap()
+        AssumeRoleProvider::builder(role, static_source()).client_config(base).build().unwrap()
     };
     assert_full_or_error(&assume_role_response(KEYS[0], KEYS[1], KEYS[2]), role).await;
 }
@@ -39,7 +40,7 @@ async fn truncated_scoped_response_is_error() {
     let scoped = |base: &AwsClientConfig| {
         let policy = SessionPolicy::read_only(["s3"]).unwrap();
         let source = memory_source(temporary_credentials(Expiry::Never));
-        ScopedProvider::builder(source).policy(policy).base(base).build().unwrap()
+        ScopedProvider::builder(source).policy(policy).client_config(base).build().unwrap()
     };
     let before = issued_response("GetScopedCredentials", SCOPED_SESSION, KEYS);
     let end = "</Credentials>";

@@ -30,7 +30,7 @@ fn granting_http() -> HttpFixture {
 
 fn builder_with_token(wire: &HttpFixture, token: &'static str) -> WebIdentityBuilder {
     WebIdentityProvider::builder(role(), move || async move { Ok(SecretString::from(token)) })
-        .base(&wire.base())
+        .client_config(&wire.client_config())
 }
 
 /// A folder with a token file in it.
@@ -43,7 +43,8 @@ fn token_file(bytes: impl AsRef<[u8]>) -> (TempDir, std::path::PathBuf) {
 
 async fn token_file_error(path: &Path) -> Error {
     let wire = granting_http();
-    let provider = WebIdentityProvider::from_file(role(), path).base(&wire.base()).build().unwrap();
+    let provider =
+        WebIdentityProvider::from_file(role(), path).client_config(&wire.client_config()).build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert!(wire.requests().is_empty(), "STS is not asked");
     assert_eq!((error.field(), error.provider()), (Some("token_file"), Some("web-identity")), "{error}");
@@ -110,7 +111,8 @@ async fn web_identity_response_maps_every_field() {
 async fn token_file_is_read_and_trimmed_at_each_fetch() {
     let wire = granting_http();
     let (_folder, path) = token_file(" \n\tfirst-token\r\n\n");
-    let provider = WebIdentityProvider::from_file(role(), &path).base(&wire.base()).build().unwrap();
+    let provider =
+        WebIdentityProvider::from_file(role(), &path).client_config(&wire.client_config()).build().unwrap();
     provider.provide().await.unwrap();
     fs::write(&path, "second-token").unwrap();
     provider.provide().await.unwrap();
@@ -139,7 +141,8 @@ async fn token_file_without_token_is_invalid() {
 async fn token_file_empty_keeps_session_credentials() {
     let (_folder, path) = token_file("token");
     let wire = granting_http();
-    let provider = WebIdentityProvider::from_file(role(), &path).base(&wire.base()).build().unwrap();
+    let provider =
+        WebIdentityProvider::from_file(role(), &path).client_config(&wire.client_config()).build().unwrap();
     let session = SessionContext::builder().provider(provider).build();
     let set = session.credentials().await.unwrap();
     for text in ["", " \n\t "] {
@@ -158,7 +161,10 @@ async fn token_file_empty_keeps_session_credentials() {
 async fn token_file_of_20000_characters_is_accepted() {
     for token in ["t".repeat(20_000), "\u{20ac}".repeat(20_000), "abcd".to_owned()] {
         let (wire, (_folder, path)) = (granting_http(), token_file(format!("\n{token}\n")));
-        let provider = WebIdentityProvider::from_file(role(), path).base(&wire.base()).build().unwrap();
+        let provider = WebIdentityProvider::from_file(role(), path)
+            .client_config(&wire.client_config())
+            .build()
+            .unwrap();
         provider.provide().await.unwrap();
         assert_eq!(wire.requests()[0].form()["WebIdentityToken"], token);
     }
@@ -190,7 +196,7 @@ async fn token_provider_is_called_at_each_fetch() {
         let next = tokens.lock().unwrap().pop().unwrap();
         async move { Ok(SecretString::from(next)) }
     });
-    let provider = provider.base(&wire.base()).build().unwrap();
+    let provider = provider.client_config(&wire.client_config()).build().unwrap();
     provider.provide().await.unwrap();
     provider.provide().await.unwrap();
     let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
@@ -207,7 +213,10 @@ async fn token_provider_error_is_never_not_configured() {
     ] {
         let wire = granting_http();
         let source = move || async move { Err(Error::new(kind, "no")) };
-        let provider = WebIdentityProvider::builder(role(), source).base(&wire.base()).build().unwrap();
+        let provider = WebIdentityProvider::builder(role(), source)
+            .client_config(&wire.client_config())
+            .build()
+            .unwrap();
         let hosts = EnvProvider::new(|name| name.starts_with("AWS_").then(|| crate::KEY_ID.into()));
         let error = ProviderChain::new(provider).or_else(hosts).provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (expected, Some("web-identity")));
@@ -230,7 +239,7 @@ async fn rejected_token_is_permanent_and_names_its_setting() {
         ("IDPRejectedClaim", ErrorKind::Denied),
     ] {
         let wire = HttpFixture::responding(400, refused(code, "hunter2"));
-        let from_file = WebIdentityProvider::from_file(role(), &path).base(&wire.base());
+        let from_file = WebIdentityProvider::from_file(role(), &path).client_config(&wire.client_config());
         for (builder, field) in [(from_file, "token_file"), (builder_with_token(&wire, "token"), "token")] {
             let error = builder.build().unwrap().provide().await.unwrap_err();
             assert_eq!((error.kind(), error.field()), (kind, Some(field)), "{error}");

@@ -96,7 +96,7 @@ impl HttpFixture {
         self.sent.lock().unwrap().clone()
     }
 
-    pub(crate) fn base(&self) -> AwsClientConfig {
+    pub(crate) fn client_config(&self) -> AwsClientConfig {
         let config = SdkConfig::builder().http_client(self.clone()).build();
         with_fast_retries(&AwsClientConfig::from(config).region(&region("us-east-1")))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use valetkey::backends::{AwsClientConfig, FederationGuard, MemoryProvider};
+use valetkey::backends::{AwsClientConfig, MemoryProvider, StsKeyExchange};
 use valetkey::{
     AccountName, Attribution, CredentialObservers, Error, KeyExchange, ObservedProvider, Region, Result,
     SessionBuilder, SessionContext,
@@ -306,7 +306,7 @@ impl<'a> AccountBuilder<'a> {
 /// The source of an account's credentials.
 enum BuiltAccount {
     Provider(SharedProvider),
-    KeyExchange(FederationGuard),
+    KeyExchange(StsKeyExchange),
 }
 
 impl BuiltAccount {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey::backends::{
-    AmbientProvider, AwsClientConfig, EnvProvider, MemoryProvider, ProcessProvider, SecretsManagerProvider,
+    AwsClientConfig, DefaultChainProvider, EnvProvider, MemoryProvider, ProcessProvider, ProfileProvider,
+    SecretsManagerProvider,
 };
 use valetkey::{Attribution, CredentialProvider, Error, Region, Result};
 
@@ -48,17 +49,18 @@ pub(super) fn build_provider(
         }
         ProviderSettings::AssumeRole(role) => Arc::new(role::build_assume_role(role, context)?),
         ProviderSettings::WebIdentity(role) => Arc::new(role::build_web_identity(role, context)?),
-        ProviderSettings::Federation(settings) => Arc::new(exchange::build_federation(settings, context)?),
+        ProviderSettings::Federation(settings) => exchange::build_federation(settings, context)?,
         ProviderSettings::SecretsManager(settings) => Arc::new(build_secrets_manager(settings, context)?),
         ProviderSettings::Process(settings) => Arc::new(build_process(settings, context)?),
-        ProviderSettings::DefaultChain(region_settings) => Arc::new(build_default_chain(
-            AmbientProvider::default_chain(),
-            region_settings.region.as_deref(),
-            context,
-        )?),
+        ProviderSettings::DefaultChain(region_settings) => {
+            let chain = DefaultChainProvider::new().client_config(context.base);
+            let region = parse_region(region_settings.region.as_deref())?;
+            Arc::new(region.into_iter().fold(chain, DefaultChainProvider::region))
+        }
         ProviderSettings::Profile(settings) => {
-            let profile = AmbientProvider::profile(&settings.name);
-            Arc::new(build_default_chain(profile, settings.region.as_deref(), context)?)
+            let profile = ProfileProvider::new(&settings.name).client_config(context.base);
+            let region = parse_region(settings.region.as_deref())?;
+            Arc::new(region.into_iter().fold(profile, ProfileProvider::region))
         }
     })
 }
@@ -68,7 +70,8 @@ fn build_secrets_manager(
     context: &ProviderContext<'_>,
 ) -> Result<SecretsManagerProvider, Vec<Error>> {
     let source = Arc::clone(&context.source);
-    let mut builder = SecretsManagerProvider::builder(settings.secret_id.as_str(), source).base(context.base);
+    let mut builder =
+        SecretsManagerProvider::builder(settings.secret_id.as_str(), source).client_config(context.base);
     let region = parse_region(settings.region.as_deref());
     if let Some(region) = region_or_default(&region) {
         builder = builder.region(region);
@@ -104,14 +107,6 @@ fn build_process(
     let with_settings_key =
         |error: Error| if error.field() == Some("timeout") { error } else { error.with_field("command") };
     merge_errors(built.map_err(with_settings_key), region)
-}
-
-fn build_default_chain(
-    provider: AmbientProvider,
-    named: Option<&str>,
-    context: &ProviderContext<'_>,
-) -> Result<AmbientProvider, Vec<Error>> {
-    Ok(parse_region(named)?.into_iter().fold(provider.base(context.base), AmbientProvider::region))
 }
 
 fn merge_errors<T>(built: Result<T>, region: Result<Option<Region>, Vec<Error>>) -> Result<T, Vec<Error>> {

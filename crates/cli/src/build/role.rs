@@ -33,7 +33,7 @@ pub(super) fn build_assume_role(
         steps.push(Box::new(move |builder| builder.session_name(name)));
     }
     if let Some(identity) = &identity {
-        steps.push(Box::new(move |builder| builder.check_source_identity(identity)));
+        steps.push(Box::new(move |builder| builder.source_identity(identity)));
     }
     if let Some(id) = &role.external_id {
         steps.push(Box::new(move |builder| builder.external_id(id)));
@@ -47,8 +47,11 @@ pub(super) fn build_assume_role(
     if let Some(policy) = &role.policy {
         steps.push(Box::new(move |builder| builder.policy(policy)));
     }
-    if let Some(tags) = role.attribution.unwrap_or(context.attribution_mode).tag_sessions() {
-        steps.push(Box::new(move |builder| builder.attribution(attribution).tag_sessions(tags)));
+    if let Some(has_tags) = role.attribution.unwrap_or(context.attribution_mode).tag_sessions() {
+        steps.push(Box::new(move |builder| {
+            let builder = builder.attribution(attribution);
+            if has_tags { builder } else { builder.without_attribution_tags() }
+        }));
     }
     steps.push(Box::new(|builder| role.policy_arns.iter().fold(builder, AssumeRoleBuilder::policy_arn)));
     steps.push(Box::new(|builder| {
@@ -57,7 +60,8 @@ pub(super) fn build_assume_role(
     }));
     let new_builder = || {
         let builder = AssumeRoleProvider::builder(target.role.clone(), Arc::clone(source));
-        let builder = builder.base(base).role_chaining(context.is_chained);
+        let builder = builder.client_config(base);
+        let builder = if context.is_chained { builder.role_chaining() } else { builder };
         target.region.clone().into_iter().fold(builder, AssumeRoleBuilder::region)
     };
     validate::build_or_report(new_builder, &steps, AssumeRoleBuilder::build, errors)
@@ -92,7 +96,8 @@ pub(super) fn build_web_identity(
     }
     steps.push(Box::new(|builder| role.policy_arns.iter().fold(builder, WebIdentityBuilder::policy_arn)));
     let new_builder = || {
-        let builder = WebIdentityProvider::from_file(target.role.clone(), &role.token_file).base(base);
+        let builder =
+            WebIdentityProvider::from_file(target.role.clone(), &role.token_file).client_config(base);
         target.region.clone().into_iter().fold(builder, WebIdentityBuilder::region)
     };
     validate::build_or_report(new_builder, &steps, WebIdentityBuilder::build, errors)

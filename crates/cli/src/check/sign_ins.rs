@@ -1,6 +1,6 @@
 //! Warnings of `check` about sign-ins that ended, so that they are renewed before a fetch fails.
 
-use valetkey::backends::AmbientProvider;
+use valetkey::backends::{DefaultChainProvider, ProfileProvider};
 
 use crate::settings::{Diagnostic, ProviderSettings, Settings};
 
@@ -8,14 +8,16 @@ use crate::settings::{Diagnostic, ProviderSettings, Settings};
 pub(super) async fn ended_sign_ins(settings: &Settings) -> Vec<Diagnostic> {
     let mut ended = Vec::new();
     for (name, account) in &settings.accounts {
-        let (provider, key): (_, &[&str]) = match &account.provider {
+        let (result, key): (_, &[&str]) = match &account.provider {
             ProviderSettings::Profile(profile) => {
-                (AmbientProvider::profile(&profile.name), &["accounts", name, "name"])
+                (ProfileProvider::new(&profile.name).check_sign_in().await, &["accounts", name, "name"])
             }
-            ProviderSettings::DefaultChain(_) => (AmbientProvider::default_chain(), &["accounts", name]),
+            ProviderSettings::DefaultChain(_) => {
+                (DefaultChainProvider::new().check_sign_in().await, &["accounts", name])
+            }
             _ => continue,
         };
-        if let Err(error) = provider.check_sign_in().await {
+        if let Err(error) = result {
             let step = error.next_step().unwrap_or_default();
             let what = format!("leads to a profile whose sign-in ended, or was never made; {step}");
             ended.push(settings.diagnostic(key, what));

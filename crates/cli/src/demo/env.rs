@@ -133,7 +133,7 @@ impl DemoEnv {
         let source = valetkey::backends::MemoryProvider::new();
         source.set(self.platform.clone());
         let role = AssumeRoleProvider::builder(role.parse()?, std::sync::Arc::new(source))
-            .base(&self.client_config)
+            .client_config(&self.client_config)
             .session_name(name)
             .external_id(&tenant.external_id)
             .build()?;

@@ -51,12 +51,12 @@ impl<'a> DemoTenant<'a> {
         let platform = MemoryProvider::new();
         platform.set(env.platform.clone());
         let reader = AssumeRoleProvider::builder(plan.reader_role().parse()?, Arc::new(platform))
-            .base(&env.client_config)
+            .client_config(&env.client_config)
             .session_name(format!("reader-{}", plan.name))
             .external_id(&plan.external_id)
             .build()?;
         let resolver = SecretsManagerResolver::builder(SECRET_PREFIX, Arc::new(reader))
-            .base(&env.client_config)
+            .client_config(&env.client_config)
             .build()?;
         let audit = Arc::new(InMemoryAudit::default());
         let session = SessionContext::builder()
@@ -70,7 +70,7 @@ impl<'a> DemoTenant<'a> {
             plan.workload_role().parse()?,
             Arc::new(session.account(session.default_account())?),
         )
-        .base(&env.client_config)
+        .client_config(&env.client_config)
         .session_name(format!("agent-{}", plan.name))
         .build()?;
         session.set_provider_for(&workload, role)?;

@@ -269,6 +269,7 @@ impl ProviderSettings {
         "federation",
         "secrets-manager",
         "process",
+        "default-chain",
         "ambient",
         "profile",
     ];

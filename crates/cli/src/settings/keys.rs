@@ -21,7 +21,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("static", "memory"),
     ("env", "environment"),
     ("role", "assume-role"),
-    ("default", "ambient"),
+    ("default", "default-chain"),
     ("sso", "profile"),
     ("credential_process", "process"),
     ("session-token", "federation"),

@@ -132,7 +132,9 @@ impl<'p> LenientReader<'p> {
                 self.read(path, rest, diagnostics).map(Box::new).map(ProviderSettings::Federation)
             }
             "process" => self.read(path, rest, diagnostics).map(ProviderSettings::Process),
-            "ambient" => self.read(path, rest, diagnostics).map(ProviderSettings::DefaultChain),
+            "default-chain" | "ambient" => {
+                self.read(path, rest, diagnostics).map(ProviderSettings::DefaultChain)
+            }
             "profile" => self.read(path, rest, diagnostics).map(ProviderSettings::Profile),
             _ => self.read(path, rest, diagnostics).map(ProviderSettings::SecretsManager),
         }?;

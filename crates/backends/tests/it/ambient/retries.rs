@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_config::retry::RetryConfig;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use valetkey_backends::{AmbientProvider, AwsClientConfig};
+use valetkey_backends::{AwsClientConfig, DefaultChainProvider, ProfileProvider};
 use valetkey_core::{Clock, CredentialProvider, ErrorKind, SystemClock};
 
 use super::cloud::{CONTAINER, ISSUED, PROFILES, WITH_INSTANCE, answer, failure, home_with_profiles};
@@ -34,25 +34,25 @@ fn failing(
     })
 }
 
-async fn recovers(name: &str, provider: &AmbientProvider) {
+async fn recovers(name: &str, provider: &impl CredentialProvider) {
     let keys = provider.provide().await.unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(keys.access_key_id().as_str(), ISSUED, "{name}");
 }
 
 /// One provider uses up its quota; another of the same form, whose service fails twice, is left its retries.
-async fn has_quota_of_its_own(
+async fn has_quota_of_its_own<P: CredentialProvider>(
     name: &str,
     requests: usize,
-    provider: impl Fn(&AwsClientConfig) -> AmbientProvider,
+    provider: impl Fn(&AwsClientConfig) -> P,
 ) {
     let (wire, other) = (down(), failing(ATTEMPTS - 1, || Some(failure())));
-    let unlucky = provider(&wire.base());
+    let unlucky = provider(&wire.client_config());
     let all = count_attempts(&wire, &unlucky).await;
     for _ in 0..FETCHES {
         unlucky.provide().await.unwrap_err();
     }
     assert!(count_attempts(&wire, &unlucky).await < all, "{name}: the quota is used up");
-    recovers(name, &provider(&other.base())).await;
+    recovers(name, &provider(&other.client_config())).await;
     assert_eq!(all, ATTEMPTS * requests, "{name}");
 }
 
@@ -60,9 +60,10 @@ async fn has_quota_of_its_own(
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_with_every_form_of_profile() {
     for (profile, requests) in PROFILES {
-        has_quota_of_its_own(profile, requests, |base| AmbientProvider::profile(profile).base(base)).await;
+        has_quota_of_its_own(profile, requests, |base| ProfileProvider::new(profile).client_config(base))
+            .await;
     }
-    has_quota_of_its_own("container", 1, |base| AmbientProvider::default_chain().base(base)).await;
+    has_quota_of_its_own("container", 1, |base| DefaultChainProvider::new().client_config(base)).await;
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn ambient_retry_quota_is_the_providers_own() {
 #[tokio::test(start_paused = true)]
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_of_instance() {
-    has_quota_of_its_own("instance", 1, |base| AmbientProvider::default_chain().base(base)).await;
+    has_quota_of_its_own("instance", 1, |base| DefaultChainProvider::new().client_config(base)).await;
 }
 
 #[test]
@@ -100,14 +101,14 @@ async fn in_process_with_two_servers() {
     }
     fs::write(settings_file(), settings).unwrap();
     let base = with_fast_retries(&AwsClientConfig::new().region(&region("us-east-1")));
-    let one = AmbientProvider::profile("one").base(&base);
+    let one = ProfileProvider::new("one").client_config(&base);
     for _ in 0..FETCHES {
         one.provide().await.unwrap_err();
     }
     let before = broken.requests();
     one.provide().await.unwrap_err();
     assert!(broken.requests() - before < ATTEMPTS, "the quota is used up");
-    recovers("other", &AmbientProvider::profile("other").base(&base)).await;
+    recovers("other", &ProfileProvider::new("other").client_config(&base)).await;
     assert_eq!(recovering.requests(), ATTEMPTS);
 }
 
@@ -116,8 +117,8 @@ fn ambient_tenant_recovers_while_another_tenant_fails() {
     run_with_home(&home_with_profiles(), "ambient::retries::in_process_with_two_servers", &[]);
 }
 
-fn role(wire: &HttpFixture) -> AmbientProvider {
-    AmbientProvider::profile("role").base(&wire.base())
+fn role(wire: &HttpFixture) -> ProfileProvider {
+    ProfileProvider::new("role").client_config(&wire.client_config())
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,8 +145,8 @@ async fn in_process_with_failing_services() {
         assert_eq!((error.kind(), wire.requests().len()), (kind, requests), "{name}: {error}");
     }
     let wire = down();
-    let once = wire.base().config().to_builder().retry_config(RetryConfig::disabled()).build();
-    let provider = AmbientProvider::profile("role").base(&AwsClientConfig::from(once));
+    let once = wire.client_config().config().to_builder().retry_config(RetryConfig::disabled()).build();
+    let provider = ProfileProvider::new("role").client_config(&AwsClientConfig::from(once));
     assert_eq!(count_attempts(&wire, &provider).await, 1, "the retries are those of the base");
     let provider = role(&wire);
     for _ in 0..FETCHES {
@@ -165,21 +166,25 @@ fn ambient_fetch_is_retried_when_the_failure_may_pass() {
 async fn in_process_with_services_that_are_down() {
     for (profile, _) in PROFILES {
         for wire in [down(), HttpFixture::new(Answer::Disconnects)] {
-            let error = AmbientProvider::profile(profile).base(&wire.base()).provide().await.unwrap_err();
+            let error = ProfileProvider::new(profile)
+                .client_config(&wire.client_config())
+                .provide()
+                .await
+                .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{profile}: {error}");
         }
     }
     let unreachable = HttpFixture::new(Answer::Disconnects);
-    let container = AmbientProvider::default_chain().base(&unreachable.base());
+    let container = DefaultChainProvider::new().client_config(&unreachable.client_config());
     assert_eq!(container.provide().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(unreachable.requests().len(), ATTEMPTS);
 
     let refusing = HttpFixture::responding(401, r#"{"__type":"UnauthorizedException","message":"ended"}"#);
-    let provider = AmbientProvider::profile("sso").base(&refusing.base());
+    let provider = ProfileProvider::new("sso").client_config(&refusing.client_config());
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), refusing.requests().len()), (ErrorKind::InteractionRequired, 1), "{error}");
 
-    AmbientProvider::profile("counted").base(&down().base()).provide().await.unwrap_err();
+    ProfileProvider::new("counted").client_config(&down().client_config()).provide().await.unwrap_err();
     let runs = fs::read_to_string(format!("{}/runs", std::env::var("HOME").unwrap())).unwrap();
     assert_eq!(runs, "run\n", "a program that fails is not run again");
 }
@@ -243,11 +248,12 @@ async fn in_process_with_instance_endpoints() {
         ("role-of-instance", "http://169.254.169.254/latest/api/token"),
     ] {
         let wire = down();
-        AmbientProvider::profile(profile).base(&wire.base()).provide().await.unwrap_err();
+        ProfileProvider::new(profile).client_config(&wire.client_config()).provide().await.unwrap_err();
         assert_eq!(wire.requests()[0].uri, url, "{profile}");
     }
     let wire = down();
-    let error = AmbientProvider::profile("broken").base(&wire.base()).provide().await.unwrap_err();
+    let error =
+        ProfileProvider::new("broken").client_config(&wire.client_config()).provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("profile")), "{error}");
     assert!(wire.requests().is_empty(), "no other endpoint is asked");
 }

@@ -10,7 +10,7 @@ async fn chained_roles_eight_hours_need_at_most_twelve_calls() {
     let hub = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
     let chained = StsFixture::start(hub.clock, HOUR).await;
     let source = hub.session.account(hub.session.default_account()).unwrap();
-    let provider = role_builder(&chained, Arc::new(source)).role_chaining(true).build().unwrap();
+    let provider = role_builder(&chained, Arc::new(source)).role_chaining().build().unwrap();
     let alias = "chained".parse().unwrap();
     hub.session.set_provider_for(&alias, provider).unwrap();
     // Giving the session an account voids what was derived before: the hub's first set is fetched again.

@@ -65,7 +65,7 @@ impl StsFixture {
 
     /// The SDK as it is, with its standard retries. The region is this server's own: the SDK shares a quota of retries
     /// among all clients of a service and region.
-    pub(super) fn base(&self) -> AwsClientConfig {
+    pub(super) fn client_config(&self) -> AwsClientConfig {
         let letters: String =
             self.address.port().to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
         let region = format!("test-{letters}-1").parse().unwrap();

@@ -61,8 +61,11 @@ async fn untrusted_role_fails_without_affecting_other_account() {
         seed.tenants[1].role_arn.parse().unwrap(),
         source_from_key(&seed.tenants[0].service),
     );
-    let stranger =
-        stranger.external_id(&seed.tenants[1].external_id).base(&client_config_at(&url)).build().unwrap();
+    let stranger = stranger
+        .external_id(&seed.tenants[1].external_id)
+        .client_config(&client_config_at(&url))
+        .build()
+        .unwrap();
     let session = SessionContext::builder()
         .region(region(REGION))
         .provider_for(alias("first"), role(&seed.tenants[0], &seed.broker, &url).build().unwrap())

@@ -1,6 +1,6 @@
 //! Web identity and federation, asked of an STS that checks trust, policies and who asks.
 
-use valetkey_backends::{FederationProvider, WebIdentityProvider};
+use valetkey_backends::{FederationTokenProvider, SessionTokenProvider, WebIdentityProvider};
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, SecretString, SessionPolicy};
 use valetkey_rig::{MiniStack, Moto, Script, Seed, aws_environment};
 
@@ -45,7 +45,7 @@ async fn web_identity_trusted_token_accepted_other_denied() {
     let path = folder.path().join("token");
     let provider = || {
         WebIdentityProvider::from_file(role.parse().unwrap(), &path)
-            .base(&client_config_at(&url))
+            .client_config(&client_config_at(&url))
             .build()
             .unwrap()
     };
@@ -64,9 +64,9 @@ async fn web_identity_trusted_token_accepted_other_denied() {
     ministack.stop().await.unwrap();
 }
 
-fn session_token_provider(seed: &Seed, url: &str) -> FederationProvider {
-    FederationProvider::builder(source_from_key(&seed.tenants[0].service))
-        .base(&client_config_at(url))
+fn session_token_provider(seed: &Seed, url: &str) -> SessionTokenProvider {
+    SessionTokenProvider::builder(source_from_key(&seed.tenants[0].service))
+        .client_config(&client_config_at(url))
         .build()
         .unwrap()
 }
@@ -89,16 +89,16 @@ async fn session_token_acts_as_user_and_cannot_be_exchanged() {
     let stripped = SecretString::from(issued.expose_secret_access_key());
     let stripped = Credentials::builder(issued.access_key_id().clone(), stripped).build().unwrap();
     assert_denied(
-        &FederationProvider::builder(memory_source(stripped))
-            .base(&client_config_at(&url))
+        &SessionTokenProvider::builder(memory_source(stripped))
+            .client_config(&client_config_at(&url))
             .build()
             .unwrap()
             .provide()
             .await
             .unwrap_err(),
     );
-    let stranger = FederationProvider::builder(memory_source(crate::long_lived(crate::KEY_ID)))
-        .base(&client_config_at(&url));
+    let stranger = SessionTokenProvider::builder(memory_source(crate::long_lived(crate::KEY_ID)))
+        .client_config(&client_config_at(&url));
     assert_denied(&stranger.build().unwrap().provide().await.unwrap_err());
     ministack.stop().await.unwrap();
 }
@@ -108,8 +108,8 @@ async fn federation_token_is_limited_by_its_policy() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let federated = || {
-        FederationProvider::federated("alice", source_from_key(&seed.tenants[0].service))
-            .base(&client_config_at(&url))
+        FederationTokenProvider::builder("alice", source_from_key(&seed.tenants[0].service))
+            .client_config(&client_config_at(&url))
     };
     let policy = |action: &str| {
         format!(
@@ -143,7 +143,10 @@ async fn guarded_account_serves_only_exchanged_credentials() {
     let empty = std::sync::Arc::new(valetkey_backends::MemoryProvider::new());
     let guarded = valetkey_core::SessionContext::builder()
         .exchange_static_keys(
-            FederationProvider::builder(empty).base(&client_config_at(&url)).build_guard().unwrap(),
+            SessionTokenProvider::builder(empty)
+                .client_config(&client_config_at(&url))
+                .build_key_exchange()
+                .unwrap(),
         )
         .build();
     guarded.set_credentials(credentials(&tenant.service)).unwrap();
@@ -163,14 +166,16 @@ async fn sts_requests_with_all_fields_accepted_by_moto() {
     let duration = std::time::Duration::from_secs(900);
     let code = || async { Ok(SecretString::from("123456")) };
     let mfa = "arn:aws:iam::111111111111:mfa/alice";
-    let exchanged =
-        FederationProvider::builder(anybody()).session_duration(duration).mfa(mfa, code).base(&base);
-    let federated = FederationProvider::federated("alice", anybody())
+    let exchanged = SessionTokenProvider::builder(anybody())
+        .session_duration(duration)
+        .mfa(mfa, code)
+        .client_config(&base);
+    let federated = FederationTokenProvider::builder("alice", anybody())
         .session_duration(duration)
         .policy(r#"{"Version":"2012-10-17","Statement":[]}"#)
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
         .tag("team", "blue")
-        .base(&base)
+        .client_config(&base)
         .build()
         .unwrap();
     let token = || async { Ok(SecretString::from("any-token")) };
@@ -179,7 +184,7 @@ async fn sts_requests_with_all_fields_accepted_by_moto() {
         .session_duration(duration)
         .session_name("job-7")
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
-        .base(&base)
+        .client_config(&base)
         .build()
         .unwrap();
     let exchanged = exchanged.build().unwrap();

@@ -43,7 +43,7 @@ async fn assume_role_wrong_external_id_is_denied() {
     let builder = || {
         let role = tenant.role_arn.parse().unwrap();
         valetkey_backends::AssumeRoleProvider::builder(role, source_from_key(&seed.broker))
-            .base(&client_config_at(&url))
+            .client_config(&client_config_at(&url))
     };
     for wrong in [
         builder(),
@@ -61,13 +61,15 @@ async fn assume_role_wrong_external_id_is_denied() {
 async fn secret_is_read_by_name_and_by_credential_id() {
     let (ministack, seed) = seeded().await;
     let (base, tenant) = (client_config_at(&ministack.url()), &seed.tenants[0]);
-    let provider =
-        SecretsManagerProvider::builder(&tenant.secret_id, source_from_key(&seed.broker)).base(&base);
+    let provider = SecretsManagerProvider::builder(&tenant.secret_id, source_from_key(&seed.broker))
+        .client_config(&base);
     let read = provider.build().unwrap().provide().await.unwrap();
 
     let prefix = tenant.secret_id.strip_suffix(&tenant.credential_id).unwrap();
-    let resolver =
-        SecretsManagerResolver::builder(prefix, source_from_key(&seed.broker)).base(&base).build().unwrap();
+    let resolver = SecretsManagerResolver::builder(prefix, source_from_key(&seed.broker))
+        .client_config(&base)
+        .build()
+        .unwrap();
     let id: CredentialId = tenant.credential_id.parse().unwrap();
     let resolved = resolver.resolve(&id).await.unwrap();
     for found in [&read, &resolved] {
@@ -86,7 +88,7 @@ async fn secret_is_read_by_name_and_by_credential_id() {
     );
     let stranger =
         SecretsManagerProvider::builder(&tenant.secret_id, memory_source(crate::long_lived(crate::KEY_ID)))
-            .base(&base);
+            .client_config(&base);
     assert_eq!(stranger.build().unwrap().provide().await.unwrap_err().kind(), ErrorKind::Denied);
     ministack.stop().await.unwrap();
 }
@@ -229,7 +231,7 @@ async fn expired_credentials_are_refused_as_expired() {
     let client = s3(&session, &ministack).await;
     assert_eq!(refusal(&client).await, None, "it works while it lasts");
     let secret = SecretsManagerProvider::builder("nothing", memory_source(short))
-        .base(&client_config_at(&url))
+        .client_config(&client_config_at(&url))
         .build()
         .unwrap();
     assert_eq!(
@@ -260,7 +262,7 @@ async fn assume_role_from_session_follows_its_credentials() {
     let account = Arc::new(host.account(host.default_account()).unwrap());
     let role = valetkey_backends::AssumeRoleProvider::builder(tenant.role_arn.parse().unwrap(), account)
         .external_id(&tenant.external_id)
-        .base(&client_config_at(&url))
+        .client_config(&client_config_at(&url))
         .build()
         .unwrap();
     assert_eq!(role.provide().await.unwrap_err().field(), Some("source"));

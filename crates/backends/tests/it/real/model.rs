@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use valetkey_backends::{
-    AssumeRoleBuilder, AssumeRoleProvider, FederationBuilder, FederationProvider, GetFederationTokenRequest,
-    GetSessionTokenRequest, ScopedBuilder, ScopedProvider, WebIdentityBuilder, WebIdentityProvider,
+    AssumeRoleBuilder, AssumeRoleProvider, FederationTokenBuilder, FederationTokenProvider, ScopedBuilder,
+    ScopedProvider, SessionTokenBuilder, SessionTokenProvider, WebIdentityBuilder, WebIdentityProvider,
 };
 use valetkey_core::{Error, ErrorKind, Expiry, RoleArn, SecretString};
 use valetkey_rig::{Script, Venv};
@@ -41,7 +41,10 @@ type Accepts<T> = Box<dyn Fn(T) -> bool>;
 
 fn role_of(arn: &str) -> Option<AssumeRoleBuilder> {
     let arn = arn.parse::<RoleArn>().ok()?;
-    Some(AssumeRoleProvider::builder(arn, static_source()).base(&HttpFixture::responding(500, "").base()))
+    Some(
+        AssumeRoleProvider::builder(arn, static_source())
+            .client_config(&HttpFixture::responding(500, "").client_config()),
+    )
 }
 
 fn role() -> AssumeRoleBuilder {
@@ -51,20 +54,22 @@ fn role() -> AssumeRoleBuilder {
 fn web() -> WebIdentityBuilder {
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
-    WebIdentityProvider::builder(role, token).base(&HttpFixture::responding(500, "").base())
+    WebIdentityProvider::builder(role, token).client_config(&HttpFixture::responding(500, "").client_config())
 }
 
-fn user() -> FederationBuilder<GetSessionTokenRequest> {
-    FederationProvider::builder(static_source()).base(&HttpFixture::responding(500, "").base())
+fn user() -> SessionTokenBuilder {
+    SessionTokenProvider::builder(static_source())
+        .client_config(&HttpFixture::responding(500, "").client_config())
 }
 
-fn federated(name: &str) -> FederationBuilder<GetFederationTokenRequest> {
-    FederationProvider::federated(name, static_source()).base(&HttpFixture::responding(500, "").base())
+fn federated(name: &str) -> FederationTokenBuilder {
+    FederationTokenProvider::builder(name, static_source())
+        .client_config(&HttpFixture::responding(500, "").client_config())
 }
 
 fn scoped() -> ScopedBuilder {
     ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
-        .base(&HttpFixture::responding(500, "").base())
+        .client_config(&HttpFixture::responding(500, "").client_config())
 }
 
 async fn no_code() -> Result<SecretString, Error> {
@@ -75,7 +80,7 @@ async fn no_code() -> Result<SecretString, Error> {
 fn texts() -> Vec<(&'static str, Accepts<String>)> {
     vec![
         ("AssumeRole RoleSessionName", Box::new(|text| role().session_name(text).build().is_ok())),
-        ("AssumeRole SourceIdentity", Box::new(|text| role().check_source_identity(text).build().is_ok())),
+        ("AssumeRole SourceIdentity", Box::new(|text| role().source_identity(text).build().is_ok())),
         ("AssumeRole ExternalId", Box::new(|text| role().external_id(text).build().is_ok())),
         ("AssumeRole SerialNumber", Box::new(|text| role().mfa(text, no_code).build().is_ok())),
         ("AssumeRole Tags Key", Box::new(|text| role().tag(text, "v").build().is_ok())),

@@ -16,7 +16,7 @@ async fn assume_role_with_all_fields_acts_in_role_account() {
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     let provider = AssumeRoleProvider::builder(role, source_from_key(&anybody))
         .session_name("agent-7")
-        .check_source_identity("alice@example.org")
+        .source_identity("alice@example.org")
         .external_id("ext-111111111111")
         .session_duration(Duration::from_secs(900))
         .policy(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#)
@@ -26,7 +26,7 @@ async fn assume_role_with_all_fields_acts_in_role_account() {
         .transitive_tag("team")
         .mfa("arn:aws:iam::111111111111:mfa/alice", || async { Ok(SecretString::from("123456")) })
         .region(region(REGION))
-        .base(&client_config_at(&moto.url()))
+        .client_config(&client_config_at(&moto.url()))
         .build()
         .unwrap();
     let session = session(provider);

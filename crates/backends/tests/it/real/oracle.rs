@@ -49,8 +49,8 @@ async fn scoped_request_and_response_agree_with_botocore() {
     let their_request = request_form(&server.requests_text());
 
     let server = LoopbackFixture::responding(200, response()).await;
-    let builder =
-        ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&server.base());
+    let builder = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
+        .client_config(&server.client_config());
     let builder = builder.policy(policy).session_duration(Duration::from_secs(900)).description(DESCRIPTION);
     let ours = builder.build().unwrap().provide().await.unwrap();
 

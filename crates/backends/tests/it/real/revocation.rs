@@ -50,10 +50,11 @@ async fn revocation_policy_revokes_matching_session_only() {
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let tagged =
         issued_credentials(&seed, &url, |role, who| role.session_name("agent-7").attribution(who)).await;
-    let named = issued_credentials(&seed, &url, |role, who| role.attribution(who).tag_sessions(false)).await;
+    let named =
+        issued_credentials(&seed, &url, |role, who| role.attribution(who).without_attribution_tags()).await;
     let made = issued_credentials(&seed, &url, |role, who| {
         let template = "vk-{session}-x".parse().unwrap();
-        role.attribution(who).tag_sessions(false).session_name_from(template)
+        role.attribution(who).without_attribution_tags().session_name_from(template)
     })
     .await;
     let sessions = [tagged, named, made];

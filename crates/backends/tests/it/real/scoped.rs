@@ -15,7 +15,8 @@ async fn narrowed_session_error(
     source: impl CredentialProvider + 'static,
     url: &str,
 ) -> (SessionContext, ErrorKind, String) {
-    let provider = ScopedProvider::builder(Arc::new(source)).base(&client_config_at(url)).build().unwrap();
+    let provider =
+        ScopedProvider::builder(Arc::new(source)).client_config(&client_config_at(url)).build().unwrap();
     let session = session(provider);
     let child = session.narrow(AccessScope::new().policy(SessionPolicy::read_only(["s3"]).unwrap())).unwrap();
     let error = child.credentials().await.unwrap_err();
@@ -31,11 +32,14 @@ async fn scoped_provider_on_moto_is_unavailable() {
     let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     let role = AssumeRoleProvider::builder(role, source_from_key(&anybody)).session_name("agent-7");
-    let (session, kind, message) =
-        narrowed_session_error(role.base(&client_config_at(&moto.url())).build().unwrap(), &moto.url()).await;
+    let (session, kind, message) = narrowed_session_error(
+        role.client_config(&client_config_at(&moto.url())).build().unwrap(),
+        &moto.url(),
+    )
+    .await;
     assert_eq!(
         (kind, &*message),
-        (ErrorKind::Unavailable, "GetScopedCredentials was answered HTTP 500 without an AWS error code")
+        (ErrorKind::Unavailable, "GetScopedCredentials returned HTTP 500 without an AWS error code")
     );
     assert!(session.credentials().await.unwrap().has_session_token());
     moto.stop().await.unwrap();
@@ -48,7 +52,7 @@ async fn scoped_provider_on_ministack_is_denied() {
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let (session, kind, message) =
         narrowed_session_error(role(tenant, &seed.broker, &url).build().unwrap(), &url).await;
-    assert_eq!((kind, &*message), (ErrorKind::Denied, "GetScopedCredentials was answered AccessDenied"));
+    assert_eq!((kind, &*message), (ErrorKind::Denied, "GetScopedCredentials returned AccessDenied"));
     assert_eq!(caller_account(&session, &url).await, tenant.account);
     ministack.stop().await.unwrap();
 }

@@ -107,7 +107,7 @@ async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: Sec
     let owner = SecretOwner::new(&url, &owner);
     owner.create().await;
     let secret = SecretsManagerProvider::builder(NAME, source_from_key(&reader)).ttl(Duration::ZERO);
-    let session = session(secret.base(&base).build().unwrap());
+    let session = session(secret.client_config(&base).build().unwrap());
     assert_eq!(served_key(&session).await, 1);
 
     let over = Arc::new(AtomicBool::new(false));
@@ -161,7 +161,7 @@ async fn check_version_stages(SecretPeerFixture { url, owner, reader }: SecretPe
     let owner = SecretOwner::new(&url, &owner);
     owner.create().await;
     let first = owner.current().await;
-    let builder = || SecretsManagerProvider::builder(NAME, source_from_key(&reader)).base(&base);
+    let builder = || SecretsManagerProvider::builder(NAME, source_from_key(&reader)).client_config(&base);
     let current = builder().build().unwrap();
     let pending = builder().version_stage("AWSPENDING").build().unwrap();
     let by_id = builder().version_id(first).build().unwrap();
@@ -201,14 +201,16 @@ async fn secret_of_other_account_is_read_without_describe() {
     let owner = SecretOwner::new(&url, &MiniStack::root(&tenant.account));
     let arn = owner.create().await;
     let (base, counted) = RequestCounter::client_config_at(&url);
-    let direct =
-        SecretsManagerProvider::builder(&arn, source_from_key(&seed.broker)).base(&base).build().unwrap();
+    let direct = SecretsManagerProvider::builder(&arn, source_from_key(&seed.broker))
+        .client_config(&base)
+        .build()
+        .unwrap();
     assert!(!direct.provide().await.unwrap_err().is_transient(), "the broker itself may not");
     let before = counted.calls(GET);
 
     // The session keeps the role's set, so that all reads are by one identity.
     let source = Arc::new(session(role(tenant, &seed.broker, &url).build().unwrap()));
-    let secret = SecretsManagerProvider::builder(&arn, source).base(&base).build().unwrap();
+    let secret = SecretsManagerProvider::builder(&arn, source).client_config(&base).build().unwrap();
     for _ in 0..4 {
         assert_eq!(served_key(&secret).await, 1);
     }
@@ -228,7 +230,7 @@ async fn cached_secret_is_not_served_to_other_identity() {
     let seed = ministack.seed().await.unwrap();
     let source = Arc::new(MemoryProvider::from(credentials(&seed.broker)));
     let builder = SecretsManagerProvider::builder(&seed.tenants[0].secret_id, source.clone());
-    let secret = builder.base(&client_config_at(&ministack.url())).build().unwrap();
+    let secret = builder.client_config(&client_config_at(&ministack.url())).build().unwrap();
     secret.provide().await.unwrap();
     source.set(crate::long_lived(crate::KEY_ID));
     assert_eq!(error_kind(&secret).await, ErrorKind::Denied);
@@ -246,7 +248,7 @@ async fn prefetch_without_batch_permission_reads_singly() {
     for singly in [3, 1] {
         let (base, counted) = RequestCounter::client_config_at(&ministack.url());
         let source = source_from_key(&seed.broker);
-        let resolver = SecretsManagerResolver::builder(prefix, source).base(&base).build().unwrap();
+        let resolver = SecretsManagerResolver::builder(prefix, source).client_config(&base).build().unwrap();
         let faults = resolver.prefetch(&ids).await;
         let failed: Vec<_> = faults.iter().map(|(id, error)| (id.as_str(), error.kind())).collect();
         assert_eq!(failed, [("nobody", ErrorKind::Invalid)]);
@@ -275,8 +277,10 @@ async fn prefetch_batch_with_old_version_is_ignored() {
     owner.promote(&owner.put(2, "AWSPENDING").await).await;
     let (base, counted) = RequestCounter::client_config_at(&url);
     let (prefix, id) = NAME.split_at("valetkey/".len());
-    let resolver =
-        SecretsManagerResolver::builder(prefix, source_from_key(&reader)).base(&base).build().unwrap();
+    let resolver = SecretsManagerResolver::builder(prefix, source_from_key(&reader))
+        .client_config(&base)
+        .build()
+        .unwrap();
     let id: CredentialId = id.parse().unwrap();
     // Moto answers the version that was current before.
     assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());

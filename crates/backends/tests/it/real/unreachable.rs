@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use valetkey_backends::{
-    AssumeRoleProvider, AwsClientConfig, FederationProvider, SecretsManagerProvider, WebIdentityProvider,
+    AssumeRoleProvider, AwsClientConfig, SecretsManagerProvider, SessionTokenProvider, WebIdentityProvider,
 };
 use valetkey_core::{CredentialProvider, ErrorKind, RoleArn, SecretString};
 
@@ -21,11 +21,13 @@ fn unreachable_client_config() -> AwsClientConfig {
 async fn unreachable_endpoint_is_unavailable() {
     let base = unreachable_client_config();
     let arn: RoleArn = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
-    let role = AssumeRoleProvider::builder(arn.clone(), static_source()).base(&base).build().unwrap();
+    let role =
+        AssumeRoleProvider::builder(arn.clone(), static_source()).client_config(&base).build().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
-    let identity = WebIdentityProvider::builder(arn, token).base(&base).build().unwrap();
-    let exchange = FederationProvider::builder(static_source()).base(&base).build().unwrap();
-    let secret = SecretsManagerProvider::builder("agent", static_source()).base(&base).build().unwrap();
+    let identity = WebIdentityProvider::builder(arn, token).client_config(&base).build().unwrap();
+    let exchange = SessionTokenProvider::builder(static_source()).client_config(&base).build().unwrap();
+    let secret =
+        SecretsManagerProvider::builder("agent", static_source()).client_config(&base).build().unwrap();
     for provider in [&role as &dyn CredentialProvider, &identity, &exchange, &secret] {
         let error = provider.provide().await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error}");

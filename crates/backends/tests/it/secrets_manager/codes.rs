@@ -45,7 +45,10 @@ const CODES: [(&str, ErrorKind); 31] = [
 ];
 
 fn provider(vault: &SecretsManagerFixture) -> SecretsManagerProvider {
-    SecretsManagerProvider::builder("agent", static_source()).base(&vault.base()).build().unwrap()
+    SecretsManagerProvider::builder("agent", static_source())
+        .client_config(&vault.client_config())
+        .build()
+        .unwrap()
 }
 
 fn assert_error(error: &Error, kind: ErrorKind, operation: &str, code: &str) {
@@ -86,8 +89,10 @@ async fn describe_secret_error_maps_to_kind_unless_denied() {
 async fn prefetch_batch_error_fails_or_reads_singly() {
     for (code, kind) in CODES {
         let vault = SecretsManagerFixture::with_agent();
-        let resolver =
-            SecretsManagerResolver::builder("age", static_source()).base(&vault.base()).build().unwrap();
+        let resolver = SecretsManagerResolver::builder("age", static_source())
+            .client_config(&vault.client_config())
+            .build()
+            .unwrap();
         vault.fail_operation(BATCH, code);
         let faults = resolver.prefetch(&["nt".parse().unwrap()]).await;
         assert_eq!(faults.len(), usize::from(kind.is_transient()), "{code}");

@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn builder(vault: &SecretsManagerFixture) -> SecretsManagerBuilder<SecretsManagerProvider> {
-    SecretsManagerProvider::builder("agent", static_source()).base(&vault.base())
+    SecretsManagerProvider::builder("agent", static_source()).client_config(&vault.client_config())
 }
 
 fn provider(vault: &SecretsManagerFixture) -> SecretsManagerProvider {
@@ -110,8 +110,10 @@ async fn secret_cache_rotation_during_describe_is_detected() {
 async fn secret_cache_is_per_reader_identity() {
     let vault = SecretsManagerFixture::with_agent();
     let source = Arc::new(MemoryProvider::from(long_lived(crate::KEY_ID)));
-    let provider =
-        SecretsManagerProvider::builder("agent", source.clone()).base(&vault.base()).build().unwrap();
+    let provider = SecretsManagerProvider::builder("agent", source.clone())
+        .client_config(&vault.client_config())
+        .build()
+        .unwrap();
     served_key(&provider).await.unwrap();
     source.set(long_lived(&key_id(99)));
     vault.fail_operation(GET, "AccessDeniedException");
@@ -154,8 +156,10 @@ async fn secret_cache_response_without_version_not_stored() {
         200,
         serde_json::json!({ "SecretString": credentials_json(1) }).to_string(),
     );
-    let provider =
-        SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+    let provider = SecretsManagerProvider::builder("agent", static_source())
+        .client_config(&wire.client_config())
+        .build()
+        .unwrap();
     for _ in 0..3 {
         served_key(&provider).await.unwrap();
     }

@@ -20,7 +20,8 @@ impl CachedSecretFixture {
     /// A provider that has read `agent` once.
     async fn new() -> Self {
         let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
-        let builder = SecretsManagerProvider::builder("agent", static_source()).base(&vault.base());
+        let builder =
+            SecretsManagerProvider::builder("agent", static_source()).client_config(&vault.client_config());
         let provider = Arc::new(builder.clock(Arc::new(clock.clone())).build().unwrap());
         provider.provide().await.unwrap();
         assert_eq!(vault.take_calls(), "G");

@@ -28,7 +28,7 @@ fn fixture_with_ids(numbers: std::ops::RangeInclusive<u64>) -> SecretsManagerFix
 }
 
 fn builder(vault: &SecretsManagerFixture) -> SecretsManagerBuilder<SecretsManagerResolver> {
-    SecretsManagerResolver::builder("agents/", static_source()).base(&vault.base())
+    SecretsManagerResolver::builder("agents/", static_source()).client_config(&vault.client_config())
 }
 
 async fn resolved_secret(resolver: &SecretsManagerResolver, name: &str) -> String {
@@ -103,8 +103,10 @@ async fn prefetched_secret_resolves_once_without_call() {
 async fn resolver_prefix_may_be_arn() {
     let vault = fixture_with_ids(1..=2);
     let prefix = "arn:aws:secretsmanager:us-east-1:111111111111:secret:agents/";
-    let resolver =
-        SecretsManagerResolver::builder(prefix, static_source()).base(&vault.base()).build().unwrap();
+    let resolver = SecretsManagerResolver::builder(prefix, static_source())
+        .client_config(&vault.client_config())
+        .build()
+        .unwrap();
     assert!(resolver.prefetch(&credential_ids(1..=2)).await.is_empty());
     assert_eq!(
         (resolved_secret(&resolver, "id-1").await, resolved_secret(&resolver, "id-2").await),

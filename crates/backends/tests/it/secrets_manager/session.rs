@@ -22,7 +22,8 @@ impl SecretSessionFixture {
     /// A session that asks as often as `ttl` says, which is what the provider is given or has by itself.
     async fn with_ttl(ttl: Option<Duration>) -> Self {
         let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
-        let builder = SecretsManagerProvider::builder("agent", static_source()).base(&vault.base());
+        let builder =
+            SecretsManagerProvider::builder("agent", static_source()).client_config(&vault.client_config());
         let builder = ttl.into_iter().fold(builder, |builder, ttl| builder.ttl(ttl));
         let provider = builder.clock(Arc::new(clock.clone())).build().unwrap();
         let session = SessionContext::builder().clock(Arc::new(clock.clone())).provider(provider).build();

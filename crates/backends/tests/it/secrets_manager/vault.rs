@@ -121,9 +121,9 @@ impl SecretsManagerFixture {
         calls.iter().map(|operation| operation.chars().next().unwrap()).collect()
     }
 
-    pub(crate) fn base(&self) -> AwsClientConfig {
+    pub(crate) fn client_config(&self) -> AwsClientConfig {
         let vault = self.clone();
-        HttpFixture::with_reply(move |sent| vault.respond(sent)).base()
+        HttpFixture::with_reply(move |sent| vault.respond(sent)).client_config()
     }
 
     fn respond(&self, sent: &SentRequest) -> Option<(u16, String)> {

@@ -73,7 +73,7 @@ async fn check_live_unknown_owner_fails() {
     let ended = nowhere.file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(
-        ended.stderr.contains("keys: caller-identity: GetCallerIdentity reached nobody"),
+        ended.stderr.contains("keys: caller-identity: GetCallerIdentity could not reach"),
         "{}",
         ended.stderr
     );

@@ -43,12 +43,12 @@ async fn mfa_on_terminal_prompts_once() {
 async fn mfa_invalid_code_or_no_terminal_fails() {
     let cloud = CarelessCloud::start().await;
     for (mode, typed, expected) in [
-        ("--terminal", "hunter2", "the code that was given is not 6 digits"),
+        ("--terminal", "hunter2", "the MFA code is not 6 digits"),
         ("--none", "123456", "there is no terminal to ask on"),
     ] {
         let shown = run_on_terminal(&cloud, mode, typed).await;
         assert!(shown.contains(expected) && shown.contains("exit 1"), "{shown}");
-        assert!(shown.contains("have somebody at hand who reads the code off the MFA device"), "{shown}");
+        assert!(shown.contains("have a person ready to read the code off the MFA device"), "{shown}");
         assert!(!shown.contains("ran as"), "{shown}");
     }
     assert_eq!(cloud.sts_calls(), []);
