@@ -256,73 +256,52 @@ async fn guarded_account_narrowed_role_uses_assume_role() {
     assert!(sent[1]["Policy"].contains("s3:Get*"));
 }
 
+fn assert_over_limit<T: std::fmt::Debug>(built: valetkey_core::Result<T>, field: &str, limit: &str) {
+    let error = built.unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
+    assert_eq!(error.provider(), Some("federation"));
+    assert!(error.message().contains(limit), "`{error}` does not name the limit {limit}");
+}
+
 #[test]
-fn federation_setting_over_limit_fails_build() {
+fn session_token_setting_over_limit_fails_build() {
     let wire = granting_http();
-    let (seconds, serial) = (Duration::from_secs, |serial: &str| {
-        session_token_builder(&wire, static_source()).mfa(serial, mfa_code).build()
-    });
-    let many = (0..51)
-        .fold(federation_token_builder(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
-    for (built, field, limit) in [
-        (
-            session_token_builder(&wire, static_source()).session_duration(seconds(899)).build().map(drop),
-            "duration",
-            "900 to 129,600",
-        ),
-        (
-            session_token_builder(&wire, static_source())
-                .session_duration(seconds(129_601))
-                .build()
-                .map(drop),
-            "duration",
-            "900 to 129,600",
-        ),
-        (
-            session_token_builder(&wire, static_source())
-                .session_duration(Duration::from_millis(900_500))
-                .build()
-                .map(drop),
-            "duration",
-            "whole",
-        ),
-        (serial("12345678").map(drop), "mfa_serial", "9 to 256"),
-        (serial("arn aws iam").map(drop), "mfa_serial", "9 to 256"),
-        (serial(&"s".repeat(257)).map(drop), "mfa_serial", "9 to 256"),
-        (federation_token_builder(&wire, "a").build().map(drop), "name", "2 to 32"),
-        (federation_token_builder(&wire, &"a".repeat(33)).build().map(drop), "name", "2 to 32"),
-        (federation_token_builder(&wire, "a b").build().map(drop), "name", "2 to 32"),
-        (
-            federation_token_builder(&wire, "alice").session_duration(seconds(899)).build().map(drop),
-            "duration",
-            "900 to 129,600",
-        ),
-        (federation_token_builder(&wire, "alice").policy("[]").build().map(drop), "policy", "JSON object"),
-        (
-            federation_token_builder(&wire, "alice")
-                .policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041)))
-                .build()
-                .map(drop),
-            "policy",
-            "2,048",
-        ),
-        (
-            federation_token_builder(&wire, "alice").policy_arn("agent").build().map(drop),
-            "policy_arns",
-            "managed",
-        ),
-        (federation_token_builder(&wire, "alice").tag("aws:a", "").build().map(drop), "tags", "`aws:`"),
-        (many.build().map(drop), "tags", "50"),
-        (SessionTokenProvider::builder(static_source()).build().map(drop), "region", "not known"),
-        (FederationTokenProvider::builder("alice", static_source()).build().map(drop), "region", "not known"),
+    let builder = || session_token_builder(&wire, static_source());
+    for (duration, limit) in [
+        (Duration::from_secs(899), "900 to 129,600"),
+        (Duration::from_secs(129_601), "900 to 129,600"),
+        (Duration::from_millis(900_500), "whole"),
     ] {
-        let error = built.unwrap_err();
-        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
-        assert_eq!(error.provider(), Some("federation"));
-        assert!(error.message().contains(limit), "`{error}` does not name the limit {limit}");
+        assert_over_limit(builder().session_duration(duration).build(), "duration", limit);
     }
-    for good in ["123456789", &"s".repeat(256), SERIAL] {
-        assert!(serial(good).is_ok());
+    for serial in ["12345678", "arn aws iam", &"s".repeat(257)] {
+        assert_over_limit(builder().mfa(serial, mfa_code).build(), "mfa_serial", "9 to 256");
+    }
+    for serial in ["123456789", &"s".repeat(256), SERIAL] {
+        builder().mfa(serial, mfa_code).build().unwrap();
+    }
+    assert_over_limit(SessionTokenProvider::builder(static_source()).build(), "region", "not known");
+}
+
+#[test]
+fn federation_token_setting_over_limit_fails_build() {
+    let wire = granting_http();
+    let alice = || federation_token_builder(&wire, "alice");
+    for name in ["a", &"a".repeat(33), "a b"] {
+        assert_over_limit(federation_token_builder(&wire, name).build(), "name", "2 to 32");
+    }
+    let long_policy = format!("{{\"a\":\"{}\"}}", "b".repeat(2_041));
+    let many_tags = (0..51).fold(alice(), |builder, n| builder.tag(format!("key-{n}"), ""));
+    for (builder, field, limit) in [
+        (alice().session_duration(Duration::from_secs(899)), "duration", "900 to 129,600"),
+        (alice().policy("[]"), "policy", "JSON object"),
+        (alice().policy(long_policy), "policy", "2,048"),
+        (alice().policy_arn("agent"), "policy_arns", "managed"),
+        (alice().tag("aws:a", ""), "tags", "`aws:`"),
+        (many_tags, "tags", "50"),
+        (FederationTokenProvider::builder("alice", static_source()), "region", "not known"),
+    ] {
+        assert_over_limit(builder.build(), field, limit);
     }
 }
 
