@@ -33,3 +33,15 @@ impl Serialize for PolicyDigest {
         serializer.collect_str(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policy_digest_debug_is_its_hexadecimal_digits() {
+        let digest = PolicyDigest::from_text("");
+        assert!(digest.to_string().starts_with("e3b0c44298fc1c14"), "{digest}");
+        assert_eq!(format!("{digest:?}"), digest.to_string());
+    }
+}

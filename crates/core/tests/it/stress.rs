@@ -91,10 +91,11 @@ async fn set_credentials_under_load_are_served() {
 async fn close_of_parent_closes_children_created_concurrently() {
     for _ in 0..300 {
         let parent = SessionContext::builder().build();
+        let first = parent.with_credentials(numbered(0, Expiry::Never)).unwrap();
         let maker = parent.clone();
         let task = tokio::spawn(async move {
-            let made: Vec<_> =
-                (0..20).filter_map(|n| maker.with_credentials(numbered(n, Expiry::Never)).ok()).collect();
+            let later = (1..20).filter_map(|n| maker.with_credentials(numbered(n, Expiry::Never)).ok());
+            let made: Vec<_> = std::iter::once(first).chain(later).collect();
             (maker, made)
         });
         tokio::task::yield_now().await;
