@@ -114,7 +114,7 @@ impl RefreshFixture {
     }
 
     fn spawn_refresh(&self, env: &BenchEnv) -> Vec<JoinHandle<()>> {
-        let most = RefreshLimits::default().concurrent(NonZeroU32::MAX).per_second(MAX_PER_SECOND);
+        let most = RefreshLimits::default().max_concurrent(NonZeroU32::MAX).max_per_second(MAX_PER_SECOND);
         let warmers = match &self.registry {
             Some(registry) => vec![env.runtime.spawn(registry.keep_warm(most))],
             None => self.sessions.iter().map(|session| env.runtime.spawn(session.0.keep_warm())).collect(),

@@ -41,7 +41,7 @@ pub(crate) async fn open_session_with_consent(
     }
     if settings.is_absent() {
         // Without a settings file, a user who runs this command intends the keys of the shell.
-        session.set_provider_for(&AccountName::default_account(), EnvProvider::from_process())?;
+        session.set_provider(EnvProvider::from_process())?;
     }
     let alias =
         select_account(choice, &settings, &session).map_err(|what| CliError::invalid_config(vec![what]))?;
@@ -79,7 +79,7 @@ fn select_account(
 
 /// Describes what a fetch for this account waits for.
 fn fetch_description(settings: &Settings, account: &SessionAccount, base: &AwsClientConfig) -> String {
-    let name = account.alias();
+    let name = account.account_name();
     let region =
         account.region().or_else(|| base.config().region().and_then(|region| region.as_ref().parse().ok()));
     let from = settings.accounts.get(name.as_str()).map(|account| account.origin(region.as_ref()));

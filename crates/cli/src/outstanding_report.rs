@@ -6,7 +6,7 @@ use valetkey::{Expiry, OutstandingCredentials};
 pub(crate) fn report_outstanding(outstanding: &OutstandingCredentials) {
     let session = outstanding.session;
     for held in &outstanding.accounts {
-        let (account, until) = (&held.account, held.until);
+        let (account, until) = (&held.account, held.expires_at);
         match until {
             Expiry::At(_) => tracing::info!(
                 %session, %account, %until,

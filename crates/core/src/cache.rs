@@ -39,6 +39,7 @@ pub use policy::RefreshPolicy;
 pub use refresher::RefreshLimits;
 pub use version::{CredentialsVersion, CurrentCredentials, Generation};
 
+pub(crate) use clear::{ClearKind, ClearedProviders};
 pub(crate) use freshness::IssueMetadata;
 pub(crate) use lazy::{LazyArcSwap, LazyWatch};
 pub(crate) use refresh_queue::RefreshQueue;

@@ -10,7 +10,7 @@ use crate::{CredentialProvider, Credentials};
 ///
 /// A key exchange belongs to the account, not to its provider, so a provider that wraps another one cannot lose it.
 /// Register it with [`SessionBuilder::exchange_static_keys`](crate::SessionBuilder::exchange_static_keys) or
-/// [`SessionContext::set_key_exchange_for`](crate::SessionContext::set_key_exchange_for). It cannot be removed, only
+/// [`SessionAccount::set_key_exchange`](crate::SessionAccount::set_key_exchange). It cannot be removed, only
 /// replaced by another one. A child session that sets its own credentials has a separate account, without an exchange.
 ///
 /// No method may block.

@@ -126,28 +126,6 @@ impl SessionContext {
         self.inner().credentials().await
     }
 
-    /// Returns valid credentials of one account.
-    ///
-    /// # Errors
-    /// As [`credentials`](Self::credentials), and `NotConfigured` for an alias that the session does not know.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
-    /// # async fn demo(session: SessionContext, credentials: Credentials) -> valetkey_core::Result<()> {
-    /// let prod: AccountName = "prod".parse()?;
-    /// session.set_credentials_for(&prod, credentials)?;
-    /// let credentials = session.credentials_for(&prod).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn credentials_for(&self, account: &AccountName) -> Result<Credentials> {
-        self.inner().credentials_for(account).await
-    }
-
     /// Calls `read` with the credentials of the default account if they are fresh, without waiting. Otherwise returns
     /// `None` without calling `read`; then call [`credentials`](Self::credentials).
     ///
@@ -191,19 +169,10 @@ impl SessionContext {
     /// # }
     /// ```
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
-        self.inner().apply_update(self.inner().default_account(), |cache| cache.set(credentials))
+        self.inner().set_credentials(self.default_account(), credentials)
     }
 
-    /// Sets the credentials of one account, and adds the account if its alias is new.
-    ///
-    /// # Errors
-    /// As [`set_credentials`](Self::set_credentials).
-    pub fn set_credentials_for(&self, account: &AccountName, credentials: Credentials) -> Result<Generation> {
-        self.inner().apply_update(&*self.inner().own_account(account)?, |cache| cache.set(credentials))
-    }
-
-    /// Sets the provider that the account uses while no credentials are set on it, and adds the account if its alias
-    /// is new.
+    /// Sets the provider that the default account uses while no credentials are set on it.
     ///
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session and for an account that is not
@@ -211,36 +180,23 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{AccountName, IntoProvider, SessionContext};
+    /// # use valetkey_core::{IntoProvider, SessionContext};
     /// # async fn demo(session: SessionContext, role: impl IntoProvider) -> valetkey_core::Result<()> {
-    /// let prod: AccountName = "prod".parse()?;
-    /// session.set_provider_for(&prod, role)?;
-    /// let credentials = session.credentials_for(&prod).await?;
+    /// session.set_provider(role)?;
+    /// let credentials = session.credentials().await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn set_provider_for(&self, account: &AccountName, provider: impl IntoProvider) -> Result<()> {
-        self.inner().apply_update(&*self.inner().own_account(account)?, |cache| {
-            cache.set_provider(provider.into_provider())
-        })
+    pub fn set_provider(&self, provider: impl IntoProvider) -> Result<()> {
+        self.inner().set_provider(self.default_account(), provider.into_provider())
     }
 
-    /// Sets the key exchange, which decides what the account serves in place of credentials that are set on it, and
-    /// makes the provider of the exchange the account's provider.
-    ///
-    /// Credentials that were set earlier are subject to the exchange as well. A later
-    /// [`set_provider_for`](Self::set_provider_for) leaves the exchange in place.
+    /// Sets the key exchange of the default account; see [`SessionAccount::set_key_exchange`].
     ///
     /// # Errors
-    /// As [`set_provider_for`](Self::set_provider_for).
-    pub fn set_key_exchange_for(
-        &self,
-        account: &AccountName,
-        exchange: impl KeyExchange + 'static,
-    ) -> Result<()> {
-        self.inner().apply_update(&*self.inner().own_account(account)?, |cache| {
-            cache.set_key_exchange(Arc::new(exchange))
-        })
+    /// As [`set_provider`](Self::set_provider).
+    pub fn set_key_exchange(&self, exchange: impl KeyExchange + 'static) -> Result<()> {
+        self.inner().set_key_exchange(self.default_account(), Arc::new(exchange))
     }
 
     /// Looks up `id` with the session's resolver and sets the credentials it returns on the default account. A
@@ -269,19 +225,10 @@ impl SessionContext {
         id: &CredentialId,
         region: Option<Region>,
     ) -> Result<AccountStatus> {
-        let cache = self.inner().default_account();
-        self.inner().check_writable(cache.alias())?;
-        let last_clear = cache.last_clear()?;
-        let found = self.inner().resolve(id).await?;
-        let found = match region {
-            Some(region) => found.with_region(region),
-            None => found,
-        };
-        self.inner().apply_update(cache, |cache| cache.set_unless_cleared(last_clear, found))?;
-        Ok(AccountStatus::of(self.inner(), cache))
+        self.inner().set_from_resolver(self.default_account(), id, region).await
     }
 
-    /// Fetches new credentials from the account's provider now, or joins a fetch that is already running.
+    /// Fetches new credentials from the default account's provider now, or joins a fetch that is already running.
     ///
     /// # Errors
     /// `NotConfigured` when the account has no provider or its credentials were set directly; otherwise the error of
@@ -294,16 +241,16 @@ impl SessionContext {
     /// ```
     /// # use valetkey_core::SessionContext;
     /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
-    /// let generation = session.refresh(session.default_account()).await?;
+    /// let generation = session.refresh().await?;
     /// println!("generation {generation}");
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn refresh(&self, account: &AccountName) -> Result<Generation> {
-        self.inner().account_cache(account)?.refresh().await
+    pub async fn refresh(&self) -> Result<Generation> {
+        self.inner().refresh(self.default_account()).await
     }
 
-    /// Refreshes the account as [`refresh`](Self::refresh) does. After a [`clear`](Self::clear), it also resumes the
+    /// Refreshes the default account as [`refresh`](Self::refresh) does. After a [`clear`](Self::clear), it also resumes the
     /// session's providers, if this account has one. Credentials that were set before the clear are not restored.
     ///
     /// Call it only when a user or a model requests it: nothing else may refill a session that was cleared.
@@ -317,28 +264,26 @@ impl SessionContext {
     /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
     /// session.clear();
     /// assert!(session.is_cleared());
-    /// session.resume(session.default_account()).await?;
+    /// session.resume().await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn resume(&self, account: &AccountName) -> Result<Generation> {
-        let cache = self.inner().account_cache(account)?;
-        self.inner().resume_for(&cache);
-        cache.refresh().await
+    pub async fn resume(&self) -> Result<Generation> {
+        self.inner().resume(self.default_account()).await
     }
 
     /// Reports that a service rejected a key as expired or invalid (`ExpiredToken`, `ExpiredTokenException`,
-    /// `InvalidToken`; not `AccessDenied`). If the key is still the current one, it counts as expired from now on.
-    pub fn mark_rejected_for(&self, account: &AccountName, rejected: &AccessKeyId) {
-        if let Ok(cache) = self.inner().account_cache(account) {
-            cache.mark_rejected(rejected);
-        }
+    /// `InvalidToken`; not `AccessDenied`). If the key is still the current one of the default account, it counts as
+    /// expired from now on.
+    pub fn mark_rejected(&self, rejected: &AccessKeyId) {
+        self.inner().mark_rejected(self.default_account(), rejected);
     }
 
-    /// Returns a reference to one account. It follows rotation and clearing, and does not keep the session alive.
+    /// Returns a reference to one account of this session. It follows rotation and clearing, and does not keep the
+    /// session alive.
     ///
     /// # Errors
-    /// `NotConfigured` for an alias that the session does not know, `Closed` after closing.
+    /// `NotConfigured` for an account that the session does not have, `Closed` after closing.
     ///
     /// # Examples
     /// ```
@@ -349,67 +294,83 @@ impl SessionContext {
     /// assert!(account.is_closed());
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
-    pub fn account(&self, alias: &AccountName) -> Result<SessionAccount> {
-        self.inner()
-            .account_cache(alias)
-            .map(|cache| SessionAccount::new(Arc::downgrade(self.inner()), cache.alias().clone()))
+    pub fn account(&self, name: &AccountName) -> Result<SessionAccount> {
+        self.inner().account_cache(name).map(|_known| self.for_account(name))
     }
 
-    /// Returns the alias of the default account.
+    /// Returns a reference to the account of this name, whether or not the session has it. The account is added when
+    /// credentials or a provider are set on it; until then, its other operations fail with `NotConfigured`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
+    /// # async fn demo(session: SessionContext, credentials: Credentials) -> valetkey_core::Result<()> {
+    /// let prod: AccountName = "prod".parse()?;
+    /// session.for_account(&prod).set_credentials(credentials)?;
+    /// let credentials = session.for_account(&prod).credentials().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn for_account(&self, name: &AccountName) -> SessionAccount {
+        SessionAccount::new(Arc::downgrade(self.inner()), name.clone())
+    }
+
+    /// Returns the name of the default account.
     #[must_use]
     pub fn default_account(&self) -> &AccountName {
         self.inner().default_account().alias()
     }
 
-    /// Returns the aliases of the accounts of this session, the default account first.
+    /// Returns the names of the accounts of this session, the default account first.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountName> {
         self.inner().accounts().iter().map(|cache| cache.alias().clone()).collect()
     }
 
-    /// Returns a watch that announces the generation of each new version of the account's credentials, and their
+    /// Returns a watcher that reports the generation of each new version of the default account's credentials, and their
     /// clearing.
     ///
     /// # Errors
-    /// `NotConfigured` for an alias that the session does not know, `Closed` after closing.
+    /// `Closed` after closing, `NotConfigured` in a narrowed session that was cleared.
     ///
     /// # Examples
     /// ```
     /// # use valetkey_core::SessionContext;
     /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
-    /// let mut rotations = session.watch_rotations(session.default_account())?;
+    /// let mut rotations = session.watch_rotations()?;
     /// while let Some(generation) = rotations.changed().await {
     ///     println!("generation {generation}");
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn watch_rotations(&self, account: &AccountName) -> Result<RotationWatcher> {
-        RotationWatcher::new(self.inner(), account)
+    pub fn watch_rotations(&self) -> Result<RotationWatcher> {
+        RotationWatcher::new(self.inner(), self.default_account())
     }
 
-    /// Returns the region that the account's credentials specify, otherwise the account's own setting, otherwise the
+    /// Returns the region that the default account's credentials specify, otherwise the account's own setting, otherwise the
     /// session's. `None` if none of them specifies one: [`resolved_region`](Self::resolved_region) then uses further
     /// sources.
     #[must_use]
-    pub fn region_for(&self, account: &AccountName) -> Option<Region> {
-        self.inner().region_for(account)
+    pub fn region(&self) -> Option<Region> {
+        self.inner().region_for(self.default_account())
     }
 
-    /// Returns the region to use the account in: that of its credentials, the account, the session, the environment,
+    /// Returns the region to use the default account in: that of its credentials, the account, the session, the environment,
     /// or else `us-east-1`.
     ///
     /// # Examples
     /// ```
     /// # use valetkey_core::{Region, SessionContext};
     /// let session = SessionContext::builder().environment_region("eu-west-1".parse()?).build();
-    /// assert_eq!(session.resolved_region(session.default_account()).as_str(), "eu-west-1");
-    /// assert_eq!(session.region_for(session.default_account()), None);
+    /// assert_eq!(session.resolved_region().as_str(), "eu-west-1");
+    /// assert_eq!(session.region(), None);
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     #[must_use]
-    pub fn resolved_region(&self, account: &AccountName) -> Region {
-        self.inner().resolved_region(account)
+    pub fn resolved_region(&self) -> Region {
+        self.inner().resolved_region(self.default_account())
     }
 
     /// Returns the non-secret facts about the current service that were set last.
@@ -456,8 +417,8 @@ impl SessionContext {
     }
 
     /// Adds an event to the audit log on behalf of a consumer, such as an endpoint that served or refused a request.
-    pub fn audit(&self, event: AuditEvent, account: &AccountName, party: &str, failure: Option<&Error>) {
-        self.inner().record(event, account, party, failure);
+    pub fn audit(&self, event: AuditEvent, account: &AccountName, component: &str, failure: Option<&Error>) {
+        self.inner().record(event, account, component, failure);
     }
 
     /// Attaches an observer to this session, its ancestors and all their child sessions.
@@ -637,11 +598,23 @@ impl SessionContext {
         OutstandingCredentials::of(self.inner())
     }
 
-    /// Returns when the session ends by itself; `None` if it has no deadline, as most sessions that were not
-    /// [narrowed](Self::narrow).
+    /// Returns when the session ends by itself: `Never` unless it, or a session that it was narrowed from, has a
+    /// [lifetime](AccessScope::lifetime).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use valetkey_core::{AccessScope, Credentials, Expiry, SessionContext};
+    /// # fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// assert_eq!(session.expires_at(), Expiry::Never);
+    /// let child = session.narrow(AccessScope::new().lifetime(Duration::from_secs(60)))?;
+    /// assert_ne!(child.expires_at(), Expiry::Never);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn ends_at(&self) -> Option<Expiry> {
-        self.inner().deadline().map(Expiry::At)
+    pub fn expires_at(&self) -> Expiry {
+        self.inner().deadline().map_or(Expiry::Never, Expiry::At)
     }
 
     /// Returns whether the session was closed.

@@ -85,14 +85,14 @@ async fn rotation(session: &SessionContext) -> Result<()> {
     print_heading("a provider rotates");
     let (deploy, provider) =
         ("deploy".parse::<AccountName>()?, MemoryProvider::from(temporary("ASIADEMODEPLOY000001")?));
-    session.set_provider_for(&deploy, provider.clone())?;
-    let before = session.credentials_for(&deploy).await?;
+    session.for_account(&deploy).set_provider(provider.clone())?;
+    let before = session.for_account(&deploy).credentials().await?;
     print_credentials("before", &before);
-    let mut rotations = session.watch_rotations(&deploy)?;
+    let mut rotations = session.for_account(&deploy).watch_rotations()?;
     provider.set(temporary("ASIADEMODEPLOY000002")?);
-    session.refresh(&deploy).await?;
+    session.for_account(&deploy).refresh().await?;
     let generation = rotations.changed().await.map(|generation| generation.get());
-    let after = session.credentials_for(&deploy).await?;
+    let after = session.for_account(&deploy).credentials().await?;
     print_credentials("after", &after);
     println!("   watchers received its number: {}", generation.unwrap_or_default());
     ensure(
@@ -119,7 +119,7 @@ async fn clear(session: &SessionContext, tools: &ToolSet) -> Result<()> {
     expect_refusal("its child", child.credentials().await)?;
     expect_refusal(
         "the account that a provider answered for",
-        session.credentials_for(&"deploy".parse()?).await,
+        session.for_account(&"deploy".parse()?).credentials().await,
     )?;
     call(tools, "get_service_context_info", json!({}), true).await
 }

@@ -243,6 +243,6 @@ async fn assume_role_client_config_region_becomes_environment_region() {
         let session = builder.provider(role()).build();
         let config = session.sdk_config_from(AwsClientConfig::new().config()).await.unwrap();
         assert_eq!(config.region().unwrap().as_ref(), expected);
-        assert_eq!(session.resolved_region(session.default_account()).as_str(), expected);
+        assert_eq!(session.resolved_region().as_str(), expected);
     }
 }

@@ -173,7 +173,7 @@ async fn guarded_account_set_keys_are_exchanged_never_served() {
             assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
         }
     }
-    session.refresh(session.default_account()).await.unwrap();
+    session.refresh().await.unwrap();
     let signers: Vec<_> = wire.requests().iter().map(|sent| sent.headers["authorization"].clone()).collect();
     let signed = [crate::KEY_ID, OTHER_KEY_ID, OTHER_KEY_ID];
     assert_eq!(signers.len(), signed.len(), "one exchange for each set of keys, and one refresh");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use valetkey_backends::MemoryProvider;
 use valetkey_core::testing::{Canary, ManualClock};
-use valetkey_core::{AccountName, Clock, CredentialProvider, ErrorKind, Expiry, SessionContext};
+use valetkey_core::{Clock, CredentialProvider, ErrorKind, Expiry, SessionContext};
 
 use crate::long_lived;
 
@@ -39,7 +39,7 @@ async fn memory_shared_by_sessions_updates_on_refresh() {
     let sessions = [(); 2].map(|()| SessionContext::builder().provider(cell.clone()).build());
     cell.set(long_lived(OTHER_KEY_ID));
     for session in &sessions {
-        session.refresh(&AccountName::default_account()).await.unwrap();
+        session.refresh().await.unwrap();
         assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), OTHER_KEY_ID);
     }
 }

@@ -65,7 +65,7 @@ async fn sdk_config_of_account_signs_as_account() {
     let (wire, session, prod) =
         (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<AccountName>().unwrap());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    session.set_credentials_for(&prod, long_lived(OTHER)).unwrap();
+    session.for_account(&prod).set_credentials(long_lived(OTHER)).unwrap();
     let config =
         session.account(&prod).unwrap().sdk_config_from(wire.client_config().config()).await.unwrap();
     Client::new(&config).list_buckets().send().await.unwrap();

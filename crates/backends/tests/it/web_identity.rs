@@ -147,13 +147,13 @@ async fn token_file_empty_keeps_session_credentials() {
     let set = session.credentials().await.unwrap();
     for text in ["", " \n\t "] {
         fs::write(&path, text).unwrap();
-        let error = session.refresh(session.default_account()).await.unwrap_err();
+        let error = session.refresh().await.unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Unavailable, Some("token_file")), "{error}");
         assert!(error.message().contains("holds no token"), "{error}");
         assert_eq!(session.credentials().await.unwrap().access_key_id(), set.access_key_id());
     }
     fs::write(&path, "renewed").unwrap();
-    session.refresh(session.default_account()).await.unwrap();
+    session.refresh().await.unwrap();
     assert_eq!(wire.requests()[1].form()["WebIdentityToken"], "renewed");
 }
 

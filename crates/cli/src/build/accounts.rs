@@ -138,8 +138,12 @@ impl<'a> AccountBuilder<'a> {
             match self.build_account(name, source, attribution) {
                 Ok(built) if self.settings.allows(name) => {
                     let refused = match built {
-                        BuiltAccount::Provider(provider) => session.set_provider_for(alias, provider).err(),
-                        BuiltAccount::KeyExchange(guard) => session.set_key_exchange_for(alias, guard).err(),
+                        BuiltAccount::Provider(provider) => {
+                            session.for_account(alias).set_provider(provider).err()
+                        }
+                        BuiltAccount::KeyExchange(guard) => {
+                            session.for_account(alias).set_key_exchange(guard).err()
+                        }
                     };
                     diagnostics.extend(
                         refused.map(|error| self.settings.to_diagnostic(&["accounts", name], &error)),

@@ -73,7 +73,7 @@ impl<'a> DemoTenant<'a> {
         .client_config(&env.client_config)
         .session_name(format!("agent-{}", plan.name))
         .build()?;
-        session.set_provider_for(&workload, role)?;
+        session.for_account(&workload).set_provider(role)?;
         let host = McpHost::builder(&session, server_config(&workload, env)?)
             .environment(HostEnvironment::from_process())
             .launcher(current_exe_launcher()?)
@@ -135,7 +135,7 @@ impl<'a> DemoTenant<'a> {
 
     /// Rotates the role that the server uses.
     pub(super) async fn rotate(&self) -> Result<Generation, CliError> {
-        Ok(self.session.refresh(&self.workload_account).await?)
+        Ok(self.session.for_account(&self.workload_account).refresh().await?)
     }
 }
 

@@ -51,6 +51,6 @@ async fn credential_process_audits_serve_without_secrets() {
     let ended = shell.run(&["credential-process", "--log", "trace"]).await;
     assert!(ended.stdout.contains(SECRET) && !ended.stderr.contains(SECRET), "{}", ended.stderr);
     let audit = fs::read_to_string(shell.path("audit.jsonl")).unwrap();
-    assert!(audit.contains("\"party\":\"credential-process\""), "{audit}");
+    assert!(audit.contains("\"component\":\"credential-process\""), "{audit}");
     assert!(!audit.contains(SECRET) && !audit.contains(TOKEN));
 }

@@ -54,7 +54,7 @@ pub struct AuditRecord {
     /// The account; absent for events of the whole session.
     pub account: Option<AccountName>,
     /// The provider or consumer involved.
-    pub party: Option<String>,
+    pub component: Option<String>,
     /// The last four characters of the access key id.
     pub key_suffix: Option<String>,
     /// When the credentials expire. For [`AuditEvent::Clear`] and [`AuditEvent::Close`]: until when AWS accepts the
@@ -66,7 +66,7 @@ pub struct AuditRecord {
     pub failure: Option<ErrorKind>,
     /// The restrictions of a child session; only with [`AuditEvent::Narrow`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub narrowing: Option<NarrowDetails>,
+    pub narrow: Option<NarrowDetails>,
 }
 
 /// Describes the authority of a narrowed child session.
@@ -80,8 +80,8 @@ pub struct NarrowDetails {
     /// The policy that was applied to the accounts, if any. If the parent is itself narrowed, its policies apply as
     /// well and are in records of their own.
     pub policy: Option<PolicyDigest>,
-    /// When the child ends, if it has a deadline of its own.
-    pub ends_at: Option<Expiry>,
+    /// When the child ends by itself.
+    pub expires_at: Expiry,
 }
 
 impl AuditRecord {
@@ -98,12 +98,12 @@ impl AuditRecord {
             principal,
             event,
             account: None,
-            party: None,
+            component: None,
             key_suffix: None,
             expires_at: None,
             generation: None,
             failure: None,
-            narrowing: None,
+            narrow: None,
         }
     }
 
@@ -113,12 +113,12 @@ impl AuditRecord {
     }
 
     pub(crate) fn with_component(mut self, name: &str) -> Self {
-        self.party = Some(name.to_owned());
+        self.component = Some(name.to_owned());
         self
     }
 
     pub(crate) fn credentials(mut self, credentials: &Credentials) -> Self {
-        self.party.get_or_insert_with(|| credentials.provider().to_owned());
+        self.component.get_or_insert_with(|| credentials.provider().to_owned());
         self.key_suffix = Some(credentials.access_key_id().last_four().to_owned());
         self.expires_at = Some(credentials.expiry());
         self
@@ -129,13 +129,18 @@ impl AuditRecord {
         self
     }
 
+    pub(crate) fn with_expiry(mut self, expiry: Option<Expiry>) -> Self {
+        self.expires_at = expiry;
+        self
+    }
+
     pub(crate) fn with_generation(mut self, generation: Generation) -> Self {
         self.generation = Some(generation);
         self
     }
 
-    pub(crate) fn with_narrow_details(mut self, narrowing: NarrowDetails) -> Self {
-        self.narrowing = Some(narrowing);
+    pub(crate) fn with_narrow_details(mut self, details: NarrowDetails) -> Self {
+        self.narrow = Some(details);
         self
     }
 

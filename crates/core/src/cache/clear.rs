@@ -1,36 +1,56 @@
 //! Clears an account, and keeps it from calling its provider until something is set on the session again.
 
-use super::state::{ArcKeyExchange, ArcProvider};
+use super::state::{ArcKeyExchange, ArcProvider, Suspension};
 use super::{AccountCache, CredentialsVersion, RenewalChain};
 use crate::Result;
+
+/// How far a clear reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClearKind {
+    /// One account.
+    Alone,
+    /// All accounts of a session.
+    WithSession,
+    /// All accounts of a session, which is closed.
+    Permanently,
+}
 
 /// The providers whose caches the caller clears once no lock is held, and the exchange to be dropped then.
 pub(crate) type ClearedProviders = ([Option<ArcProvider>; 2], Option<ArcKeyExchange>);
 
 impl AccountCache {
-    /// Clears the account. With `for_good` it never serves again, otherwise not until something is set on the session.
-    /// Returns the providers, so that the caller can make them forget once no lock is held: `forget` and `Drop` are
-    /// user code.
+    /// Clears the account. It serves nothing until something is set on it, or with [`ClearKind::WithSession`] on any
+    /// account of the session; with [`ClearKind::Permanently`] it never serves again.
+    ///
+    /// Returns the providers, so that the caller can clear their caches once no lock is held: `clear_cache` and `Drop`
+    /// are user code.
     #[must_use]
-    pub(crate) fn clear(&self, for_good: bool) -> ClearedProviders {
+    pub(crate) fn clear(&self, kind: ClearKind) -> ClearedProviders {
+        let permanently = kind == ClearKind::Permanently;
         let mut state = self.cell.lock();
         self.advance_epoch(&mut state);
         state.manually_set = false;
         let exchanger = state.replace_exchanger(None);
-        let provider = if for_good { state.provider.take() } else { state.provider.clone() };
-        let exchange = if for_good { state.take_key_exchange() } else { None };
-        if for_good {
+        let provider = if permanently { state.provider.take() } else { state.provider.clone() };
+        let exchange = if permanently { state.take_key_exchange() } else { None };
+        if permanently {
             state.close();
         }
-        // Before the announcement, so that a watcher that it wakes sees that this was a clear.
-        state.record_clear(&self.shared);
+        let suspension = if kind == ClearKind::Alone { Suspension::Alone } else { Suspension::WithSession };
+        // Before the notification, so that a watcher that it wakes sees that this was a clear.
+        state.record_clear(&self.shared, suspension);
         self.unpublish(&mut state);
         ([provider, exchanger], exchange)
     }
 
-    /// Returns whether the account was cleared or closed, and nothing was set on the session since.
+    /// Returns whether the account was cleared or closed, and nothing was set since that ends this.
     pub(crate) fn is_suspended(&self) -> bool {
-        self.cell.lock().suspended
+        self.cell.lock().is_suspended()
+    }
+
+    /// Returns whether the account was cleared on its own.
+    pub(crate) fn is_suspended_alone(&self) -> bool {
+        self.cell.lock().suspension == Suspension::Alone
     }
 
     /// Returns whether the account has a provider, suspended or not.
@@ -55,13 +75,23 @@ impl AccountCache {
     /// under this name was cleared then.
     pub(crate) fn init_cleared(&self, suspended: bool) {
         let mut state = self.cell.lock();
-        state.record_clear(&self.shared);
+        state.record_clear(&self.shared, Suspension::WithSession);
         state.chain = self.shared.new_renewal_chain();
-        state.suspended = suspended;
+        if !suspended {
+            state.suspension = Suspension::None;
+        }
+    }
+
+    /// Ends a suspension that came with a clear of the session.
+    pub(crate) fn resume_with_session(&self) {
+        let mut state = self.cell.lock();
+        if state.suspension == Suspension::WithSession {
+            state.suspension = Suspension::None;
+        }
     }
 
     /// Allows calls to the provider again.
     pub(crate) fn resume(&self) {
-        self.cell.lock().suspended = false;
+        self.cell.lock().suspension = Suspension::None;
     }
 }

@@ -12,6 +12,7 @@ use crate::clock::{Nanos, nanos};
 /// The freshness of credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Freshness {
     /// Nothing to do.
     Fresh,

@@ -68,10 +68,10 @@ impl RefreshPolicy {
         self
     }
 
-    /// Sets [`serve_expired`](Self::serve_expired).
+    /// Serves expired credentials when their source fails transiently: sets [`serve_expired`](Self::serve_expired).
     #[must_use]
-    pub fn serve_expired(mut self, yes: bool) -> Self {
-        self.serve_expired = yes;
+    pub fn serve_expired(mut self) -> Self {
+        self.serve_expired = true;
         self
     }
 }

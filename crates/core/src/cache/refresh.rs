@@ -266,7 +266,7 @@ impl AccountCache {
 /// Checks that there is a provider that may be called.
 fn check_fetchable(state: &State) -> Result<()> {
     match state.active_provider() {
-        provider if state.suspended => Err(error::cleared(provider.is_some())),
+        provider if state.is_suspended() => Err(error::cleared(provider.is_some())),
         Some(_) => Ok(()),
         None => Err(error::not_configured()),
     }

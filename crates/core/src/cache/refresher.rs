@@ -16,40 +16,40 @@ use super::refresh_queue::{MIN_RETRY_INTERVAL, RefreshQueue};
 #[non_exhaustive]
 pub struct RefreshLimits {
     /// The maximum number of concurrent refreshes (default: 64).
-    pub concurrent: NonZeroU32,
+    pub max_concurrent: NonZeroU32,
     /// The maximum number of refreshes started per second (default: 50). STS grants an account some hundreds of
     /// requests a second, shared by all callers in that account.
-    pub per_second: NonZeroU32,
+    pub max_per_second: NonZeroU32,
 }
 
 impl RefreshLimits {
-    /// Sets [`concurrent`](Self::concurrent).
+    /// Sets [`max_concurrent`](Self::max_concurrent).
     #[must_use]
-    pub fn concurrent(mut self, refreshes: NonZeroU32) -> Self {
-        self.concurrent = refreshes;
+    pub fn max_concurrent(mut self, refreshes: NonZeroU32) -> Self {
+        self.max_concurrent = refreshes;
         self
     }
 
-    /// Sets [`per_second`](Self::per_second).
+    /// Sets [`max_per_second`](Self::max_per_second).
     #[must_use]
-    pub fn per_second(mut self, refreshes: NonZeroU32) -> Self {
-        self.per_second = refreshes;
+    pub fn max_per_second(mut self, refreshes: NonZeroU32) -> Self {
+        self.max_per_second = refreshes;
         self
     }
 
     fn has_capacity(&self, in_flight: usize) -> bool {
-        u32::try_from(in_flight).is_ok_and(|in_flight| in_flight < self.concurrent.get())
+        u32::try_from(in_flight).is_ok_and(|in_flight| in_flight < self.max_concurrent.get())
     }
 
     fn interval(&self) -> Duration {
-        Duration::from_secs(1) / self.per_second.get()
+        Duration::from_secs(1) / self.max_per_second.get()
     }
 }
 
 impl Default for RefreshLimits {
     fn default() -> Self {
         let one = NonZeroU32::MIN;
-        Self { concurrent: one.saturating_add(63), per_second: one.saturating_add(49) }
+        Self { max_concurrent: one.saturating_add(63), max_per_second: one.saturating_add(49) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::state::{ArcKeyExchange, ArcProvider};
+use super::state::{ArcKeyExchange, ArcProvider, Suspension};
 use super::{AccountCache, Generation, RenewalChain, State};
 use crate::audit::AuditEvent;
 use crate::session::error;
@@ -42,7 +42,7 @@ impl AccountCache {
                 continue;
             }
             self.advance_epoch(&mut state);
-            state.suspended = false;
+            state.suspension = Suspension::None;
             state.manually_set = exchanger.is_none();
             let previous = state.replace_exchanger(exchanger);
             if state.manually_set {
@@ -68,7 +68,7 @@ impl AccountCache {
         // Declared before the lock, so that it is dropped after it: its `Drop` is user code.
         let _previous;
         let mut state = self.lock_open()?;
-        state.suspended = false;
+        state.suspension = Suspension::None;
         self.invalidate(&mut state);
         _previous = state.provider.replace(provider);
         Ok(())
@@ -87,7 +87,7 @@ impl AccountCache {
                 // Other credentials were set concurrently, which the exchange has not seen.
                 continue;
             }
-            state.suspended = false;
+            state.suspension = Suspension::None;
             self.invalidate(&mut state);
             let previous_exchange = state.replace_key_exchange(Arc::clone(&exchange));
             let mut previous = [state.provider.replace(Arc::clone(&provider)), None];

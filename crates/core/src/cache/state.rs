@@ -20,8 +20,8 @@ pub(super) struct State {
     pub(super) manually_set: bool,
     /// The chain that began with the last clear; zero before any.
     pub(super) last_clear: RenewalChain,
-    /// The account was cleared, and nothing was set on the session since: the provider is not called.
-    pub(super) suspended: bool,
+    /// Whether the account was cleared, so that the provider is not called.
+    pub(super) suspension: Suspension,
     /// Changes whenever the next credentials do not continue the previous ones.
     pub(super) chain: RenewalChain,
     pub(super) generation: Generation,
@@ -30,6 +30,16 @@ pub(super) struct State {
     pub(super) fetch: SingleFlight<FetchOutcome>,
     pub(super) backoff: RefreshBackoff,
     pub(super) watch: LazyWatch<RotationState>,
+}
+
+/// Whether an account was cleared, and what ends that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suspension {
+    None,
+    /// Cleared with its session: ends when something is set on any account of the session.
+    WithSession,
+    /// Cleared on its own: ends when something is set on this account.
+    Alone,
 }
 
 /// State that few accounts have.
@@ -49,7 +59,7 @@ impl State {
             cold: None,
             manually_set: false,
             last_clear: RenewalChain::default(),
-            suspended: false,
+            suspension: Suspension::None,
             chain,
             generation: Generation::default(),
             latest_expiry: 0,
@@ -66,7 +76,7 @@ impl State {
     }
 
     pub(super) fn enabled_provider(&self) -> Option<ArcProvider> {
-        self.active_provider().cloned().filter(|_| !self.suspended)
+        self.active_provider().cloned().filter(|_| !self.is_suspended())
     }
 
     pub(super) fn key_exchange(&self) -> Option<ArcKeyExchange> {
@@ -107,10 +117,17 @@ impl State {
         self.cold.get_or_insert_default().exchanged = Some(credentials.clone());
     }
 
-    /// Credentials published from now on have a later chain than `cleared`, and earlier ones an earlier chain.
-    pub(super) fn record_clear(&mut self, shared: &SessionShared) {
+    pub(super) fn is_suspended(&self) -> bool {
+        self.suspension != Suspension::None
+    }
+
+    /// Credentials published from now on have a later chain than `last_clear`, and earlier ones an earlier chain. A
+    /// clear of the session does not end the suspension of an account that was cleared on its own.
+    pub(super) fn record_clear(&mut self, shared: &SessionShared, suspension: Suspension) {
         self.last_clear = shared.new_renewal_chain();
-        self.suspended = true;
+        if self.suspension != Suspension::Alone {
+            self.suspension = suspension;
+        }
     }
 
     /// Includes `credentials` in the [`latest_expiry`](Self::latest_expiry).

@@ -12,8 +12,8 @@ use super::{AccessScope, AccountStatus, RotationWatcher, SessionContext, error};
 use crate::audit::AuditEvent;
 use crate::cache::{AccountCache, CredentialsVersion, CurrentCredentials, Generation};
 use crate::{
-    AccessKeyId, AccountName, CredentialProvider, Credentials, Error, Region, Result, SessionId,
-    SessionPolicy,
+    AccessKeyId, AccountName, CredentialId, CredentialProvider, Credentials, Error, Expiry, IntoProvider,
+    KeyExchange, Region, Result, SessionId, SessionPolicy,
 };
 
 /// Refers to one account of a session. Endpoints, SDK clients and assumed roles hold this type: it follows the
@@ -33,18 +33,18 @@ use crate::{
 #[derive(Clone)]
 pub struct SessionAccount {
     pub(super) session: Weak<SessionInner>,
-    alias: AccountName,
+    name: AccountName,
 }
 
 impl SessionAccount {
-    pub(super) fn new(session: Weak<SessionInner>, alias: AccountName) -> Self {
-        Self { session, alias }
+    pub(super) fn new(session: Weak<SessionInner>, name: AccountName) -> Self {
+        Self { session, name }
     }
 
-    /// Returns the account's alias.
+    /// Returns the name of the account within its session.
     #[must_use]
-    pub fn alias(&self) -> &AccountName {
-        &self.alias
+    pub fn account_name(&self) -> &AccountName {
+        &self.name
     }
 
     /// Returns the id of the session, or `None` once the session is gone.
@@ -59,65 +59,179 @@ impl SessionAccount {
         self.session.upgrade().is_none_or(|session| session.is_closed())
     }
 
-    /// Returns valid credentials of the account.
+    /// Returns valid credentials of the account, from memory if they are fresh, otherwise from the provider.
     ///
     /// # Errors
-    /// As [`SessionContext::credentials_for`](super::SessionContext::credentials_for); `Closed` once the session is
-    /// gone.
+    /// `NotConfigured` for an account that the session does not have, and when no credentials were set on it and it has
+    /// no provider; `Expired` when the credentials have expired and could not be replaced; `Closed` once the session has
+    /// ended; otherwise the error of the provider.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
     pub async fn credentials(&self) -> Result<Credentials> {
         let session = self.session()?;
-        session.credentials_for(&self.alias).await
+        session.credentials_for(&self.name).await
     }
 
     /// Returns the credentials that can be served without a fetch, with their version; `None` when there are none.
     #[must_use]
     pub fn current(&self) -> Option<CurrentCredentials> {
-        self.session().ok()?.current(&self.alias)
+        self.session().ok()?.current(&self.name)
     }
 
-    /// Fetches new credentials now; see [`SessionContext::refresh`](super::SessionContext::refresh).
+    /// Sets the credentials of the account, which from now on take precedence over its provider. Adds the account if
+    /// the session does not have it; an inherited account is replaced in this session only.
+    ///
+    /// Credentials that providers issued to the other accounts are invalidated; see
+    /// [`SessionContext::set_credentials`].
     ///
     /// # Errors
-    /// As [`SessionContext::refresh`](super::SessionContext::refresh).
-    pub async fn refresh(&self) -> Result<Generation> {
-        let cache = self.cache()?;
-        cache.refresh().await
+    /// As [`SessionContext::set_credentials`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
+    /// # fn demo(session: SessionContext, credentials: Credentials) -> valetkey_core::Result<()> {
+    /// let prod: AccountName = "prod".parse()?;
+    /// session.for_account(&prod).set_credentials(credentials)?;
+    /// assert!(session.accounts().contains(&prod));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
+        self.session()?.set_credentials(&self.name, credentials)
     }
 
-    /// Reports a rejected key; see [`SessionContext::mark_rejected_for`](super::SessionContext::mark_rejected_for).
+    /// Sets the provider that the account uses while no credentials are set on it. Adds the account if the session does
+    /// not have it.
+    ///
+    /// # Errors
+    /// As [`SessionContext::set_provider`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccountName, IntoProvider, SessionContext};
+    /// # async fn demo(session: SessionContext, role: impl IntoProvider) -> valetkey_core::Result<()> {
+    /// let prod: AccountName = "prod".parse()?;
+    /// session.for_account(&prod).set_provider(role)?;
+    /// let credentials = session.for_account(&prod).credentials().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_provider(&self, provider: impl IntoProvider) -> Result<()> {
+        self.session()?.set_provider(&self.name, provider.into_provider())
+    }
+
+    /// Sets the key exchange, which decides what the account serves in place of credentials that are set on it, and
+    /// makes the provider of the exchange the account's provider.
+    ///
+    /// Credentials that were set earlier are subject to the exchange as well. A later
+    /// [`set_provider`](Self::set_provider) leaves the exchange in place.
+    ///
+    /// # Errors
+    /// As [`set_provider`](Self::set_provider).
+    pub fn set_key_exchange(&self, exchange: impl KeyExchange + 'static) -> Result<()> {
+        self.session()?.set_key_exchange(&self.name, Arc::new(exchange))
+    }
+
+    /// Looks up `id` with the session's resolver and sets the credentials that it returns; see
+    /// [`SessionContext::set_from_resolver`].
+    ///
+    /// # Errors
+    /// As [`SessionContext::set_from_resolver`].
+    pub async fn set_from_resolver(
+        &self,
+        id: &CredentialId,
+        region: Option<Region>,
+    ) -> Result<AccountStatus> {
+        let session = self.session()?;
+        session.set_from_resolver(&self.name, id, region).await
+    }
+
+    /// Fetches new credentials from the account's provider now, or joins a fetch that is already running.
+    ///
+    /// # Errors
+    /// As [`SessionContext::refresh`].
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
+    pub async fn refresh(&self) -> Result<Generation> {
+        let session = self.session()?;
+        session.refresh(&self.name).await
+    }
+
+    /// Refreshes the account, and resumes its provider after a clear; see [`SessionContext::resume`]. After a
+    /// [`clear`](Self::clear) of this account alone, only this account is resumed.
+    ///
+    /// # Errors
+    /// As [`SessionContext::resume`].
+    pub async fn resume(&self) -> Result<Generation> {
+        let session = self.session()?;
+        session.resume(&self.name).await
+    }
+
+    /// Clears the account, and invalidates what providers issued to the other accounts, as
+    /// [`set_credentials`](Self::set_credentials) does. Returns when AWS stops accepting the last credentials that the
+    /// account has held; `None` if it accepts none of them now.
+    ///
+    /// The account calls no provider until something is set on it or it is [resumed](Self::resume); credentials that
+    /// are set on another account do not resume it. [Narrowed](Self::narrow) sessions that have the account end. An
+    /// inherited account is cleared in this session only.
+    ///
+    /// # Errors
+    /// `NotConfigured` for an account that the session does not have, `Denied` in a narrowed session, `Closed` once the
+    /// session has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// let account = session.account(session.default_account())?;
+    /// if let Some(expiry) = account.clear()? {
+    ///     println!("copies may work until {expiry}");
+    /// }
+    /// assert!(account.is_cleared());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clear(&self) -> Result<Option<Expiry>> {
+        self.session()?.clear_account(&self.name)
+    }
+
+    /// Reports a rejected key; see [`SessionContext::mark_rejected`].
     pub fn mark_rejected(&self, rejected: &AccessKeyId) {
-        if let Ok(cache) = self.cache() {
-            cache.mark_rejected(rejected);
+        if let Ok(session) = self.session() {
+            session.mark_rejected(&self.name, rejected);
         }
     }
 
-    /// Returns a watch that announces the generation of each new version of the credentials, and their clearing.
+    /// Returns a watcher that reports the generation of each new version of the credentials, and their clearing.
     ///
     /// # Errors
     /// `Closed` once the session is gone.
     pub fn watch_rotations(&self) -> Result<RotationWatcher> {
-        RotationWatcher::new(&self.session()?, &self.alias)
+        RotationWatcher::new(&self.session()?, &self.name)
     }
 
     /// Returns the region that the credentials, the account or the session specify; see
-    /// [`SessionContext::region_for`].
+    /// [`SessionContext::region`].
     #[must_use]
     pub fn region(&self) -> Option<Region> {
-        self.session.upgrade()?.region_for(self.alias())
+        self.session.upgrade()?.region_for(self.account_name())
     }
 
     /// Returns the region that the environment specifies: that of the environment in which the credentials were
     /// fetched, otherwise [the session's](super::SessionBuilder::environment_region).
     #[must_use]
     pub fn environment_region(&self) -> Option<Region> {
-        self.session.upgrade()?.environment_region(self.alias())
+        self.session.upgrade()?.environment_region(self.account_name())
     }
 
     /// Returns the region to use the account in; see [`SessionContext::resolved_region`].
     #[must_use]
     pub fn resolved_region(&self) -> Region {
         let session = self.session.upgrade();
-        session.map_or_else(Region::us_east_1, |session| session.resolved_region(self.alias()))
+        session.map_or_else(Region::us_east_1, |session| session.resolved_region(self.account_name()))
     }
 
     /// Returns the status of the account. It holds no secrets and may be shown to any user.
@@ -126,12 +240,12 @@ impl SessionAccount {
     /// `Closed` once the session is gone.
     pub fn status(&self) -> Result<AccountStatus> {
         let session = self.session()?;
-        let cache = session.account_cache(&self.alias)?;
+        let cache = session.account_cache(&self.name)?;
         Ok(AccountStatus::of(&session, &cache))
     }
 
-    /// Returns whether the account serves nothing because its session was cleared or closed, and nothing was set on it
-    /// since.
+    /// Returns whether the account serves nothing because it was cleared, alone or with its session, and nothing was set
+    /// since, or because the session has ended.
     ///
     /// False for an account that never had credentials, and for one whose credentials expired, were rejected, were
     /// invalidated by a change of another account, or were withdrawn after a permanent failure: its provider is called
@@ -143,7 +257,7 @@ impl SessionAccount {
     /// [`was_cleared_since`](Self::was_cleared_since).
     #[must_use]
     pub fn is_cleared(&self) -> bool {
-        self.session().ok().is_none_or(|session| session.is_account_cleared(self.alias()))
+        self.session().ok().is_none_or(|session| session.is_account_cleared(self.account_name()))
     }
 
     /// Returns whether the account was cleared or closed after it published the credentials `id`, even if other
@@ -151,7 +265,7 @@ impl SessionAccount {
     /// finish their work.
     #[must_use]
     pub fn was_cleared_since(&self, id: CredentialsVersion) -> bool {
-        self.session().ok().is_none_or(|session| session.was_account_cleared_since(self.alias(), id))
+        self.session().ok().is_none_or(|session| session.was_account_cleared_since(self.account_name(), id))
     }
 
     /// Creates a child of the account's session that has this account only, restricted to what `policy` allows:
@@ -161,13 +275,13 @@ impl SessionAccount {
     /// # Errors
     /// As [`SessionContext::narrow`].
     pub fn narrow(&self, policy: SessionPolicy) -> Result<SessionContext> {
-        self.session()?.narrow(&AccessScope::new().accounts([self.alias().clone()]).policy(policy))
+        self.session()?.narrow(&AccessScope::new().accounts([self.account_name().clone()]).policy(policy))
     }
 
     /// Adds an event to the session's audit log. Does nothing once the session is gone.
-    pub fn audit(&self, event: AuditEvent, party: &str, failure: Option<&Error>) {
+    pub fn audit(&self, event: AuditEvent, component: &str, failure: Option<&Error>) {
         if let Some(session) = self.session.upgrade() {
-            session.record(event, &self.alias, party, failure);
+            session.record(event, &self.name, component, failure);
         }
     }
 
@@ -176,7 +290,7 @@ impl SessionAccount {
     }
 
     pub(super) fn cache(&self) -> Result<Arc<AccountCache>> {
-        self.session()?.account_cache(&self.alias)
+        self.session()?.account_cache(&self.name)
     }
 }
 
@@ -191,13 +305,13 @@ impl CredentialProvider for SessionAccount {
     }
 
     fn cached(&self) -> Option<Credentials> {
-        self.session().ok()?.cached(&self.alias)
+        self.session().ok()?.cached(&self.name)
     }
 
     /// Returns the account's provider, narrowed. The provider is looked up at each fetch.
     ///
     /// # Errors
-    /// As [`SessionContext::narrow`](super::SessionContext::narrow).
+    /// As [`SessionContext::narrow`].
     fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let narrowed = NarrowedAccountProvider::new(self.clone(), policy.clone(), None);
         narrowed.provider().map(|_| Arc::new(narrowed) as Arc<dyn CredentialProvider>)
@@ -206,6 +320,6 @@ impl CredentialProvider for SessionAccount {
 
 impl fmt::Debug for SessionAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionAccount").field("alias", &self.alias).finish_non_exhaustive()
+        f.debug_struct("SessionAccount").field("name", &self.name).finish_non_exhaustive()
     }
 }

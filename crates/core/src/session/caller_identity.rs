@@ -112,6 +112,8 @@ async fn look_up(
 
 impl fmt::Debug for CallerIdentityCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallerIdentityCache").field("account", self.account.alias()).finish_non_exhaustive()
+        f.debug_struct("CallerIdentityCache")
+            .field("account", self.account.account_name())
+            .finish_non_exhaustive()
     }
 }

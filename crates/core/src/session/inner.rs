@@ -2,6 +2,7 @@
 
 mod credentials;
 mod narrow;
+mod operations;
 mod outstanding;
 mod region;
 mod tree;
@@ -18,7 +19,7 @@ use super::error;
 use super::narrow::Restrictions;
 use super::shared::SessionShared;
 use crate::audit::{AuditEvent, AuditRecord};
-use crate::cache::{AccountCache, LazyArcSwap, LazyWatch};
+use crate::cache::{AccountCache, ClearKind, LazyArcSwap, LazyWatch};
 use crate::{
     AccountName, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result,
 };
@@ -124,7 +125,7 @@ impl SessionInner {
         drop(topology);
         if self.is_closed() {
             // A new cache has no provider that would have to forget anything.
-            let _none = own.clear(true);
+            let _none = own.clear(ClearKind::Permanently);
         }
         own
     }
@@ -150,7 +151,7 @@ impl SessionInner {
         let output = apply(cache)?;
         let _topology = self.topology_lock();
         if cache.last_clear()? == last_clear {
-            self.own_accounts().iter().for_each(|cache| cache.resume());
+            self.own_accounts().iter().for_each(|cache| cache.resume_with_session());
             self.invalidate_issued();
         }
         Ok(output)
@@ -217,11 +218,11 @@ impl SessionInner {
         &self,
         event: AuditEvent,
         account: &AccountName,
-        party: &str,
+        component: &str,
         failure: Option<&Error>,
     ) {
         self.shared.audit(event, |record| {
-            let mut record = record.account(account).with_component(party);
+            let mut record = record.account(account).with_component(component);
             if let Some(current) = self.account_cache(account).ok().and_then(|cache| cache.current()) {
                 record = record.credentials(&current).with_generation(current.metadata().id.generation());
             }

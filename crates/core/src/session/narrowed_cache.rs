@@ -63,7 +63,7 @@ impl NarrowedSessionCache {
     /// As [`SessionContext::narrow`]; no child is kept then.
     pub fn get_or_narrow(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
         let session = account.session_id().ok_or_else(error::closed)?;
-        let key = NarrowKey { session, account: account.alias().clone(), policy: policy.digest() };
+        let key = NarrowKey { session, account: account.account_name().clone(), policy: policy.digest() };
         if let Some(open) = self.children.get(&key).and_then(|child| child.open_session()) {
             return Ok(open);
         }

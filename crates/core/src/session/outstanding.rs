@@ -36,7 +36,7 @@ pub struct OutstandingAccount {
     pub account: AccountName,
     /// When the last credentials of the account expire. `Never` for long-lived keys, which work until their owner
     /// deletes them.
-    pub until: Expiry,
+    pub expires_at: Expiry,
 }
 
 impl OutstandingCredentials {
@@ -47,11 +47,11 @@ impl OutstandingCredentials {
         let outstanding = session
             .latest_expiry()
             .into_iter()
-            .map(|(account, nanos)| OutstandingAccount { account, until: expiry_from_nanos(nanos) });
+            .map(|(account, nanos)| OutstandingAccount { account, expires_at: expiry_from_nanos(nanos) });
         Self {
             session: session.shared.id,
             principal: session.shared.principal.clone(),
-            accounts: outstanding.filter(|account| !account.until.has_passed(now)).collect(),
+            accounts: outstanding.filter(|account| !account.expires_at.has_passed(now)).collect(),
         }
     }
 
@@ -64,10 +64,10 @@ impl OutstandingCredentials {
     /// Returns when the last credentials expire; `None` when no credentials work any more.
     #[must_use]
     pub fn expires_at(&self) -> Option<Expiry> {
-        self.accounts.iter().map(|account| account.until).max()
+        self.accounts.iter().map(|account| account.expires_at).max()
     }
 }
 
-fn expiry_from_nanos(nanos: Nanos) -> Expiry {
+pub(super) fn expiry_from_nanos(nanos: Nanos) -> Expiry {
     if nanos == Nanos::MAX { Expiry::Never } else { Expiry::At(UNIX_EPOCH + Duration::from_nanos(nanos)) }
 }

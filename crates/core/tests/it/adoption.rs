@@ -117,5 +117,35 @@ async fn set_from_resolver_concurrent_calls_both_succeed() {
     let second = tokio::spawn(async move { second.set_from_resolver(&credential_id("one"), None).await });
     slow.0.add_permits(2);
     assert!(task.await.unwrap().is_ok() && second.await.unwrap().is_ok());
-    assert_eq!(session.watch_rotations(&account).unwrap().current().get(), 2);
+    assert_eq!(session.for_account(&account).watch_rotations().unwrap().current().get(), 2);
+}
+
+#[tokio::test]
+async fn set_from_resolver_of_account_sets_only_that_account() {
+    let session = session();
+    let prod = session.for_account(&"prod".parse().unwrap());
+    prod.set_from_resolver(&credential_id("other"), None).await.unwrap_err();
+    assert!(session.accounts().len() == 1, "a failed lookup adds no account");
+    let status = prod.set_from_resolver(&credential_id("one"), None).await.unwrap();
+    assert_eq!((status.account.as_str(), status.default), ("prod", false));
+    assert_eq!(number(&prod.credentials().await.unwrap()), 1);
+    assert!(session.current().is_none());
+}
+
+#[tokio::test]
+async fn clear_during_set_from_resolver_of_account_wins() {
+    let slow = BlockingResolver(Arc::new(Semaphore::new(0)));
+    let session = SessionContext::builder().resolver(slow.clone()).build();
+    let prod = session.for_account(&"prod".parse().unwrap());
+    let task = tokio::spawn({
+        let prod = prod.clone();
+        async move { prod.set_from_resolver(&credential_id("one"), None).await }
+    });
+    settle().await;
+    session.clear();
+    slow.0.add_permits(2);
+    assert_eq!(task.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(prod.current().is_none());
+    prod.set_from_resolver(&credential_id("one"), None).await.unwrap();
+    assert_eq!(number(&prod.credentials().await.unwrap()), 1, "a later lookup may set it again");
 }

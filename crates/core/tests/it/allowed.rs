@@ -22,17 +22,17 @@ fn credentials() -> valetkey_core::Credentials {
 async fn allowed_accounts_refuses_other_accounts() {
     let session = builder_allowing(&["prod", "default"]).build();
     session.set_credentials(credentials()).unwrap();
-    session.set_credentials_for(&account_name("prod"), credentials()).unwrap();
+    session.for_account(&account_name("prod")).set_credentials(credentials()).unwrap();
     assert_eq!(session.accounts(), [account_name("default"), account_name("prod")]);
     let refusals = [
-        session.set_credentials_for(&account_name("dev"), credentials()).unwrap_err(),
-        session.set_provider_for(&account_name("dev"), ScriptedProvider::new([])).unwrap_err(),
+        session.for_account(&account_name("dev")).set_credentials(credentials()).unwrap_err(),
+        session.for_account(&account_name("dev")).set_provider(ScriptedProvider::new([])).unwrap_err(),
     ];
     for error in refusals {
         assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, Some("account")), "{error}");
         assert_eq!(error.next_step(), Some("use one of: prod, default"));
     }
-    let unknown = session.credentials_for(&account_name("dev")).await.unwrap_err();
+    let unknown = session.for_account(&account_name("dev")).credentials().await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotConfigured);
     assert_eq!(session.accounts().len(), 2);
 }
@@ -49,8 +49,8 @@ async fn allowed_accounts_drops_other_providers() {
         )
         .build();
     assert_eq!(session.accounts(), [account_name("prod")]);
-    assert_eq!(number(&session.credentials_for(&account_name("prod")).await.unwrap()), 1);
-    assert!(session.credentials_for(&account_name("dev")).await.is_err());
+    assert_eq!(number(&session.for_account(&account_name("prod")).credentials().await.unwrap()), 1);
+    assert!(session.for_account(&account_name("dev")).credentials().await.is_err());
     assert_eq!(other.call_count(), 0);
 }
 
@@ -86,7 +86,7 @@ async fn allowed_accounts_empty_refuses_everything() {
     );
     assert!(
         session.credentials().await.is_err()
-            && session.credentials_for(&account_name("default")).await.is_err()
+            && session.for_account(&account_name("default")).credentials().await.is_err()
     );
     assert!(session.narrow(valetkey_core::AccessScope::new()).is_err());
     assert_eq!(provider.call_count(), 0);
@@ -99,9 +99,9 @@ async fn allowed_accounts_applies_to_children() {
     let child = session.with_credentials(numbered(2, Expiry::Never)).unwrap();
     let grandchild = child.with_credentials(numbered(3, Expiry::Never)).unwrap();
     for session in [&child, &grandchild] {
-        let error = session.set_credentials_for(&account_name("dev"), credentials()).unwrap_err();
+        let error = session.for_account(&account_name("dev")).set_credentials(credentials()).unwrap_err();
         assert_eq!((error.kind(), error.next_step()), (ErrorKind::Denied, Some("use one of: prod, default")));
-        session.set_credentials_for(&account_name("prod"), credentials()).unwrap();
+        session.for_account(&account_name("prod")).set_credentials(credentials()).unwrap();
     }
     assert!(session.narrow(valetkey_core::AccessScope::new().accounts([account_name("dev")])).is_err());
 }

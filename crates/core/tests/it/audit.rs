@@ -36,7 +36,7 @@ async fn json_lines_records_have_context_and_no_secret() {
         .resolver(MapResolver::new())
         .build();
     session.credentials().await.unwrap();
-    session.refresh(&AccountName::default_account()).await.unwrap_err();
+    session.refresh().await.unwrap_err();
     session.set_credentials(credentials).unwrap();
     session.audit(AuditEvent::Serve, &AccountName::default_account(), "endpoint", None);
     session.set_from_resolver(&"somebody-elses".parse().unwrap(), None).await.unwrap_err();
@@ -54,7 +54,7 @@ async fn json_lines_records_have_context_and_no_secret() {
     assert_eq!(records[0]["key_suffix"].as_str().unwrap().len(), 4);
     assert_eq!(records[0]["generation"], 1);
     assert_eq!(records[1]["failure"], "denied");
-    assert_eq!(records[3]["party"], "endpoint");
+    assert_eq!(records[3]["component"], "endpoint");
     assert_eq!(records[4]["failure"], "denied");
     assert_eq!(canary.found_in(&text), [""; 0]);
 }

@@ -144,7 +144,7 @@ impl CancellationFixture {
     fn refresh(&self) -> Waiting<'static, Result<u64>> {
         let session = self.session.clone();
         Box::pin(async move {
-            session.refresh(&default()).await?;
+            session.refresh().await?;
             Ok(number(&session.current().unwrap().credentials))
         })
     }

@@ -9,7 +9,7 @@ use crate::bench::*;
 fn parent_with_two_accounts() -> SessionContext {
     let parent = SessionContext::builder().build();
     parent.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    parent.set_credentials_for(&prod(), numbered(2, Expiry::Never)).unwrap();
+    parent.for_account(&prod()).set_credentials(numbered(2, Expiry::Never)).unwrap();
     parent
 }
 
@@ -22,7 +22,7 @@ async fn default_number(session: &SessionContext) -> u64 {
 }
 
 async fn prod_number(session: &SessionContext) -> u64 {
-    number(&session.credentials_for(&prod()).await.unwrap())
+    number(&session.for_account(&prod()).credentials().await.unwrap())
 }
 
 #[tokio::test]
@@ -47,8 +47,8 @@ async fn child_changes_are_invisible_to_parent_and_siblings() {
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
     let sibling = parent.with_credentials(numbered(20, Expiry::Never)).unwrap();
     child.set_credentials(numbered(11, Expiry::Never)).unwrap();
-    child.set_credentials_for(&prod(), numbered(12, Expiry::Never)).unwrap();
-    child.set_credentials_for(&"new".parse().unwrap(), numbered(13, Expiry::Never)).unwrap();
+    child.for_account(&prod()).set_credentials(numbered(12, Expiry::Never)).unwrap();
+    child.for_account(&"new".parse().unwrap()).set_credentials(numbered(13, Expiry::Never)).unwrap();
     child.set_service_context(json!({"of": "child"})).unwrap();
     assert_eq!((default_number(&parent).await, prod_number(&parent).await), (1, 2));
     assert_eq!((default_number(&sibling).await, prod_number(&sibling).await), (20, 2));
@@ -61,7 +61,7 @@ async fn child_changes_are_invisible_to_parent_and_siblings() {
 async fn child_inherits_later_parent_changes_unless_overridden() {
     let parent = parent_with_two_accounts();
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
-    parent.set_credentials_for(&prod(), numbered(3, Expiry::Never)).unwrap();
+    parent.for_account(&prod()).set_credentials(numbered(3, Expiry::Never)).unwrap();
     parent.set_credentials(numbered(4, Expiry::Never)).unwrap();
     parent.set_service_context(json!({"of": "parent"})).unwrap();
     assert_eq!((default_number(&child).await, prod_number(&child).await), (10, 3));
@@ -75,7 +75,7 @@ async fn child_cleared_does_not_fall_back_to_parent() {
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
     child.clear();
     assert_eq!(child.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    assert_eq!(child.credentials_for(&prod()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(child.for_account(&prod()).credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert!(child.service_context().is_none());
     assert_eq!((default_number(&parent).await, prod_number(&parent).await), (1, 2));
     child.set_credentials(numbered(11, Expiry::Never)).unwrap();
@@ -131,7 +131,7 @@ async fn account_as_provider_ends_with_its_session() {
     let fed = builder(&bench.clock).provider(source).build();
     assert_eq!(default_number(&fed).await, 1);
     bench.session.close();
-    let error = fed.refresh(fed.default_account()).await.unwrap_err();
+    let error = fed.refresh().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     assert!(fed.current().is_none(), "the end of the source is permanent");
 }

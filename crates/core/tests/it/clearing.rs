@@ -95,13 +95,16 @@ async fn clear_suspends_providers_until_credentials_are_set() {
     bench.session.clear();
     bench.session.clear();
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
-    assert_eq!(bench.session.refresh(&default).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(
+        bench.session.for_account(&default).refresh().await.unwrap_err().kind(),
+        ErrorKind::NotConfigured
+    );
     assert!(bench.session.status().accounts[0].provider.is_none(), "nobody would provide");
     assert_eq!(bench.provider.call_count(), 1);
     let stale = expiring(&bench.clock, 8, std::time::Duration::ZERO);
-    bench.session.set_credentials_for(&prod, stale).unwrap_err();
+    bench.session.for_account(&prod).set_credentials(stale).unwrap_err();
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured, "a set that fails wakes nobody");
-    bench.session.set_credentials_for(&prod, numbered(9, Expiry::Never)).unwrap();
+    bench.session.for_account(&prod).set_credentials(numbered(9, Expiry::Never)).unwrap();
     assert_eq!(bench.number().await.unwrap(), 2);
 }
 
@@ -114,7 +117,7 @@ async fn clear_resets_backoff() {
     assert_eq!(bench.number().await.unwrap(), 2);
     bench.session.clear();
     let provider = ScriptedProvider::new([returns(&bench.clock, 3, HOUR)]);
-    bench.session.set_provider_for(bench.session.default_account(), provider).unwrap();
+    bench.session.set_provider(provider).unwrap();
     assert_eq!(bench.number().await.unwrap(), 3);
 }
 
@@ -138,13 +141,13 @@ async fn closed_session_refuses_every_call() {
     bench.session.close();
     let closed = [
         session.credentials().await.map(drop),
-        session.credentials_for(&alias).await.map(drop),
+        session.for_account(&alias).credentials().await.map(drop),
         session.set_credentials(numbered(2, Expiry::Never)).map(drop),
-        session.set_credentials_for(&"new".parse().unwrap(), numbered(2, Expiry::Never)).map(drop),
-        session.set_provider_for(&alias, bench.provider.clone()),
-        session.refresh(&alias).await.map(drop),
+        session.for_account(&"new".parse().unwrap()).set_credentials(numbered(2, Expiry::Never)).map(drop),
+        session.for_account(&alias).set_provider(bench.provider.clone()),
+        session.for_account(&alias).refresh().await.map(drop),
         session.account(&alias).map(drop),
-        session.watch_rotations(&alias).map(drop),
+        session.for_account(&alias).watch_rotations().map(drop),
         session.set_service_context(serde_json::json!({})),
         session.with_credentials(numbered(3, Expiry::Never)).map(drop),
         session.with_provider(bench.provider.clone()).map(drop),

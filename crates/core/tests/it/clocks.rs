@@ -48,7 +48,7 @@ async fn clock_jump_past_expiry_fetches_before_serving() {
 async fn clock_rewind_after_failed_refresh_keeps_expired() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
     bench.clock.advance(2 * HOUR);
-    bench.session.refresh(bench.session.default_account()).await.unwrap_err();
+    bench.session.refresh().await.unwrap_err();
     bench.clock.rewind(2 * HOUR);
     assert!(bench.session.current().is_none());
 }

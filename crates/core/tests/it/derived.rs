@@ -34,12 +34,12 @@ fn role() -> AccountName {
 fn session() -> SessionContext {
     let session = SessionContext::builder().build();
     let source = session.account(session.default_account()).unwrap();
-    session.set_provider_for(&role(), DerivedProvider(source)).unwrap();
+    session.for_account(&role()).set_provider(DerivedProvider(source)).unwrap();
     session
 }
 
 async fn role_number(session: &SessionContext) -> u64 {
-    number(&session.credentials_for(&role()).await.unwrap())
+    number(&session.for_account(&role()).credentials().await.unwrap())
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn derived_account_refetches_when_source_changes() {
 #[tokio::test]
 async fn derived_account_retries_when_source_appears() {
     let session = session();
-    assert!(session.credentials_for(&role()).await.is_err());
+    assert!(session.for_account(&role()).credentials().await.is_err());
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert_eq!(role_number(&session).await, 101, "the failure before is not held against it");
 }
@@ -66,11 +66,11 @@ async fn derived_account_discards_fetch_from_replaced_source() {
         valetkey_core::testing::Script::Answer(numbered(101, Expiry::Never)),
         valetkey_core::testing::Script::Answer(numbered(102, Expiry::Never)),
     ]);
-    session.set_provider_for(&role(), gated.clone()).unwrap();
+    session.for_account(&role()).set_provider(gated.clone()).unwrap();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    let alias = role();
+    let account = session.for_account(&role());
     let mut caller: std::pin::Pin<Box<dyn Future<Output = Result<Credentials>> + Send>> =
-        Box::pin(session.credentials_for(&alias));
+        Box::pin(account.credentials());
     assert!(poll_once(&mut caller).await.is_none());
     session.set_credentials(numbered(2, Expiry::Never)).unwrap();
     gated.release(2);
@@ -82,8 +82,12 @@ async fn derived_account_discards_fetch_from_replaced_source() {
 async fn derived_account_of_parent_ignores_child_override() {
     let session = session();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    let before = (role_number(&session).await, session.watch_rotations(&role()).unwrap().current());
+    let before =
+        (role_number(&session).await, session.for_account(&role()).watch_rotations().unwrap().current());
     let child = session.with_credentials(numbered(2, Expiry::Never)).unwrap();
     assert_eq!(number(&child.credentials().await.unwrap()), 2);
-    assert_eq!((role_number(&session).await, session.watch_rotations(&role()).unwrap().current()), before);
+    assert_eq!(
+        (role_number(&session).await, session.for_account(&role()).watch_rotations().unwrap().current()),
+        before
+    );
 }

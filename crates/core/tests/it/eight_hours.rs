@@ -120,7 +120,7 @@ impl WorkdayFixture {
         let session = SessionContext::builder().clock(Arc::new(clock)).provider(hub.clone()).build();
         let source = session.account(session.default_account()).unwrap();
         let role = RoleProvider::new(&sts, Some(source));
-        session.set_provider_for(&self::role(), role.clone()).unwrap();
+        session.for_account(&self::role()).set_provider(role.clone()).unwrap();
         Self {
             clock,
             session,
@@ -152,7 +152,7 @@ impl WorkdayFixture {
 
     async fn fetch(&self, account: &AccountName) {
         let asked = Instant::now();
-        let set = self.session.credentials_for(account).await.expect("an outage reaches nobody");
+        let set = self.session.for_account(account).credentials().await.expect("an outage reaches nobody");
         assert!(!set.expiry().has_passed(self.clock.now()), "an expired set is never served");
         self.served_count.fetch_add(1, Ordering::SeqCst);
         if asked.elapsed() > Duration::ZERO {

@@ -16,7 +16,7 @@ fn current_version(session: &SessionContext) -> CredentialsVersion {
 /// A parent that holds set 1 in `prod`, and a child that inherits it.
 fn parent_and_child() -> (SessionContext, SessionContext) {
     let parent = SessionContext::builder().build();
-    parent.set_credentials_for(&prod(), numbered(1, Expiry::Never)).unwrap();
+    parent.for_account(&prod()).set_credentials(numbered(1, Expiry::Never)).unwrap();
     let child = parent.with_credentials(numbered(2, Expiry::Never)).unwrap();
     (parent, child)
 }
@@ -36,11 +36,14 @@ async fn is_renewal_of_holds_only_after_refresh() {
             .await;
     let account = bench.session.default_account().clone();
     let first = current_version(&bench.session);
-    bench.session.refresh(&account).await.unwrap();
+    bench.session.for_account(&account).refresh().await.unwrap();
     let second = current_version(&bench.session);
     assert!(second.is_renewal_of(first) && !first.is_renewal_of(second) && !first.is_renewal_of(first));
-    bench.session.mark_rejected_for(&account, bench.session.credentials().await.unwrap().access_key_id());
-    bench.session.refresh(&account).await.unwrap();
+    bench
+        .session
+        .for_account(&account)
+        .mark_rejected(bench.session.credentials().await.unwrap().access_key_id());
+    bench.session.for_account(&account).refresh().await.unwrap();
     assert!(!current_version(&bench.session).is_renewal_of(second), "a rejected set is not continued");
     for n in [4, 5] {
         let before = current_version(&bench.session);
@@ -54,7 +57,7 @@ async fn credentials_versions_of_parent_and_child_differ() {
     let (parent, child) = parent_and_child();
     let inherited = child.account(&prod()).unwrap().current().unwrap().id;
     assert_eq!(inherited, parent.account(&prod()).unwrap().current().unwrap().id);
-    child.set_credentials_for(&prod(), numbered(3, Expiry::Never)).unwrap();
+    child.for_account(&prod()).set_credentials(numbered(3, Expiry::Never)).unwrap();
     let own = child.account(&prod()).unwrap().current().unwrap().id;
     assert_ne!(own, inherited);
     assert!(!own.is_renewal_of(inherited));
@@ -63,22 +66,24 @@ async fn credentials_versions_of_parent_and_child_differ() {
 #[tokio::test]
 async fn rotation_watcher_inherited_follows_override() {
     let (parent, child) = parent_and_child();
-    let mut rotations = child.watch_rotations(&prod()).unwrap();
+    let mut rotations = child.for_account(&prod()).watch_rotations().unwrap();
     assert!(!has_changed(&mut rotations));
-    parent.set_credentials_for(&prod(), numbered(3, Expiry::Never)).unwrap();
+    parent.for_account(&prod()).set_credentials(numbered(3, Expiry::Never)).unwrap();
     assert!(has_changed(&mut rotations), "the parent's new set");
-    child.set_credentials_for(&prod(), numbered(4, Expiry::Never)).unwrap();
+    child.for_account(&prod()).set_credentials(numbered(4, Expiry::Never)).unwrap();
     assert!(has_changed(&mut rotations), "the child's own");
     while has_changed(&mut rotations) {}
-    parent.set_credentials_for(&prod(), numbered(5, Expiry::Never)).unwrap();
+    parent.for_account(&prod()).set_credentials(numbered(5, Expiry::Never)).unwrap();
     assert!(!has_changed(&mut rotations), "which the parent has no part in any more");
 }
 
 #[tokio::test]
 async fn rotation_watcher_inherited_reports_clear_and_close() {
     let (_parent, child) = parent_and_child();
-    let (mut cleared, mut closed) =
-        (child.watch_rotations(&prod()).unwrap(), child.watch_rotations(&prod()).unwrap());
+    let (mut cleared, mut closed) = (
+        child.for_account(&prod()).watch_rotations().unwrap(),
+        child.for_account(&prod()).watch_rotations().unwrap(),
+    );
     child.clear();
     assert!(has_changed(&mut cleared));
     assert!(child.account(&prod()).is_err(), "a cleared child inherits nothing");

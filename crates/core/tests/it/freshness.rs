@@ -74,7 +74,7 @@ async fn expired_credentials_are_replaced_before_serving() {
 async fn serve_expired_transient_failure_serves_expired() {
     let bench = SessionFixture::with_policy(
         |clock| vec![returns(clock, 1, HOUR), fails_unavailable()],
-        RefreshPolicy::default().serve_expired(true),
+        RefreshPolicy::default().serve_expired(),
     );
     bench.number().await.unwrap();
     bench.clock.advance(HOUR + MINUTE);
@@ -91,7 +91,7 @@ async fn serve_expired_transient_failure_serves_expired() {
 async fn serve_expired_permanent_failure_is_returned() {
     let bench = SessionFixture::with_policy(
         |clock| vec![returns(clock, 1, HOUR), fails_denied()],
-        RefreshPolicy::default().serve_expired(true),
+        RefreshPolicy::default().serve_expired(),
     );
     bench.number().await.unwrap();
     bench.clock.advance(2 * HOUR);

@@ -36,10 +36,7 @@ fn credentials_held_by_caller_outlive_session_and_thread() {
         |session| {
             session.set_credentials(numbered(1_000, Expiry::Never)).unwrap();
         },
-        |session| {
-            session
-                .mark_rejected_for(session.default_account(), current_credentials(&session).access_key_id())
-        },
+        |session| session.mark_rejected(current_credentials(&session).access_key_id()),
     ];
     for end in ends {
         let sessions: Vec<_> = (0..CREDENTIALS_COUNT).map(session_with_number).collect();

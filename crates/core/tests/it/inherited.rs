@@ -28,7 +28,7 @@ async fn result_after(end: impl FnOnce(&SessionContext) -> OutstandingCredential
     let result = poll_once(&mut caller).await.expect("an answer while the parent's provider is still busy");
     drop(caller);
     provider.release(1);
-    assert_eq!(number(&parent.credentials_for(&prod()).await.unwrap()), 1, "the parent goes on");
+    assert_eq!(number(&parent.for_account(&prod()).credentials().await.unwrap()), 1, "the parent goes on");
     result
 }
 

@@ -67,7 +67,7 @@ async fn key_exchange_serves_only_exchanged_credentials() {
     let sink = Arc::new(InMemoryAudit::default());
     let session = SessionContext::builder().exchange_static_keys(key_exchange()).audit(sink.clone()).build();
     assert_eq!(fetch_number(&session).await, Err(ErrorKind::NotConfigured));
-    let mut rotations = session.watch_rotations(session.default_account()).unwrap();
+    let mut rotations = session.watch_rotations().unwrap();
     let before = rotations.current();
     let generation = session.set_credentials(credentials(1)).unwrap();
     assert!(generation > before && rotations.changed().await.unwrap() == generation);
@@ -77,7 +77,7 @@ async fn key_exchange_serves_only_exchanged_credentials() {
         sink.records().iter().filter(|record| record.event == AuditEvent::Set).cloned().collect();
     assert_eq!(set_records.len(), 1);
 
-    session.refresh(session.default_account()).await.unwrap();
+    session.refresh().await.unwrap();
     assert_eq!(fetch_number(&session).await, Ok(201), "it is renewed without being set again");
     session.set_credentials(credentials(2)).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(102));
@@ -96,7 +96,7 @@ async fn key_exchange_declined_serves_given_keys() {
     session.set_credentials(credentials(1)).unwrap();
     session.set_credentials(credentials(1_001)).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(1_001));
-    assert!(session.refresh(session.default_account()).await.is_err(), "set directly");
+    assert!(session.refresh().await.is_err(), "set directly");
     session.set_credentials(credentials(3)).unwrap();
     assert!(session.current().is_none());
     assert_eq!(fetch_number(&session).await, Ok(103));
@@ -109,7 +109,7 @@ async fn key_exchange_after_clear_drops_keys_and_stays() {
     let asking = session.credentials();
     session.clear();
     assert_eq!(asking.await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    session.set_credentials_for(&"other".parse().unwrap(), credentials(9)).unwrap();
+    session.for_account(&"other".parse().unwrap()).set_credentials(credentials(9)).unwrap();
     assert_eq!(
         fetch_number(&session).await,
         Err(ErrorKind::NotConfigured),
@@ -125,7 +125,7 @@ async fn key_exchange_after_clear_drops_keys_and_stays() {
 async fn key_exchange_replaced_exchanges_earlier_keys() {
     let session = SessionContext::builder().exchange_static_keys(key_exchange()).build();
     session.set_credentials(credentials(1)).unwrap();
-    session.set_key_exchange_for(session.default_account(), key_exchange()).unwrap();
+    session.set_key_exchange(key_exchange()).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(101));
 }
 
@@ -134,12 +134,12 @@ async fn key_exchange_added_later_stops_serving_set_keys() {
     let session = SessionContext::builder().build();
     let account = session.default_account().clone();
     session.set_credentials(credentials(1)).unwrap();
-    let mut rotations = session.watch_rotations(&account).unwrap();
-    session.set_key_exchange_for(&account, key_exchange()).unwrap();
+    let mut rotations = session.for_account(&account).watch_rotations().unwrap();
+    session.for_account(&account).set_key_exchange(key_exchange()).unwrap();
     assert!(session.current().is_none() && rotations.changed().await.is_some());
     assert_eq!(fetch_number(&session).await, Ok(101));
     session.set_credentials(credentials(1_001)).unwrap();
-    session.set_key_exchange_for(&account, key_exchange()).unwrap();
+    session.for_account(&account).set_key_exchange(key_exchange()).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(1_001), "it lets that through");
 }
 
@@ -165,7 +165,7 @@ impl KeyExchange for ReplacedDuringExchange {
 
     fn exchange_for(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let session = self.0.lock().unwrap().take()?;
-        session.set_key_exchange_for(session.default_account(), key_exchange()).unwrap();
+        session.set_key_exchange(key_exchange()).unwrap();
         None
     }
 }
@@ -174,7 +174,7 @@ impl KeyExchange for ReplacedDuringExchange {
 async fn key_exchange_added_during_set_is_applied() {
     let session = SessionContext::builder().build();
     let overtaken = ReplacedDuringExchange(Mutex::new(Some(session.clone())));
-    session.set_key_exchange_for(session.default_account(), overtaken).unwrap();
+    session.set_key_exchange(overtaken).unwrap();
     session.set_credentials(credentials(1)).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(101));
 }
@@ -190,7 +190,7 @@ impl Drop for ReentrantOnDrop {
     fn drop(&mut self) {
         let session = self.0.lock().unwrap().clone();
         if let Some(session) = session {
-            let _closed_or_not = session.watch_rotations(session.default_account());
+            let _closed_or_not = session.watch_rotations();
         }
     }
 }
@@ -251,7 +251,7 @@ impl<P: CredentialProvider> CredentialProvider for DecoratedProvider<P> {
 #[tokio::test]
 async fn key_exchange_survives_decorated_provider() {
     let late = SessionContext::builder().exchange_static_keys(key_exchange()).build();
-    late.set_provider_for(late.default_account(), DecoratedProvider(key_exchange())).unwrap();
+    late.set_provider(DecoratedProvider(key_exchange())).unwrap();
     let early = SessionContext::builder()
         .provider(DecoratedProvider(key_exchange()))
         .exchange_static_keys(key_exchange())

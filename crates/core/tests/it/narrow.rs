@@ -33,7 +33,7 @@ fn read_policy() -> SessionPolicy {
 }
 
 async fn account_number(session: &SessionContext, account: &str) -> valetkey_core::Result<u64> {
-    session.credentials_for(&account_name(account)).await.map(|set| number(&set))
+    session.for_account(&account_name(account)).credentials().await.map(|set| number(&set))
 }
 
 #[tokio::test]
@@ -48,9 +48,9 @@ async fn narrowed_session_is_read_only() {
         let none = || ScriptedProvider::new([]);
         let refusals = [
             child.set_credentials(set()).unwrap_err(),
-            child.set_credentials_for(&account_name("default"), set()).unwrap_err(),
-            child.set_credentials_for(&account_name("new"), set()).unwrap_err(),
-            child.set_provider_for(&account_name("default"), none()).unwrap_err(),
+            child.for_account(&account_name("default")).set_credentials(set()).unwrap_err(),
+            child.for_account(&account_name("new")).set_credentials(set()).unwrap_err(),
+            child.for_account(&account_name("default")).set_provider(none()).unwrap_err(),
             child.set_from_resolver(&id, None).await.unwrap_err(),
             child.with_credentials(set()).unwrap_err(),
             child.with_provider(none()).unwrap_err(),
@@ -99,17 +99,17 @@ async fn narrow_and_its_refusal_are_audited() {
     let records = audit.records();
     let narrow = &records[0];
     assert_eq!((narrow.event, narrow.session), (AuditEvent::Narrow, session.id()));
-    let narrowing = narrow.narrowing.as_ref().unwrap();
-    assert_eq!(narrowing.child, child.id());
-    assert_eq!(narrowing.accounts, [account_name("default"), account_name("prod")]);
-    assert_eq!(narrowing.policy, Some(read_policy().digest()));
-    assert_eq!(narrowing.ends_at.unwrap().to_string(), "2026-11-21T13:00:00Z");
+    let details = narrow.narrow.as_ref().unwrap();
+    assert_eq!(details.child, child.id());
+    assert_eq!(details.accounts, [account_name("default"), account_name("prod")]);
+    assert_eq!(details.policy, Some(read_policy().digest()));
+    assert_eq!(details.expires_at.to_string(), "2026-11-21T13:00:00Z");
     let json = serde_json::to_value(narrow).unwrap();
-    assert_eq!(json["narrowing"]["policy"], read_policy().digest().to_string());
+    assert_eq!(json["narrow"]["policy"], read_policy().digest().to_string());
     let deny = &records[1];
     assert_eq!((deny.event, deny.failure), (AuditEvent::Deny, Some(ErrorKind::Invalid)));
     assert_eq!(deny.account, Some(account_name("keys")));
-    assert!(serde_json::to_value(deny).unwrap().get("narrowing").is_none());
+    assert!(serde_json::to_value(deny).unwrap().get("narrow").is_none());
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn account_as_provider_is_scoped_down_at_its_source() {
     assert_eq!(role.issued_policies().len(), 2);
     lender.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert!(lender.scope_down(&read_policy()).is_err() && lent.scope_down(&read_policy()).is_err());
-    child.refresh(&account_name("default")).await.unwrap_err();
+    child.for_account(&account_name("default")).refresh().await.unwrap_err();
     assert_eq!(
         role.issued_policies().len(),
         2,

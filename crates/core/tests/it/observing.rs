@@ -87,7 +87,7 @@ async fn observer_receives_fetched_set_and_resolved() {
     assert_eq!(observer.take_numbers(), [0; 0]);
     session.credentials().await.unwrap();
     assert_eq!(observer.take_numbers(), [1]);
-    session.set_credentials_for(&account_name("other"), unexpiring(2)).unwrap();
+    session.for_account(&account_name("other")).set_credentials(unexpiring(2)).unwrap();
     assert_eq!(observer.take_numbers(), [2]);
     session.set_from_resolver(&"id".parse().unwrap(), None).await.unwrap();
     assert_eq!(observer.take_numbers(), [3]);
@@ -99,8 +99,8 @@ async fn observer_receives_fetched_set_and_resolved() {
 async fn observer_attached_late_receives_cached_credentials() {
     let session = builder(&ManualClock::new()).build();
     session.set_credentials(unexpiring(1)).unwrap();
-    session.set_key_exchange_for(&account_name("guarded"), KeyExchangeFixture(None)).unwrap();
-    session.set_credentials_for(&account_name("guarded"), unexpiring(2)).unwrap();
+    session.for_account(&account_name("guarded")).set_key_exchange(KeyExchangeFixture(None)).unwrap();
+    session.for_account(&account_name("guarded")).set_credentials(unexpiring(2)).unwrap();
     let child = session.with_credentials(unexpiring(3)).unwrap();
     let observer = RecordingObserver::attach_to(&child);
     assert_eq!(observer.take_numbers(), [1, 2, 3]);
@@ -126,7 +126,7 @@ async fn observer_with_key_exchange_receives_keys_and_exchanged() {
 async fn observer_attached_after_exchange_receives_both() {
     let session = builder(&ManualClock::new()).build();
     session.set_credentials(unexpiring(1)).unwrap();
-    session.set_key_exchange_for(&AccountName::default_account(), KeyExchangeFixture(None)).unwrap();
+    session.set_key_exchange(KeyExchangeFixture(None)).unwrap();
     session.credentials().await.unwrap();
     assert_eq!(RecordingObserver::attach_to(&session).take_numbers(), [1, 101]);
     session.clear();
@@ -146,9 +146,9 @@ async fn observed_provider_as_source_reports_fetches() {
 #[tokio::test]
 async fn observed_provider_keeps_key_exchange() {
     let session = builder(&ManualClock::new()).build();
-    session.set_key_exchange_for(&AccountName::default_account(), KeyExchangeFixture(None)).unwrap();
+    session.set_key_exchange(KeyExchangeFixture(None)).unwrap();
     let observed = ObservedProvider::new(Arc::new(KeyExchangeFixture(None)), &session.observers());
-    session.set_provider_for(&AccountName::default_account(), observed).unwrap();
+    session.set_provider(observed).unwrap();
     let observer = RecordingObserver::attach_to(&session);
     session.set_credentials(unexpiring(1)).unwrap();
     assert_eq!(session.credentials().await.map(|served| number(&served)).unwrap(), 101);

@@ -20,7 +20,7 @@ fn remaining_by_account(
 ) -> Vec<(String, Option<Duration>)> {
     let now = bench.clock.now();
     let accounts = outstanding.accounts.iter();
-    accounts.map(|account| (account.account.to_string(), account.until.remaining(now))).collect()
+    accounts.map(|account| (account.account.to_string(), account.expires_at.remaining(now))).collect()
 }
 
 fn default_account_remaining(left: Duration) -> Vec<(String, Option<Duration>)> {
@@ -39,7 +39,7 @@ async fn outstanding_without_credentials_is_empty() {
 #[tokio::test]
 async fn outstanding_includes_rotated_until_expiry() {
     let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, MINUTE)]).await;
-    bench.session.refresh(bench.session.default_account()).await.unwrap();
+    bench.session.refresh().await.unwrap();
     assert_eq!(bench.number().await.unwrap(), 2);
     assert_eq!(
         remaining_by_account(&bench, &bench.session.outstanding()),
@@ -69,7 +69,7 @@ async fn outstanding_is_returned_by_clear_and_close() {
 #[tokio::test]
 async fn outstanding_long_lived_keys_never_expire() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
-    bench.session.set_credentials_for(&account_name("keys"), numbered(7, Expiry::Never)).unwrap();
+    bench.session.for_account(&account_name("keys")).set_credentials(numbered(7, Expiry::Never)).unwrap();
     let outstanding = bench.session.close();
     assert_eq!(outstanding.expires_at(), Some(Expiry::Never));
     let wanted = [("default".to_owned(), Some(HOUR)), ("keys".to_owned(), None)];
@@ -80,7 +80,7 @@ async fn outstanding_long_lived_keys_never_expire() {
 async fn outstanding_of_parent_includes_dropped_children() {
     let bench = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
     let child = bench.session.with_credentials(expiring(&bench.clock, 2, HOUR)).unwrap();
-    child.set_credentials_for(&account_name("own"), expiring(&bench.clock, 3, 2 * HOUR)).unwrap();
+    child.for_account(&account_name("own")).set_credentials(expiring(&bench.clock, 3, 2 * HOUR)).unwrap();
     let grandchild = child.with_credentials(expiring(&bench.clock, 4, 3 * HOUR)).unwrap();
     let wanted = [("default".to_owned(), Some(3 * HOUR)), ("own".to_owned(), Some(2 * HOUR))];
     assert_eq!(remaining_by_account(&bench, &child.outstanding()), wanted);
@@ -104,7 +104,11 @@ async fn outstanding_of_close_includes_open_children() {
 #[tokio::test]
 async fn outstanding_of_view_reports_expiry_beyond_deadline() {
     let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 1, HOUR)]).await;
-    bench.session.set_credentials_for(&account_name("other"), expiring(&bench.clock, 2, 2 * HOUR)).unwrap();
+    bench
+        .session
+        .for_account(&account_name("other"))
+        .set_credentials(expiring(&bench.clock, 2, 2 * HOUR))
+        .unwrap();
     let scope = AccessScope::new().accounts([account_name("default")]).lifetime(MINUTE);
     let view = bench.session.narrow(scope).unwrap();
     assert_eq!(view.credentials().await.unwrap().expiry(), Expiry::At(bench.clock.now() + MINUTE));
@@ -145,10 +149,10 @@ async fn outstanding_of_clear_includes_open_children() {
 async fn outstanding_of_child_includes_inherited_before_override() {
     let bench = SessionFixture::with_cached(3 * HOUR, |_| vec![fails_denied()]).await;
     let shared = account_name("shared");
-    bench.session.set_credentials_for(&shared, expiring(&bench.clock, 2, 2 * HOUR)).unwrap();
+    bench.session.for_account(&shared).set_credentials(expiring(&bench.clock, 2, 2 * HOUR)).unwrap();
     let child = bench.session.with_credentials(expiring(&bench.clock, 3, HOUR)).unwrap();
-    assert_eq!(number(&child.credentials_for(&shared).await.unwrap()), 2);
-    child.set_credentials_for(&shared, expiring(&bench.clock, 4, HOUR)).unwrap();
+    assert_eq!(number(&child.for_account(&shared).credentials().await.unwrap()), 2);
+    child.for_account(&shared).set_credentials(expiring(&bench.clock, 4, HOUR)).unwrap();
     let wanted = [("default".to_owned(), Some(HOUR)), ("shared".to_owned(), Some(2 * HOUR))];
     assert_eq!(
         remaining_by_account(&bench, &child.close()),

@@ -1,17 +1,13 @@
 //! `refresh()`: a fetch that was asked for.
 
-use valetkey_core::{AccountName, ErrorKind, Expiry, SessionContext};
+use valetkey_core::{ErrorKind, Expiry, SessionContext};
 
 use crate::bench::*;
-
-fn default_account() -> AccountName {
-    AccountName::default_account()
-}
 
 #[tokio::test]
 async fn refresh_always_fetches_and_returns_generation() {
     let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
-    assert_eq!(bench.session.refresh(&default_account()).await.unwrap().get(), 2);
+    assert_eq!(bench.session.refresh().await.unwrap().get(), 2);
     assert_eq!(bench.number().await.unwrap(), 2);
     assert_eq!(bench.provider.call_count(), 2);
 }
@@ -19,9 +15,8 @@ async fn refresh_always_fetches_and_returns_generation() {
 #[tokio::test]
 async fn refresh_concurrent_calls_share_one_fetch() {
     let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
-    let account = default_account();
-    let asked = futures_util::future::join_all((0..100).map(|_| bench.session.refresh(&account)));
-    let (generations, number, ()) = tokio::join!(asked, bench.number(), async {
+    let refreshes = futures_util::future::join_all((0..100).map(|_| bench.session.refresh()));
+    let (generations, number, ()) = tokio::join!(refreshes, bench.number(), async {
         settle().await;
         bench.provider.release(100);
     });
@@ -33,7 +28,7 @@ async fn refresh_concurrent_calls_share_one_fetch() {
 #[tokio::test]
 async fn refresh_transient_failure_keeps_credentials() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
-    assert_eq!(bench.session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(bench.session.refresh().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(bench.number().await.unwrap(), 1);
 }
 
@@ -41,7 +36,7 @@ async fn refresh_transient_failure_keeps_credentials() {
 async fn refresh_permanent_failure_unpublishes_and_backs_off() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
     for _ in 0..5 {
-        assert_eq!(bench.session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::Denied);
+        assert_eq!(bench.session.refresh().await.unwrap_err().kind(), ErrorKind::Denied);
         assert_eq!(bench.kind().await, ErrorKind::Denied);
     }
     assert_eq!(bench.provider.call_count(), 2);
@@ -50,8 +45,8 @@ async fn refresh_permanent_failure_unpublishes_and_backs_off() {
 #[tokio::test]
 async fn refresh_of_set_credentials_is_not_configured() {
     let session = SessionContext::builder().build();
-    assert_eq!(session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(session.refresh().await.unwrap_err().kind(), ErrorKind::NotConfigured);
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert_eq!(session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(session.refresh().await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
 }

@@ -1,23 +1,19 @@
 //! Rotations: numbers announced, never secrets.
 
 use futures_util::FutureExt;
+use valetkey_core::Expiry;
 use valetkey_core::testing::{Script, ScriptedProvider};
-use valetkey_core::{AccountName, Expiry};
 
 use crate::bench::*;
-
-fn default_account() -> AccountName {
-    AccountName::default_account()
-}
 
 #[tokio::test]
 async fn rotation_watcher_reports_set_refresh_and_clear() {
     let bench = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
-    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
+    let mut rotations = bench.session.watch_rotations().unwrap();
     assert_eq!(rotations.current().get(), 0);
     bench.number().await.unwrap();
     assert_eq!(rotations.changed().await.unwrap().get(), 1);
-    bench.session.refresh(&default_account()).await.unwrap();
+    bench.session.refresh().await.unwrap();
     assert_eq!(rotations.changed().await.unwrap().get(), 2);
     let set = bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     assert_eq!(rotations.changed().await.unwrap(), set);
@@ -29,27 +25,27 @@ async fn rotation_watcher_reports_set_refresh_and_clear() {
 #[tokio::test]
 async fn rotation_watcher_reports_only_permanent_failures() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable(), fails_denied()]).await;
-    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
+    let mut rotations = bench.session.watch_rotations().unwrap();
     bench.number().await.unwrap();
-    bench.session.refresh(&default_account()).await.unwrap_err();
+    bench.session.refresh().await.unwrap_err();
     assert!(rotations.changed().now_or_never().is_none());
-    bench.session.refresh(&default_account()).await.unwrap_err();
+    bench.session.refresh().await.unwrap_err();
     assert_eq!(rotations.changed().await.unwrap().get(), 2);
 }
 
 #[tokio::test]
 async fn rotation_watcher_reports_replaced_provider() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
-    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
+    let mut rotations = bench.session.watch_rotations().unwrap();
     let other = ScriptedProvider::new([returns(&bench.clock, 2, HOUR)]);
-    bench.session.set_provider_for(&default_account(), other).unwrap();
+    bench.session.set_provider(other).unwrap();
     assert!(rotations.changed().now_or_never().is_some());
 }
 
 #[tokio::test]
 async fn rotation_watcher_ends_when_session_closes() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
-    let mut waiting = bench.session.watch_rotations(&default_account()).unwrap();
+    let mut waiting = bench.session.watch_rotations().unwrap();
     let mut late = waiting.clone();
     let task = tokio::spawn(async move { waiting.changed().await });
     settle().await;
@@ -62,7 +58,7 @@ async fn rotation_watcher_ends_when_session_closes() {
 #[tokio::test]
 async fn rotation_watcher_ends_when_last_handle_drops() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
-    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
+    let mut rotations = bench.session.watch_rotations().unwrap();
     drop(bench);
     assert_eq!(rotations.changed().await, None);
 }
@@ -74,12 +70,12 @@ async fn refresh_returning_same_credentials_keeps_version() {
         vec![key(1), key(1), key(2)]
     });
     bench.number().await.unwrap();
-    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
+    let mut rotations = bench.session.watch_rotations().unwrap();
     let first = bench.session.current().unwrap().id;
-    assert_eq!(bench.session.refresh(&default_account()).await.unwrap(), first.generation());
+    assert_eq!(bench.session.refresh().await.unwrap(), first.generation());
     assert_eq!(bench.session.current().unwrap().id, first);
     assert!(rotations.changed().now_or_never().is_none());
-    bench.session.refresh(&default_account()).await.unwrap();
+    bench.session.refresh().await.unwrap();
     assert!(bench.session.current().unwrap().id.is_renewal_of(first));
     assert!(rotations.changed().now_or_never().is_some());
 }
@@ -89,7 +85,7 @@ async fn refresh_after_rejection_changes_version() {
     let bench = SessionFixture::new(|_| vec![Script::Answer(numbered(1, Expiry::Never))]);
     bench.number().await.unwrap();
     let first = bench.session.current().unwrap().id;
-    bench.session.mark_rejected_for(&default_account(), numbered(1, Expiry::Never).access_key_id());
+    bench.session.mark_rejected(numbered(1, Expiry::Never).access_key_id());
     bench.number().await.unwrap();
     assert_ne!(bench.session.current().unwrap().id, first);
 }

@@ -111,7 +111,7 @@ impl InitialState {
     }
 
     fn serving_expired(self) -> Self {
-        self.with_policy(RefreshPolicy::default().serve_expired(true))
+        self.with_policy(RefreshPolicy::default().serve_expired())
     }
 
     /// The age after which the source of the set would be asked again.

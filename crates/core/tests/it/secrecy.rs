@@ -35,7 +35,7 @@ async fn debug_output_and_logs_show_no_secret() {
          {:?} {:?} {:?} {:?} {}",
         session.status(),
         audit.records(),
-        session.watch_rotations(&AccountName::default_account()),
+        session.watch_rotations(),
         audit,
         serde_json::to_string(&session.status()).unwrap(),
     );

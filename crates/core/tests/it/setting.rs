@@ -49,11 +49,11 @@ async fn credentials_of_empty_session_are_not_configured() {
 async fn accounts_are_separate_and_unknown_lists_known() {
     let session = SessionContext::builder().build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    session.set_credentials_for(&account_name("prod"), numbered(2, Expiry::Never)).unwrap();
+    session.for_account(&account_name("prod")).set_credentials(numbered(2, Expiry::Never)).unwrap();
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
-    assert_eq!(number(&session.credentials_for(&account_name("prod")).await.unwrap()), 2);
+    assert_eq!(number(&session.for_account(&account_name("prod")).credentials().await.unwrap()), 2);
     assert_eq!(session.accounts(), [AccountName::default_account(), account_name("prod")]);
-    let error = session.credentials_for(&account_name("nowhere")).await.unwrap_err();
+    let error = session.for_account(&account_name("nowhere")).credentials().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConfigured);
     assert_eq!(error.next_step(), Some("use one of: default, prod"));
     assert!(!error.to_string().contains("nowhere"));
@@ -67,14 +67,14 @@ async fn resolved_region_unset_uses_environment() {
         let set = numbered(1, Expiry::Never).with_environment_region(region("eu-north-1"));
         assert_eq!(set.region(), None);
         session.set_credentials(set).unwrap();
-        session.resolved_region(session.default_account()).to_string()
+        session.resolved_region().to_string()
     };
     let environment = || SessionContext::builder().environment_region(region("eu-south-1"));
     let account = environment().region_for(AccountName::default_account(), region("eu-west-2"));
     assert_eq!(named(account), "eu-west-2");
     assert_eq!(named(environment().region(region("eu-west-1"))), "eu-west-1");
     assert_eq!(named(environment()), "eu-north-1", "the provider's environment is nearer");
-    let nothing_set = |session: SessionContext| session.resolved_region(session.default_account());
+    let nothing_set = |session: SessionContext| session.resolved_region();
     assert_eq!(nothing_set(environment().build()), region("eu-south-1"));
     assert_eq!(nothing_set(SessionContext::builder().build()), region("us-east-1"));
     let parent = environment().build();
@@ -91,18 +91,18 @@ async fn region_prefers_credentials_then_account_then_session() {
         .region(region("eu-west-1"))
         .region_for(account_name("prod"), region("eu-west-2"))
         .build();
-    assert_eq!(session.region_for(&account_name("prod")), Some(region("eu-west-2")));
-    assert_eq!(session.region_for(session.default_account()), Some(region("eu-west-1")));
+    assert_eq!(session.for_account(&account_name("prod")).region(), Some(region("eu-west-2")));
+    assert_eq!(session.region(), Some(region("eu-west-1")));
     let set = numbered(1, Expiry::Never).with_region(region("eu-west-3"));
-    session.set_credentials_for(&account_name("prod"), set).unwrap();
-    assert_eq!(session.region_for(&account_name("prod")), Some(region("eu-west-3")));
+    session.for_account(&account_name("prod")).set_credentials(set).unwrap();
+    assert_eq!(session.for_account(&account_name("prod")).region(), Some(region("eu-west-3")));
 }
 
 #[tokio::test]
 async fn set_provider_replaces_former_provider() {
     let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
     let other = ScriptedProvider::new([returns(&bench.clock, 5, HOUR)]);
-    bench.session.set_provider_for(bench.session.default_account(), other).unwrap();
+    bench.session.set_provider(other).unwrap();
     assert_eq!(bench.number().await.unwrap(), 5);
 }
 

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use valetkey_core::{
-    AccountName, CredentialProvider, Credentials, ErrorKind, Expiry, Result, SessionContext,
-};
+use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Expiry, Result, SessionContext};
 
 use crate::bench::*;
 
@@ -33,7 +31,7 @@ impl CredentialProvider for CountingProvider {
 fn spawn_noise(session: &SessionContext, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<()>> {
     let ask = |session: SessionContext, stop: Arc<AtomicBool>| async move {
         while !stop.load(Ordering::SeqCst) {
-            let _any = session.refresh(&AccountName::default_account()).await;
+            let _any = session.refresh().await;
             let _any = session.credentials().await;
             tokio::task::yield_now().await;
         }
@@ -47,7 +45,7 @@ async fn clear_under_load_serves_nothing() {
     let stop = Arc::new(AtomicBool::new(false));
     let tasks = spawn_noise(&session, &stop);
     for round in 0..500 {
-        session.set_provider_for(&AccountName::default_account(), CountingProvider::default()).unwrap();
+        session.set_provider(CountingProvider::default()).unwrap();
         let child = session.with_provider(CountingProvider::default()).unwrap();
         for _ in 0..round % 7 {
             tokio::task::yield_now().await;
@@ -73,7 +71,7 @@ async fn set_credentials_under_load_are_served() {
     let tasks = spawn_noise(&session, &stop);
     for round in 1_000_000..1_000_300 {
         session.clear();
-        session.set_provider_for(&AccountName::default_account(), CountingProvider::default()).unwrap();
+        session.set_provider(CountingProvider::default()).unwrap();
         tokio::task::yield_now().await;
         session.set_credentials(numbered(round, Expiry::Never)).unwrap();
         for _ in 0..5 {

@@ -53,7 +53,7 @@ async fn keep_warm_refreshes_when_window_opens() {
 #[tokio::test(start_paused = true)]
 async fn keep_warm_skips_unused_accounts() {
     let bench = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]);
-    bench.session.set_credentials_for(&"prod".parse().unwrap(), numbered(5, Expiry::Never)).unwrap();
+    bench.session.for_account(&"prod".parse().unwrap()).set_credentials(numbered(5, Expiry::Never)).unwrap();
     let warmer = tokio::spawn(bench.session.keep_warm());
     bench.clock.advance(10 * HOUR);
     sleep(10 * LONGER_THAN_SLEEP).await;

@@ -96,7 +96,7 @@ async fn caller_identity_cache_fetches_for_each_version() {
     let sts = CallerIdentityFixture::unblocked();
     let whoami = caller_identity_cache(&bench, &sts);
     assert_eq!(fetch_user(&whoami).await, 1);
-    bench.session.refresh(bench.session.default_account()).await.unwrap();
+    bench.session.refresh().await.unwrap();
     assert_eq!([fetch_user(&whoami).await, fetch_user(&whoami).await], [2, 2]);
     bench.session.set_credentials(expiring(&bench.clock, 3, HOUR)).unwrap();
     assert_eq!(fetch_user(&whoami).await, 3);

@@ -245,7 +245,7 @@ mod tests {
     }
 
     async fn refresh_and_get(session: &SessionContext) -> CurrentCredentials {
-        session.refresh(session.default_account()).await.unwrap();
+        session.refresh().await.unwrap();
         current_credentials(session)
     }
 
@@ -308,7 +308,7 @@ mod tests {
             (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         let rejected = current_credentials(&session);
         burst.select(rejected.clone(), now);
-        session.mark_rejected_for(session.default_account(), rejected.credentials.access_key_id());
+        session.mark_rejected(rejected.credentials.access_key_id());
         let after = refresh_and_get(&session).await;
         assert!(has_key_of(&burst.select(after.clone(), now), &after));
     }

@@ -162,7 +162,7 @@ impl McpHostBuilder {
                 .await
                 .map_err(internal_error("the credential endpoint cannot listen"))?,
         };
-        let region = self.session.resolved_region(self.session.default_account());
+        let region = self.session.resolved_region();
         let session_dir = SessionDir::create(Some(&region))
             .and_then(|home| home.with_configuration(&self.environment))
             .map_err(internal_error("the session's own folder cannot be made"))?;

@@ -214,7 +214,7 @@ impl GroupKey {
         let closed =
             || Error::new(ErrorKind::Closed, "the session is closed").with_next_step("open a new session");
         let session = account.session_id().ok_or_else(closed)?;
-        let policy = policy.map(|policy| (account.alias().clone(), policy.digest()));
+        let policy = policy.map(|policy| (account.account_name().clone(), policy.digest()));
         Ok(Self { session, policy })
     }
 }

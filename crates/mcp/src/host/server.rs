@@ -252,7 +252,7 @@ impl ServerShared {
             }
             Err(error) => {
                 self.account.audit(AuditEvent::Deny, &self.name, Some(&error));
-                tracing::info!(server = %self.name, account = %self.account.alias(), %error, "no credentials for a call");
+                tracing::info!(server = %self.name, account = %self.account.account_name(), %error, "no credentials for a call");
                 Err(with_set_credentials_hint(error, &self.account))
             }
         }

@@ -58,7 +58,7 @@ async fn without_secrets(session: &SessionContext, account: &AccountName) -> Res
     if !known["key_suffix"].is_null() {
         return Ok(known);
     }
-    match session.credentials_for(account).await {
+    match session.for_account(account).credentials().await {
         Ok(_) => account_status(session, account),
         Err(error) if error.kind() == ErrorKind::NotConfigured => Err(no_credentials().with_source(error)),
         Err(error) => Err(error),
@@ -73,9 +73,10 @@ fn no_credentials() -> Error {
 }
 
 async fn with_secrets(session: &SessionContext, account: &AccountName) -> Result<Value> {
-    let credentials = session.credentials_for(account).await?;
+    let credentials = session.for_account(account).credentials().await?;
     session.audit(AuditEvent::Serve, account, NAME, None);
-    let region = credentials.region().cloned().unwrap_or_else(|| session.resolved_region(account));
+    let region =
+        credentials.region().cloned().unwrap_or_else(|| session.for_account(account).resolved_region());
     Ok(json!({
         "access_key_id": credentials.access_key_id().as_str(),
         "secret_access_key": credentials.expose_secret_access_key(),

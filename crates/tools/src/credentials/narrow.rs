@@ -43,7 +43,7 @@ impl NarrowCredentials {
         scope = accounts.into_iter().fold(scope, AccessScope::accounts);
         let digest = policy.as_ref().map(SessionPolicy::digest);
         let narrowed = session.narrow(policy.into_iter().fold(scope, AccessScope::policy))?;
-        let (accounts, ends_at) = (narrowed.accounts(), narrowed.ends_at());
+        let (accounts, ends_at) = (narrowed.accounts(), narrowed.expires_at());
         let handle = self.sessions.insert(narrowed)?.to_string();
         let text = format!(
             "Successfully narrowed AWS credentials. Have the sub-agent give `credential_session`: {handle} in every call"

@@ -24,7 +24,7 @@ impl RefreshCredentials {
         let mut arguments = ToolArguments::parse(&self.definition, input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
-        session.resume(&account).await?;
+        session.for_account(&account).resume().await?;
         let status = account_status(&session, &account)?;
         let expiry = status["expires_at"].as_str().unwrap_or("never");
         let text =

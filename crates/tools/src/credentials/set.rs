@@ -30,8 +30,8 @@ impl SetCredentials {
         self.sessions.check_settable(&account)?;
         let credentials = Credentials::from_json_value(&Value::Object(fields), "context")?;
         let own = credentials.region().cloned();
-        session.set_credentials_for(&account, credentials)?;
-        let region = own.unwrap_or_else(|| session.resolved_region(&account));
+        session.for_account(&account).set_credentials(credentials)?;
+        let region = own.unwrap_or_else(|| session.for_account(&account).resolved_region());
         let text = format!("Successfully set AWS credentials in context for region: {region}");
         Ok(ToolOutput::ok(text).with_structured(account_status(&session, &account)?))
     }

@@ -31,7 +31,7 @@ async fn list_accounts_shows_names_without_secrets() {
     );
     assert_eq!(provider.call_count(), 0, "looking asks nobody");
 
-    session.credentials_for(&alias("prod")).await.unwrap();
+    session.for_account(&alias("prod")).credentials().await.unwrap();
     let output = tools.call(LIST_ACCOUNTS, json!(null)).await.unwrap();
     assert_eq!(
         output.structured.as_ref().unwrap()["accounts"][1]["key_suffix"],

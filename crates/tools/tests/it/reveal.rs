@@ -36,7 +36,7 @@ async fn get_credentials_revealing_is_audited_each_time() {
     assert!(canary.found_in(&format!("{shown:?} {tools:?}")).is_empty(), "Debug shows no output");
     let served: Vec<_> = audit.records().into_iter().filter(|it| it.event == AuditEvent::Serve).collect();
     assert_eq!(served.len(), 1);
-    assert_eq!(served[0].party.as_deref(), Some(GET_CREDENTIALS));
+    assert_eq!(served[0].component.as_deref(), Some(GET_CREDENTIALS));
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn stack_job_without_region_uses_resolved_region() {
         let tools = ToolSet::for_session(session.clone());
         let output = tools.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job(jobs)})).await.unwrap();
         assert!(output.text.contains(&format!("in region {expected}")), "{}", output.text);
-        assert_eq!(session.resolved_region(session.default_account()).as_str(), expected);
+        assert_eq!(session.resolved_region().as_str(), expected);
     }
 }
 

@@ -78,7 +78,7 @@ async fn set_credentials_without_region_reports_resolved_region() {
         );
         assert_eq!(output.structured.unwrap()["region"], expected);
         assert_eq!(session.credentials().await.unwrap().region(), None);
-        assert_eq!(session.resolved_region(session.default_account()).as_str(), expected);
+        assert_eq!(session.resolved_region().as_str(), expected);
     }
 }
 

@@ -12,12 +12,12 @@ async fn chained_roles_eight_hours_need_at_most_twelve_calls() {
     let source = hub.session.account(hub.session.default_account()).unwrap();
     let provider = role_builder(&chained, Arc::new(source)).role_chaining().build().unwrap();
     let alias = "chained".parse().unwrap();
-    hub.session.set_provider_for(&alias, provider).unwrap();
+    hub.session.for_account(&alias).set_provider(provider).unwrap();
     // Giving the session an account voids what was derived before: the hub's first set is fetched again.
     let before = hub.sts.request_count();
     let (mut answered, mut pauses) = (0, (1..180).cycle().step_by(67));
     while hub.clock.elapsed() < 8 * HOUR {
-        let set = with_small_time_steps(hub.session.credentials_for(&alias)).await.unwrap();
+        let set = with_small_time_steps(hub.session.for_account(&alias).credentials()).await.unwrap();
         assert!(!set.expiry().has_passed(hub.clock.now()), "nothing expired is served");
         answered += 1;
         sleep(SECOND * pauses.next().unwrap()).await;

@@ -159,7 +159,7 @@ async fn outage_after_expiry_fails_and_recovers_within_seconds() {
 async fn outage_with_serve_expired_fetches_once_per_backoff() {
     for before_expiry in [14 * MINUTE, 50 * SECOND, Duration::ZERO] {
         let stage =
-            RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default().serve_expired(true)).await;
+            RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default().serve_expired()).await;
         let from = stage.expiry - before_expiry;
         let seen = run_outage(stage, from, 20 * SECOND).await;
         seen.assert_served_until(Duration::MAX);

@@ -22,7 +22,7 @@ fn attributed(seed: &Seed, url: &str, principal: &str) -> (SessionContext, Arc<I
         .build();
     let who = Attribution::for_session(&session).account("prod".parse().unwrap());
     let provider = role(&seed.tenants[0], &seed.broker, url).attribution(&who).build().unwrap();
-    session.set_provider_for(session.default_account(), provider).unwrap();
+    session.set_provider(provider).unwrap();
     (session, trail)
 }
 

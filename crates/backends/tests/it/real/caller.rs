@@ -20,7 +20,7 @@ async fn caller_identity_is_fetched_once_per_credentials() {
     let session = SessionContext::builder().region(region(REGION)).build();
     for (n, tenant) in seed.tenants.iter().enumerate() {
         let role = role(tenant, &seed.broker, &url).session_name("agent-7").build().unwrap();
-        session.set_provider_for(&alias(n), role).unwrap();
+        session.for_account(&alias(n)).set_provider(role).unwrap();
     }
     let (base, counted) = RequestCounter::client_config_at(&url);
     let lookup = Arc::new(StsCallerIdentityProvider::new(&base));
@@ -31,7 +31,7 @@ async fn caller_identity_is_fetched_once_per_credentials() {
             assert_eq!(caller.unwrap().arn(), arn);
         }
         assert_eq!(counted.unnamed_calls(), 2 * n + 1);
-        session.refresh(&alias(n)).await.unwrap();
+        session.for_account(&alias(n)).refresh().await.unwrap();
         assert_eq!(whoami.get().await.unwrap().session_name(), Some("agent-7"));
         assert_eq!(counted.unnamed_calls(), 2 * n + 2);
     }

@@ -39,7 +39,7 @@ async fn interleaved_calls_sign_as_their_own_account() {
             for call in 0..6 {
                 let (alias, owner) = &owners[(n + call) % owners.len()];
                 if call % 3 == 2 && alias.as_str() != "broker" {
-                    session.refresh(alias).await.unwrap();
+                    session.for_account(alias).refresh().await.unwrap();
                 }
                 assert_eq!(&account_at_peer(&session, alias, &url).await, owner, "{alias}");
             }
@@ -73,7 +73,7 @@ async fn untrusted_role_fails_without_affecting_other_account() {
         .build();
     for _ in 0..2 {
         assert_eq!(account_at_peer(&session, &alias("first"), &url).await, seed.tenants[0].account);
-        let refused = session.credentials_for(&alias("crossed")).await.unwrap_err();
+        let refused = session.for_account(&alias("crossed")).credentials().await.unwrap_err();
         assert_eq!(
             (refused.kind(), refused.provider()),
             (ErrorKind::Denied, Some("assume-role")),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use valetkey_backends::AssumeRoleProvider;
-use valetkey_core::{AccountName, SecretString};
+use valetkey_core::SecretString;
 use valetkey_rig::{AccessKey, Moto, REGION};
 
 use super::{caller_account, client_config_at, session, source_from_key};
@@ -36,7 +36,7 @@ async fn assume_role_with_all_fields_acts_in_role_account() {
     assert_eq!(caller_account(&session, &moto.url()).await, "111111111111");
 
     let before = credentials.access_key_id().clone();
-    session.refresh(&AccountName::default_account()).await.unwrap();
+    session.refresh().await.unwrap();
     assert_ne!(session.credentials().await.unwrap().access_key_id(), &before, "each fetch is a new set");
     moto.stop().await.unwrap();
 }

@@ -31,7 +31,7 @@ async fn issued_credentials(
 ) -> (SessionId, Credentials) {
     let session = SessionContext::builder().region(region(REGION)).build();
     let builder = configure(role(&seed.tenants[0], &seed.broker, url), &Attribution::for_session(&session));
-    session.set_provider_for(session.default_account(), builder.build().unwrap()).unwrap();
+    session.set_provider(builder.build().unwrap()).unwrap();
     let copy = session.credentials().await.unwrap();
     let outstanding = session.close();
     assert_eq!(outstanding.expires_at(), Some(copy.expiry()), "closing says until when the copy works");

@@ -7,9 +7,7 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::SharedCredentialsProvider;
 use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerResolver};
-use valetkey_core::{
-    AccountName, CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext,
-};
+use valetkey_core::{CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext};
 use valetkey_rig::{AccessKey, MiniStack, Moto, Script, aws_environment};
 
 use super::counted::RequestCounter;
@@ -124,13 +122,13 @@ async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: Sec
         })
     };
     let readers: Vec<_> = (0..8).map(reader).collect();
-    let mut rotations = session.watch_rotations(&AccountName::default_account()).unwrap();
+    let mut rotations = session.watch_rotations().unwrap();
     let first = rotations.current();
     for n in 2..=6 {
         owner.put(n, "AWSCURRENT").await;
         // The fetch that is joined may have asked before the rotation, the next one has not.
         for _ in 0..2 {
-            session.refresh(&AccountName::default_account()).await.unwrap();
+            session.refresh().await.unwrap();
         }
         assert_eq!(served_key(&session).await, n);
         assert_eq!(

@@ -127,12 +127,12 @@ async fn session_serves_through_outage_and_stops_when_denied() {
     let default = AccountName::default_account();
     session.credentials().await.unwrap();
     bench.vault.fail_operation(DESCRIBE, "InternalServiceError");
-    assert_eq!(session.refresh(&default).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(session.for_account(&default).refresh().await.unwrap_err().kind(), ErrorKind::Unavailable);
     session.credentials().await.unwrap();
     bench.vault.allow_operation(DESCRIBE);
     bench.vault.fail_operation(DESCRIBE, "AccessDeniedException");
     bench.vault.fail_operation(GET, "AccessDeniedException");
-    assert_eq!(session.refresh(&default).await.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(session.for_account(&default).refresh().await.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Denied);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use valetkey_backends::SecretsManagerProvider;
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{AccountName, ErrorKind, SessionContext};
+use valetkey_core::{ErrorKind, SessionContext};
 
 use super::vault::SecretsManagerFixture;
 use crate::{region, static_source};
@@ -76,7 +76,7 @@ fn secret_ttl_limit_one_hour() {
 #[tokio::test]
 async fn secret_session_rotation_is_announced_at_next_fetch() {
     let bench = SecretSessionFixture::with_ttl(None).await;
-    let mut rotations = bench.session.watch_rotations(&AccountName::default_account()).unwrap();
+    let mut rotations = bench.session.watch_rotations().unwrap();
     bench.vault.rotate("agent", 2);
     assert_eq!(bench.served_secret().await, "hunter2-1", "nobody was asked");
     bench.clock.advance(300 * SECOND);
@@ -89,7 +89,7 @@ async fn secret_session_rotation_is_announced_at_next_fetch() {
 async fn secret_session_refresh_checks_version() {
     let bench = SecretSessionFixture::with_ttl(None).await;
     bench.vault.rotate("agent", 2);
-    bench.session.refresh(&AccountName::default_account()).await.unwrap();
+    bench.session.refresh().await.unwrap();
     assert_eq!(
         (bench.served_secret().await.as_str(), bench.vault.take_calls().as_str()),
         ("hunter2-2", "DG")

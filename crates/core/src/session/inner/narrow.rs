@@ -97,12 +97,12 @@ impl SessionInner {
     }
 
     fn record_narrowing(&self, child: &Self, scope: &AccessScope, accounts: Vec<AccountName>) {
-        let narrowing = || NarrowDetails {
+        let details = || NarrowDetails {
             child: child.shared.id,
             accounts,
             policy: scope.policy.as_ref().map(SessionPolicy::digest),
-            ends_at: child.deadline().map(Expiry::At),
+            expires_at: child.deadline().map_or(Expiry::Never, Expiry::At),
         };
-        self.shared.audit(AuditEvent::Narrow, |record| record.with_narrow_details(narrowing()));
+        self.shared.audit(AuditEvent::Narrow, |record| record.with_narrow_details(details()));
     }
 }

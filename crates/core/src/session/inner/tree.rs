@@ -9,7 +9,7 @@ use parking_lot::MutexGuard;
 
 use super::SessionInner;
 use crate::audit::AuditEvent;
-use crate::cache::{AccountCache, CredentialsVersion, RefreshQueue};
+use crate::cache::{AccountCache, ClearKind, ClearedProviders, CredentialsVersion, RefreshQueue};
 use crate::session::OutstandingCredentials;
 use crate::{AccountName, CredentialObserver, Result};
 
@@ -67,7 +67,7 @@ impl SessionInner {
             // Nothing could be set on it again.
             return self.close();
         }
-        self.clear_accounts(false);
+        self.clear_accounts(ClearKind::WithSession);
         self.shared
             .audit(AuditEvent::Clear, |record| record.with_outstanding(&OutstandingCredentials::of(self)));
         self.for_each_child(Self::clear);
@@ -77,7 +77,7 @@ impl SessionInner {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.clear_accounts(true);
+        self.clear_accounts(ClearKind::Permanently);
         self.shared.for_each_refresher(RefreshQueue::notify);
         self.shared
             .audit(AuditEvent::Close, |record| record.with_outstanding(&OutstandingCredentials::of(self)));
@@ -85,20 +85,17 @@ impl SessionInner {
         self.propagate_to_parent();
     }
 
-    fn clear_accounts(&self, permanently: bool) {
+    fn clear_accounts(&self, kind: ClearKind) {
         let mut topology = self.topology_lock();
         self.detached.store(true, Ordering::Release);
         self.service.store(None);
-        let cleared: Vec<_> = self.own_accounts().iter().map(|cache| cache.clear(permanently)).collect();
+        let cleared: Vec<_> = self.own_accounts().iter().map(|cache| cache.clear(kind)).collect();
         topology.notify(());
         drop(topology);
-        // A panic in user code must not keep the children open.
-        let ignore_panic = |clear: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(clear)));
-        let providers = cleared.iter().flat_map(|(providers, _guard)| providers.iter().flatten());
-        providers.for_each(|provider| ignore_panic(&|| provider.clear_cache()));
+        cleared.iter().for_each(clear_provider_caches);
         // A child borrows the resolver of its parent.
         let resolver = self.resolver.as_ref().filter(|_| self.parent.is_none());
-        resolver.into_iter().for_each(|resolver| ignore_panic(&|| resolver.clear_cache()));
+        resolver.into_iter().for_each(|resolver| ignore_panic(|| resolver.clear_cache()));
     }
 
     pub(in crate::session) fn for_each_child(&self, visit: impl Fn(&Self)) {
@@ -108,12 +105,17 @@ impl SessionInner {
         }
     }
 
-    /// Resumes the providers of all accounts, since providers derive credentials from those of other accounts.
+    /// Resumes the provider of an account that was cleared. After a clear of the session, it resumes those of all
+    /// accounts, since providers derive credentials from those of other accounts.
     pub(in crate::session) fn resume_for(&self, cache: &AccountCache) {
         let _topology = self.topology_lock();
-        if cache.is_suspended() && cache.has_provider() {
-            self.own_accounts().iter().for_each(|cache| cache.resume());
+        if !cache.is_suspended() || !cache.has_provider() {
+            return;
         }
+        if !cache.is_suspended_alone() {
+            self.own_accounts().iter().for_each(|cache| cache.resume_with_session());
+        }
+        cache.resume();
     }
 
     pub(in crate::session) fn is_account_cleared(&self, alias: &AccountName) -> bool {
@@ -142,4 +144,14 @@ impl SessionInner {
     fn lock_children(&self) -> MutexGuard<'_, Vec<Weak<Self>>> {
         self.children.lock()
     }
+}
+
+/// Clears the caches of the providers of an account that was cleared. No lock is held, since this is user code.
+pub(super) fn clear_provider_caches((providers, _exchange): &ClearedProviders) {
+    providers.iter().flatten().for_each(|provider| ignore_panic(|| provider.clear_cache()));
+}
+
+/// A panic in user code must not keep other accounts and the children open.
+fn ignore_panic(clear: impl Fn()) {
+    drop(catch_unwind(AssertUnwindSafe(clear)));
 }

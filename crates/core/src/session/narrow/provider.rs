@@ -35,7 +35,7 @@ impl NarrowedAccountProvider {
             return Err(error::closed());
         }
         let narrowed = self.account.cache()?.scope_down(&self.policy);
-        narrowed.map_err(|error| super::with_account_context(self.account.alias(), &error))
+        narrowed.map_err(|error| super::with_account_context(self.account.account_name(), &error))
     }
 }
 

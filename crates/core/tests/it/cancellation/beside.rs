@@ -35,7 +35,7 @@ async fn set_from_resolver_cancelled_changes_nothing() {
             assert!(poll(&mut adoption, after).await.is_none());
             drop(adoption);
             assert_eq!(number(&session.credentials().await.unwrap()), 9);
-            assert_eq!(session.watch_rotations(&default()).unwrap().current(), kept);
+            assert_eq!(session.watch_rotations().unwrap().current(), kept);
             session.set_from_resolver(&id, None).await.unwrap();
             assert_eq!(number(&session.credentials().await.unwrap()), 1);
         }
@@ -80,21 +80,21 @@ async fn keep_warm_cancelled_leaves_refresh_to_callers() {
 #[tokio::test]
 async fn rotation_watcher_cancelled_wait_keeps_change() {
     let stage = CancellationFixture::new(RefreshWindow::Cold, 1).await;
-    let mut rotations = stage.session.watch_rotations(&default()).unwrap();
+    let mut rotations = stage.session.watch_rotations().unwrap();
     for generation in 1..5 {
         for _ in 0..3 {
             assert!(rotations.changed().now_or_never().is_none(), "polled once, and left");
         }
-        stage.session.refresh(&default()).await.unwrap();
+        stage.session.refresh().await.unwrap();
         drop(rotations.changed());
         assert_eq!(rotations.changed().await.unwrap().get(), generation);
     }
     let mut inherited = stage.session.with_credentials(numbered(9, Expiry::Never)).unwrap();
     let prod: AccountName = "prod".parse().unwrap();
-    stage.session.set_credentials_for(&prod, numbered(5, Expiry::Never)).unwrap();
-    let mut rotations = inherited.watch_rotations(&prod).unwrap();
+    stage.session.for_account(&prod).set_credentials(numbered(5, Expiry::Never)).unwrap();
+    let mut rotations = inherited.for_account(&prod).watch_rotations().unwrap();
     assert!(rotations.changed().now_or_never().is_none());
-    inherited.set_credentials_for(&prod, numbered(6, Expiry::Never)).unwrap();
+    inherited.for_account(&prod).set_credentials(numbered(6, Expiry::Never)).unwrap();
     drop(rotations.changed());
     assert!(rotations.changed().now_or_never().flatten().is_some(), "the child answers for it now");
     assert!(rotations.changed().now_or_never().is_none());

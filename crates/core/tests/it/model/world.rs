@@ -149,7 +149,7 @@ impl ModelFixture {
             assert_eq!(ended, Err(ErrorKind::Closed), "the last handle was dropped");
             return;
         };
-        let answer = at_once(session.credentials_for(&account_name(index)));
+        let answer = at_once(session.for_account(&account_name(index)).credentials());
         if let Ok(set) = &answer {
             assert!(!set.expiry().has_passed(self.now()), "nothing that has expired is served");
         }
@@ -289,7 +289,7 @@ impl ModelFixture {
 
     fn check_refresh(&mut self, member: usize, index: usize) {
         let Some(session) = self.session(member) else { return };
-        let answer = at_once(session.refresh(&account_name(index)));
+        let answer = at_once(session.for_account(&account_name(index)).refresh());
         let now = self.now();
         let expected = self.model.find_account(member, index).and_then(|account| {
             let (asks, error) = self.model.accounts[account].expected_refresh(now);
@@ -341,7 +341,7 @@ impl ModelFixture {
         match *change {
             Change::Set { alias: index, minutes } => {
                 let (set, held) = self.manual_credentials(minutes);
-                assert_eq!(session.set_credentials_for(&account_name(index), set).is_err(), closed);
+                assert_eq!(session.for_account(&account_name(index)).set_credentials(set).is_err(), closed);
                 if !closed {
                     self.model.set_credentials(member, index, held);
                 }
@@ -349,7 +349,10 @@ impl ModelFixture {
             Change::Provider { alias: index, derived } => {
                 let own = self.model.own_account(member, 0).filter(|_| derived && index > 0);
                 let source = self.add_provider(own.map(|account| (member, account)));
-                assert_eq!(session.set_provider_for(&account_name(index), source.1.clone()).is_err(), closed);
+                assert_eq!(
+                    session.for_account(&account_name(index)).set_provider(source.1.clone()).is_err(),
+                    closed
+                );
                 if !closed {
                     self.model.set_provider(member, index, source);
                 }
@@ -386,7 +389,7 @@ impl ModelFixture {
         let Ok(account) = self.model.find_account(member, index) else { return };
         let number = self.model.accounts[account].current.filter(|_| held).map(|held| held.number);
         let rejected = numbered(number.unwrap_or(0), Expiry::Never);
-        session.mark_rejected_for(&account_name(index), rejected.access_key_id());
+        session.for_account(&account_name(index)).mark_rejected(rejected.access_key_id());
         if number.is_some() {
             self.model.mark_rejected(account);
         }

@@ -35,7 +35,10 @@ async fn narrowed_credentials_expire_at_session_deadline() {
                 number(&set),
                 "the keys are the same"
             );
-            assert_eq!(child.credentials_for(&account_name("default")).await.unwrap().expiry(), end);
+            assert_eq!(
+                child.for_account(&account_name("default")).credentials().await.unwrap().expiry(),
+                end
+            );
             assert_eq!(child.with_cached(|set| set.expiry()), Some(end));
             assert_eq!(child.cached().unwrap().expiry(), end);
             assert_eq!(child.current().unwrap().credentials.expiry(), end);
@@ -64,10 +67,16 @@ async fn narrowed_session_past_deadline_stays_closed() {
     let session = builder(&clock).provider(NarrowableProvider::new(100)).build();
     let uses: [fn(&SessionContext) -> Option<ErrorKind>; 8] = [
         |child| Some(child.credentials().now_or_never()?.unwrap_err().kind()),
-        |child| Some(child.credentials_for(&account_name("default")).now_or_never()?.unwrap_err().kind()),
-        |child| Some(child.refresh(&account_name("default")).now_or_never()?.unwrap_err().kind()),
+        |child| {
+            Some(
+                child.for_account(&account_name("default")).credentials().now_or_never()?.unwrap_err().kind(),
+            )
+        },
+        |child| {
+            Some(child.for_account(&account_name("default")).refresh().now_or_never()?.unwrap_err().kind())
+        },
         |child| Some(child.account(&account_name("default")).unwrap_err().kind()),
-        |child| Some(child.watch_rotations(&account_name("default")).unwrap_err().kind()),
+        |child| Some(child.for_account(&account_name("default")).watch_rotations().unwrap_err().kind()),
         |child| Some(child.narrow(AccessScope::new()).unwrap_err().kind()),
         |child| Some(child.set_service_context(serde_json::json!({})).unwrap_err().kind()),
         |child| Some(child.set_credentials(numbered(1, Expiry::Never)).unwrap_err().kind()),
@@ -139,7 +148,7 @@ async fn rotation_watcher_of_narrowed_session_ends_at_deadline() {
     let session = builder(&clock).provider(NarrowableProvider::new(100)).build();
     for scope in half_hour_scopes() {
         let child = session.narrow(scope).unwrap();
-        let mut rotations = child.watch_rotations(&account_name("default")).unwrap();
+        let mut rotations = child.for_account(&account_name("default")).watch_rotations().unwrap();
         let watcher = tokio::spawn(async move { rotations.changed().await });
         sleep(HOUR).await;
         assert!(!watcher.is_finished(), "it is the session's clock that counts");

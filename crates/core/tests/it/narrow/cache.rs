@@ -73,7 +73,7 @@ async fn narrowed_session_cache_does_not_keep_refusals() {
     assert!(error.message().contains("set directly") && error.next_step().is_some(), "{error}");
     session.clear();
     assert_eq!(scopes.get_or_narrow(&account, &read_policy()).unwrap_err().kind(), ErrorKind::NotConfigured);
-    session.set_provider_for(&account_name("default"), NarrowableProvider::new(300)).unwrap();
+    session.for_account(&account_name("default")).set_provider(NarrowableProvider::new(300)).unwrap();
     let child = scopes.get_or_narrow(&account, &read_policy()).unwrap();
     assert_eq!(account_number(&child, "default").await.unwrap(), 300);
 }

@@ -68,7 +68,7 @@ async fn narrow_twice_cannot_regain_accounts() {
                 && account_number(&grandchild, "dev").await.unwrap() >= 300
         );
         let all = child.narrow(AccessScope::new()).unwrap();
-        session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
+        session.for_account(&account_name("late")).set_credentials(numbered(4, Expiry::Never)).unwrap();
         assert_eq!(all.accounts(), [account_name("prod"), account_name("dev")]);
     }
 }

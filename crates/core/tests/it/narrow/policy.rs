@@ -31,8 +31,8 @@ async fn narrow_with_policy_scopes_down_each_account() {
     assert_eq!(prod.issued_policies(), [Some(read_policy())]);
     assert_eq!(account_number(&child, "default").await.unwrap(), 101, "it is its own cache");
     assert_eq!(account_number(&session, "default").await.unwrap(), 100);
-    assert_eq!(child.region_for(&account_name("prod")), Some(Region::us_east_1()));
-    child.refresh(&account_name("default")).await.unwrap();
+    assert_eq!(child.for_account(&account_name("prod")).region(), Some(Region::us_east_1()));
+    child.for_account(&account_name("default")).refresh().await.unwrap();
     assert_eq!(
         (
             account_number(&child, "default").await.unwrap(),
@@ -91,7 +91,7 @@ async fn narrow_with_policy_follows_replacement_in_parent() {
     let (before, after) = (NarrowableProvider::new(100), NarrowableProvider::new(200));
     let session = SessionContext::builder().provider(before.clone()).build();
     let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
-    let mut rotations = child.watch_rotations(&account_name("default")).unwrap();
+    let mut rotations = child.for_account(&account_name("default")).watch_rotations().unwrap();
     assert_eq!(account_number(&child, "default").await.unwrap(), 100);
 
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
@@ -103,10 +103,10 @@ async fn narrow_with_policy_follows_replacement_in_parent() {
     let session = SessionContext::builder().provider(before.clone()).build();
     let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
     account_number(&child, "default").await.unwrap();
-    session.set_provider_for(&account_name("default"), after.clone()).unwrap();
+    session.for_account(&account_name("default")).set_provider(after.clone()).unwrap();
     assert_eq!(account_number(&child, "default").await.unwrap(), 200);
     assert_eq!(after.issued_policies(), [Some(read_policy())]);
-    session.set_provider_for(&account_name("default"), ScriptedProvider::new([])).unwrap();
+    session.for_account(&account_name("default")).set_provider(ScriptedProvider::new([])).unwrap();
     assert!(account_number(&child, "default").await.is_err());
 }
 
@@ -114,7 +114,7 @@ async fn narrow_with_policy_follows_replacement_in_parent() {
 async fn narrow_with_policy_excludes_later_accounts() {
     let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
-    session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
+    session.for_account(&account_name("late")).set_credentials(numbered(4, Expiry::Never)).unwrap();
     session.set_service_context(serde_json::json!({"service": "s"})).unwrap();
     assert_eq!(account_number(&child, "late").await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert_eq!(child.accounts(), [account_name("default")]);
@@ -147,7 +147,7 @@ async fn narrow_with_policy_follows_override_in_parent() {
     let child =
         middle.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
     assert_eq!(account_number(&child, "prod").await.unwrap(), 100);
-    middle.set_credentials_for(&account_name("prod"), numbered(2, Expiry::Never)).unwrap();
+    middle.for_account(&account_name("prod")).set_credentials(numbered(2, Expiry::Never)).unwrap();
     assert!(account_number(&child, "prod").await.unwrap_err().message().contains("set directly"));
     assert_eq!((account_number(&session, "prod").await.unwrap(), role.issued_policies().len()), (101, 2));
 }

@@ -36,15 +36,15 @@ async fn narrow_view_hides_other_accounts() {
     assert_eq!(child.cached().as_ref().map(number), Some(300));
     assert_eq!(number(&child.current().unwrap().credentials), 300);
     assert_eq!(account_number(&child, "prod").await.unwrap(), 200);
-    assert_eq!(child.region_for(&account_name("prod")), Some(Region::us_east_1()));
-    let error = child.credentials_for(&account_name("default")).await.unwrap_err();
+    assert_eq!(child.for_account(&account_name("prod")).region(), Some(Region::us_east_1()));
+    let error = child.for_account(&account_name("default")).credentials().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::NotConfigured, Some("account")));
     assert!(!error.to_string().contains("default"), "what is out of sight is not told of: {error}");
     assert!(
         child.account(&account_name("default")).is_err()
-            && child.watch_rotations(&account_name("default")).is_err()
+            && child.for_account(&account_name("default")).watch_rotations().is_err()
     );
-    assert!(child.refresh(&account_name("default")).await.is_err());
+    assert!(child.for_account(&account_name("default")).refresh().await.is_err());
     let status = child.status();
     assert_eq!(status.accounts.len(), 2);
     assert!(status.accounts[0].default && status.accounts[0].account == account_name("dev"));
@@ -64,10 +64,10 @@ async fn narrow_view_keeps_default_account_if_listed() {
 async fn narrow_view_follows_credentials_of_parent() {
     let session = session_with_three_accounts();
     let child = narrow_to(&session, &["default"]);
-    let mut rotations = child.watch_rotations(&account_name("default")).unwrap();
+    let mut rotations = child.for_account(&account_name("default")).watch_rotations().unwrap();
     let account = child.account(&account_name("default")).unwrap();
     assert_eq!(account_number(&child, "default").await.unwrap(), 100);
-    session.refresh(&account_name("default")).await.unwrap();
+    session.for_account(&account_name("default")).refresh().await.unwrap();
     assert_eq!(account_number(&child, "default").await.unwrap(), 101);
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert_eq!(
@@ -76,7 +76,7 @@ async fn narrow_view_follows_credentials_of_parent() {
         "by hand, too, since no policy says otherwise"
     );
     assert_eq!(rotations.changed().await.unwrap(), session.status().accounts[0].generation);
-    child.refresh(&account_name("default")).await.unwrap_err();
+    child.for_account(&account_name("default")).refresh().await.unwrap_err();
     assert_eq!(account_number(&session, "default").await.unwrap(), 1);
 }
 
@@ -84,7 +84,7 @@ async fn narrow_view_follows_credentials_of_parent() {
 async fn narrow_view_shows_later_accounts_unless_listed() {
     let session = session_with_three_accounts();
     let (all, some) = (session.narrow(AccessScope::new()).unwrap(), narrow_to(&session, &["prod"]));
-    session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
+    session.for_account(&account_name("late")).set_credentials(numbered(4, Expiry::Never)).unwrap();
     assert_eq!(account_number(&all, "late").await.unwrap(), 4);
     assert!(account_number(&some, "late").await.is_err());
     assert_eq!((all.accounts().len(), some.accounts().len()), (4, 1));
@@ -128,7 +128,7 @@ async fn narrow_view_ended_during_fetch_fails_it() {
         let account = child.account(&account_name("default")).unwrap();
         let mut callers: [std::pin::Pin<Box<dyn Future<Output = _> + Send>>; 3] = [
             Box::pin(child.credentials()),
-            Box::pin(async { child.credentials_for(&account_name("default")).await }),
+            Box::pin(async { child.for_account(&account_name("default")).credentials().await }),
             Box::pin(account.credentials()),
         ];
         for caller in &mut callers {
@@ -140,6 +140,9 @@ async fn narrow_view_ended_during_fetch_fails_it() {
             assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
         }
         assert_eq!(bench.number().await.unwrap(), 1, "the parent has it");
-        bench.session.mark_rejected_for(&account_name("default"), numbered(1, Expiry::Never).access_key_id());
+        bench
+            .session
+            .for_account(&account_name("default"))
+            .mark_rejected(numbered(1, Expiry::Never).access_key_id());
     }
 }

@@ -105,7 +105,7 @@ impl House {
 
 fn limits(concurrent: u32, per_second: u32) -> RefreshLimits {
     let number = |number| NonZeroU32::new(number).unwrap();
-    RefreshLimits::default().concurrent(number(concurrent)).per_second(number(per_second))
+    RefreshLimits::default().max_concurrent(number(concurrent)).max_per_second(number(per_second))
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,13 +67,12 @@ impl ScenarioFixture {
         self.set_time(self.resolve_instant(step.when));
         self.upstream.set_behavior(step.upstream);
         let before = self.upstream.call_count();
-        let account = self.session.default_account();
-        let mut refresh: BoxedCall<'_, _> = Box::pin(self.session.refresh(account));
+        let mut refresh: BoxedCall<'_, _> = Box::pin(self.session.refresh());
         match step.precondition {
             Precondition::Nothing => {}
             Precondition::Rejected => {
                 let served = self.session.current().unwrap();
-                self.session.mark_rejected_for(account, served.credentials.access_key_id());
+                self.session.mark_rejected(served.credentials.access_key_id());
             }
             Precondition::Refresh => assert!(poll_once(&mut refresh).await.is_none()),
         }

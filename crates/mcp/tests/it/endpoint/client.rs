@@ -86,7 +86,7 @@ impl EndpointFixture {
         let records = self.audit.records();
         records
             .iter()
-            .filter(|record| record.event == event && record.party.as_deref() == Some("reader"))
+            .filter(|record| record.event == event && record.component.as_deref() == Some("reader"))
             .count()
     }
 }

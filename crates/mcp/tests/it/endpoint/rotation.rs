@@ -12,13 +12,13 @@ async fn rotating_endpoint() -> EndpointFixture {
     let desk = EndpointFixture::new().await;
     let provider =
         ScriptedProvider::new(["AAAA", "BBBB"].map(|name| Script::Answer(desk.keys_for_an_hour(name))));
-    desk.session.set_provider_for(desk.session.default_account(), provider).unwrap();
+    desk.session.set_provider(provider).unwrap();
     desk.session.credentials().await.unwrap();
     desk
 }
 
 async fn refresh_default_account(desk: &EndpointFixture) {
-    desk.session.refresh(desk.session.default_account()).await.unwrap();
+    desk.session.refresh().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,10 +30,10 @@ async fn endpoint_delivery_renewal_keeps_the_process() {
     let listed = stage.pid("fixture").unwrap();
     let account = stage.session.default_account().clone();
     let script = ["AAAA", "BBBB", "CCCC"].map(|name| Script::Answer(keys(name)));
-    stage.session.set_provider_for(&account, ScriptedProvider::new(script)).unwrap();
+    stage.session.for_account(&account).set_provider(ScriptedProvider::new(script)).unwrap();
     assert_eq!(stage.key_and_pid().await, ("AAAA".to_owned(), listed));
     for name in ["BBBB", "CCCC"] {
-        stage.session.refresh(&account).await.unwrap();
+        stage.session.for_account(&account).refresh().await.unwrap();
         assert_eq!(stage.key_and_pid().await, (name.to_owned(), listed));
     }
     assert_eq!(stage.whoami().await["source"], "endpoint");
@@ -57,9 +57,17 @@ async fn endpoint_delivery_other_credentials_replace_the_process() {
     stage.set("CCCC");
     expect("CCCC").await;
     stage.session.clear();
-    stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Answer(keys("DDDD"))])).unwrap();
+    stage
+        .session
+        .for_account(&account)
+        .set_provider(ScriptedProvider::new([Script::Answer(keys("DDDD"))]))
+        .unwrap();
     expect("DDDD").await;
-    stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Answer(keys("EEEE"))])).unwrap();
+    stage
+        .session
+        .for_account(&account)
+        .set_provider(ScriptedProvider::new([Script::Answer(keys("EEEE"))]))
+        .unwrap();
     expect("EEEE").await;
     stage.host.shutdown().await;
 }
@@ -89,13 +97,13 @@ async fn set_other_account_does_not_interrupt_a_call() {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         let account = stage.session.default_account().clone();
         let script = ["AAAA", "BBBB"].map(|name| Script::Answer(keys(name)));
-        stage.session.set_provider_for(&account, ScriptedProvider::new(script)).unwrap();
+        stage.session.for_account(&account).set_provider(ScriptedProvider::new(script)).unwrap();
         let before = stage.whoami().await;
         let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
         let call = stage.call("fixture__slow", json!({"name": "go"}));
         let set_another = async {
             wait_until("the call has begun", || folder.join("go.began").exists()).await;
-            stage.session.set_credentials_for(&"other".parse().unwrap(), keys("OTHR")).unwrap();
+            stage.session.for_account(&"other".parse().unwrap()).set_credentials(keys("OTHR")).unwrap();
             // The supervisor has handled the change once it has started the replacement.
             let (key, after) = stage.key_and_pid().await;
             assert_eq!((key.as_str(), after == pid(&before)), ("BBBB", false));
@@ -191,7 +199,11 @@ async fn env_delivery_rotation_replaces_the_process() {
 async fn env_delivery_first_fetch_is_not_a_rotation() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Env))]).await;
     let account = stage.session.default_account().clone();
-    stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Answer(keys("AAAA"))])).unwrap();
+    stage
+        .session
+        .for_account(&account)
+        .set_provider(ScriptedProvider::new([Script::Answer(keys("AAAA"))]))
+        .unwrap();
     stage.catalog().await;
     let listed = stage.pid("fixture").unwrap();
     assert_eq!(stage.key_and_pid().await, ("AAAA".to_owned(), listed));
@@ -271,7 +283,11 @@ async fn call_with_denied_role_is_refused() {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         let account = stage.session.default_account().clone();
         let denied = Error::new(ErrorKind::Denied, "the role may not be assumed").with_provider("scripted");
-        stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Fail(denied)])).unwrap();
+        stage
+            .session
+            .for_account(&account)
+            .set_provider(ScriptedProvider::new([Script::Fail(denied)]))
+            .unwrap();
         let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("may not be assumed") && told.contains("scripted"), "{told}");
         stage.host.shutdown().await;

@@ -186,7 +186,7 @@ async fn homes_link_configuration_that_has_no_variable() {
         builder.environment(HostEnvironment::new(host)).tool_policy("fixture", "whoami", reading())
     });
     let stage = stage.await;
-    stage.session.set_provider_for(stage.session.default_account(), RoleProviderFixture::new('x')).unwrap();
+    stage.session.set_provider(RoleProviderFixture::new('x')).unwrap();
     let (narrowed, plain) = (stage.whoami().await, stage.call("plain__whoami", json!({})).await);
     assert_ne!(narrowed["home"], plain["home"]);
     for home in [narrowed, plain].map(|answer| answer["home"].as_str().unwrap().to_owned()) {

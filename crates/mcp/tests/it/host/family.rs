@@ -15,7 +15,7 @@ use crate::stage::{Stage, fixture, host_environment, mcp_config};
 async fn host_of_child_session() -> (Stage, SessionContext, AccountName) {
     let prod: AccountName = "prod".parse().unwrap();
     let parent = SessionContext::builder().region("eu-central-1".parse().unwrap()).build();
-    parent.set_credentials_for(&prod, keys("PPPP")).unwrap();
+    parent.for_account(&prod).set_credentials(keys("PPPP")).unwrap();
     let session = parent.with_credentials(keys("DDDD")).unwrap();
     let mut server = fixture(Delivery::Env);
     server.account = Some(prod.clone());
@@ -29,7 +29,7 @@ async fn host_of_child_session() -> (Stage, SessionContext, AccountName) {
 async fn child_session_own_credentials_replace_inherited() {
     let (stage, _parent, prod) = host_of_child_session().await;
     assert_eq!(stage.key_and_pid().await.0, "PPPP");
-    stage.session.set_credentials_for(&prod, keys("CCCC")).unwrap();
+    stage.session.for_account(&prod).set_credentials(keys("CCCC")).unwrap();
     assert_eq!(stage.key_and_pid().await.0, "CCCC");
     stage.host.shutdown().await;
 }
@@ -40,7 +40,7 @@ async fn child_session_clear_stops_server_with_inherited_keys() {
     let (_, pid) = stage.key_and_pid().await;
     stage.session.clear();
     wait_until("the server with the inherited keys is gone", || !is_running(pid)).await;
-    assert!(parent.credentials_for(&prod).await.is_ok(), "the parent keeps what is its own");
+    assert!(parent.for_account(&prod).credentials().await.is_ok(), "the parent keeps what is its own");
     stage.host.shutdown().await;
 }
 

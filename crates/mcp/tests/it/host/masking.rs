@@ -33,7 +33,7 @@ async fn start_error(word: &str, canary: &Canary) -> String {
     let stage = Stage::without_credentials([("broken", server_printing(word))]).await;
     // The server is the first to fetch these credentials.
     let provider = ScriptedProvider::new([Script::Answer(canary.credentials(Expiry::Never).unwrap())]);
-    stage.session.set_provider_for(stage.session.default_account(), provider).unwrap();
+    stage.session.set_provider(provider).unwrap();
     let catalog = stage.catalog().await;
     stage.host.shutdown().await;
     catalog.faults[0].error.to_string()
@@ -63,7 +63,7 @@ async fn audit_env_delivery_is_recorded_once_for_each_process() {
     let served = || {
         let records = stage.audit.records();
         let by = |party: Option<&str>| party == Some("fixture");
-        records.iter().filter(|r| r.event == AuditEvent::Serve && by(r.party.as_deref())).count()
+        records.iter().filter(|r| r.event == AuditEvent::Serve && by(r.component.as_deref())).count()
     };
     stage.catalog().await;
     assert_eq!(served(), 0, "there were no keys yet");
@@ -109,9 +109,12 @@ async fn stderr_with_keys_of_other_accounts_is_masked() {
     let host = valetkey_mcp::McpHost::builder(&session, config).environment(variables).start().await.unwrap();
 
     let provider = |canary| ScriptedProvider::new([Script::Answer(non_expiring(canary))]);
-    session.set_provider_for(&"fetched".parse().unwrap(), provider(fetched)).unwrap();
-    session.credentials_for(&"fetched".parse().unwrap()).await.unwrap();
-    session.set_credentials_for(&"other".parse::<AccountName>().unwrap(), non_expiring(other)).unwrap();
+    session.for_account(&"fetched".parse().unwrap()).set_provider(provider(fetched)).unwrap();
+    session.for_account(&"fetched".parse().unwrap()).credentials().await.unwrap();
+    session
+        .for_account(&"other".parse::<AccountName>().unwrap())
+        .set_credentials(non_expiring(other))
+        .unwrap();
     ObservedProvider::new(Arc::new(provider(source)), &session.observers()).provide().await.unwrap();
     let child = session.narrow(AccessScope::new()).unwrap();
     let own = session.with_credentials(non_expiring(narrowed)).unwrap();

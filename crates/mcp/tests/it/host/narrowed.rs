@@ -29,7 +29,7 @@ async fn stage(delivery: Delivery, describe: impl FnOnce(McpHostBuilder) -> McpH
 
 /// Makes a role the session's provider from now on.
 fn play(session: &SessionContext, letter: char) {
-    session.set_provider_for(session.default_account(), RoleProviderFixture::new(letter)).unwrap();
+    session.set_provider(RoleProviderFixture::new(letter)).unwrap();
 }
 
 /// Returns the permissions of the keys in a result, and the provider's letter.

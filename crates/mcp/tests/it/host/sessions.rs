@@ -68,7 +68,7 @@ async fn server_uses_its_configured_account() {
     let session = SessionContext::builder().build();
     let staging: valetkey_core::AccountName = "staging".parse().unwrap();
     session.set_credentials(keys("AAAA")).unwrap();
-    session.set_credentials_for(&staging, keys("BBBB")).unwrap();
+    session.for_account(&staging).set_credentials(keys("BBBB")).unwrap();
     let mut second = fixture(Delivery::Endpoint);
     second.account = Some(staging);
     let mut unknown = fixture(Delivery::Endpoint);

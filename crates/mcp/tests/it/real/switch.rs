@@ -120,9 +120,9 @@ async fn renewal_of_the_same_credentials_keeps_the_process() -> Result<()> {
     let switch = SwitchFixture::start(&program("python")?, python_script("whoami.py")).await?;
     let session = &switch.stage.session;
     let provider = RenewingRoleProvider(switch.moto.url(), AtomicUsize::new(0));
-    session.set_provider_for(session.default_account(), std::sync::Arc::new(provider)).unwrap();
+    session.set_provider(std::sync::Arc::new(provider)).unwrap();
     let before = switch.assert_acts_as(FIRST_ACCOUNT, "renewed-0").await;
-    session.refresh(session.default_account()).await.unwrap();
+    session.refresh().await.unwrap();
     assert_eq!(switch.assert_acts_as(FIRST_ACCOUNT, "renewed-1").await, before);
     switch.shutdown().await
 }

@@ -99,7 +99,7 @@ async fn narrow_static_credentials_with_policy_is_refused() {
 async fn narrow_excludes_unnarrowable_accounts_unless_named() {
     let desk = NarrowFixture::new();
     let keys = super::alias("keys");
-    desk.session.set_credentials_for(&keys, desk.session.credentials().await.unwrap()).unwrap();
+    desk.session.for_account(&keys).set_credentials(desk.session.credentials().await.unwrap()).unwrap();
     assert_eq!(
         desk.narrow(json!({"policy": read_only_policy_json()})).await["accounts"],
         json!(["default", "prod"])

@@ -17,7 +17,7 @@ async fn narrowed_server_follows_session_rotation() {
         let after = stage.whoami().await;
         assert_eq!((may(&before), may(&after)), ("Rx", "Ry"));
         assert_ne!(pid(&before), pid(&after), "another provider, another process");
-        stage.session.refresh(stage.session.default_account()).await.unwrap();
+        stage.session.refresh().await.unwrap();
         assert_eq!(may(&stage.whoami().await), "Ry");
         stage.host.shutdown().await;
     }

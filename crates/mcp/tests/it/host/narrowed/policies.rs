@@ -122,7 +122,7 @@ async fn tool_policy_not_narrowable_call_is_refused_with_next_step() {
         let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("set_aws_credentials_context"), "{told}");
         let not_narrowable = ScriptedProvider::new([]);
-        stage.session.set_provider_for(stage.session.default_account(), not_narrowable).unwrap();
+        stage.session.set_provider(not_narrowable).unwrap();
         let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("cannot be narrowed") && told.contains("default"), "{told}");
         let refused = stage.audit.records().iter().filter(|record| record.event == AuditEvent::Deny).count();

@@ -119,7 +119,7 @@ async fn narrowed_session_has_the_region_of_its_account() {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         let prod: AccountName = "prod".parse().unwrap();
         let credentials = keys("PROD").with_region("eu-west-3".parse().unwrap());
-        stage.session.set_credentials_for(&prod, credentials).unwrap();
+        stage.session.for_account(&prod).set_credentials(credentials).unwrap();
         let view = narrow_session(&stage, AccessScope::new().accounts([prod]));
         let answer = whoami_for_session(&stage, &view).await;
         assert_eq!(answer["region"], "eu-west-3");
