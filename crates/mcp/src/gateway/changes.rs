@@ -42,6 +42,9 @@ impl ToolChangeNotifier {
 
     /// Notifies a subscriber of each change, until the subscription is cancelled.
     pub(super) async fn notify_subscriber(mut self, subscription: &SubscriptionContext) {
+        if subscription.accepted().tools_list_changed != Some(true) {
+            return subscription.cancelled().await;
+        }
         loop {
             tokio::select! {
                 () = subscription.cancelled() => return,
@@ -54,7 +57,9 @@ impl ToolChangeNotifier {
     }
 }
 
-/// Reduces a requested subscription to the supported changes.
-pub(super) fn accepted_filter(requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-    requested.tools_list_changed.map(|_| SubscriptionFilter::builder().tools_list_changed().build())
+/// Reduces a requested subscription to the supported changes, of which there may be none.
+pub(super) fn accepted_filter(requested: &SubscriptionFilter) -> SubscriptionFilter {
+    let accepted = SubscriptionFilter::builder();
+    let wants_tools = requested.tools_list_changed == Some(true);
+    if wants_tools { accepted.tools_list_changed().build() } else { accepted.build() }
 }

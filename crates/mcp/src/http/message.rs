@@ -118,10 +118,13 @@ impl Posted {
             _ => false,
         };
         if !is_readable {
-            return Err(RpcError::bad_request(
-                INVALID_PARAMS,
-                "the parameters of `initialize` are malformed",
-            ));
+            // The modern protocol has no such method.
+            let is_modern = header.or(self.meta_version()).is_some_and(is_modern);
+            return Err(if is_modern {
+                RpcError::method_not_found()
+            } else {
+                RpcError::bad_request(INVALID_PARAMS, "the parameters of `initialize` are malformed")
+            });
         }
         let body = self.params().and_then(|params| params.get("protocolVersion")).and_then(Value::as_str);
         if header.is_some() && header != body {

@@ -18,6 +18,7 @@ pub(super) type HttpResponse = Response<Body>;
 /// The JSON-RPC error code for a protocol session that does not exist.
 pub(super) const SESSION_NOT_FOUND: i32 = -32001;
 pub(super) const INVALID_REQUEST: i32 = -32600;
+const METHOD_NOT_FOUND: i32 = -32601;
 pub(super) const INVALID_PARAMS: i32 = -32602;
 pub(super) const PARSE_ERROR: i32 = -32700;
 pub(super) const HEADER_MISMATCH: i32 = -32020;
@@ -67,6 +68,10 @@ pub(super) struct RpcError {
 impl RpcError {
     pub(super) fn bad_request(code: i32, message: &'static str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code, message, data: None }
+    }
+
+    pub(super) fn method_not_found() -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: METHOD_NOT_FOUND, message: "no such method", data: None }
     }
 
     /// Returns the response to the request with this id, or to a message without an id.

@@ -68,13 +68,19 @@ async fn slow_call_of_either_era_is_streamed_and_cancelled() {
 async fn subscription_is_acknowledged_on_its_stream() {
     let gateway = HttpGatewayFixture::start().await;
     let mut client = gateway.modern(ALICE);
-    let wanted = json!({"notifications": {"toolsListChanged": true}});
-    let listen = client.message("subscriptions/listen", wanted);
-    let mut stream = client.open(client.request_for(&listen)).await;
-    assert_eq!(stream.status(), 200);
-    let mut text = String::new();
-    while !text.contains("acknowledged") {
-        text += &next_text(&mut stream).await.unwrap();
+    for (wanted, accepted) in [
+        (json!({"toolsListChanged": true}), r#""notifications":{"toolsListChanged":true}"#),
+        (json!({"toolsListChanged": true, "promptsListChanged": true}), r#"{"toolsListChanged":true}"#),
+        (json!({"promptsListChanged": true}), r#""notifications":{}"#),
+    ] {
+        let listen = client.message("subscriptions/listen", json!({"notifications": wanted}));
+        let mut stream = client.open(client.request_for(&listen)).await;
+        assert_eq!(stream.status(), 200);
+        let mut text = String::new();
+        while !text.contains("acknowledged") {
+            text += &next_text(&mut stream).await.unwrap();
+        }
+        assert!(text.contains(accepted), "{wanted}: {text}");
     }
     gateway.stop().await;
 }
