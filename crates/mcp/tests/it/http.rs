@@ -1,12 +1,12 @@
 //! The gateway over HTTP, on real sockets: transport, authentication, and whose session a call acts on.
 
 mod challenge;
-mod client;
+pub(crate) mod client;
 mod hijack;
 mod isolation;
 mod legacy;
 mod limits;
 mod modern;
-mod stage;
+pub(crate) mod stage;
 mod streams;
 mod tokens;

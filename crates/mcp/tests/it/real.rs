@@ -5,6 +5,8 @@ mod boto;
 mod caller;
 mod client;
 mod configuration;
+#[cfg(feature = "http")]
+mod http;
 mod isolation;
 mod listener;
 mod malformed;

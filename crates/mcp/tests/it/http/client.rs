@@ -15,48 +15,48 @@ use crate::keys::{secret_of_key, token_of_key};
 
 /// A client of one principal. It is modern until it has initialized a protocol session.
 #[derive(Clone)]
-pub(super) struct HttpClient {
+pub(crate) struct HttpClient {
     address: SocketAddr,
-    pub(super) token: Option<String>,
-    pub(super) session_id: Option<String>,
+    pub(crate) token: Option<String>,
+    pub(crate) session_id: Option<String>,
     /// The handle in the header `Valetkey-Session`.
-    pub(super) handle: Option<String>,
+    pub(crate) handle: Option<String>,
     last_id: u64,
 }
 
 /// A response with its whole body.
 #[derive(Debug)]
-pub(super) struct HttpReply {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct HttpReply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl HttpReply {
     /// Returns the body as JSON, or the last message of an event stream.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let data = self.body.lines().rev().find_map(|line| line.strip_prefix("data: "));
         serde_json::from_str(data.unwrap_or(&self.body)).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// Returns the status and the JSON-RPC error code.
-    pub(super) fn error(&self) -> (u16, i64) {
+    pub(crate) fn error(&self) -> (u16, i64) {
         (self.status, self.json()["error"]["code"].as_i64().unwrap_or_else(|| panic!("{self:?}")))
     }
 }
 
 impl HttpClient {
-    pub(super) fn new(address: SocketAddr, token: Option<&str>) -> Self {
+    pub(crate) fn new(address: SocketAddr, token: Option<&str>) -> Self {
         let token = token.map(str::to_owned);
         Self { address, token, session_id: None, handle: None, last_id: 0 }
     }
 
     /// Opens a protocol session.
-    pub(super) async fn initialize(&mut self) {
+    pub(crate) async fn initialize(&mut self) {
         let reply = self.send(self.initialize_request()).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(reply.json()["result"]["protocolVersion"], "2025-11-25");
@@ -65,7 +65,7 @@ impl HttpClient {
         assert_eq!(self.post(&initialized).await.status, 202);
     }
 
-    pub(super) fn initialize_request(&self) -> Request<Full<Bytes>> {
+    pub(crate) fn initialize_request(&self) -> Request<Full<Bytes>> {
         let params = json!({
             "protocolVersion": "2025-11-25",
             "capabilities": {},
@@ -78,7 +78,7 @@ impl HttpClient {
     }
 
     /// Returns a request with the headers of this client and this body.
-    pub(super) fn request_with(&self, method: &str, body: &str) -> Request<Full<Bytes>> {
+    pub(crate) fn request_with(&self, method: &str, body: &str) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(method)
             .uri("/mcp")
@@ -98,7 +98,7 @@ impl HttpClient {
     }
 
     /// Returns a POST of a message, with the headers that the message requires.
-    pub(super) fn request_for(&self, message: &Value) -> Request<Full<Bytes>> {
+    pub(crate) fn request_for(&self, message: &Value) -> Request<Full<Bytes>> {
         let mut request = self.request_with("POST", &message.to_string());
         if self.session_id.is_none() {
             let headers = request.headers_mut();
@@ -112,7 +112,7 @@ impl HttpClient {
     }
 
     /// Returns a message of this client's era.
-    pub(super) fn message(&mut self, method: &str, mut params: Value) -> Value {
+    pub(crate) fn message(&mut self, method: &str, mut params: Value) -> Value {
         self.last_id += 1;
         if let (None, Some(params)) = (&self.session_id, params.as_object_mut()) {
             params.insert("_meta".to_owned(), request_meta());
@@ -120,11 +120,11 @@ impl HttpClient {
         json!({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params})
     }
 
-    pub(super) async fn post(&self, message: &Value) -> HttpReply {
+    pub(crate) async fn post(&self, message: &Value) -> HttpReply {
         self.send(self.request_for(message)).await
     }
 
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> HttpReply {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> HttpReply {
         let (parts, body) = self.open(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
@@ -132,20 +132,20 @@ impl HttpClient {
     }
 
     /// Sends a request on a connection of its own, and returns the response with its body unread.
-    pub(super) async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+    pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         sender.send_request(request).await.unwrap()
     }
 
-    pub(super) async fn request(&mut self, method: &str, params: Value) -> HttpReply {
+    pub(crate) async fn request(&mut self, method: &str, params: Value) -> HttpReply {
         let message = self.message(method, params);
         self.post(&message).await
     }
 
     /// Calls a tool and returns the result.
-    pub(super) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let reply = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let mut message = reply.json();
@@ -154,27 +154,27 @@ impl HttpClient {
     }
 
     /// Calls a tool that succeeds, and returns its structured content.
-    pub(super) async fn call_ok(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(crate) async fn call_ok(&mut self, tool: &str, arguments: Value) -> Value {
         let mut result = self.call(tool, arguments).await;
         assert_ne!(result["isError"], json!(true), "{result}");
         result["structuredContent"].take()
     }
 
     /// Calls a tool that fails, and returns the text of the error.
-    pub(super) async fn call_error(&mut self, tool: &str, arguments: Value) -> String {
+    pub(crate) async fn call_error(&mut self, tool: &str, arguments: Value) -> String {
         let result = self.call(tool, arguments).await;
         assert_eq!(result["isError"], json!(true), "{result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()
     }
 
     /// Opens a credential session and returns its handle.
-    pub(super) async fn create_session(&mut self) -> String {
+    pub(crate) async fn create_session(&mut self) -> String {
         let created = self.call_ok("create_credential_session", json!({})).await;
         created["credential_session"].as_str().unwrap().to_owned()
     }
 
     /// Sets the credentials named `name`, with the tool that a model uses.
-    pub(super) async fn set(&mut self, name: &str) {
+    pub(crate) async fn set(&mut self, name: &str) {
         let keys = json!({
             "access_key_id": format!("ASIA000000000000{name}"),
             "secret_access_key": secret_of_key(name),
@@ -185,19 +185,19 @@ impl HttpClient {
     }
 
     /// Returns the key that the session has, by its last four characters.
-    pub(super) async fn own_key(&mut self) -> Value {
+    pub(crate) async fn own_key(&mut self) -> Value {
         self.call_ok("get_aws_credentials_context", json!({})).await["key_suffix"].take()
     }
 
     /// Returns the key that the fixture server signs with, and its process id.
-    pub(super) async fn whoami(&mut self) -> (String, u32) {
+    pub(crate) async fn whoami(&mut self) -> (String, u32) {
         let answer = self.call_ok("fixture__whoami", json!({})).await;
         (answer["key"].as_str().unwrap().to_owned(), crate::stage::pid(&answer))
     }
 }
 
 /// Sets a header of a request.
-pub(super) fn with_header(
+pub(crate) fn with_header(
     mut request: Request<Full<Bytes>>,
     name: &'static str,
     value: &str,
@@ -207,7 +207,7 @@ pub(super) fn with_header(
 }
 
 /// Removes a header of a request.
-pub(super) fn without_header(mut request: Request<Full<Bytes>>, name: &str) -> Request<Full<Bytes>> {
+pub(crate) fn without_header(mut request: Request<Full<Bytes>>, name: &str) -> Request<Full<Bytes>> {
     request.headers_mut().remove(name);
     request
 }

@@ -16,19 +16,19 @@ use valetkey_tools::ToolSet;
 use super::client::HttpClient;
 use crate::stage::{fixture, host_environment, mcp_config};
 
-pub(super) const ALICE: &str = "token-of-alice";
-pub(super) const BOB: &str = "token-of-bob";
+pub(crate) const ALICE: &str = "token-of-alice";
+pub(crate) const BOB: &str = "token-of-bob";
 /// `printf %s token-of-alice | sha256sum`
 const ALICE_SHA256: &str = "19c28a50b1a09097592e7ceddb7e0771ff4d469747541a7536579eef857e05ce";
 const BOB_SHA256: &str = "800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec16334";
 
 /// Sessions with one account without a provider, and these servers.
-pub(super) struct SessionFactoryFixture {
+pub(crate) struct SessionFactoryFixture {
     servers: Vec<(&'static str, ServerConfig)>,
 }
 
 impl SessionFactoryFixture {
-    pub(super) fn without_servers() -> Self {
+    pub(crate) fn without_servers() -> Self {
         Self { servers: Vec::new() }
     }
 }
@@ -49,24 +49,24 @@ impl SessionFactory for SessionFactoryFixture {
 }
 
 /// A gateway that serves in a background task.
-pub(super) struct HttpGatewayFixture {
-    pub(super) address: SocketAddr,
-    pub(super) stop: CancellationToken,
-    pub(super) serving: JoinHandle<Result<()>>,
+pub(crate) struct HttpGatewayFixture {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    pub(crate) serving: JoinHandle<Result<()>>,
 }
 
 impl HttpGatewayFixture {
     /// Starts a gateway without servers.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(Vec::new(), tokens(), |gateway| gateway).await
     }
 
     /// Starts a gateway with the fixture server.
-    pub(super) async fn with_server() -> Self {
+    pub(crate) async fn with_server() -> Self {
         Self::start_with(vec![("fixture", fixture(Delivery::Endpoint))], tokens(), |gateway| gateway).await
     }
 
-    pub(super) async fn start_with(
+    pub(crate) async fn start_with(
         servers: Vec<(&'static str, ServerConfig)>,
         authenticator: Authenticator,
         configure: impl FnOnce(HttpGatewayBuilder) -> HttpGatewayBuilder,
@@ -81,29 +81,29 @@ impl HttpGatewayFixture {
     }
 
     /// Returns a client that identifies itself in every request.
-    pub(super) fn modern(&self, token: &str) -> HttpClient {
+    pub(crate) fn modern(&self, token: &str) -> HttpClient {
         HttpClient::new(self.address, Some(token))
     }
 
     /// Returns a client with a protocol session.
-    pub(super) async fn legacy(&self, token: &str) -> HttpClient {
+    pub(crate) async fn legacy(&self, token: &str) -> HttpClient {
         let mut client = HttpClient::new(self.address, Some(token));
         client.initialize().await;
         client
     }
 
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.serving.await.unwrap().unwrap();
     }
 }
 
 /// Returns an authenticator that knows the tokens of alice and bob.
-pub(super) fn tokens() -> Authenticator {
+pub(crate) fn tokens() -> Authenticator {
     let tokens = Authenticator::bearer().token(ALICE_SHA256, "alice".parse().unwrap()).unwrap();
     tokens.token(BOB_SHA256, "bob".parse().unwrap()).unwrap()
 }
 
-pub(super) fn registry() -> RegistryBuilder {
+pub(crate) fn registry() -> RegistryBuilder {
     SessionRegistry::builder()
 }
