@@ -9,6 +9,7 @@
 pub mod api;
 pub mod bench;
 pub mod ci;
+pub mod conformance;
 mod error;
 pub mod loom;
 pub mod rig;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Result, api, bench, ci, loom, rig, test, tidy};
+use xtask::{Result, api, bench, ci, conformance, loom, rig, test, tidy};
 
 /// The development tasks of this workspace.
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Compare the public API of the libraries with its snapshots under docs/api.
     Api(api::ApiArgs),
+    /// Run the official MCP conformance suite against the gateway over HTTP.
+    Conformance,
     /// Run every check that a change must pass.
     Ci,
 }
@@ -53,6 +55,7 @@ fn run(task: Task) -> Result<()> {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Api(options) => api::run(&options),
+        Task::Conformance => conformance::run(),
         Task::Ci => ci::run(),
     }
 }
