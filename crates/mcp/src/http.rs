@@ -46,7 +46,7 @@ use quota::Quotas;
 use router::HttpState;
 use tenants::Tenants;
 
-pub use auth::{Authenticator, JwksSource, JwtIssuer, JwtIssuerBuilder, StaticJwks};
+pub use auth::{Authenticator, JwksSource, JwksUrl, JwtIssuer, JwtIssuerBuilder, StaticJwks};
 pub use builder::HttpGatewayBuilder;
 pub use tenants::{NewSession, SessionFactory};
 

@@ -21,6 +21,8 @@ pub(crate) struct HttpSettings {
     pub(crate) issuer: Option<String>,
     /// The file with the keys of the issuer, a JSON Web Key Set.
     pub(crate) jwks_file: Option<PathBuf>,
+    /// The URL of the keys of the issuer, instead of a file.
+    pub(crate) jwks_url: Option<String>,
     /// The audiences for which tokens may be issued.
     #[serde(default)]
     pub(crate) audiences: Vec<String>,

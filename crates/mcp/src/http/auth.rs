@@ -3,6 +3,7 @@
 mod bearer;
 mod claims;
 mod jwks;
+mod jwks_url;
 mod jwt;
 mod keys;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use valetkey_core::{Error, Principal, Result};
 
 pub use jwks::{JwksSource, StaticJwks};
+pub use jwks_url::JwksUrl;
 pub use jwt::{JwtIssuer, JwtIssuerBuilder};
 
 use bearer::bearer_token;

@@ -31,7 +31,7 @@ impl HttpGatewayBuilder {
             site: Site::default(),
             registry: SessionRegistry::builder(),
             quotas: QuotaLimits { per_principal: 256, total: 1_024 },
-            records: RecordLimits { per_principal: 256, total: 10_000 },
+            records: RecordLimits { per_principal: 1_000, total: 10_000 },
         }
     }
 
@@ -77,7 +77,7 @@ impl HttpGatewayBuilder {
         self
     }
 
-    /// Sets how many protocol sessions of legacy clients one principal may have (default: 256). The least recently used
+    /// Sets how many protocol sessions of legacy clients one principal may have (default: 1,000). The least recently used
     /// one ends for another one.
     pub fn max_protocol_sessions_per_principal(mut self, sessions: usize) -> Self {
         self.records.per_principal = sessions;

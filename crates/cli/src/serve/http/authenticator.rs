@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use valetkey::mcp::http::{Authenticator, JwksSource, JwtIssuer};
+use valetkey::mcp::http::{Authenticator, JwksSource, JwksUrl, JwtIssuer};
 use valetkey::{Error, ErrorKind, Principal, Result};
 
 use super::{Diagnostic, Settings};
@@ -84,10 +84,19 @@ fn bearer(settings: &Settings, http: &HttpSettings, diagnostics: &mut Vec<Diagno
 
 fn issuer(settings: &Settings, http: &HttpSettings) -> Option<Result<JwtIssuer>> {
     let issuer = http.issuer.as_deref()?;
-    let Some(file) = http.jwks_file.clone() else {
-        return Some(Err(Error::invalid("jwks_file", "is missing; name the file with the issuer's keys")));
+    let mut builder = match (&http.jwks_file, &http.jwks_url) {
+        (Some(file), None) => JwtIssuer::builder(issuer, JwksFile(file.clone())),
+        (None, Some(url)) => match JwksUrl::new(url) {
+            Ok(keys) => JwtIssuer::builder(issuer, keys),
+            Err(error) => return Some(Err(error)),
+        },
+        _ => {
+            let what = "needs either `jwks_file` or `jwks_url`, with the keys of the issuer";
+            return Some(
+                Err(Error::new(ErrorKind::Invalid, format!("`issuer` {what}")).with_field("issuer")),
+            );
+        }
     };
-    let mut builder = JwtIssuer::builder(issuer, JwksFile(file));
     builder = http.audiences.iter().fold(builder, |builder, audience| builder.audience(audience));
     builder = http.required_scopes.iter().fold(builder, |builder, scope| builder.required_scope(scope));
     for (name, principal) in &settings.principals {

@@ -127,7 +127,10 @@ async fn check_http_reports_contradictions() {
     for (settings, expected) in [
         ("token_sha256 = ['abc']\n[http]\n", "must be a SHA-256 digest"),
         ("[http]\nauth = 'none'\n", "needs the `principal` of `[session]`"),
-        ("subjects = ['00u1']\n[http]\nissuer = 'https://login.example.com'\n", "`jwks_file` is missing"),
+        (
+            "subjects = ['00u1']\n[http]\nissuer = 'https://login.example.com'\n",
+            "needs either `jwks_file` or `jwks_url`",
+        ),
         (
             "[http]\nissuer = 'https://login.example.com'\njwks_file = 'keys.json'\n",
             "what the tokens are issued for",

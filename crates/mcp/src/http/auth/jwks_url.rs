@@ -1,0 +1,152 @@
+//! `JwksUrl`: fetches the key set of an issuer over HTTPS.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use async_trait::async_trait;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::crypto::aws_lc_rs::default_provider;
+use valetkey_core::{Error, ErrorKind, Result};
+
+use super::JwksSource;
+
+/// The maximum size of a key set, in bytes.
+const MAX_DOCUMENT_SIZE: usize = 1024 * 1024;
+
+/// The key set at a URL. The server's certificate must be trusted by the machine. Redirects are not followed.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::http::JwksUrl;
+///
+/// let keys = JwksUrl::new("https://login.example.com/.well-known/jwks.json")?;
+/// # drop(keys);
+/// # Ok::<(), valetkey_core::Error>(())
+/// ```
+pub struct JwksUrl {
+    url: Uri,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+}
+
+impl JwksUrl {
+    /// Creates a source of the document at `url`. Sends no request.
+    ///
+    /// # Errors
+    /// `Invalid` when it is not an `https` URL (`http` on a loopback address). `Internal` when the certificates that the
+    /// machine trusts cannot be read.
+    pub fn new(url: &str) -> Result<Self> {
+        let invalid = || {
+            Error::invalid("jwks_url", "must be an `https` URL")
+                .with_next_step("take `jwks_uri` from the metadata of the issuer")
+        };
+        let url: Uri = url.parse().map_err(|_| invalid())?;
+        let is_loopback = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        match url.scheme_str() {
+            Some("https") if url.host().is_some() => {}
+            Some("http") if is_loopback => {}
+            _ => return Err(invalid()),
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(default_provider())
+            .map_err(|error| {
+                Error::new(ErrorKind::Internal, "the trusted certificates cannot be read").with_source(error)
+            })?
+            .https_or_http()
+            .enable_http1()
+            .build();
+        Ok(Self { url, client: Client::builder(TokioExecutor::new()).build(connector) })
+    }
+}
+
+#[async_trait]
+impl JwksSource for JwksUrl {
+    async fn fetch(&self) -> Result<Vec<u8>> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = self.url.clone();
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let response = self.client.request(request).await;
+        let response =
+            response.map_err(|error| unavailable("the issuer cannot be reached").with_source(error))?;
+        if response.status() != StatusCode::OK {
+            return Err(unavailable("the issuer has refused to send its keys"));
+        }
+        match Limited::new(response.into_body(), MAX_DOCUMENT_SIZE).collect().await {
+            Ok(document) => Ok(document.to_bytes().to_vec()),
+            Err(error) => {
+                Err(unavailable("the keys of the issuer cannot be read").with_source(Unreadable(error)))
+            }
+        }
+    }
+}
+
+fn unavailable(message: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, message)
+}
+
+/// Why a body could not be read.
+#[derive(Debug)]
+struct Unreadable(Box<dyn StdError + Send + Sync>);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Unreadable {}
+
+impl fmt::Debug for JwksUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwksUrl").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Fetches from a server that sends this response.
+    async fn fetch(response: String) -> Result<Vec<u8>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            assert!(request[..length].starts_with(b"GET /keys HTTP/1.1"));
+            let _refused = stream.write_all(response.as_bytes()).await;
+        });
+        JwksUrl::new(&url).unwrap().fetch().await
+    }
+
+    #[tokio::test]
+    async fn jwks_url_returns_document_or_unavailable() {
+        let ok = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"keys\":[]}";
+        assert_eq!(fetch(ok.to_owned()).await.unwrap(), br#"{"keys":[]}"#);
+        for refused in [
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"keys\":[]}".to_owned(),
+            format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "a".repeat(MAX_DOCUMENT_SIZE + 1)),
+            "not http".to_owned(),
+        ] {
+            assert_eq!(fetch(refused).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        }
+    }
+
+    #[test]
+    fn jwks_url_without_encryption_is_invalid() {
+        for url in ["http://login.example.com/keys", "ftp://127.0.0.1/keys", "/keys", "https://", ""] {
+            assert_eq!(JwksUrl::new(url).unwrap_err().kind(), ErrorKind::Invalid, "{url}");
+        }
+    }
+}
