@@ -83,6 +83,17 @@ impl AwsClientConfig {
     }
 
     /// Sends all requests to `url`, such as a VPC endpoint or an emulator. It takes precedence over the environment.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use valetkey_backends::AwsClientConfig;
+    ///
+    /// # fn main() -> valetkey_core::Result<()> {
+    /// let client_config = AwsClientConfig::new().region(&"us-east-1".parse()?).endpoint_url("http://localhost:5000");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn endpoint_url(self, url: impl Into<String>) -> Self {
         Self(with_endpoint_url(self.0.into_builder(), url).build())

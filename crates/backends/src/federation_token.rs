@@ -107,6 +107,24 @@ impl CredentialProvider for FederationTokenProvider {
 }
 
 /// Describes a [`FederationTokenProvider`].
+///
+/// # Examples
+///
+/// Exchange all keys of an account for those of a federated user that stands for the session:
+///
+/// ```
+/// use valetkey_backends::{FederationTokenProvider, MemoryProvider, StsKeyExchange};
+/// use valetkey_core::{Attribution, SessionPolicy};
+/// # use valetkey_backends::AwsClientConfig;
+/// # use valetkey_core::{Result, SessionContext};
+/// # fn example(session: &SessionContext, client_config: &AwsClientConfig) -> Result<StsKeyExchange> {
+///
+/// FederationTokenProvider::for_attribution(&Attribution::for_session(session), MemoryProvider::new())
+///     .policy(SessionPolicy::read_only(["s3", "logs"])?)
+///     .client_config(client_config)
+///     .build_key_exchange()
+/// # }
+/// ```
 #[must_use]
 pub struct FederationTokenBuilder {
     exchange: ExchangeBuilder,

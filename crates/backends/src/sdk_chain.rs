@@ -15,6 +15,10 @@ use crate::client_config::{from_sdk_region, to_sdk_region};
 use crate::sdk::error_of;
 use crate::{AwsClientConfig, SdkProvider};
 
+/// A source of the SDK, and the settings of its fetches.
+///
+/// Each fetch creates the SDK's providers anew, because they keep the files that they have read. A clone has a retry quota
+/// of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct SdkChain {
     source_kind: SourceKind,
@@ -44,6 +48,7 @@ impl SdkChain {
         self.client_config = config.clone();
     }
 
+    /// Returns the name for errors, status and logs.
     pub(crate) fn name(&self) -> &'static str {
         match self.source_kind {
             SourceKind::DefaultChain => "default-chain",
@@ -51,6 +56,7 @@ impl SdkChain {
         }
     }
 
+    /// Checks the cached sign-in of the AWS CLI that the credentials depend on, if they depend on one.
     pub(crate) async fn check_sign_in(&self) -> Result<()> {
         match SignIn::for_source(&self.source_kind).await {
             Some(sign_in) if sign_in.has_ended(SystemClock.now()).await => {
@@ -60,10 +66,12 @@ impl SdkChain {
         }
     }
 
+    /// Fetches credentials, and maps errors to the kinds of this crate.
     pub(crate) async fn provide(&self) -> Result<Credentials> {
         self.fetch().await.map_err(|error| map_error(error, &self.source_kind).with_provider(self.name()))
     }
 
+    /// Fetches credentials with retries, and adds the region of the settings.
     async fn fetch(&self) -> Result<Credentials> {
         let region = match &self.region {
             Some(region) => Some(to_sdk_region(region)),
@@ -113,6 +121,7 @@ impl SdkChain {
     }
 }
 
+/// Adds the field and the next step that fit the source.
 fn map_error(error: Error, source_kind: &SourceKind) -> Error {
     match (source_kind, error.kind()) {
         // The profile was named, so a chain must not fall through to the credentials of another identity.

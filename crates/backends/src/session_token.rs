@@ -103,6 +103,28 @@ impl CredentialProvider for SessionTokenProvider {
 }
 
 /// Describes a [`SessionTokenProvider`].
+///
+/// # Examples
+///
+/// Require a code of an MFA device, for a whole working day:
+///
+/// ```
+/// # use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use valetkey_backends::SessionTokenProvider;
+/// # use valetkey_backends::AwsClientConfig;
+/// # use valetkey_core::{CredentialProvider, Result, SecretString};
+/// # async fn prompt() -> Result<SecretString> { Ok(SecretString::from("123456")) }
+/// # fn example(keys: Arc<dyn CredentialProvider>, client_config: &AwsClientConfig) -> Result<SessionTokenProvider> {
+///
+/// SessionTokenProvider::builder(keys)
+///     .mfa("arn:aws:iam::111111111111:mfa/alice", || async { prompt().await })
+///     .session_duration(Duration::from_secs(10 * 3_600))
+///     .client_config(client_config)
+///     .build()
+/// # }
+/// ```
 #[must_use]
 pub struct SessionTokenBuilder {
     exchange: ExchangeBuilder,

@@ -83,6 +83,8 @@ impl AssumeRoleBuilder {
 
     /// Sets the source identity to a template, such as `{principal}`, rendered with the
     /// [attribution](Self::attribution).
+    ///
+    /// [`build`](Self::build) fails if the attribution has no value for a placeholder of the template.
     pub fn source_identity_from(mut self, template: NameTemplate) -> Self {
         self.attribution.source_identity = Some(NameSource::Template(template));
         self
@@ -128,7 +130,9 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// Adds a session tag: at most 50, with a key of at most 128 and a value of at most 256 characters. No key may occur
+    /// Adds a session tag, which policies can use as `aws:PrincipalTag`.
+    ///
+    /// The limits of STS are at most 50 tags, with a key of at most 128 and a value of at most 256 characters. No key may occur
     /// twice (case is ignored) or begin with `aws:`.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.request.tags.add(key, value);

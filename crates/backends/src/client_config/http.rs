@@ -1,4 +1,4 @@
-//! The HTTP client that all AWS clients of a configuration share: one connection pool, one set of trust roots.
+//! The HTTP client that all AWS clients of a configuration share: one connection pool and the same trust roots.
 
 use std::net::{IpAddr, Ipv6Addr};
 

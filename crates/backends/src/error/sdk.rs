@@ -48,6 +48,7 @@ fn packed_policy_percent<E: ProvideErrorMetadata>(error: &E) -> Option<u16> {
     before.split_whitespace().next_back()?.parse().ok()
 }
 
+/// Converts a failure without a response. Only a mistake in the settings is permanent.
 fn from_dispatch_failure(operation: &'static str, failure: &DispatchFailure) -> Error {
     if failure.is_timeout() {
         return timed_out_error(operation);

@@ -57,6 +57,8 @@ impl fmt::Debug for Program {
 }
 
 /// A running program and its process group.
+///
+/// Dropping it kills the group, so that a cancelled fetch leaves no process.
 struct RunningProgram(Box<dyn ChildWrapper>);
 
 impl RunningProgram {
@@ -66,6 +68,7 @@ impl RunningProgram {
         command.spawn().map(Self)
     }
 
+    /// Waits for the end of the program, and kills the processes that remain in its group.
     async fn wait_success(&mut self) -> Result<()> {
         let status: ExitStatus = self.0.wait().await.map_err(|_| io_error())?;
         // Processes that it left in its group may hold the output open, and `read_output` waits for its end.
@@ -85,6 +88,7 @@ impl Drop for RunningProgram {
     }
 }
 
+/// Reads the output to its end, or to one byte beyond the limit.
 async fn read_output(stdout: Option<ChildStdout>) -> Result<Vec<u8>> {
     let mut output = Vec::with_capacity(INITIAL_OUTPUT_CAPACITY);
     let stdout = stdout.ok_or_else(io_error)?;

@@ -53,6 +53,7 @@ pub(super) async fn get_scoped_credentials(
     }
 }
 
+/// Rewrites the form of the request before it is signed, and the output of a success before it is returned.
 #[derive(Debug)]
 struct OperationRewrite {
     has_policy: bool,
@@ -134,6 +135,7 @@ fn parse_response(
     Ok(if is_ignored { GetFederationTokenOutput::builder().build() } else { output.build() })
 }
 
+/// Parses the element `Credentials`. All of its fields are required.
 fn parse_keys(element: &mut ScopedDecoder<'_, '_>) -> std::result::Result<Keys, XmlDecodeError> {
     let mut keys = Keys::builder();
     while let Some(mut tag) = element.next_tag() {
@@ -151,6 +153,7 @@ fn parse_keys(element: &mut ScopedDecoder<'_, '_>) -> std::result::Result<Keys, 
     keys.build().map_err(XmlDecodeError::unhandled)
 }
 
+/// Parses the element `SessionInfo`; `None` if it does not identify a scoped session.
 fn parse_session(
     element: &mut ScopedDecoder<'_, '_>,
 ) -> std::result::Result<Option<FederatedUser>, XmlDecodeError> {

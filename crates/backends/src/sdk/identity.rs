@@ -36,6 +36,7 @@ struct Quota {
 }
 
 impl SessionIdentityCache {
+    /// Returns the quota of the service that the call addresses. The first call of a service creates it.
     fn quota(&self, settings: &ConfigBag) -> Quota {
         let service = settings.load::<Metadata>().map_or("", Metadata::service);
         let mut quotas = self.quotas.lock();

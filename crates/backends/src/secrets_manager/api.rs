@@ -42,12 +42,14 @@ pub(super) struct SecretValue {
 }
 
 impl SecretsManagerApi {
+    /// Creates a client that signs with `source`.
     pub(super) fn with_credentials(source: &Credentials, config: &Config) -> Self {
         let builder = config.to_builder().credentials_provider(source.expose_to_sdk());
         let partition = retry_quota::new_retry_partition(config.retry_config());
         Self(Client::from_conf(builder.retry_partition(partition).build()))
     }
 
+    /// Returns one version of a secret, with its payload.
     pub(super) async fn get_secret_value(
         &self,
         secret_id: &str,
@@ -62,6 +64,7 @@ impl SecretsManagerApi {
         call.send().await.map(SecretValue::from).map_err(|error| map_error("GetSecretValue", &error))
     }
 
+    /// Returns the versions of a secret and their stages, without a payload.
     pub(super) async fn describe_secret(&self, secret_id: &str) -> Result<DescribeSecretOutput> {
         let call = self.0.describe_secret().secret_id(secret_id);
         call.send().await.map_err(|error| map_error("DescribeSecret", &error))
@@ -75,6 +78,7 @@ impl SecretsManagerApi {
     }
 }
 
+/// Converts a failure of the SDK. A missing secret is an error about its id.
 fn map_error<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Error {
     let is_missing = error.code() == Some("ResourceNotFoundException");
     let error = error::from_sdk_error(operation, error);

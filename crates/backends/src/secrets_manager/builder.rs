@@ -17,6 +17,25 @@ const DEFAULT_TTL: Duration = Duration::from_secs(300);
 const MAX_TTL: Duration = Duration::from_secs(3_600);
 
 /// Describes a [`SecretsManagerProvider`] or a [`SecretsManagerResolver`]: `T` is the type that `build` returns.
+///
+/// # Examples
+///
+/// Read the pending version of a secret of another account, with a role of that account:
+///
+/// ```
+/// # use std::sync::Arc;
+/// use valetkey_backends::SecretsManagerProvider;
+/// # use valetkey_backends::AwsClientConfig;
+/// # use valetkey_core::{CredentialProvider, Result};
+/// # fn example(role: Arc<dyn CredentialProvider>, client_config: &AwsClientConfig) -> Result<SecretsManagerProvider> {
+///
+/// let secret = "arn:aws:secretsmanager:eu-central-1:222222222222:secret:agents/reporting";
+/// SecretsManagerProvider::builder(secret, role)
+///     .version_stage("AWSPENDING")
+///     .client_config(client_config)
+///     .build()
+/// # }
+/// ```
 #[must_use]
 pub struct SecretsManagerBuilder<T> {
     /// The id of the secret, or the prefix of the resolver.

@@ -13,6 +13,9 @@ use super::api::{SECRET_ID_FIELD, SecretsManagerApi, VersionSelector};
 use super::cache::{CacheSlot, CachedSecret, SecretCache, VersionKey};
 use crate::validity;
 
+/// The reads of one provider or resolver: their configuration, their source and their cache.
+///
+/// Each read makes an API client with the present credentials of the source, so that the source may rotate.
 pub(super) struct SecretsManagerClient {
     pub(super) config: Config,
     pub(super) source: Arc<dyn CredentialProvider>,
@@ -36,11 +39,16 @@ impl SecretsManagerClient {
         result.and_then(|credentials| self.ensure_unexpired(credentials))
     }
 
+    /// Clears the payloads, and the cache of the source.
     pub(super) fn clear_cache(&self) {
         self.cache.clear();
         self.source.clear_cache();
     }
 
+    /// Returns the credentials of a cached payload if its version is current, or else of a new one.
+    ///
+    /// A prefetched payload is used without a check. Without permission for `DescribeSecret`, each read fetches the
+    /// payload, and the denial is cached, so that the next reads do not repeat the check.
     async fn read_cached(&self, slot: &CacheSlot<'_>, api: &SecretsManagerApi) -> Result<Credentials> {
         let (version, credentials) = match slot.lookup() {
             Some(CachedSecret::Prefetched(_, credentials)) => return Ok(credentials),
@@ -64,6 +72,7 @@ impl SecretsManagerClient {
         }
     }
 
+    /// Fetches the payload and caches it, if the response has a version.
     async fn fetch_and_store(&self, slot: &CacheSlot<'_>, api: &SecretsManagerApi) -> Result<Credentials> {
         let (version, credentials) = self.fetch(slot, api).await?;
         if let Some(version) = version {
@@ -72,6 +81,7 @@ impl SecretsManagerClient {
         Ok(credentials)
     }
 
+    /// Fetches the payload, without a change of the cache.
     async fn fetch(
         &self,
         slot: &CacheSlot<'_>,
@@ -91,6 +101,7 @@ impl SecretsManagerClient {
         is_selected && secret.arn() == Some(&cached.arn)
     }
 
+    /// Rejects credentials of a secret that have expired: only a rotation of the secret helps.
     pub(super) fn ensure_unexpired(&self, credentials: Credentials) -> Result<Credentials> {
         validity::ensure_unexpired(
             credentials,

@@ -61,6 +61,17 @@ impl SecretsManagerResolver {
     ///
     /// # Cancel safety
     /// If the future is dropped, the secrets that were read so far stay cached.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use valetkey_backends::SecretsManagerResolver;
+    /// # use valetkey_core::CredentialId;
+    /// # async fn example(resolver: &SecretsManagerResolver, ids: &[CredentialId]) {
+    /// let failed = resolver.prefetch(ids).await;
+    /// assert!(failed.is_empty(), "{failed:?}");
+    /// # }
+    /// ```
     pub async fn prefetch(&self, ids: &[CredentialId]) -> Vec<(CredentialId, Error)> {
         let mut errors = Vec::new();
         let (mut valid_ids, mut secret_ids) = (Vec::new(), Vec::new());

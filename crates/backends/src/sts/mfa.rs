@@ -14,6 +14,7 @@ use crate::{SecretProvider, error};
 
 const MFA_CODE_FIELD: &str = "mfa_code";
 
+/// An MFA device. Its codes come from a provider, which usually prompts a person.
 #[derive(Clone)]
 pub(crate) struct MfaDevice {
     pub(crate) serial: String,
@@ -21,6 +22,7 @@ pub(crate) struct MfaDevice {
 }
 
 impl MfaDevice {
+    /// Checks the serial number against the limits of STS.
     pub(crate) fn check(&self) -> Result<()> {
         let is_valid = (9..=256).contains(&self.serial.len()) && is_charset(&self.serial, b"_+=/:,.@-");
         ensure(

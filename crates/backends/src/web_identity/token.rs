@@ -22,6 +22,7 @@ const MAX_CHARACTERS: usize = 20_000;
 /// More bytes than the longest token has in UTF-8 with whitespace around it. The rest of a file is not read.
 const MAX_FILE_BYTES: u64 = 128 * 1024;
 
+/// The source of identity tokens. The token is fetched at each use, so that the identity provider may renew it.
 #[derive(Clone)]
 pub(super) enum IdentityTokenSource {
     File(PathBuf),

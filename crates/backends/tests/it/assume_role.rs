@@ -1,6 +1,5 @@
 //! Assume role: what STS receives for every field, and what becomes of its answer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,8 +55,7 @@ async fn assume_role_all_fields_reach_sts() {
         ("Tags.member.2.Value", ""),
         ("TransitiveTagKeys.member.1", "team"),
     ];
-    let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    assert_eq!(wire.requests()[0].form(), expected);
+    wire.requests()[0].assert_form(&expected);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Who is behind a set: in the names and tags that STS receives, or an error that says what does not fit.
+//! Attribution in the names and tags that STS receives, or an error that names the invalid part.
 
 use std::collections::BTreeMap;
 
@@ -141,22 +141,23 @@ fn assert_invalid(error: &Error, field: &str) {
 
 #[test]
 fn attribution_missing_value_fails_build() {
-    let (wire, nobody) = (granting_http("AssumeRole"), Attribution::new());
-    assert_invalid(&role_builder(&wire).attribution(&nobody).build().unwrap_err(), "session_name");
+    let (wire, empty) = (granting_http("AssumeRole"), Attribution::new());
+    assert_invalid(&role_builder(&wire).attribution(&empty).build().unwrap_err(), "session_name");
     let principal = || "{principal}".parse().unwrap();
     assert_invalid(
         &role_builder(&wire).source_identity_from(principal()).build().unwrap_err(),
         "source_identity",
     );
     assert_invalid(&role_builder(&wire).session_name_from(principal()).build().unwrap_err(), "session_name");
-    assert_eq!(federation_builder(&wire, &nobody).build().unwrap_err().field(), Some("name"));
+    assert_eq!(federation_builder(&wire, &empty).build().unwrap_err().field(), Some("name"));
 }
 
 #[test]
 fn attribution_tag_key_duplicate_is_invalid() {
     let (wire, session) = (granting_http("AssumeRole"), session());
     for key in ["valetkey:session", "Valetkey:Session"] {
-        let forged = role_builder(&wire).tag(key, "somebody-else").attribution(&full_attribution(&session));
+        let forged =
+            role_builder(&wire).tag(key, "another-principal").attribution(&full_attribution(&session));
         assert_eq!(forged.build().unwrap_err().field(), Some("tags"), "{key}");
     }
 }

@@ -1,4 +1,4 @@
-//! Whom STS takes a set for: how it is asked, and what becomes of its answer.
+//! `StsCallerIdentityProvider`: its request, and how it parses the response.
 
 use valetkey_backends::{AwsClientConfig, StsCallerIdentityProvider};
 use valetkey_core::testing::Canary;

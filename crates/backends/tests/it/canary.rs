@@ -63,7 +63,7 @@ async fn assume_role_log_has_no_secret() {
     let text = capture_logs_during(async {
         let credentials = provider.provide().await.unwrap();
         assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-        assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+        assert_no_secret(&[&source, &answer], "the credentials", &format!("{credentials:?} {provider:?}"));
     })
     .await;
     assert!(
@@ -114,7 +114,7 @@ async fn web_identity_log_has_no_secret() {
         for provider in [&asked, &read] {
             let credentials = provider.provide().await.unwrap();
             assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-            assert_no_secret(&[&token, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+            assert_no_secret(&[&token, &answer], "the credentials", &format!("{credentials:?} {provider:?}"));
         }
     })
     .await;
@@ -144,7 +144,11 @@ async fn federation_log_has_no_secret() {
         let text = capture_logs_during(async {
             let credentials = provider.provide().await.unwrap();
             assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-            assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+            assert_no_secret(
+                &[&source, &answer],
+                "the credentials",
+                &format!("{credentials:?} {provider:?}"),
+            );
         })
         .await;
         assert_eq!(

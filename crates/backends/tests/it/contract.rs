@@ -1,4 +1,4 @@
-//! The provider contract, for each provider, when it answers and when it fails.
+//! The provider contract, for each provider, when it succeeds and when it fails.
 
 use std::sync::Arc;
 

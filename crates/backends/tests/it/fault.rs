@@ -23,7 +23,7 @@ async fn sts_error(wire: &HttpFixture) -> Error {
     provider.provide().await.unwrap_err()
 }
 
-/// Every provider that asks STS, by the operation it asks for.
+/// Every provider that calls STS, by its operation.
 pub(crate) fn sts_providers(wire: &HttpFixture) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
     let base = wire.client_config();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
@@ -62,7 +62,7 @@ fn assert_error(error: &Error, kind: ErrorKind, code: &str) {
 }
 
 /// What the API reference lists for the operations and as common to all, what emulators say besides, and what
-/// nobody has said yet, which is told by its status.
+/// an unknown code, which is classified by its status.
 const STS_CODES: [(u16, &str, ErrorKind); 58] = [
     (400, "MalformedPolicyDocument", Invalid),
     (400, "PackedPolicyTooLarge", Invalid),
@@ -152,7 +152,7 @@ async fn packed_policy_error_reports_percent_only() {
             let step = error.next_step().unwrap();
             assert!(step.starts_with("shorten the session policies and tags"), "{error}");
             match expected {
-                Some(told) => assert!(step.contains(told), "{error}"),
+                Some(expected) => assert!(step.contains(expected), "{error}"),
                 None => assert!(!step.contains('%'), "{error}"),
             }
         }

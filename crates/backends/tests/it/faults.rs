@@ -1,9 +1,9 @@
 //! A session over a role whose STS misbehaves on a real socket: each fault in each window, outages of half an hour, and
 //! a working day. The SDK's own client, retries and back-offs run; only time is virtual.
 
-mod answers;
 mod day;
 mod outages;
+mod results;
 mod sts;
 
 use std::borrow::Cow;
@@ -35,7 +35,7 @@ fn late_clock() -> VirtualClock {
 }
 
 /// Paused time jumps to the next timer whenever no task is ready to run, and a socket that becomes readable just then
-/// does not hold it back. So while somebody waits for an answer, it goes in steps that are small beside any time-out.
+/// does not hold it back. So while a caller waits for a response, it advances in steps that are small compared with any timeout.
 async fn with_small_time_steps<T>(work: impl Future<Output = T>) -> T {
     let steps = async {
         loop {
@@ -50,7 +50,7 @@ async fn with_small_time_steps<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// One fetch by the session: when it began and ended, and whether it brought a set.
+/// One fetch by the session: when it began and ended, and whether it returned credentials.
 #[derive(Debug, Clone, Copy)]
 struct FetchRecord {
     started_at: Duration,
@@ -89,7 +89,7 @@ struct RoleSessionFixture {
     source: Canary,
     session: SessionContext,
     fetches: Arc<Mutex<Vec<FetchRecord>>>,
-    /// Since the stage was set, when the first set expires.
+    /// Since the stage was set, when the first credentials expire.
     expiry: Duration,
 }
 
@@ -119,7 +119,7 @@ impl RoleSessionFixture {
         Self { clock, sts, source, session, fetches: loads, expiry: Duration::ZERO }
     }
 
-    /// A session that holds its first set.
+    /// A session with its first credentials.
     async fn with_credentials(life: Duration, policy: RefreshPolicy) -> Self {
         let mut stage = Self::without_credentials(life, policy).await;
         let set = stage.fetch_checked().await.unwrap();
@@ -128,7 +128,7 @@ impl RoleSessionFixture {
         stage
     }
 
-    /// Asks as an agent does. Whatever is answered is checked: a set has time left, an error shows no secret.
+    /// Fetches as an agent does. Each result is checked: credentials have time left, and an error shows no secret.
     async fn fetch_checked(&self) -> Result<Credentials> {
         let answer = with_small_time_steps(self.session.credentials()).await;
         if let Err(error) = &answer {

@@ -1,6 +1,5 @@
 //! Federation: what STS receives for keys, and whose keys it never sees.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,10 +45,6 @@ async fn mfa_code() -> valetkey_core::Result<SecretString> {
     Ok(SecretString::from(" 123456\n"))
 }
 
-fn form_fields(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
-    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
 #[tokio::test]
 async fn session_token_request_and_response_map_fields() {
     let wire = granting_http();
@@ -65,11 +60,11 @@ async fn session_token_request_and_response_map_fields() {
         .build()
         .unwrap();
     timed.provide().await.unwrap();
-    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
+    let sent = wire.requests();
     let operation = [("Action", "GetSessionToken"), ("Version", "2011-06-15")];
-    assert_eq!(sent[0], form_fields(&operation));
+    sent[0].assert_form(&operation);
     let more = [("DurationSeconds", "129600"), ("SerialNumber", SERIAL), ("TokenCode", "123456")];
-    assert_eq!(sent[1], form_fields(&[&operation[..], &more].concat()));
+    sent[1].assert_form(&[&operation[..], &more].concat());
     let signed = &wire.requests()[0].headers["authorization"];
     assert!(signed.contains(&format!("Credential={}/", crate::KEY_ID)), "{signed}");
 }
@@ -90,9 +85,9 @@ async fn federation_token_all_fields_reach_sts() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "111111111111");
     assert_eq!(credentials.expose_session_token(), Some("issued-token"));
     assert_eq!(provider.utilization(), Some(6));
-    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
+    let sent = wire.requests();
     let operation = [("Action", "GetFederationToken"), ("Version", "2011-06-15"), ("Name", "alice")];
-    assert_eq!(sent[0], form_fields(&operation));
+    sent[0].assert_form(&operation);
     let more = [
         ("DurationSeconds", "900"),
         ("Policy", POLICY),
@@ -100,7 +95,7 @@ async fn federation_token_all_fields_reach_sts() {
         ("Tags.member.1.Key", "team"),
         ("Tags.member.1.Value", "blue"),
     ];
-    assert_eq!(sent[1], form_fields(&[&operation[..], &more].concat()));
+    sent[1].assert_form(&[&operation[..], &more].concat());
 }
 
 #[tokio::test]
@@ -176,7 +171,7 @@ async fn guarded_account_set_keys_are_exchanged_never_served() {
     session.refresh().await.unwrap();
     let signers: Vec<_> = wire.requests().iter().map(|sent| sent.headers["authorization"].clone()).collect();
     let signed = [crate::KEY_ID, OTHER_KEY_ID, OTHER_KEY_ID];
-    assert_eq!(signers.len(), signed.len(), "one exchange for each set of keys, and one refresh");
+    assert_eq!(signers.len(), signed.len(), "one exchange for each of the keys, and one refresh");
     assert!(signers.iter().zip(signed).all(|(signer, key)| signer.contains(key)), "{signers:?}");
 
     let set = temporary_credentials();
@@ -251,7 +246,7 @@ async fn guarded_account_narrowed_role_uses_assume_role() {
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
     let child = session.narrow(AccessScope::new().policy(policy.parse().unwrap())).unwrap();
     child.credentials().await.unwrap();
-    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
+    let sent = wire.forms();
     assert!(sent.iter().all(|form| form["Action"] == "AssumeRole"), "{sent:?}");
     assert!(sent[1]["Policy"].contains("s3:Get*"));
 }

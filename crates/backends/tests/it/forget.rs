@@ -1,4 +1,4 @@
-//! Forgetting: who is told to forget tells its source, and a session's account is nobody's to clear.
+//! `clear_cache` reaches the source of each provider, but does not clear the account of another session.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext};
 use crate::wire::HttpFixture;
 use crate::{long_lived, static_source};
 
-/// Counts how often it was told to forget.
+/// Counts the calls of `clear_cache`.
 #[derive(Debug, Default)]
 struct ClearCountingProvider(AtomicUsize);
 
@@ -61,7 +61,7 @@ async fn session_clear_clears_source_caches_of_provider() {
             AssumeRoleProvider::builder("arn:aws:iam::222222222222:role/outer".parse().unwrap(), provider);
         let outer = outer.client_config(&HttpFixture::responding(500, "").client_config()).build().unwrap();
         SessionContext::builder().provider(outer).build().clear();
-        assert!(forgetful.0.load(Ordering::SeqCst) > number, "not told through the {number}th");
+        assert!(forgetful.0.load(Ordering::SeqCst) > number, "not cleared through provider {number}");
     }
 }
 

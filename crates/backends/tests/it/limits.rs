@@ -87,7 +87,8 @@ fn assume_role_external_id_limits_2_to_1224() {
 #[test]
 fn assume_role_mfa_serial_limits_9_to_256() {
     let serial = |serial: &str| {
-        builder().mfa(serial, || async { Err(Error::new(ErrorKind::Internal, "nobody is asked here")) })
+        builder()
+            .mfa(serial, || async { Err(Error::new(ErrorKind::Internal, "this provider is not called")) })
     };
     for good in ["123456789", "arn:aws:iam::111111111111:mfa/alice_+=,.@-", &"s".repeat(256)] {
         assert_valid(serial(good));

@@ -1,4 +1,4 @@
-//! A loopback server that answers as told: for tests of what the real HTTP client logs on its way.
+//! A loopback server with scripted responses, for tests of the log of the real HTTP client.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,25 +8,25 @@ use valetkey_backends::AwsClientConfig;
 
 use crate::{region, with_fast_retries};
 
-/// Answers one request a connection, and keeps what it was sent.
+/// Responds to one request for each connection, and records the requests.
 pub(crate) struct LoopbackFixture {
     url: String,
     sent: Arc<Mutex<Vec<String>>>,
 }
 
 impl LoopbackFixture {
-    /// Answers every request with the same body.
+    /// Responds to each request with the same body.
     pub(crate) async fn responding(status: u16, body: impl Into<String>) -> Self {
         let body = body.into();
         Self::with_response(status, move |_| body.clone()).await
     }
 
-    /// Answers with what `answer` makes of a request.
+    /// Responds with the result of `answer` for a request.
     pub(crate) async fn with_response(status: u16, answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         Self::start(move |request| (status, answer(request))).await
     }
 
-    /// Answers with the status and the body that `answer` makes of a request.
+    /// Responds with the status and the body that `answer` returns for a request.
     pub(crate) async fn start(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

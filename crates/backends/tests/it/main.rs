@@ -31,7 +31,7 @@ mod truncated;
 mod web_identity;
 mod wire;
 
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -41,14 +41,34 @@ use valetkey_backends::{AwsClientConfig, MemoryProvider};
 use valetkey_core::testing::CapturedLogs;
 use valetkey_core::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
 
-/// The other half of a test, in a process that has `variables` and nothing else: the environment of this one is every
-/// test's. It must be ignored here.
+/// Runs one ignored test in a child process whose environment is `variables`, because all tests of this process share
+/// its environment.
 fn run_in_child_process(test: &str, variables: &[(&str, &str)]) {
+    let output = child_process(test).env_clear().envs(variables.iter().copied()).output().unwrap();
+    assert_ran_one_test(&output);
+}
+
+/// Returns the command that runs one ignored test of this binary in a child process.
+fn child_process(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored"]).env_clear().envs(variables.iter().copied());
-    let child = command.output().unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    command.args(["--exact", test, "--ignored"]);
+    command
+}
+
+/// Asserts that the child process ran exactly one test: a filter without a match runs none, and succeeds.
+fn assert_ran_one_test(output: &Output) {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}");
+    assert!(
+        stdout.contains("\nrunning 1 test\n") && stdout.contains(" 1 passed; 0 failed; 0 ignored;"),
+        "{stdout}"
+    );
+}
+
+#[test]
+#[should_panic(expected = "running 0 tests")]
+fn child_process_without_matching_test_is_detected() {
+    run_in_child_process("no::such_test", &[]);
 }
 
 /// Captures what this thread logs at TRACE. The subscriber of the process below it discards everything; while it is

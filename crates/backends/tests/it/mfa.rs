@@ -129,11 +129,11 @@ async fn mfa_code_unavailable_is_interaction_required() {
     for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut, ErrorKind::NotConfigured, ErrorKind::Closed] {
         for asker in MFA_PROVIDERS {
             let wire = asker.granting_http();
-            let absent = move || async move { Err(Error::new(kind, "nobody is here")) };
+            let absent = move || async move { Err(Error::new(kind, "no person is present")) };
             let error = asker.failure(&wire, absent).await;
             assert_eq!((error.kind(), error.field()), (NEEDS_PERSON, Some("mfa_code")), "{error}");
             assert!(!error.is_transient() && error.message().contains("person"), "{error}");
-            assert!(std::error::Error::source(&error).unwrap().to_string().contains("nobody is here"));
+            assert!(std::error::Error::source(&error).unwrap().to_string().contains("no person is present"));
             assert!(wire.requests().is_empty());
         }
     }
@@ -184,7 +184,9 @@ async fn mfa_session_without_next_code_serves_until_expiry() {
         let count = Arc::clone(&asked);
         let once = move || {
             let first = count.fetch_add(1, Ordering::SeqCst) == 0;
-            async move { if first { mfa_code().await } else { Err(Error::not_configured("nobody is here")) } }
+            async move {
+                if first { mfa_code().await } else { Err(Error::not_configured("no person is present")) }
+            }
         };
         let (clock, hour) = (ManualClock::new(), Duration::from_secs(3_600));
         clock.advance(issued_expiry().duration_since(clock.now()).unwrap() - hour);

@@ -172,7 +172,7 @@ async fn scope_down_federation_with_mfa_or_arns_is_invalid() {
     assert_eq!(
         narrowed.provide().await.unwrap_err().field(),
         Some("source"),
-        "the whole set is not handed on"
+        "credentials that are not narrowed are not returned"
     );
     assert!(wire.requests().is_empty());
 }

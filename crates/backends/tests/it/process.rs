@@ -291,11 +291,10 @@ async fn in_a_process_with_input() {
 
 #[test]
 fn process_stdin_is_not_inherited() {
-    let mut host = Command::new(std::env::current_exe().unwrap());
-    host.args(["--exact", "process::in_a_process_with_input", "--ignored"]);
-    let mut host = host.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    host.stdin.take().unwrap().write_all(b"hunter2").unwrap();
-    assert!(host.wait().unwrap().success());
+    let mut child = crate::child_process("process::in_a_process_with_input");
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"hunter2").unwrap();
+    crate::assert_ran_one_test(&child.wait_with_output().unwrap());
 }
 
 #[tokio::test]
@@ -328,7 +327,7 @@ async fn read_first_line(pipe: &Path) -> BufReader<File> {
     run_on_thread(read).await
 }
 
-/// The script holds the pipe open, as does all that it starts: its end is seen when nobody is left.
+/// The script and its children hold the pipe open, so that the pipe ends when the last of them ends.
 async fn wait_closed(mut held_open: BufReader<File>) {
     run_on_thread(move || held_open.read_to_end(&mut Vec::new()).unwrap()).await;
 }

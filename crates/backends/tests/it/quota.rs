@@ -121,7 +121,7 @@ fn quota_is_tested_for_every_public_type() {
         "StsKeyExchange: retry_quota_of_guarded_account_is_separate",
         "WebIdentityProvider: sts_providers",
     ];
-    // The provider that an `SdkProvider` asks is made by the host, and so are its clients.
+    // The host creates the provider inside an `SdkProvider`, and its clients.
     let without_client = [
         "EnvProvider",
         "MemoryProvider",

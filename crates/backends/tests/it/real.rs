@@ -37,14 +37,14 @@ fn source_from_key(key: &AccessKey) -> Arc<dyn CredentialProvider> {
     memory_source(credentials(key))
 }
 
-/// The tenant's role, as its broker asks for it.
+/// The tenant's role, with the external id of its broker.
 fn role(tenant: &Tenant, broker: &AccessKey, url: &str) -> AssumeRoleBuilder {
     AssumeRoleProvider::builder(tenant.role_arn.parse().unwrap(), source_from_key(broker))
         .external_id(&tenant.external_id)
         .client_config(&client_config_at(url))
 }
 
-/// A session that `provider` answers for.
+/// A session with this provider.
 fn session(provider: impl CredentialProvider + 'static) -> SessionContext {
     SessionContext::builder().region(region(REGION)).provider(provider).build()
 }

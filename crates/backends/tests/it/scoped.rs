@@ -3,7 +3,6 @@
 //! No emulator knows the operation. The responses here follow the model that AWS publishes (`real::oracle` compares them
 //! with it); that AWS enforces the policy is not shown, nor could it be.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,11 +25,11 @@ const SOURCE_KEY_ID: &str = "ASIAI44QH8DHBEXAMPLE";
 const SOURCE_TOKEN: &str = "source-token";
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "scoped-secret", "scoped-token"];
 
-/// Whose session it stays, as STS tells it.
+/// The identity of the session, as STS reports it.
 pub(crate) const SCOPED_SESSION: &str = "<SessionInfo><Arn>arn:aws:sts::222222222222:assumed-role/agent/job-7\
     </Arn><ScopedSessionId>AROAEXAMPLE:job-7</ScopedSessionId></SessionInfo>";
 
-/// Somebody's temporary set with this expiry.
+/// Temporary credentials with this expiry.
 pub(crate) fn temporary_credentials(expiry: Expiry) -> Credentials {
     let secret = SecretString::from("source-secret");
     let set = Credentials::builder(SOURCE_KEY_ID.parse().unwrap(), secret).region(region("eu-north-1"));
@@ -60,10 +59,6 @@ fn policy_json(action: &str) -> String {
     )
 }
 
-fn form_fields(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
-    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
 #[tokio::test]
 async fn scoped_request_sends_policy_and_duration_only() {
     let wire = granting_http();
@@ -79,7 +74,7 @@ async fn scoped_request_sends_policy_and_duration_only() {
     let policy = policy_json("s3:Get*");
     let fields =
         [("Action", OPERATION), ("Version", "2011-06-15"), ("Policy", &policy), ("DurationSeconds", "900")];
-    assert_eq!(sent.form(), form_fields(&fields));
+    sent.assert_form(&fields);
     assert_eq!(sent.uri, "https://sts.us-east-1.amazonaws.com/", "never the global endpoint");
     assert_eq!(sent.headers["content-length"], sent.body.len().to_string());
     assert_eq!(sent.headers["x-amz-security-token"], SOURCE_TOKEN);
@@ -336,7 +331,7 @@ async fn scoped_retry_sends_same_request() {
     assert_eq!((wire.requests().len(), &*second["Action"]), (2, OPERATION));
 }
 
-/// A stand-in for STS that knows the operation, behind the SDK's real HTTP client.
+/// A fake STS that knows the operation, behind the SDK's real HTTP client.
 fn sts_response(request: &str) -> String {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let head = head.to_lowercase();

@@ -1,4 +1,4 @@
-//! Secrets Manager: what is asked, what its answers mean, and which ids a resolver takes.
+//! Secrets Manager: its requests, how responses are parsed, and the ids that a resolver accepts.
 
 mod codes;
 mod kept;
@@ -235,6 +235,6 @@ async fn resolver_arn_or_unknown_id_is_invalid() {
         None,
         "the id is not at fault"
     );
-    let error = resolver.resolve(&"nobody".parse().unwrap()).await.unwrap_err();
+    let error = resolver.resolve(&"unknown".parse().unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("provider_credential_id")));
 }

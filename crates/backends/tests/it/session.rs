@@ -80,7 +80,7 @@ async fn sdk_config_region_credentials_then_session_then_base() {
     };
     assert_eq!(of(&SessionContext::builder().build()).await, "us-east-1");
     assert_eq!(of(&session()).await, "eu-central-1");
-    // A set that is not fetched before its region is needed.
+    // Credentials that are not fetched before their region is needed.
     let lazy = ScriptedProvider::new([Script::Answer(long_lived(OTHER).with_region(region("us-west-2")))]);
     assert_eq!(
         of(&SessionContext::builder().region(region("eu-central-1")).provider(lazy).build()).await,

@@ -1,5 +1,5 @@
-//! An answer of STS that ends early is never half a set. The SDK reads XML that breaks off as if it ended there; what
-//! saves us is that STS tells the expiry last, and that a set without one counts as expired.
+//! A truncated response of STS never becomes credentials. The SDK reads XML that breaks off as if it ended there; what
+//! protects callers is that STS sends the expiry last, and that credentials without one count as expired.
 
 use valetkey_backends::{AssumeRoleProvider, AwsClientConfig, ScopedProvider};
 use valetkey_core::{CredentialProvider, Expiry, SessionPolicy};

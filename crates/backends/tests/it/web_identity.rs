@@ -1,6 +1,5 @@
 //! Web identity: what STS receives, what a token file may hold, and what becomes of a token that STS does not take.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -76,9 +75,8 @@ async fn web_identity_all_fields_reach_sts_unsigned() {
         ("Policy", POLICY),
         ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
     ];
-    let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     let sent = &wire.requests()[0];
-    assert_eq!(sent.form(), expected);
+    sent.assert_form(&expected);
     assert!(!sent.headers.contains_key("authorization"), "{:?}", sent.headers);
 }
 

@@ -1,4 +1,4 @@
-//! A wire that answers as told and remembers what was sent: the SDK's own serializer, signer and parser run for real.
+//! An HTTP client with scripted responses that records requests, below the SDK's own serializer, signer and parser.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,13 +32,13 @@ pub(crate) enum Answer {
 /// A status and a body; without them, the other side hangs up.
 type HttpReply = Option<(u16, String)>;
 
-/// Answers each request on its own.
+/// Computes the response from each request.
 #[derive(Clone)]
 pub(crate) struct ReplyFn(Arc<dyn Fn(&SentRequest) -> HttpReply + Send + Sync>);
 
 impl fmt::Debug for ReplyFn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Answering")
+        f.write_str("ReplyFn")
     }
 }
 
@@ -60,6 +60,13 @@ impl SentRequest {
             .filter_map(|pair| pair.split_once('='))
             .map(|(k, v)| (decode(k), decode(v)))
             .collect()
+    }
+
+    /// Asserts that the form has these fields, and no others.
+    #[track_caller]
+    pub(crate) fn assert_form(&self, fields: &[(&str, &str)]) {
+        let expected = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        assert_eq!(self.form(), expected.collect());
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
@@ -96,16 +103,21 @@ impl HttpFixture {
         self.sent.lock().unwrap().clone()
     }
 
+    /// The forms of all requests.
+    pub(crate) fn forms(&self) -> Vec<BTreeMap<String, String>> {
+        self.requests().iter().map(SentRequest::form).collect()
+    }
+
     pub(crate) fn client_config(&self) -> AwsClientConfig {
         let config = SdkConfig::builder().http_client(self.clone()).build();
         with_fast_retries(&AwsClientConfig::from(config).region(&region("us-east-1")))
     }
 }
 
-/// The SDK logs its HTTP client: what this one answers may be a canary.
+/// The SDK logs its HTTP client, and a response may contain a canary.
 impl fmt::Debug for HttpFixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wire")
+        f.write_str("HttpFixture")
     }
 }
 

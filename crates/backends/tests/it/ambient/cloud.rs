@@ -88,7 +88,7 @@ fn console() -> String {
     .to_string()
 }
 
-/// Answers as the service would that the request is for.
+/// Responds as the service of the request would.
 pub(super) fn answer(sent: &SentRequest) -> (u16, String) {
     let path = sent.uri.splitn(4, '/').nth(3).unwrap_or_default();
     let keys = json!({"Code": "Success", "AccessKeyId": ISSUED, "SecretAccessKey": "s", "Token": "t",

@@ -22,7 +22,7 @@ fn down() -> HttpFixture {
     HttpFixture::responding(status, body)
 }
 
-/// Fails as many requests in this way, and answers every other.
+/// Fails this number of requests in this way, and responds to all others.
 fn failing(
     count: usize,
     response: impl Fn() -> Option<(u16, String)> + Send + Sync + 'static,

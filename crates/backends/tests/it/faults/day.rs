@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Two sets of an hour are never less than 43.5 min apart: the advisory window is 15 min and a tenth of jitter.
+/// Two refreshes of credentials of an hour are never less than 43.5 min apart: the advisory window is 15 min and a tenth of jitter.
 const MAX_FETCHES: usize = (8 * 60 * 2_usize).div_ceil(87);
 
 #[tokio::test(start_paused = true)]
@@ -13,7 +13,7 @@ async fn chained_roles_eight_hours_need_at_most_twelve_calls() {
     let provider = role_builder(&chained, Arc::new(source)).role_chaining().build().unwrap();
     let alias = "chained".parse().unwrap();
     hub.session.for_account(&alias).set_provider(provider).unwrap();
-    // Giving the session an account voids what was derived before: the hub's first set is fetched again.
+    // Giving the session an account voids what was derived before: the hub's first credentials are fetched again.
     let before = hub.sts.request_count();
     let (mut answered, mut pauses) = (0, (1..180).cycle().step_by(67));
     while hub.clock.elapsed() < 8 * HOUR {

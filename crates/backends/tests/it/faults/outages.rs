@@ -3,24 +3,24 @@
 use super::*;
 
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
-/// The shortest and the longest pause between fetches while the set has time left, and near and after its end.
+/// The shortest and the longest pause between fetches while the credentials have time left, and near and after their end.
 const LONG_BACKOFF: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(600));
 const SHORT_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 const OUTAGE_FAULT: FaultMode = FaultMode::RespondsWithError(500, "InternalFailure");
 
-/// What was seen between the beginning of an outage and the first new set after it.
+/// What was seen between the beginning of an outage and the first new credentials after it.
 struct OutageObservation {
-    /// When each asker was answered, and whether with a set.
+    /// When each caller got its result, and whether it got credentials.
     responses: Vec<(Duration, bool)>,
     failed_fetches: Vec<FetchRecord>,
     requests: usize,
-    /// From the end of the outage, or of the last fetch that failed in it, to the new set.
+    /// From the end of the outage, or of the last fetch that failed in it, to the new credentials.
     recovery: Duration,
 }
 
 impl OutageObservation {
-    /// Everybody was served until the set ran out, and nobody after.
+    /// All callers were served until the credentials expired, and none after that.
     fn assert_served_until(&self, end: Duration) {
         for (at, served) in &self.responses {
             assert_eq!(*served, *at < end, "at {at:?}, with an end at {end:?}");
@@ -34,7 +34,7 @@ impl OutageObservation {
         }
     }
 
-    /// After this hold at most, somebody asked, once a second, and the fetch took its moment.
+    /// At most this hold, the pause of one second between callers, and the duration of a fetch.
     fn assert_recovered_within(&self, hold: Duration) {
         assert!(self.recovery <= hold + 2 * SECOND, "{:?}", self.recovery);
     }
@@ -54,14 +54,14 @@ impl OutageObservation {
     }
 }
 
-/// A session that holds a set, and an agent that asks at this pace from `from` on, as the outage begins.
+/// A session with credentials, and an agent that fetches at this pace from `from` on, as the outage begins.
 async fn run_outage(stage: RoleSessionFixture, from: Duration, pace: Duration) -> OutageObservation {
     stage.sleep_until(from).await;
     let (requests, loads) = (stage.sts.request_count(), stage.fetches().len());
     let first = stage.session.current().map(|served| served.id);
     stage.sts.set_fault(OUTAGE_FAULT);
     let over = from + OUTAGE;
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     loop {
         if stage.clock.elapsed() >= over {
             stage.sts.clear_fault();
@@ -71,16 +71,16 @@ async fn run_outage(stage: RoleSessionFixture, from: Duration, pace: Duration) -
         if served.is_some() && served != first {
             break;
         }
-        answers.push((stage.clock.elapsed(), answer.is_ok()));
+        responses.push((stage.clock.elapsed(), answer.is_ok()));
         let left = over.saturating_sub(stage.clock.elapsed());
         sleep(if left.is_zero() { SECOND } else { pace.min(left) }).await;
     }
     let loads = stage.fetches().split_off(loads);
     let failed: Vec<_> = loads.into_iter().filter(|load| !load.succeeded).collect();
     let recovery = stage.clock.elapsed() - failed.iter().map(|load| load.ended_at).fold(over, Duration::max);
-    // The last request is the one that brought the new set.
+    // The last request is the one for the new credentials.
     let requests = stage.sts.request_count() - requests - 1;
-    OutageObservation { responses: answers, failed_fetches: failed, requests, recovery }
+    OutageObservation { responses, failed_fetches: failed, requests, recovery }
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +115,7 @@ async fn outage_within_advisory_window_fetches_once_per_backoff() {
     seen.assert_served_until(end);
     seen.assert_min_pause(LONG_BACKOFF.0);
     seen.assert_request_count();
-    // A hold of 300 s at least; of 600 s at most, and up to 20 s until somebody asks.
+    // A hold of at least 300 s; of at most 600 s, and up to 20 s until the next caller.
     assert!((3..=6).contains(&seen.fetch_count()), "{} fetches", seen.fetch_count());
     seen.assert_recovered_within(LONG_BACKOFF.1);
 }

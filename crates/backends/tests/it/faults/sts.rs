@@ -1,4 +1,4 @@
-//! A fake STS on a socket of its own, which misbehaves as told.
+//! A fake STS on a socket of its own, with scripted faults.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,11 +24,11 @@ pub(super) enum FaultMode {
     DisconnectsMidResponse,
     /// Says half of its answer as if it were the whole.
     TruncatesBody,
-    /// Says what is not XML, with a set in it.
+    /// Responds with a body that is not XML and contains credentials.
     RespondsGarbage,
     /// Goes away before it says anything.
     Disconnects,
-    /// Nobody listens at its address.
+    /// No server listens at its address.
     RefusesConnections,
 }
 
@@ -84,7 +84,7 @@ impl StsFixture {
         self.lock_log().requests
     }
 
-    /// Every set that was put on the wire, whole or not.
+    /// All credentials that were sent, complete or not.
     pub(super) fn issued(&self) -> Vec<Canary> {
         self.lock_log().issued.clone()
     }
@@ -108,7 +108,7 @@ async fn run_server(
         };
         let Some(stream) = accepted else {
             drop(listener);
-            // Bound, so that nobody else takes the address, and deaf, so that who connects is refused.
+            // Bound, so that no other process takes the address, and not listening, so that connections are refused.
             let deaf = TcpSocket::new_v4().unwrap();
             deaf.set_reuseaddr(true).unwrap();
             deaf.bind(address).unwrap();
@@ -156,7 +156,7 @@ impl StsHandler {
         let _told = stream.write_all(format!("{head}{body}").as_bytes()).await;
     }
 
-    /// A new set, of which one part in `say` is said and one in `promise` is promised.
+    /// New credentials, truncated to one part in `say` with a length of one part in `promise`.
     fn issue_response(&self, say: usize, promise: usize) -> (u16, String, usize) {
         let canary = Canary::new();
         let keys = canary.credentials(Expiry::Never).unwrap();

@@ -12,18 +12,18 @@ use super::ministack::{refusal, s3, seeded};
 use super::{client_config_at, role};
 use crate::region;
 
-/// A session of alice's that writes a trail, over a role that carries who is behind it.
+/// A session of alice with an audit log, over a role with its attribution.
 fn attributed(seed: &Seed, url: &str, principal: &str) -> (SessionContext, Arc<InMemoryAudit>) {
-    let trail = Arc::new(InMemoryAudit::default());
+    let audit = Arc::new(InMemoryAudit::default());
     let session = SessionContext::builder()
         .region(region(REGION))
         .principal(principal.parse().unwrap())
-        .audit(trail.clone())
+        .audit(audit.clone())
         .build();
     let who = Attribution::for_session(&session).account("prod".parse().unwrap());
     let provider = role(&seed.tenants[0], &seed.broker, url).attribution(&who).build().unwrap();
     session.set_provider(provider).unwrap();
-    (session, trail)
+    (session, audit)
 }
 
 /// The name of the role session that the peer takes the caller for, as CloudTrail has it in each line.
@@ -38,11 +38,11 @@ async fn role_session_name_identifies_one_audited_session() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let sessions: Vec<_> = ["alice", "alice", "bob"].map(|who| attributed(&seed, &url, who)).into();
-    for (session, trail) in &sessions {
+    for (session, audit) in &sessions {
         let name = role_session_name(session, &url).await;
         let found: SessionId = name.strip_prefix("valetkey-").unwrap().parse().unwrap();
         assert_eq!(found, session.id());
-        let issued = trail.records();
+        let issued = audit.records();
         let issued: Vec<_> = issued.iter().filter(|record| record.event == AuditEvent::Issue).collect();
         assert_eq!(issued.len(), 1);
         assert_eq!((issued[0].session, issued[0].principal.as_ref()), (found, session.principal()));
@@ -52,7 +52,7 @@ async fn role_session_name_identifies_one_audited_session() {
     ministack.stop().await.unwrap();
 }
 
-/// Denies buckets to whoever has this value for this tag.
+/// Denies buckets to sessions with this value for this tag.
 async fn deny_buckets_to(url: &str, tenant: &Tenant, tag: &str, value: &str) {
     const PUT: &str = "import boto3, json, sys; boto3.client('iam').put_role_policy(RoleName='agent', \
         PolicyName='tagged', PolicyDocument=json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Deny', \

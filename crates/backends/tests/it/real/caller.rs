@@ -1,4 +1,4 @@
-//! Whom real peers take a session's accounts for, in one call a set.
+//! The identity that real peers report for the accounts of a session, with one call for each credentials.
 
 use std::sync::Arc;
 

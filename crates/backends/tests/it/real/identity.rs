@@ -1,4 +1,4 @@
-//! Web identity and federation, asked of an STS that checks trust, policies and who asks.
+//! Web identity and federation with an STS that enforces trust, policies and identities.
 
 use valetkey_backends::{FederationTokenProvider, SessionTokenProvider, WebIdentityProvider};
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, SecretString, SessionPolicy};
@@ -24,7 +24,7 @@ async fn trusting_role(url: &str, account: &str) -> String {
     format!("arn:aws:iam::{account}:role/federated")
 }
 
-/// `{"iss":"https://ci.example.org","aud":…}`, whose signature nobody checks here.
+/// `{"iss":"https://ci.example.org","aud":…}`, with a signature that this peer does not check.
 fn identity_token(audience: &str) -> String {
     let part = |json: serde_json::Value| base64_url(json.to_string().as_bytes());
     let head = part(serde_json::json!({ "alg": "RS256", "typ": "JWT" }));
@@ -56,7 +56,7 @@ async fn web_identity_trusted_token_accepted_other_denied() {
     let set = session.credentials().await.unwrap();
     assert!(set.has_session_token() && set.expiry().instant().is_some());
 
-    for stranger in [identity_token("somebody-else"), "no-token-at-all".to_owned()] {
+    for stranger in [identity_token("another-subject"), "no-token-at-all".to_owned()] {
         std::fs::write(&path, stranger).unwrap();
         let error = provider().provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("web-identity")), "{error}");
@@ -157,7 +157,7 @@ async fn guarded_account_serves_only_exchanged_credentials() {
     ministack.stop().await.unwrap();
 }
 
-/// Moto takes anything; that it answers shows that it understood the request.
+/// Moto accepts any credentials; its response shows that it understood the request.
 #[tokio::test]
 async fn sts_requests_with_all_fields_accepted_by_moto() {
     let moto = Moto::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! MiniStack: what is refused is really refused, and told by kind.
+//! MiniStack enforces policies, trust and expiry, and its refusals have the right kinds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn assume_role_wrong_external_id_is_denied() {
     };
     for wrong in [
         builder(),
-        builder().external_id("somebody-elses"),
+        builder().external_id("of-another-tenant"),
         builder().external_id(&seed.tenants[1].external_id),
     ] {
         let error = wrong.build().unwrap().provide().await.unwrap_err();
@@ -80,7 +80,7 @@ async fn secret_is_read_by_name_and_by_credential_id() {
     session.set_from_resolver(&id, None).await.unwrap();
     assert_eq!(caller_account(&session, &ministack.url()).await, tenant.account);
 
-    let unknown = session.set_from_resolver(&"nobody".parse().unwrap(), None).await.unwrap_err();
+    let unknown = session.set_from_resolver(&"unknown".parse().unwrap(), None).await.unwrap_err();
     assert_eq!(
         (unknown.kind(), unknown.field()),
         (ErrorKind::Invalid, Some("provider_credential_id")),
@@ -196,7 +196,7 @@ async fn deny_buckets_to_tier_low(url: &str, tenant: &Tenant) {
     Script::new("-c").arg(PUT).envs(vars).run().await.unwrap();
 }
 
-/// A set of two seconds, which our builder would refuse; without an expiry of its own, so that nobody but the peer
+/// Credentials of two seconds, which our builder would refuse; without an expiry, so that only the peer
 /// can tell that it has run out.
 async fn short_lived_credentials(seed: &Seed, url: &str) -> Credentials {
     let broker = credentials(&seed.broker).expose_to_sdk();

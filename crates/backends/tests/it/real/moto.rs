@@ -1,4 +1,4 @@
-//! Moto: every field of a request is understood by somebody else's STS.
+//! Moto: an independent STS understands every field of a request.
 
 use std::time::Duration;
 
@@ -37,6 +37,10 @@ async fn assume_role_with_all_fields_acts_in_role_account() {
 
     let before = credentials.access_key_id().clone();
     session.refresh().await.unwrap();
-    assert_ne!(session.credentials().await.unwrap().access_key_id(), &before, "each fetch is a new set");
+    assert_ne!(
+        session.credentials().await.unwrap().access_key_id(),
+        &before,
+        "each fetch returns new credentials"
+    );
     moto.stop().await.unwrap();
 }

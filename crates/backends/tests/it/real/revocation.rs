@@ -1,4 +1,4 @@
-//! Revocation: a set that was handed out works on after its session was closed, until a policy on its role ends it.
+//! Revocation: issued credentials work after their session was closed, until a policy on their role denies them.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,7 @@ async fn revoke(url: &str, tenant: &Tenant, policy: &RevocationPolicy) {
     Script::new("-c").arg(PUT).arg(policy.to_string()).envs(vars).run().await.unwrap();
 }
 
-/// A session of the role, closed, and the copy of its set that somebody kept.
+/// A session of the role, closed, and a copy of its credentials that a child process kept.
 async fn issued_credentials(
     seed: &Seed,
     url: &str,

@@ -1,4 +1,4 @@
-//! `GetScopedCredentials`, asked of emulators that do not know it: a narrowed session is told so and gets nothing, and
+//! `GetScopedCredentials` with emulators that do not know it: a narrowed session gets an error and no credentials, and
 //! the session that it was narrowed from works on.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use valetkey_rig::{AccessKey, Moto};
 use super::ministack::seeded;
 use super::{caller_account, client_config_at, role, session, source_from_key};
 
-/// The session of a source, and what one narrowed from it is told.
+/// The session of a source, and the error of a session narrowed from it.
 async fn narrowed_session_error(
     source: impl CredentialProvider + 'static,
     url: &str,
@@ -45,7 +45,7 @@ async fn scoped_provider_on_moto_is_unavailable() {
     moto.stop().await.unwrap();
 }
 
-/// It asks the policies of the role first, which do not allow what they do not name.
+/// It evaluates the policies of the role first, which do not allow the unknown operation.
 #[tokio::test]
 async fn scoped_provider_on_ministack_is_denied() {
     let (ministack, seed) = seeded().await;

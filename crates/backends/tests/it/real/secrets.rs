@@ -134,7 +134,7 @@ async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: Sec
         assert_eq!(
             rotations.changed().await.map(|now| now.get()),
             Some(first.get() + n - 1),
-            "told once a version"
+            "reported once for each version"
         );
     }
     over.store(true, Ordering::SeqCst);
@@ -242,14 +242,14 @@ async fn prefetch_without_batch_permission_reads_singly() {
     let prefix = seed.tenants[0].secret_id.strip_suffix(&seed.tenants[0].credential_id).unwrap();
     let mut ids: Vec<CredentialId> =
         seed.tenants.iter().map(|it| it.credential_id.parse().unwrap()).collect();
-    ids.push("nobody".parse().unwrap());
+    ids.push("unknown".parse().unwrap());
     for singly in [3, 1] {
         let (base, counted) = RequestCounter::client_config_at(&ministack.url());
         let source = source_from_key(&seed.broker);
         let resolver = SecretsManagerResolver::builder(prefix, source).client_config(&base).build().unwrap();
         let faults = resolver.prefetch(&ids).await;
         let failed: Vec<_> = faults.iter().map(|(id, error)| (id.as_str(), error.kind())).collect();
-        assert_eq!(failed, [("nobody", ErrorKind::Invalid)]);
+        assert_eq!(failed, [("unknown", ErrorKind::Invalid)]);
         assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, singly));
         let session = SessionContext::builder().resolver(resolver).build();
         for (id, tenant) in ids.iter().zip(&seed.tenants) {
@@ -280,7 +280,7 @@ async fn prefetch_batch_with_old_version_is_ignored() {
         .build()
         .unwrap();
     let id: CredentialId = id.parse().unwrap();
-    // Moto answers the version that was current before.
+    // Moto returns the version that was current before.
     assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
     assert_eq!(key_number(&resolver.resolve(&id).await.unwrap()), 2);
     assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, 1));

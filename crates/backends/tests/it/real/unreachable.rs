@@ -1,4 +1,4 @@
-//! Nobody there: a loopback port that was just closed.
+//! An endpoint without a server: a loopback port that was just closed.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -9,7 +9,7 @@ use valetkey_core::{CredentialProvider, ErrorKind, RoleArn, SecretString};
 
 use crate::{region, static_source, with_fast_retries};
 
-/// A base for a port that nobody listens on.
+/// A client configuration for a port without a server.
 fn unreachable_client_config() -> AwsClientConfig {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

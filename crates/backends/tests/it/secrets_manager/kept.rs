@@ -174,7 +174,7 @@ async fn secret_cache_cleared_during_fetch_refetches() {
     provider.clear_cache();
     let forgetful = Arc::clone(&provider);
     vault.run_during(GET, move || forgetful.clear_cache());
-    assert_eq!(served_key(&provider).await.unwrap(), 1, "whoever waits for it gets it");
+    assert_eq!(served_key(&provider).await.unwrap(), 1, "the caller in progress gets it");
     served_key(&provider).await.unwrap();
     served_key(&provider).await.unwrap();
     assert_eq!(vault.take_calls(), "GGGD");

@@ -137,7 +137,7 @@ async fn prefetch_reports_each_failed_id() {
     vault.put("agents/pending", 9, &credentials_json(9), "AWSPENDING");
     vault.schedule_deletion("agents/id-2");
     let resolver = builder(&vault).build().unwrap();
-    let wanted = ["id-1", "torn", "ended", "a:b", "id-2", "pending", "nobody", "id-3"].map(credential_id);
+    let wanted = ["id-1", "torn", "ended", "a:b", "id-2", "pending", "missing", "id-3"].map(credential_id);
     let faults = resolver.prefetch(&wanted).await;
     let mut reported: Vec<_> =
         faults.iter().map(|(id, error)| (id.as_str(), error.kind(), error.field())).collect();
@@ -149,7 +149,7 @@ async fn prefetch_reports_each_failed_id() {
             ("a:b", ErrorKind::Invalid, unknown),
             ("ended", ErrorKind::Expired, None),
             ("id-2", ErrorKind::Invalid, None),
-            ("nobody", ErrorKind::Invalid, unknown),
+            ("missing", ErrorKind::Invalid, unknown),
             ("pending", ErrorKind::Invalid, unknown),
             ("torn", ErrorKind::Invalid, None),
         ]

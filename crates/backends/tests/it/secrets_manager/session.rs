@@ -19,7 +19,7 @@ struct SecretSessionFixture {
 }
 
 impl SecretSessionFixture {
-    /// A session that asks as often as `ttl` says, which is what the provider is given or has by itself.
+    /// A session that checks the secret after `ttl`, which is what the provider is given or has by itself.
     async fn with_ttl(ttl: Option<Duration>) -> Self {
         let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
         let builder =
@@ -78,7 +78,7 @@ async fn secret_session_rotation_is_announced_at_next_fetch() {
     let bench = SecretSessionFixture::with_ttl(None).await;
     let mut rotations = bench.session.watch_rotations().unwrap();
     bench.vault.rotate("agent", 2);
-    assert_eq!(bench.served_secret().await, "hunter2-1", "nobody was asked");
+    assert_eq!(bench.served_secret().await, "hunter2-1", "there was no request");
     bench.clock.advance(300 * SECOND);
     assert_eq!(bench.served_secret().await, "hunter2-2");
     assert_eq!(bench.vault.take_calls(), "DG");

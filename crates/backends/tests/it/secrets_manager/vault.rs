@@ -101,7 +101,7 @@ impl SecretsManagerFixture {
         self.lock_state().secrets.remove(name).unwrap();
     }
 
-    /// From now on `operation` fails with `code`; with an empty one nobody answers.
+    /// Lets `operation` fail with `code`; with an empty code there is no response.
     pub(crate) fn fail_operation(&self, operation: &'static str, code: &'static str) {
         self.lock_state().failures.insert(operation, code);
     }

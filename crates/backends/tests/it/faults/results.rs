@@ -1,10 +1,10 @@
-//! Each fault in each window: what callers are told, how often STS is asked, and that the session recovers.
+//! Each fault in each window: the results of callers, the number of requests to STS, and the recovery of the session.
 
 use super::*;
 
 use ErrorKind::{Expired, Throttled, TimedOut, Unavailable};
 
-/// What passes by itself, the kind it is told as, and how often the SDK tries.
+/// Transient faults, the kind of their errors, and the number of attempts of the SDK.
 const TRANSIENT: [(FaultMode, ErrorKind, usize); 11] = [
     (FaultMode::RespondsWithError(400, "Throttling"), Throttled, SDK_ATTEMPTS),
     (FaultMode::RespondsWithError(503, "SlowDown"), Throttled, SDK_ATTEMPTS),
@@ -16,7 +16,7 @@ const TRANSIENT: [(FaultMode, ErrorKind, usize); 11] = [
     (FaultMode::Disconnects, Unavailable, SDK_ATTEMPTS),
     (FaultMode::TruncatesBody, Unavailable, 1),
     (FaultMode::RespondsGarbage, Unavailable, 1),
-    // It is not asked, for nobody is there.
+    // STS gets no request, because no server listens.
     (FaultMode::RefusesConnections, Unavailable, 0),
 ];
 
@@ -68,7 +68,7 @@ async fn check_fault(fault: FaultMode, kind: ErrorKind, attempts: usize, window:
     sleep(hold).await;
     stage.fetch_checked().await.unwrap();
     let now = stage.session.current().map(|served| served.id);
-    assert!(now.is_some() && now != first, "{case}: there is a new set");
+    assert!(now.is_some() && now != first, "{case}: there are new credentials");
 }
 
 #[tokio::test(start_paused = true)]
