@@ -143,7 +143,7 @@ impl Region {
 impl AccessKeyId {
     /// Returns an id that belongs to no key.
     pub(crate) fn placeholder() -> Self {
-        Self(SmolStr::new_static("NOBODY_HOLDS_THIS"))
+        Self(SmolStr::new_static("PLACEHOLDERKEYID"))
     }
 
     /// Returns the last four characters: enough to recognize a key, too few to use it. A shorter id is returned whole.

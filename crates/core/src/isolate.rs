@@ -30,8 +30,8 @@ pub(crate) async fn call_isolated<T>(
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, format!("the {role} panicked"))),
         Err(_elapsed) => {
-            let told = format!("no answer within {} s", limit.as_secs_f32());
-            Err(Error::new(ErrorKind::TimedOut, told).with_next_step("try again"))
+            let message = format!("no answer within {} s", limit.as_secs_f32());
+            Err(Error::new(ErrorKind::TimedOut, message).with_next_step("try again"))
         }
     };
     Some(answer.map_err(|error| error.with_provider(name)))

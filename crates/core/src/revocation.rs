@@ -73,12 +73,10 @@ impl RevocationPolicy {
     pub fn description(&self) -> &'static str {
         match self.target {
             RevocationTarget::Session(_) => {
-                "the sets of this session, as far as they carry its tag or its id in their name"
+                "the credentials of this session that carry its tag or its id in their name"
             }
-            RevocationTarget::SessionName(_) => {
-                "every session of the role that has this name, whoever uses it"
-            }
-            RevocationTarget::All => "every session of the role, whoever uses it",
+            RevocationTarget::SessionName(_) => "every session of the role that has this name, of all users",
+            RevocationTarget::All => "every session of the role, of all users",
         }
     }
 

@@ -56,8 +56,8 @@ const DETERMINERS: [&str; 20] = [
     "same", "last", "expired", "cached", "due", "two", "own",
 ];
 
-/// Members whose text is not clean yet.
-const PENDING: &[&str] = &["crates/core", "crates/backends", "crates/mcp", "crates/tools"];
+/// Folders and documents whose text is not clean yet.
+const PENDING: &[&str] = &["crates/backends/tests", "crates/core/tests", "crates/mcp", "crates/tools"];
 
 /// A place where a term is right.
 struct Exception {
@@ -77,15 +77,13 @@ const MAX_EXCEPTIONS: usize = 30;
 const EXCEPTIONS: &[Exception] = &[
     exception("xtask/src/tidy/lexicon", "", "the list of the terms, and its tests"),
     exception("", "CloudTrail", "the AWS service"),
+    exception("crates/core/src/policy/read_only.rs", "GetTrail", "an action of CloudTrail"),
     exception("CHANGELOG.md", "_patience` |", "names of an earlier version, in the table of renames"),
     exception(
         "crates/cli/tests/it/real/serve.rs",
         "last_set_credentials",
         "an adjective: credentials that were set",
     ),
-    exception("crates/cli/tests", "whoever uses it", "a message of core"),
-    exception("crates/cli/tests", "denies: the sets", "a message of core"),
-    exception("crates/cli/tests", "asks for `{principal}`", "a message of core"),
 ];
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
@@ -103,7 +101,7 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
 fn is_checked(path: &str) -> bool {
     let extensions = ["rs", "md", "toml", "py", "js", "mjs", "ts", "sh", "css", "yml"];
     path.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
-        && !PENDING.iter().any(|member| path == *member || path.starts_with(&format!("{member}/")))
+        && !PENDING.iter().any(|pending| path == *pending || path.starts_with(&format!("{pending}/")))
 }
 
 fn unused_exceptions(used: &HashSet<usize>) -> Vec<Violation> {

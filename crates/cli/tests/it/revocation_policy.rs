@@ -33,11 +33,11 @@ async fn revocation_policy_prints_policy_and_its_target() {
     let conditions = policy_conditions(&session);
     assert_eq!(conditions[0]["StringEquals"]["aws:PrincipalTag/valetkey:session"], SESSION_ID);
     assert_eq!(conditions[1]["StringLike"]["aws:userid"][0], format!("*:*{SESSION_ID}*"));
-    assert!(session.stderr.contains("denies: the sets of this session"), "{}", session.stderr);
+    assert!(session.stderr.contains("denies: the credentials of this session"), "{}", session.stderr);
 
     let named = run_revocation_policy(&[&["--session-name", "agent-7"][..], &ISSUED_BEFORE].concat()).await;
     assert_eq!(policy_conditions(&named)[0]["StringLike"]["aws:userid"], "*:agent-7");
-    assert!(named.stderr.contains("whoever uses it"), "{}", named.stderr);
+    assert!(named.stderr.contains("of all users"), "{}", named.stderr);
 
     let all = run_revocation_policy(&[&["--all"][..], &ISSUED_BEFORE].concat()).await;
     assert_eq!(policy_conditions(&all)[0].as_object().unwrap().len(), 1);

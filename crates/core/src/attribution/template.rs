@@ -125,7 +125,7 @@ fn malformed_template_error() -> Error {
 }
 
 fn missing_value_error(place: Placeholder) -> Error {
-    Error::invalid("session_name", format!("asks for `{{{place}}}`, which this session does not say"))
+    Error::invalid("session_name", format!("contains `{{{place}}}`, which this session does not have"))
         .with_next_step(format!("give the session its {place}, or leave it out of the template"))
 }
 

@@ -116,8 +116,8 @@ impl IssueMetadata {
 
     /// Credentials issued by a provider are settled until their first window opens. Credentials that are set directly
     /// have no provider to refresh them, and are settled until they expire.
-    pub(crate) fn new(id: CredentialsVersion, windows: RefreshWindows, by_hand: bool) -> Self {
-        let stale_at = if by_hand { windows.expires_at } else { windows.advisory_at };
+    pub(crate) fn new(id: CredentialsVersion, windows: RefreshWindows, is_set_directly: bool) -> Self {
+        let stale_at = if is_set_directly { windows.expires_at } else { windows.advisory_at };
         let fresh_until = stale_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
         Self { id, windows, fresh_until: AtomicU64::new(fresh_until) }
     }

@@ -95,7 +95,7 @@ impl AccountCache {
         }
     }
 
-    /// Drives a fetch to its end, or until it is superseded by a set, clear or close.
+    /// Drives a fetch to its end, or until new credentials, a clear or a close supersede it.
     async fn wait_outcome(&self, JoinedRefresh { mut fetch, epoch }: JoinedRefresh) -> FetchOutcome {
         loop {
             // Subscribe before the check, so that a change in between is not missed.

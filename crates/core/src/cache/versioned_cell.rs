@@ -1,8 +1,8 @@
 //! `VersionedCell`: the value that one account serves, and the lock under which it changes.
 //!
 //! The value is read without a lock. Writers enter the cell one at a time. A fetch remembers the epoch in which it
-//! began, and publishes its result only if no set, clear or close happened since. The interleavings are model-checked
-//! in `versioned_cell/model.rs`.
+//! began, and publishes its result only if the epoch has not changed since. The interleavings are model-checked in
+//! `versioned_cell/model.rs`.
 
 #[cfg(all(test, valetkey_loom))]
 mod model;

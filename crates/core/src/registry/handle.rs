@@ -15,11 +15,11 @@ pub struct SessionHandle([u8; 16]);
 const DIGITS: usize = 32;
 
 impl SessionHandle {
-    /// A new one, which nobody knows: from the thread's generator, ChaCha with a seed from the operating system. A process
-    /// that is forked, or a machine that is cloned, draws what its twin draws, until the generator is seeded anew.
+    /// Creates a random handle with the generator of the thread: ChaCha with a seed from the operating system. A forked
+    /// process or a cloned machine creates the same handles until its generator is seeded again.
     ///
     /// # Panics
-    /// When the operating system has no randomness for the thread's first, as also a session's id then does.
+    /// If the operating system has no randomness to seed the generator of the thread.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())

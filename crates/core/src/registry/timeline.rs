@@ -26,7 +26,7 @@ pub(super) struct Timeline {
     /// Where the clock was last seen, to the grain.
     latest: AtomicU64,
     clock: ClockSource,
-    /// Held by whoever writes the two numbers.
+    /// Held while the two numbers are written.
     observing: Mutex<()>,
 }
 

@@ -1,4 +1,4 @@
-//! `CachedResolver`: answers by id, kept for a while, so that many who ask at once ask once.
+//! `CachedResolver`: caches the results of another resolver by credential id and shares concurrent lookups.
 
 mod cache;
 
@@ -13,20 +13,21 @@ use crate::{Clock, CredentialId, CredentialResolver, Credentials, IntoResolver, 
 
 use cache::{Next, ResolverCache, Settings};
 
-/// Keeps what another resolver answers, for resolvers whose every lookup is a call.
+/// Caches the results of a resolver whose lookups are remote calls. Clones share the cache.
 ///
-/// - An answer is kept for 5 min, and never into the last minute before it expires.
-/// - A refusal (`Denied`, `Invalid`) is kept for 1 to 5 s, drawn at random; no other failure is kept.
-/// - However many ask for one id at once, one lookup is made, which any of them drives: a caller that is dropped or not
-///   polled holds up nobody, and a lookup that nobody waits for any more ends.
-/// - At most 1,000 ids are kept; beyond that the oldest goes.
+/// - A result is cached for 5 minutes, and not in the last minute before it expires.
+/// - A refusal (`Denied`, `Invalid`) is cached for a random time of 1 to 5 s. Other failures are not cached.
+/// - Concurrent callers of one id share one lookup, which each of them can drive: a caller that is dropped or not polled
+///   does not delay the others. A lookup without callers is cancelled.
+/// - At most 1,000 ids are cached. Beyond that, the oldest is evicted.
 ///
-/// What it keeps is wiped by [`clear_cache`](CredentialResolver::clear_cache); a lookup under way then still answers whoever
-/// waits for it, and is not kept.
+/// [`clear_cache`](CredentialResolver::clear_cache) clears the cache. A lookup in flight then still returns to its
+/// callers, and its result is not cached.
 ///
-/// An answer may be five minutes old: keys that were rotated meanwhile are adopted as they were. A resolver that asks
-/// its source cheaply whether anything changed, as the one for Secrets Manager does, is better left as it is. Clones
-/// share what is kept.
+/// A result may be five minutes old, so keys that were rotated meanwhile are returned unchanged. Do not cache a resolver
+/// that checks its source for changes at low cost, such as the one for Secrets Manager.
+///
+/// # Examples
 ///
 /// ```
 /// use valetkey_core::{CachedResolver, MapResolver, SessionContext};
@@ -38,7 +39,7 @@ use cache::{Next, ResolverCache, Settings};
 pub struct CachedResolver(Arc<ResolverCache>);
 
 impl CachedResolver {
-    /// Keeps the answers of `resolver`.
+    /// Caches the results of `resolver`.
     pub fn new(resolver: impl IntoResolver) -> Self {
         Self::with(Settings {
             resolver: resolver.into_resolver(),
@@ -66,7 +67,7 @@ impl CachedResolver {
         Self::with(Settings { clock, ..self.0.settings().clone() })
     }
 
-    /// Nothing is kept yet.
+    /// Creates an empty cache.
     fn with(settings: Settings) -> Self {
         Self(Arc::new(ResolverCache::new(settings)))
     }

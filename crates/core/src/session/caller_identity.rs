@@ -1,4 +1,4 @@
-//! `CallerIdentityCache`: whom AWS takes one account's credentials for, asked once a set.
+//! `CallerIdentityCache`: the identity that AWS reports for the credentials of one account, with one call per version.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,92 +12,105 @@ use crate::isolate::{Callee, call_isolated};
 use crate::single_flight::{Flight, SingleFlight};
 use crate::{CallerIdentity, CallerIdentityProvider, Credentials, Result};
 
-/// None when the runtime that kept the time of it is gone.
-type Answer = Option<Result<CallerIdentity>>;
+/// `None` if the runtime of the timer was shut down.
+type LookupResult = Option<Result<CallerIdentity>>;
 
-/// Whom AWS takes one account of a session for. However many ask at once, and however often, there is one call for each
-/// set that the account serves. Rotation, clearing and closing make what was told void. Clones share it.
+/// Caches the identity that AWS reports for one account of a session. There is one call for each version of the
+/// account's credentials, also for concurrent callers. Rotation, `clear` and `close` invalidate the cached identity.
+/// Clones share the cache.
 #[derive(Clone)]
 pub struct CallerIdentityCache {
     account: SessionAccount,
     lookup: Arc<dyn CallerIdentityProvider>,
-    known: Arc<Mutex<Known>>,
+    cached: Arc<Mutex<CachedIdentity>>,
 }
 
-/// What is known, and of which set. A question is held weakly: it holds the set, and ends with whoever waits for it.
+/// The cached identity, and the version of its credentials. A lookup is held weakly: it owns the credentials, and ends
+/// with its last caller.
 #[derive(Default)]
-enum Known {
+enum CachedIdentity {
     #[default]
-    Nothing,
-    Asked(CredentialsVersion, SingleFlight<Answer>),
-    Told(CredentialsVersion, CallerIdentity),
+    Empty,
+    InFlight(CredentialsVersion, SingleFlight<LookupResult>),
+    Identity(CredentialsVersion, CallerIdentity),
 }
 
 impl CallerIdentityCache {
-    /// Nobody is asked yet.
+    /// Creates an empty cache.
     #[must_use]
     pub fn new(account: SessionAccount, lookup: Arc<dyn CallerIdentityProvider>) -> Self {
-        Self { account, lookup, known: Arc::default() }
+        Self { account, lookup, cached: Arc::default() }
     }
 
-    /// The caller behind the set that the account serves, which is fetched first if need be. A failure is told to all
-    /// who wait, and not kept. Cancel safe: whoever else waits goes on.
+    /// Returns the identity of the account's credentials, which are fetched first if necessary. All waiting callers
+    /// receive a failure, which is not cached.
     ///
     /// # Errors
-    /// As [`SessionAccount::credentials`]; `Closed` or `NotConfigured` also when the session was closed or cleared while
-    /// AWS was asked; `TimedOut` without an answer within the load time-out of the session's policy; else what the lookup
-    /// answered.
+    /// As [`SessionAccount::credentials`]. Also `Closed` or `NotConfigured` if the session was closed or cleared during
+    /// the lookup, `TimedOut` after the load timeout of the session's policy, and the errors of the lookup.
+    ///
+    /// # Cancel safety
+    /// A cancelled call does not affect other callers.
     pub async fn get(&self) -> Result<CallerIdentity> {
         loop {
             self.account.credentials().await?;
-            // None when it was cleared since, which is told at the next turn.
-            let Some(set) = self.account.cache()?.current() else { continue };
+            // `None` if the account was cleared meanwhile. The next iteration reports it.
+            let Some(credentials) = self.account.cache()?.current() else { continue };
             let limit = self.account.session()?.shared.policy().load_timeout;
-            let caller = match self.ask(&set, limit) {
-                Ok(told) => told,
-                Err(question) => match self.keep(set.metadata().id, question.await) {
-                    Some(answer) => answer?,
+            let caller = match self.identity_or_lookup(&credentials, limit) {
+                Ok(cached) => cached,
+                Err(lookup) => match self.store(credentials.metadata().id, lookup.await) {
+                    Some(result) => result?,
                     None => continue,
                 },
             };
-            if self.account.cache()?.current().is_some_and(|now| now.metadata().id == set.metadata().id) {
+            if self
+                .account
+                .cache()?
+                .current()
+                .is_some_and(|now| now.metadata().id == credentials.metadata().id)
+            {
                 return Ok(caller);
             }
         }
     }
 
-    /// What is known of the set, or the question whose answer tells it.
-    fn ask(&self, current: &Credentials, limit: Duration) -> Result<CallerIdentity, Flight<Answer>> {
-        let (mut known, id) = (self.known(), current.metadata().id);
-        match &*known {
-            Known::Told(set, caller) if *set == id => return Ok(caller.clone()),
-            Known::Asked(set, question) if *set == id => {
-                if let Some(question) = question.in_flight() {
-                    return Err(question);
+    /// Returns the identity of these credentials, or the lookup that will return it.
+    fn identity_or_lookup(
+        &self,
+        current: &Credentials,
+        limit: Duration,
+    ) -> Result<CallerIdentity, Flight<LookupResult>> {
+        let (mut cached, id) = (self.lock_cached(), current.metadata().id);
+        match &*cached {
+            CachedIdentity::Identity(version, caller) if *version == id => return Ok(caller.clone()),
+            CachedIdentity::InFlight(version, lookup) if *version == id => {
+                if let Some(lookup) = lookup.in_flight() {
+                    return Err(lookup);
                 }
             }
             _ => {}
         }
         let mut single = SingleFlight::default();
         let lookup = single.start(look_up(Arc::clone(&self.lookup), current.clone(), limit));
-        *known = Known::Asked(id, single);
+        *cached = CachedIdentity::InFlight(id, single);
         Err(lookup)
     }
 
-    /// Keeps what was told of the set, unless another one has been asked about since.
-    fn keep(&self, set: CredentialsVersion, answer: Answer) -> Answer {
-        let mut known = self.known();
-        if matches!(&*known, Known::Asked(asked, _) if *asked == set) {
-            *known = match &answer {
-                Some(Ok(caller)) => Known::Told(set, caller.clone()),
-                _ => Known::Nothing,
+    /// Caches the result, unless a lookup for another version was started meanwhile.
+    fn store(&self, version: CredentialsVersion, result: LookupResult) -> LookupResult {
+        let mut cached = self.lock_cached();
+        if matches!(&*cached, CachedIdentity::InFlight(started, _) if *started == version) {
+            *cached = match &result {
+                Some(Ok(caller)) => CachedIdentity::Identity(version, caller.clone()),
+                _ => CachedIdentity::Empty,
             };
         }
-        answer
+        result
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock()
+    fn lock_cached(&self) -> MutexGuard<'_, CachedIdentity> {
+        self.cached.lock()
     }
 }
 
@@ -105,7 +118,7 @@ async fn look_up(
     provider: Arc<dyn CallerIdentityProvider>,
     credentials: Credentials,
     limit: Duration,
-) -> Answer {
+) -> LookupResult {
     let callee = Callee { role: "caller lookup", name: || provider.name() };
     call_isolated(callee, limit, async { provider.caller_identity(&credentials).await }).await
 }

@@ -86,7 +86,7 @@ impl CredentialProvider for ScriptedProvider {
         Cow::Borrowed("scripted")
     }
 
-    #[allow(clippy::panic, reason = "the script asks for it")]
+    #[allow(clippy::panic, reason = "the script requires it")]
     async fn provide(&self) -> Result<Credentials> {
         self.0.calls.fetch_add(1, Ordering::SeqCst);
         if let Some(gate) = &self.0.permits {

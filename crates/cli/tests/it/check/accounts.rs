@@ -62,7 +62,7 @@ provider = "memory"
 provider = "assume-role"
 source = "keys"
 role_arn = "arn:aws:iam::111111111111:role/agent"
-session_name = "vk-{principal}"         #! [accounts.role] `session_name` asks for `{principal}`, which this session
+session_name = "vk-{principal}"         #! [accounts.role] `session_name` contains `{principal}`, which this session
 source_identity = "{canary}"            #! [accounts.role] `source_identity` must be made of
 [accounts.fine]
 provider = "assume-role"

@@ -22,7 +22,7 @@ impl Clock for Seconds {
 }
 
 #[test]
-fn a_jump_back_is_time_standing_still_to_whoever_reads_it_when() {
+fn clock_jump_backwards_is_ignored_by_concurrent_readers() {
     loom::model(|| {
         let clock = Arc::new(Seconds(AtomicU64::new(100)));
         let timeline = Arc::new(Timeline::new(ClockSource::custom(Arc::clone(&clock) as Arc<dyn Clock>)));
@@ -38,7 +38,7 @@ fn a_jump_back_is_time_standing_still_to_whoever_reads_it_when() {
 }
 
 #[test]
-fn time_that_passes_while_others_look_is_counted_once() {
+fn concurrent_readers_count_elapsed_time_once() {
     loom::model(|| {
         let clock = Arc::new(Seconds(AtomicU64::new(100)));
         let timeline = Arc::new(Timeline::new(ClockSource::custom(Arc::clone(&clock) as Arc<dyn Clock>)));
