@@ -86,8 +86,20 @@ impl<T> SessionIndex<T> {
 
     /// Removes every entry whose session has ended and has no call in flight.
     pub(super) fn remove_ended(&mut self, now: Moment) -> Vec<Arc<Entry<T>>> {
-        let ended: Vec<_> = self.entries().filter(|entry| entry.retire_if_ended(now)).cloned().collect();
+        let ended = retire_ended(self.entries(), now);
         self.remove_each(ended)
+    }
+
+    /// Removes those of `entries` whose sessions have ended and have no call in flight. Returns them, and the others
+    /// that are still in the index.
+    pub(super) fn partition_ended(
+        &mut self,
+        entries: Vec<Arc<Entry<T>>>,
+        now: Moment,
+    ) -> (Vec<Arc<Entry<T>>>, Vec<Arc<Entry<T>>>) {
+        let mut present: Vec<_> = entries.into_iter().filter(|entry| self.contains(entry)).collect();
+        let ended = present.extract_if(.., |entry| entry.retire_if_ended(now)).collect();
+        (self.remove_each(ended), present)
     }
 
     /// Removes all entries of a principal, whether or not they are in use.
@@ -111,24 +123,35 @@ impl<T> SessionIndex<T> {
     /// False when all of them are in use.
     fn displace(&mut self, principal: &Principal, now: Moment, removed: &mut Vec<Arc<Entry<T>>>) -> bool {
         let Some(sessions) = self.by_principal.get(principal) else { return false };
-        let mut leaving: Vec<_> =
-            sessions.values().filter(|entry| entry.retire_if_ended(now)).cloned().collect();
+        let mut leaving = retire_ended(sessions.values(), now);
         if leaving.is_empty() {
-            let mut unused: Vec<_> = sessions
-                .values()
-                .filter(|entry| !entry.activity.in_use())
-                .map(|entry| (entry.activity.last_used(), entry))
-                .collect();
-            unused.sort_by_key(|(since, entry)| (*since, entry.handle));
-            // An entry that was used since it was listed does not make room; the next one does.
-            let displaced = unused
-                .into_iter()
-                .find(|(since, entry)| entry.activity.retire_if(|| entry.activity.last_used() == *since));
-            leaving.extend(displaced.map(|(_, entry)| Arc::clone(entry)));
+            leaving.extend(retire_least_recently_used(sessions.values()));
         }
         let displaced = self.remove_each(leaving);
         let made_room = !displaced.is_empty();
         removed.extend(displaced);
         made_room
     }
+}
+
+/// Returns the entries whose sessions have ended and have no call in flight. No call can start on them any more.
+fn retire_ended<'a, T: 'a>(
+    entries: impl Iterator<Item = &'a Arc<Entry<T>>>,
+    now: Moment,
+) -> Vec<Arc<Entry<T>>> {
+    entries.filter(|entry| entry.retire_if_ended(now)).cloned().collect()
+}
+
+/// Returns the least recently used entry without a call in flight. No call can start on it any more.
+fn retire_least_recently_used<'a, T: 'a>(
+    entries: impl Iterator<Item = &'a Arc<Entry<T>>>,
+) -> Option<Arc<Entry<T>>> {
+    let unused = entries.filter(|entry| !entry.activity.in_use());
+    let mut unused: Vec<_> = unused.map(|entry| (entry.activity.last_used(), entry)).collect();
+    unused.sort_by_key(|(since, entry)| (*since, entry.handle));
+    // An entry that was used since it was listed does not make room; the next one does.
+    let retired = unused
+        .into_iter()
+        .find(|(since, entry)| entry.activity.retire_if(|| entry.activity.last_used() == *since));
+    retired.map(|(_, entry)| Arc::clone(entry))
 }

@@ -125,10 +125,13 @@ impl<T: Send + Sync + 'static> Store<T> {
         handle: &SessionHandle,
     ) -> Option<SessionGuard<T>> {
         let now = self.now();
-        let entry = self.lookup(principal, handle)?;
+        let (entry, is_cached) = self.lookup(principal, handle)?;
         // Twice: the last call of an idle session may end between the two steps, which makes the session active.
         for _ in 0..2 {
             if entry.try_start_call(now) {
+                if !is_cached {
+                    self.cache.insert(*handle, Arc::downgrade(&entry));
+                }
                 return Some(SessionGuard::new(entry, Arc::clone(self)));
             }
             if self.remove_if_ended(&entry, now) {
@@ -138,14 +141,14 @@ impl<T: Send + Sync + 'static> Store<T> {
         None
     }
 
-    /// Reads the cache, and the index for what the cache evicted although its time is not up.
-    fn lookup(&self, principal: &Principal, handle: &SessionHandle) -> Option<Arc<Entry<T>>> {
+    /// Reads the cache, and the index for what the cache evicted although its time is not up. Returns whether the entry
+    /// came from the cache.
+    fn lookup(&self, principal: &Principal, handle: &SessionHandle) -> Option<(Arc<Entry<T>>, bool)> {
         if let Some(entry) = self.cache.get(handle).and_then(|entry| entry.upgrade()) {
-            return (entry.principal == *principal).then_some(entry);
+            return (entry.principal == *principal).then_some((entry, true));
         }
         let entry = self.index.lock().get(principal, handle).cloned()?;
-        self.cache.insert(*handle, Arc::downgrade(&entry));
-        Some(entry)
+        Some((entry, false))
     }
 
     /// Removes and closes a session if it has ended and no call is in flight.
@@ -193,10 +196,14 @@ impl<T: Send + Sync + 'static> Store<T> {
     /// Closes what the cache evicted, and puts back what is in use or was used since it was found.
     fn settle_evicted(&self, now: Moment) {
         let evicted = std::mem::take(&mut *self.evicted.lock());
-        for entry in evicted.iter().filter_map(Weak::upgrade) {
-            if !self.remove_if_ended(&entry, now) && self.index.lock().contains(&entry) {
-                self.cache.insert(entry.handle, Arc::downgrade(&entry));
-            }
+        let evicted: Vec<_> = evicted.iter().filter_map(Weak::upgrade).collect();
+        if evicted.is_empty() {
+            return;
+        }
+        let (ended, open) = self.index.lock().partition_ended(evicted, now);
+        self.end_all(&ended);
+        for entry in open {
+            self.cache.insert(entry.handle, Arc::downgrade(&entry));
         }
     }
 }

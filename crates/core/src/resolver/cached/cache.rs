@@ -200,3 +200,113 @@ fn ttl_of(credentials: &Credentials, ttl: Duration, now: SystemTime) -> Duration
 fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::InteractionRequired)
 }
+
+#[cfg(test)]
+#[cfg(not(valetkey_loom))]
+mod tests {
+    use std::borrow::Cow;
+    use std::sync::Weak;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::cache::Sentinel;
+    use crate::credentials::CredentialsInner;
+    use crate::testing::ManualClock;
+
+    /// Returns new credentials for every lookup, and does not keep them alive.
+    #[derive(Clone, Default)]
+    struct SourceFixture(Arc<Mutex<Vec<Weak<CredentialsInner>>>>);
+
+    impl SourceFixture {
+        fn issue(&self) -> Credentials {
+            let inner = CredentialsInner::sentinel();
+            self.0.lock().push(Arc::downgrade(&inner));
+            Credentials::from_arc(inner)
+        }
+
+        /// Returns how many of the issued credentials still exist.
+        fn alive_count(&self) -> usize {
+            self.0.lock().iter().filter(|inner| inner.strong_count() > 0).count()
+        }
+    }
+
+    impl std::fmt::Debug for SourceFixture {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("SourceFixture")
+        }
+    }
+
+    #[async_trait]
+    impl CredentialResolver for SourceFixture {
+        fn name(&self) -> Cow<'static, str> {
+            "source".into()
+        }
+
+        async fn resolve(&self, _: &CredentialId) -> Result<Credentials> {
+            Ok(self.issue())
+        }
+    }
+
+    fn cache(capacity: usize) -> (SourceFixture, Arc<ResolverCache>) {
+        let source = SourceFixture::default();
+        let settings = Settings {
+            resolver: Arc::new(source.clone()),
+            clock: Arc::new(ManualClock::new()),
+            ttl: Duration::from_secs(300),
+            capacity,
+        };
+        (source, Arc::new(ResolverCache::new(settings)))
+    }
+
+    async fn look_up(cache: &Arc<ResolverCache>, ids: std::ops::Range<usize>) {
+        for id in ids {
+            if let Next::Wait(lookup) = cache.get_or_look_up(&credential_id(id)) {
+                lookup.await.unwrap().unwrap();
+            }
+        }
+    }
+
+    /// Returns the results that the cache holds. A test that keeps them does what moka does for some time.
+    fn hold_results(cache: &ResolverCache) -> Vec<Arc<CachedResult>> {
+        cache.results.iter().map(|(_, result)| result).collect()
+    }
+
+    fn credential_id(number: usize) -> CredentialId {
+        format!("id-{number}").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn resolver_cache_clear_empties_results_held_by_moka() {
+        let (source, cache) = cache(1_000);
+        look_up(&cache, 0..600).await;
+        let held = hold_results(&cache);
+        assert_eq!((held.len(), source.alive_count()), (600, 600));
+        cache.clear();
+        assert_eq!((held.len(), source.alive_count()), (600, 0));
+    }
+
+    #[tokio::test]
+    async fn resolver_cache_clear_empties_results_expired_in_moka() {
+        let (source, cache) = cache(1_000);
+        for id in 0..50 {
+            let result = Mutex::new(Some(Ok(source.issue())));
+            let stored_at = cache.settings.clock.now();
+            let expired = CachedResult { result, stored_at, ttl: Duration::from_nanos(1), epoch: 0 };
+            cache.results.insert(credential_id(id), Arc::new(expired));
+        }
+        assert_eq!((hold_results(&cache).len(), source.alive_count()), (0, 50), "expired and not evicted");
+        cache.clear();
+        assert_eq!(source.alive_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn resolver_cache_eviction_empties_held_results() {
+        let (source, cache) = cache(100);
+        look_up(&cache, 0..100).await;
+        let held = hold_results(&cache);
+        look_up(&cache, 100..250).await;
+        assert_eq!((held.len(), source.alive_count()), (100, 100), "at most the capacity");
+        assert!(held.iter().all(|result| result.result.lock().is_none()), "the first are all evicted");
+    }
+}
