@@ -23,6 +23,7 @@
 //! Errors of the AWS SDK are reported with their kind, the service's error code and the request id; a response body is
 //! never kept. The same holds for the SDK's own log at TRACE level, unless the host sets `LOG_SENSITIVE_BODIES=true`:
 //! this setting makes the SDK log secrets.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "sts")]
 mod assume_role;
@@ -104,3 +105,8 @@ pub use secrets_manager::{SecretsManagerBuilder, SecretsManagerProvider, Secrets
 pub use session_token::{SessionTokenBuilder, SessionTokenProvider};
 #[cfg(feature = "sts")]
 pub use web_identity::{WebIdentityBuilder, WebIdentityProvider};
+
+/// Compiles the Rust code in the README.
+#[cfg(all(doctest, feature = "env", feature = "sts"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -10,6 +10,7 @@
 //! This crate performs no I/O, reads wall time only through [`Clock`], and spawns no tasks: background work is a
 //! future that its owner drives ([`SessionContext::keep_warm`], [`SessionRegistry::keep_swept`]). Timeouts use tokio's
 //! timer, so sessions must be used inside a tokio runtime with time enabled.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attribution;
 pub mod audit;
@@ -65,3 +66,8 @@ pub use async_trait::async_trait;
 
 /// The secret string type: it cannot be printed, is cleared when dropped, and is read only through `expose_secret`.
 pub use secrecy::{ExposeSecret, SecretString};
+
+/// Compiles the Rust code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

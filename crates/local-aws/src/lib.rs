@@ -26,6 +26,7 @@
 //! # }
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod key_store;
 mod request;

@@ -9,6 +9,7 @@
 //!
 //! Only this crate depends on `rmcp`. `rmcp` logs whole messages, some of them as warnings: wherever logs are kept, cap
 //! its log target with [`RMCP_LOG_DIRECTIVE`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod child;
 pub mod config;
@@ -29,3 +30,8 @@ pub use redact::Redactor;
 
 /// Directives for an `EnvFilter` that silence log targets which would otherwise log messages, and secrets with them.
 pub const RMCP_LOG_DIRECTIVE: &str = "rmcp=error";
+
+/// Compiles the Rust code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -17,6 +17,7 @@
 //! assert_eq!(output.map(|output| output.text).as_deref(), Some("Error: Missing required field 'access_key_id'"));
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod arguments;
 mod credentials;
@@ -30,3 +31,8 @@ pub use credentials::SecretExposure;
 pub use sessions::CREDENTIAL_SESSION_ARG as CREDENTIAL_SESSION;
 pub use set::{ToolSet, ToolSetBuilder};
 pub use tool::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+/// Compiles the Rust code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

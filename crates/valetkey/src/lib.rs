@@ -1,9 +1,9 @@
 //! Session-scoped AWS credentials for AI agents: one dependency, with features for the optional parts.
 //!
 //! The core types are re-exported at the root; providers are in `backends`, the agent tools in `tools`, MCP in `mcp`.
-//! The repository's README follows.
-// The examples in the README need these features.
-#![cfg_attr(any(not(doctest), all(feature = "sts", feature = "sdk")), doc = include_str!("../../../README.md"))]
+// The example in the README needs this feature.
+#![cfg_attr(any(not(doctest), feature = "sts"), doc = include_str!("../README.md"))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use valetkey_core::*;
 
@@ -32,6 +32,11 @@ pub mod tools {
 pub mod mcp {
     pub use valetkey_mcp::*;
 }
+
+/// Compiles the Rust code in the README of the repository.
+#[cfg(all(doctest, feature = "sts", feature = "sdk"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
 
 /// Compiles the Rust code in the migration guide.
 #[cfg(all(doctest, feature = "sts", feature = "mcp"))]

@@ -4,3 +4,5 @@
 
 #[cfg(all(feature = "memory", feature = "tools"))]
 mod examples;
+#[cfg(feature = "test-util")]
+mod test_util;
