@@ -8,6 +8,7 @@ mod folder_sizes;
 mod globals;
 mod layout;
 mod lexicon;
+mod links;
 mod manifest;
 mod names;
 mod no_print;
@@ -28,7 +29,7 @@ use workspace::Workspace;
 /// A rule reads the whole workspace and returns all violations.
 type Rule = fn(&Workspace) -> Vec<Violation>;
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     layout::check,
     size_limits::check,
     names::check,
@@ -42,6 +43,7 @@ const RULES: [Rule; 13] = [
     doc_density::check,
     test_names::check,
     folder_sizes::check,
+    links::check,
 ];
 
 /// Prints all violations of this workspace and its measures, and fails if there are violations.
