@@ -32,19 +32,19 @@ pub(super) enum Era {
 }
 
 impl Posted {
-    /// Parses a body. The error is the response, with the id of the request if it is known.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, (RpcError, Option<Value>)> {
-        let value = read_document(body).map_err(|_| {
-            (RpcError::bad_request(PARSE_ERROR, "the body is not a JSON document that can be read"), None)
-        })?;
+    /// Parses a body. The error has the id of the request, if it is known.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Box<(RpcError, Option<Value>)>> {
+        let refuse = |code, message, id| Box::new((RpcError::bad_request(code, message), id));
+        let unreadable = "the body is not a JSON document that can be read";
+        let value = read_document(body).map_err(|_| refuse(PARSE_ERROR, unreadable, None))?;
         if value.is_array() {
             let batch = "batches are not supported; send one message";
-            return Err((RpcError::bad_request(INVALID_REQUEST, batch), None));
+            return Err(refuse(INVALID_REQUEST, batch, None));
         }
         let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
         match serde_json::from_value(value.clone()) {
             Ok(message) => Ok(Self { value, message }),
-            Err(_) => Err((RpcError::bad_request(INVALID_REQUEST, "the message is malformed"), id)),
+            Err(_) => Err(refuse(INVALID_REQUEST, "the message is malformed", id)),
         }
     }
 

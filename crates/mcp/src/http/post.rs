@@ -21,6 +21,7 @@ use super::message::{Era, Posted};
 use super::protocol_sessions::{ProtocolSession, RegisteredCall};
 use super::response::{
     HttpResponse, INVALID_REQUEST, RpcError, accepted, json_content, session_not_found, text, too_many,
+    too_many_requests,
 };
 use super::router::{Caller, HttpState, NamedSession, add_session_id, session_required};
 use super::stream::RequestMessages;
@@ -51,7 +52,10 @@ pub(super) async fn post(
         return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
     }
     let posted = match read_body(body).await {
-        Ok(body) => Posted::parse(&body).map_err(|(error, id)| error.into_response(id)),
+        Ok(body) => Posted::parse(&body).map_err(|refused| {
+            let (error, id) = *refused;
+            error.into_response(id)
+        }),
         Err(refused) => Err(refused),
     };
     let posted = match posted {
@@ -101,9 +105,8 @@ impl PostedRequest<'_> {
         let (state, principal) = (self.state, self.caller.principal.clone());
         let cancelled = state.abandoned.child_token();
         let _cancel = cancelled.clone().drop_guard();
-        let mut messages = match self.start(None, Some(peer.clone()), cancelled) {
-            Ok(messages) => messages,
-            Err(refused) => return refused,
+        let Some(mut messages) = self.start(None, Some(peer.clone()), cancelled) else {
+            return too_many_requests(id);
         };
         let Some(message) = messages.recv().await else { return no_response() };
         let mut response = json_content(StatusCode::OK, &message);
@@ -154,11 +157,9 @@ impl PostedRequest<'_> {
         let abandoned = self.state.abandoned.clone();
         let cancelled = call.cancelled.clone();
         let requests = self.state.requests.clone();
-        let messages = self.start(Some(Arc::clone(session)), Some(session.peer.clone()), cancelled.clone());
-        let messages = match messages {
-            Ok(messages) => messages,
-            Err(refused) => return refused,
-        };
+        let id = self.posted.id();
+        let messages = self.start(Some(Arc::clone(session)), Some(session.peer.clone()), cancelled);
+        let Some(messages) = messages else { return too_many_requests(id) };
         let (relay, relayed) = mpsc::channel(1);
         requests.spawn(relay_messages(messages, relay, call, abandoned));
         respond(relayed, None, stop, |_| StatusCode::OK).await
@@ -189,24 +190,22 @@ impl PostedRequest<'_> {
         let cancelled = self.state.abandoned.child_token();
         let cancel = cancelled.clone().drop_guard();
         match self.start(None, None, cancelled) {
-            Ok(messages) => {
+            Some(messages) => {
                 respond(messages, Some(cancel), stop, |message| modern_status(message, lacks_metadata)).await
             }
-            Err(refused) => refused,
+            None => too_many_requests(id),
         }
     }
 
-    /// Starts the request, unless the caller is over a limit.
+    /// Starts the request. Returns `None` if the caller is over a limit.
     fn start(
         self,
         session: Option<Arc<ProtocolSession>>,
         peer: Option<InitializeRequestParams>,
         cancelled: CancellationToken,
-    ) -> Result<mpsc::Receiver<Outgoing>, HttpResponse> {
+    ) -> Option<mpsc::Receiver<Outgoing>> {
         let state = self.state;
-        let Some(permit) = state.quotas.acquire(&self.caller.principal) else {
-            return Err(too_many("too many requests and streams are in progress", self.posted.id()));
-        };
+        let permit = state.quotas.acquire(&self.caller.principal)?;
         let tools = CallerTools {
             tenants: Arc::clone(&state.tenants),
             catalog: Arc::clone(&state.catalog),
@@ -216,7 +215,7 @@ impl PostedRequest<'_> {
         };
         let service = GatewayService::new(Arc::new(tools), INSTRUCTIONS.to_owned(), state.catalog.changes());
         let exchange = Exchange { service, message: self.posted.message, peer, cancelled, permit };
-        Ok(exchange.spawn(&state.requests))
+        Some(exchange.spawn(&state.requests))
     }
 }
 

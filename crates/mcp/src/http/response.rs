@@ -97,6 +97,11 @@ pub(super) fn too_many(message: &'static str, id: Option<Value>) -> HttpResponse
     response
 }
 
+/// Returns the refusal of a request over the limit on requests in progress.
+pub(super) fn too_many_requests(id: Option<Value>) -> HttpResponse {
+    too_many("too many requests and streams are in progress", id)
+}
+
 pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

@@ -18,7 +18,7 @@ use super::message::{check_known, version_header};
 use super::protocol_sessions::{ProtocolSession, ProtocolSessions};
 use super::quota::Quotas;
 use super::response::{
-    HttpResponse, INVALID_REQUEST, RpcError, method_not_allowed, session_not_found, text, too_many,
+    HttpResponse, INVALID_REQUEST, RpcError, method_not_allowed, session_not_found, text, too_many_requests,
 };
 use super::site::{Route, Site, single};
 use super::stream::ToolChanges;
@@ -145,16 +145,16 @@ fn legacy_session(
     state: &HttpState,
     caller: &Caller,
     headers: &HeaderMap,
-) -> Result<Arc<ProtocolSession>, HttpResponse> {
+) -> Result<Arc<ProtocolSession>, Box<HttpResponse>> {
     let version = version_header(headers).and_then(|version| check_known(version).map(|()| version));
-    let version = version.map_err(|error| error.into_response(None))?;
+    let version = version.map_err(|error| Box::new(error.into_response(None)))?;
     if version == Some(super::MODERN_VERSION) {
-        return Err(method_not_allowed("POST"));
+        return Err(Box::new(method_not_allowed("POST")));
     }
     match caller.protocol_session(&state.protocol_sessions) {
         NamedSession::Found(session) => Ok(session),
-        NamedSession::NotFound => Err(session_not_found(None)),
-        NamedSession::None => Err(session_required()),
+        NamedSession::NotFound => Err(Box::new(session_not_found(None))),
+        NamedSession::None => Err(Box::new(session_required())),
     }
 }
 
@@ -165,10 +165,10 @@ fn get(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpResponse 
     }
     let session = match legacy_session(state, caller, headers) {
         Ok(session) => session,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let Some(permit) = state.quotas.acquire(&caller.principal) else {
-        return too_many("too many requests and streams are in progress", None);
+        return too_many_requests(None);
     };
     let ended = session.open_stream();
     event_stream(ToolChanges::new(state.catalog.changes(), ended, permit), state.stopping.clone())
@@ -181,6 +181,6 @@ fn delete(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpRespon
             state.protocol_sessions.close(&caller.principal, &session.id);
             response::with_content(StatusCode::OK, "text/plain; charset=utf-8", "")
         }
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
