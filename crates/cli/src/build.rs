@@ -177,7 +177,7 @@ pub(crate) fn apply_server_settings(
             if let Some(allowed) = &server_settings.tools.allow {
                 server.tools.restrict_to(allowed.clone());
             }
-        } else if !config.faults.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
+        } else if !config.errors.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
             // A broken or disabled server has already been reported.
             diagnostics.push(
                 settings.diagnostic(&section, "is not a server of the `mcpServers` file; add it there"),

@@ -71,7 +71,7 @@ fn check_mcp_config(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Mc
     };
     // Clients connect to remote servers directly, so a remote server is a warning and not an error.
     let (remote, broken): (Vec<_>, Vec<_>) =
-        config.faults.iter().partition(|diagnostic| diagnostic.error.field() == Some("url"));
+        config.errors.iter().partition(|diagnostic| diagnostic.error.field() == Some("url"));
     diagnostics.extend(broken.into_iter().map(to_diagnostic));
     diagnostics.extend(nested::gateway_servers(&config).into_iter().map(|name| {
         let line = find_line(&text, &name, Some("command"));

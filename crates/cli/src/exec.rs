@@ -57,7 +57,7 @@ async fn run_child(
         ExecDelivery::Endpoint => environment.with_endpoint(&grant),
         ExecDelivery::Env => {
             account.audit(AuditEvent::Serve, "exec", None);
-            environment.keys(&account.credentials().await?)
+            environment.with_static_credentials(&account.credentials().await?)
         }
     };
     let mut words = command.program.into_iter();

@@ -74,7 +74,7 @@ fn without_gateways(mut config: McpConfig) -> McpConfig {
         config.servers.remove(&name);
         tracing::warn!(server = %name, "left out: `command` {}", nested::REMEDY);
     }
-    for diagnostic in config.faults.iter().chain(&config.warnings) {
+    for diagnostic in config.errors.iter().chain(&config.warnings) {
         tracing::warn!(server = %diagnostic.server, "{}", diagnostic.error);
     }
     config

@@ -1,5 +1,27 @@
 //! Runs a program as a child of a session: with an allow-listed environment, the credentials of one session, and a
 //! lifetime that ends with its owner.
+//!
+//! # Examples
+//! A program that reads its credentials from an endpoint:
+//! ```no_run
+//! use valetkey_core::SessionContext;
+//! use valetkey_mcp::CredentialEndpoint;
+//! use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio};
+//! use valetkey_mcp::endpoint::AdvertisedExpiry;
+//!
+//! # async fn example(session: &SessionContext) -> Result<(), Box<dyn std::error::Error>> {
+//! let endpoint = CredentialEndpoint::start().await?;
+//! let account = session.account(session.default_account())?;
+//! let grant = endpoint.grant(account, "report", AdvertisedExpiry::default());
+//! let directory = SessionDir::create(None)?;
+//! let environment = ChildEnvironment::new(&HostEnvironment::from_process(), [])
+//!     .isolate(&directory)
+//!     .with_home(&directory)
+//!     .with_endpoint(&grant);
+//! let status = ChildProcess::spawn(ChildCommand::new("report"), environment, Stdio::Inherited)?.wait().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod environment;
 mod guardian;

@@ -43,7 +43,7 @@ pub struct McpConfig {
     /// The valid servers, by name.
     pub servers: BTreeMap<String, ServerConfig>,
     /// The errors of invalid servers. They do not affect the other servers.
-    pub faults: Vec<ConfigError>,
+    pub errors: Vec<ConfigError>,
     /// Warnings about entries that are valid or skipped, for example for unknown keys.
     pub warnings: Vec<ConfigError>,
 }
@@ -107,13 +107,15 @@ impl ServerConfig {
         &self,
         field: &str,
         text: &str,
-        fact: impl Fn(&str) -> Option<String>,
+        variable: impl Fn(&str) -> Option<String>,
     ) -> Result<String> {
-        self.resolved_vars.expand(field, text, &fact)
+        self.resolved_vars.expand(field, text, &variable)
     }
 }
 
 /// An error or warning about one server of the file.
+///
+/// It repeats no value of the file, because a value may be a secret.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConfigError {
@@ -128,9 +130,44 @@ impl McpConfig {
     /// `mcpServers`, `servers` or `mcp.servers`, or the object of servers itself. Comments and trailing commas are
     /// allowed. `variables` resolves `${VAR}`.
     ///
+    /// | key of a server | meaning | default |
+    /// |---|---|---|
+    /// | `command` | the program; a leading `~` is the home folder | required |
+    /// | `args` | its arguments | none |
+    /// | `env` | additional environment variables | none |
+    /// | `cwd` | the working directory | that of the host |
+    /// | `disabled`, `enabled` | whether the server is left out | not left out |
+    /// | `disabledTools`, `excludeTools` | tools that are not usable | none |
+    /// | `includeTools`, `enabledTools`, `allowedTools`, `tools` | the only tools that are usable | all |
+    /// | `timeout` | the limit of a call, in milliseconds, or in seconds if it is below 1,000 | that of the host |
+    /// | `url`, `serverUrl`, `httpUrl` | a remote server, which is skipped with a warning | |
+    ///
+    /// A key that looks like a limit and is not in this table is an error: to ignore it would give the server more
+    /// authority than the file intends. Every other key is kept in [`ServerConfig::extra`], with a warning.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::McpConfig;
+    /// use valetkey_mcp::config::VarLookup;
+    ///
+    /// let text = r#"{
+    ///     // One mistake does not affect the other server.
+    ///     "mcpServers": {
+    ///         "notes": {"command": "notes-server", "env": {"TOKEN": "${NOTES_TOKEN}"}},
+    ///         "broken": {"args": ["-v"]},
+    ///     },
+    /// }"#;
+    /// let variables = VarLookup::new(|name| (name == "NOTES_TOKEN").then(|| "t0k".to_owned()));
+    /// let config = McpConfig::parse(text, &variables)?;
+    /// assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["notes"]);
+    /// assert_eq!(config.errors[0].server, "broken");
+    /// assert_eq!(config.errors[0].error.field(), Some("command"));
+    /// # Ok::<(), valetkey_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Returns `Invalid` if the text is not such an object or is longer than 4 MiB. A syntax error is reported by
-    /// line and column, never by content. Errors of single servers are in [`faults`](Self::faults) and do not fail
+    /// line and column, never by content. Errors of single servers are in [`errors`](Self::errors) and do not fail
     /// the file.
     pub fn parse(text: &str, variables: &VarLookup) -> Result<Self> {
         if text.len() > MAX_FILE_SIZE {
@@ -162,15 +199,15 @@ impl McpConfig {
                 }
                 self.warnings.extend(warnings.into_iter().map(config_error));
             }
-            Err(error) => self.faults.push(config_error(error)),
+            Err(error) => self.errors.push(config_error(error)),
         }
     }
 }
 
 /// Finds the object of servers in the format of any client.
 fn find_servers(file: &Value) -> Option<&Map<String, Value>> {
-    let named = ["/mcpServers", "/servers", "/mcp/servers"].into_iter().find_map(|path| file.pointer(path));
-    if let Some(servers) = named {
+    let nested = ["/mcpServers", "/servers", "/mcp/servers"].into_iter().find_map(|path| file.pointer(path));
+    if let Some(servers) = nested {
         return servers.as_object();
     }
     // Plugins omit the key.

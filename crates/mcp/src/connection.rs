@@ -1,4 +1,8 @@
 //! `Connection`: an MCP connection to a child process. Results stay the JSON that the child sent.
+//!
+//! A connection has two parts: [`Connection`], which callers clone, and [`ConnectionDriver`], which the supervisor
+//! keeps and which ends the connection when it is dropped. A request has three ways to end: its response, its
+//! cancellation, of which the child is notified, and the end of the connection.
 
 mod handshake;
 mod in_flight;

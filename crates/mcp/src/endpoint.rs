@@ -22,6 +22,14 @@ use crate::Redactor;
 use server::EndpointServer;
 
 /// The expiry that the endpoint reports to a client, which determines how long the client caches the credentials.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use valetkey_mcp::endpoint::AdvertisedExpiry;
+///
+/// assert_eq!(AdvertisedExpiry::default(), AdvertisedExpiry::AtMost(Duration::from_secs(270)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdvertisedExpiry {
@@ -84,6 +92,18 @@ impl CredentialEndpoint {
 
     /// Returns this endpoint with a redactor attached: the ids and tokens of its grants (while they are valid) and
     /// all credentials that it serves are masked.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use valetkey_mcp::{CredentialEndpoint, Redactor};
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let redactor = Arc::new(Redactor::default());
+    /// let endpoint = CredentialEndpoint::start().await?.with_redactor(&redactor);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_redactor(&self, redactor: &Arc<Redactor>) -> Self {
         Self { server: Arc::clone(&self.server), redactor: Some(Arc::clone(redactor)) }
@@ -91,6 +111,28 @@ impl CredentialEndpoint {
 
     /// Grants read access to `account`, until the returned grant is dropped. Any program that has the grant's token
     /// can read the account's credentials. `holder` names the reader in the audit records.
+    ///
+    /// Each fetch is recorded in the audit log as `serve`, or as `deny` with the reason.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use tokio::process::Command;
+    /// use valetkey_core::SessionAccount;
+    /// use valetkey_mcp::CredentialEndpoint;
+    /// use valetkey_mcp::endpoint::AdvertisedExpiry;
+    ///
+    /// # async fn example(endpoint: &CredentialEndpoint, account: SessionAccount) -> std::io::Result<()> {
+    /// let grant = endpoint.grant(account, "report", AdvertisedExpiry::default());
+    /// let status = Command::new("report")
+    ///     .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", grant.url())
+    ///     .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", grant.expose_token())
+    ///     .status()
+    ///     .await?;
+    /// // The program cannot read credentials any more.
+    /// drop(grant);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn grant(
         &self,

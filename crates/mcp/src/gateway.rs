@@ -74,6 +74,24 @@ impl Gateway {
     }
 
     /// Adds the tools of the host's servers.
+    ///
+    /// The host must run servers for the gateway's session. A credential tool takes precedence over a proxied tool of
+    /// the same name.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use tokio_util::sync::CancellationToken;
+    /// use valetkey_core::{Result, SessionContext};
+    /// use valetkey_mcp::{Gateway, McpConfig, McpHost};
+    /// use valetkey_tools::ToolSet;
+    ///
+    /// # async fn example(config: McpConfig) -> Result<()> {
+    /// let session = SessionContext::builder().build();
+    /// let host = McpHost::builder(&session, config).start().await?;
+    /// let tools = ToolSet::for_session(session.clone());
+    /// Gateway::new(session, tools).with_host(host).serve_stdio(CancellationToken::new()).await
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_host(mut self, host: McpHost) -> Self {
         self.inner.host = Some(host);
@@ -90,6 +108,25 @@ impl Gateway {
     }
 
     /// Serves until the client closes its side or `stop` fires; then closes the session and stops every server.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use tokio::net::UnixListener;
+    /// use tokio_util::sync::CancellationToken;
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::Gateway;
+    /// use valetkey_tools::ToolSet;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = UnixListener::bind("/run/agent/mcp.sock")?;
+    /// let (stream, _) = listener.accept().await?;
+    /// let (input, output) = stream.into_split();
+    /// let session = SessionContext::builder().build();
+    /// let tools = ToolSet::for_session(session.clone());
+    /// Gateway::new(session, tools).serve(input, output, CancellationToken::new()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Unavailable` when the client disconnects before it has sent a valid MCP request; `Internal` when the gateway's
@@ -195,8 +232,8 @@ impl ToolSource for GatewayInner {
         let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
         if let Some(host) = &self.host {
             let catalog = host.all_tools().await;
-            for fault in &catalog.faults {
-                tracing::warn!(server = %fault.server, error = %fault.error, "server fault");
+            for failed in &catalog.errors {
+                tracing::warn!(server = %failed.server, error = %failed.error, "server fault");
             }
             tools.extend(catalog.tools.into_iter().map(|tool| self.with_session_argument(tool.definition)));
         }

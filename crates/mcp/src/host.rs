@@ -30,12 +30,12 @@ use crate::json::round_numbers;
 use crate::{CredentialEndpoint, Redactor};
 
 pub use builder::McpHostBuilder;
-pub use catalog::{ProxiedTool, ServerFault, ToolCatalog};
+pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 
 use catalog::NamePrefixes;
 use narrowed::{NarrowedServerPool, ServerLease};
 use policies::ToolPolicies;
-use server::{Server, ToolList, cancelled_error};
+use server::{ServerHandle, ToolList, cancelled_error};
 
 /// Runs the MCP servers of one session.
 ///
@@ -69,12 +69,12 @@ use server::{Server, ToolList, cancelled_error};
 /// ```
 pub struct McpHost {
     session_id: SessionId,
-    servers: Vec<Server>,
+    servers: Vec<ServerHandle>,
     /// Processes of the same servers for narrowed sessions.
     narrowed_pool: Arc<NarrowedServerPool>,
     policies: ToolPolicies,
     prefixes: NamePrefixes,
-    config_faults: Vec<ConfigError>,
+    config_errors: Vec<ConfigError>,
     redactor: Arc<Redactor>,
     /// The server and the tool that were last listed under each name.
     routes: Mutex<HashMap<String, ToolRoute>>,
@@ -94,14 +94,14 @@ struct ToolRoute {
 
 /// The server process that runs one call.
 enum CallTarget<'a> {
-    Shared(&'a Server),
+    Shared(&'a ServerHandle),
     Narrowed(ServerLease),
 }
 
 impl Deref for CallTarget<'_> {
-    type Target = Server;
+    type Target = ServerHandle;
 
-    fn deref(&self) -> &Server {
+    fn deref(&self) -> &ServerHandle {
         match self {
             Self::Shared(server) => server,
             Self::Narrowed(server) => server,
@@ -129,14 +129,15 @@ impl McpHost {
     /// # Cancel safety
     /// Cancel safe. Servers continue to start and to list their tools.
     pub async fn all_tools(&self) -> ToolCatalog {
-        let list = async |server: &Server| server.list_tools_within(self.list_budget).await;
+        let list = async |server: &ServerHandle| server.list_tools_within(self.list_budget).await;
         let listed = join_all(self.servers.iter().map(list)).await;
-        let mut catalog = self.collect(self.servers.iter().map(Server::name).zip(listed));
-        let faults = self.config_faults.iter();
-        catalog.faults.extend(
-            faults.map(|fault| ServerFault { server: fault.server.clone(), error: fault.error.clone() }),
+        let mut catalog = self.collect(self.servers.iter().map(ServerHandle::name).zip(listed));
+        let config_errors = self.config_errors.iter();
+        catalog.errors.extend(
+            config_errors
+                .map(|config| ServerError { server: config.server.clone(), error: config.error.clone() }),
         );
-        catalog.faults.extend(self.policies.unlisted(&catalog));
+        catalog.errors.extend(self.policies.unlisted(&catalog));
         catalog
     }
 
@@ -149,6 +150,21 @@ impl McpHost {
     /// # Cancel safety
     /// Not cancel safe. Dropping the future discards the result and does not notify the server; cancel `cancelled`
     /// instead.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use serde_json::json;
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// # async fn example(host: &valetkey_mcp::McpHost) {
+    /// let arguments = json!({"cli_command": "aws s3 ls"}).as_object().cloned();
+    /// match host.call("aws-api__call_aws", arguments, &CancellationToken::new()).await {
+    ///     Some(result) if result["isError"] == true => eprintln!("failed: {}", result["content"][0]["text"]),
+    ///     Some(result) => println!("{result}"),
+    ///     None => eprintln!("no server has such a tool"),
+    /// }
+    /// # }
+    /// ```
     pub async fn call(
         &self,
         name: &str,
@@ -165,6 +181,21 @@ impl McpHost {
     ///
     /// # Cancel safety
     /// See [`call`](Self::call).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use tokio_util::sync::CancellationToken;
+    /// use valetkey_core::{AccessScope, Result, SessionContext, SessionPolicy};
+    /// use valetkey_mcp::McpHost;
+    ///
+    /// # async fn example(host: &McpHost, session: &SessionContext) -> Result<()> {
+    /// // For a sub-agent that may only read objects.
+    /// let scope = AccessScope::new().policy(SessionPolicy::read_only(["s3"])?);
+    /// let narrowed = session.narrow(scope)?;
+    /// let result = host.call_for(&narrowed, "aws-api__call_aws", None, &CancellationToken::new()).await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn call_for(
         &self,
         session: &SessionContext,
@@ -211,7 +242,7 @@ impl McpHost {
     /// Returns the process of `server` that may run a call of `tool`.
     fn call_target<'a>(
         &self,
-        server: &'a Server,
+        server: &'a ServerHandle,
         tool: &str,
         narrowed: Option<&SessionContext>,
     ) -> Result<CallTarget<'a>> {
@@ -229,6 +260,15 @@ impl McpHost {
 
     /// Returns the process ids of the running servers, by server name. With a launcher, they are the ids of the
     /// guardian processes, each of which leads the process group of its server.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example(host: &valetkey_mcp::McpHost) {
+    /// for (server, pid) in host.pids() {
+    ///     println!("{server} runs as process {pid}");
+    /// }
+    /// # }
+    /// ```
     pub fn pids(&self) -> impl Iterator<Item = (&str, u32)> {
         self.servers.iter().filter_map(|server| Some((server.name(), server.pid()?)))
     }
@@ -252,7 +292,7 @@ impl McpHost {
     /// so that results still being sent remain masked.
     pub(crate) async fn stop(&self) {
         self.refresher.abort();
-        tokio::join!(join_all(self.servers.iter().map(Server::stop)), self.narrowed_pool.stop());
+        tokio::join!(join_all(self.servers.iter().map(ServerHandle::stop)), self.narrowed_pool.stop());
         // Removed explicitly: requests that are never polled to completion keep the shared state, and thereby the
         // folder, alive.
         self.narrowed_pool.remove_session_dir().await;
@@ -263,6 +303,16 @@ impl McpHost {
 
     /// Returns a counter of tool changes since the last catalog: a slow server listed its tools, or a server changed
     /// them. [`all_tools`](Self::all_tools) then returns the current tools.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn example(host: &valetkey_mcp::McpHost) {
+    /// let mut changes = host.tools_changed();
+    /// while changes.changed().await.is_ok() {
+    ///     println!("{} tools", host.all_tools().await.tools.len());
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn tools_changed(&self) -> watch::Receiver<u64> {
         self.change_counter.subscribe()
@@ -276,7 +326,7 @@ impl McpHost {
         if let Some(route) = self.route(name) {
             return Ok(Some(route));
         }
-        let is_owner = |server: &&Server| self.prefixes.may_own(server.name(), name);
+        let is_owner = |server: &&ServerHandle| self.prefixes.may_own(server.name(), name);
         let owners: Vec<_> = self.servers.iter().filter(is_owner).collect();
         let mut listed = pin!(join_all(owners.iter().map(|server| server.list_tools())));
         if timeout(self.list_budget, &mut listed).await.is_err() {
@@ -288,7 +338,7 @@ impl McpHost {
         }
         if owners.is_empty() {
             // A name with a hash need not begin with its server's prefix.
-            let everything = join_all(self.servers.iter().map(Server::list_tools));
+            let everything = join_all(self.servers.iter().map(ServerHandle::list_tools));
             let _elapsed = timeout(self.list_budget, everything).await;
         }
         self.refresh_routes();
@@ -349,7 +399,7 @@ pub(crate) fn error_result(error: &Error) -> Value {
 
 impl fmt::Debug for McpHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.servers.iter().map(Server::name).collect();
+        let names: Vec<_> = self.servers.iter().map(ServerHandle::name).collect();
         f.debug_struct("McpHost").field("servers", &names).finish_non_exhaustive()
     }
 }

@@ -7,6 +7,29 @@
 //! - [`CredentialEndpoint`] is the loopback endpoint from which child processes read the session's current credentials.
 //! - [`child`] runs any program as a child process of a session.
 //!
+//! # Examples
+//! A gateway for one MCP client, with the servers of a configuration file:
+//! ```no_run
+//! use tokio_util::sync::CancellationToken;
+//! use valetkey_core::SessionContext;
+//! use valetkey_mcp::child::HostEnvironment;
+//! use valetkey_mcp::config::VarLookup;
+//! use valetkey_mcp::{Gateway, McpConfig, McpHost};
+//! use valetkey_tools::ToolSet;
+//!
+//! # async fn example(file: &str) -> valetkey_core::Result<()> {
+//! let session = SessionContext::builder().build();
+//! let variables = VarLookup::new(|name| std::env::var(name).ok());
+//! let config = McpConfig::parse(file, &variables)?;
+//! for failed in &config.errors {
+//!     eprintln!("{}: {}", failed.server, failed.error);
+//! }
+//! let host = McpHost::builder(&session, config).environment(HostEnvironment::from_process()).start().await?;
+//! let tools = ToolSet::for_session(session.clone());
+//! Gateway::new(session, tools).with_host(host).serve_stdio(CancellationToken::new()).await
+//! # }
+//! ```
+//!
 //! Only this crate depends on `rmcp`. `rmcp` logs whole messages, some of them as warnings: wherever logs are kept, cap
 //! its log target with [`RMCP_LOG_DIRECTIVE`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -25,7 +48,7 @@ mod redact;
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;
 pub use gateway::Gateway;
-pub use host::{McpHost, McpHostBuilder, ProxiedTool, ServerFault, ToolCatalog};
+pub use host::{McpHost, McpHostBuilder, ProxiedTool, ServerError, ToolCatalog};
 pub use redact::Redactor;
 
 /// Directives for an `EnvFilter` that silence log targets which would otherwise log messages, and secrets with them.

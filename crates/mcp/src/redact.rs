@@ -69,6 +69,24 @@ impl Redactor {
     }
 
     /// Adds the secret access key and the session token of `credentials`.
+    ///
+    /// The access key id is no secret and stays readable.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> valetkey_core::Result<()> {
+    /// use valetkey_core::Credentials;
+    /// use valetkey_mcp::Redactor;
+    ///
+    /// let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    /// let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, secret.into()).build()?;
+    /// let redactor = Redactor::default();
+    /// redactor.add(&credentials);
+    /// assert_eq!(redactor.mask(&format!("key={secret};")), "key=[redacted];");
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     pub fn add(&self, credentials: &Credentials) {
         let (secret, token) = (credentials.expose_secret_access_key(), credentials.expose_session_token());
         // Only a session token expires. The expiry of long-lived keys is the time to fetch them again, not the end of
@@ -112,11 +130,34 @@ impl Redactor {
     }
 
     /// Removes every secret.
+    ///
+    /// Texts that still contain the removed secrets are no longer masked, so clear a redactor only after the last
+    /// output of the session.
     pub fn clear(&self) {
         *self.lock_state() = RedactorState::default();
     }
 
     /// Returns `text` with every known secret masked.
+    ///
+    /// A secret is found in its plain form, in Base64 at any offset and in hexadecimal, each with any mix of the
+    /// escapes of JSON, JavaScript, URLs and HTML, and wrapped in lines. A secret that the text contains only in part
+    /// is not found.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> valetkey_core::Result<()> {
+    /// # use valetkey_core::Credentials;
+    /// # use valetkey_mcp::Redactor;
+    /// # let id = "AKIAIOSFODNN7EXAMPLE".parse()?;
+    /// # let credentials = Credentials::builder(id, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into()).build()?;
+    /// # let redactor = Redactor::default();
+    /// # redactor.add(&credentials);
+    /// let escaped = r"wJalrXUtnFEMI\u002fK7MDENG%2FbPxRfiCYEXAMPLEKEY";
+    /// assert_eq!(redactor.mask(&format!("a {escaped} b")), "a [redacted] b");
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
         self.mask_tail(text, 0)
@@ -128,6 +169,9 @@ impl Redactor {
     }
 
     /// Masks every string in `value`, including keys.
+    ///
+    /// Numbers, booleans and the structure stay unchanged. If masking makes two keys of an object equal, the later
+    /// value replaces the earlier one.
     pub fn mask_json(&self, value: &mut Value) {
         mask_json_with(&self.index(), value);
     }

@@ -1,4 +1,7 @@
 //! `ToolArguments`: parses the arguments of a call. Errors never repeat an argument's value.
+//!
+//! A model may misspell an argument, pass `null` for one it does not need, or pass JSON as text. An argument that
+//! limits a call is never ignored: where its meaning is unclear, the call fails and nothing is done.
 
 use serde_json::{Map, Value};
 use valetkey_core::{AccountName, Error, ErrorKind, Result};
@@ -51,7 +54,7 @@ impl ToolArguments {
     /// because without the limit the call would do more than the caller intended.
     pub(crate) fn take_non_blank(&mut self, field: &'static str) -> Result<Option<String>> {
         let Some(given) = self.take_non_null(field)? else { return Ok(None) };
-        match text(field, Some(&given))? {
+        match parse_text(field, Some(&given))? {
             Some(limit) => Ok(Some(limit.to_owned())),
             None => {
                 Err(Error::invalid(field, "must not be blank").with_next_step("give it, or leave it out"))
@@ -109,11 +112,13 @@ impl ToolArguments {
 
 /// Returns the alias in the field `account`, if present.
 pub(crate) fn account(fields: &Map<String, Value>) -> Result<Option<AccountName>> {
-    text("account", fields.get("account"))?.map(|alias| AccountName::parse("account", alias)).transpose()
+    parse_text("account", fields.get("account"))?
+        .map(|alias| AccountName::parse("account", alias))
+        .transpose()
 }
 
 /// Returns the trimmed text of a field; absent, `null` and blank are all `None`.
-pub(crate) fn text<'a>(field: &'static str, value: Option<&'a Value>) -> Result<Option<&'a str>> {
+pub(crate) fn parse_text<'a>(field: &'static str, value: Option<&'a Value>) -> Result<Option<&'a str>> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),

@@ -21,6 +21,19 @@ pub(crate) use refresh::RefreshCredentials;
 pub(crate) use set::SetCredentials;
 
 /// Returns the status of one account as JSON. It contains no secrets.
+///
+/// | field | content |
+/// |---|---|
+/// | `account` | the alias |
+/// | `default` | whether it is the session's default account |
+/// | `provider` | the provider of the current credentials, or the one that the account would use |
+/// | `account_id` | the AWS account, if the provider reported it |
+/// | `region` | the region that the account is used in |
+/// | `key_suffix` | the last four characters of the access key id; `null` without credentials |
+/// | `expires_at` | in RFC 3339; `null` for long-lived keys |
+/// | `freshness` | `fresh`, `advisory`, `mandatory` or `expired`; `null` without credentials |
+/// | `generation` | counts the changes of the account's credentials |
+/// | `has_session_token` | whether the credentials are temporary |
 pub(crate) fn account_status(session: &SessionContext, account: &AccountName) -> Result<Value> {
     Ok(json!(session.account(account)?.status()?))
 }

@@ -1,4 +1,8 @@
 //! `SessionStore`: the session of a tool set and the sessions narrowed from it for sub-agents, indexed by handle.
+//!
+//! A handle has 32 lower-case hexadecimal digits. A model passes it as `credential_session` in each call that must run
+//! with the narrowed credentials. The store keeps at most 32 narrowed sessions open, and removes those that have ended
+//! whenever a handle is inserted or looked up.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -86,7 +90,9 @@ impl SessionStore {
         found.ok_or_else(|| {
             Error::new(ErrorKind::Closed, "there is no such narrowed session, or it has ended")
                 .with_field(CREDENTIAL_SESSION_ARG)
-                .with_next_step("ask whoever gave you the handle for another; nothing was done")
+                .with_next_step(
+                    "request another handle from the agent that gave you this one; nothing was done",
+                )
         })
     }
 

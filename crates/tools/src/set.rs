@@ -62,6 +62,18 @@ impl ToolSet {
     ///
     /// # Errors
     /// `Invalid` if the set already has a tool of that name.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Result, SessionContext};
+    /// # use valetkey_tools::{Tool, ToolSet};
+    /// # fn demo(list_objects: impl Tool + 'static) -> Result<()> {
+    /// let session = SessionContext::builder().build();
+    /// let tools = ToolSet::for_session(session).with(list_objects)?;
+    /// assert_eq!(tools.definitions().len(), 11);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with(mut self, tool: impl Tool + 'static) -> Result<Self> {
         let name = &tool.definition().name;
         if self.get(name).is_some() {
@@ -105,6 +117,18 @@ impl ToolSet {
     /// # Errors
     /// - `Invalid`: the argument is `null`, blank or not a handle, or its name is misspelt.
     /// - `Closed`: no open session has this handle.
+    ///
+    /// # Examples
+    /// ```
+    /// # use serde_json::{Map, Value};
+    /// # use valetkey_core::{Result, SessionContext};
+    /// # use valetkey_tools::ToolSet;
+    /// # fn demo(tools: &ToolSet, own: &SessionContext, mut arguments: Map<String, Value>) -> Result<()> {
+    /// // The other component receives the arguments without the handle.
+    /// let session = tools.extract_session(&mut arguments)?.unwrap_or_else(|| own.clone());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn extract_session(&self, arguments: &mut Map<String, Value>) -> Result<Option<SessionContext>> {
         let Some(sessions) = &self.sessions else { return Ok(None) };
         let mut rest = ToolArguments::forwarded(std::mem::take(arguments));
@@ -135,7 +159,7 @@ fn session_argument_ignored() -> Error {
         sessions::CREDENTIAL_SESSION_ARG,
         "is not known to this tool, which would act with other credentials",
     )
-    .with_next_step("leave this tool to whoever narrowed the credentials")
+    .with_next_step("leave this tool to the agent that narrowed the credentials")
 }
 
 impl<'a> IntoIterator for &'a ToolSet {
@@ -155,6 +179,19 @@ impl fmt::Debug for ToolSet {
 }
 
 /// Builds a [`ToolSet`]; created by [`ToolSet::builder`].
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{AccountName, Result, SessionContext, SessionPolicy};
+/// # use valetkey_tools::ToolSet;
+/// # fn demo(session: SessionContext, prod: AccountName) -> Result<()> {
+/// let tools = ToolSet::builder(session)
+///     .policy("read-logs", SessionPolicy::read_only(["logs"])?)
+///     .configured_account(prod)
+///     .build();
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 #[derive(Debug)]
 pub struct ToolSetBuilder {

@@ -1,5 +1,24 @@
 //! `extract_and_set_credentials_from_stack_job`: reads a credential id from a stack job and sets the credentials that
 //! the session's resolver returns for it.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `stack_job_json` | object or JSON text | the stack job, unchanged; field names may be in snake case or camel case |
+//! | `credential_session` | string | the handle of a narrowed session |
+//!
+//! Two places of the job are read: the credential id at `spec.provider_credential_id` or
+//! `spec.essentials.provider_credential_info.id`, and the region at `spec.target.spec.aws_account_region`.
+//!
+//! # Result
+//! The status of the default account, and `provider_credential_id`. The keys themselves are neither in the arguments
+//! nor in the result.
+//!
+//! # Errors
+//! - `Invalid`: the job names no credential id, or a field has the wrong type.
+//! - `NotConfigured`: the session has no resolver, or the resolver does not know the id.
+//! - `Denied`: the default account gets its credentials from the host's configuration.
+//! - The kind of the resolver's error otherwise.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};

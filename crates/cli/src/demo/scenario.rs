@@ -55,11 +55,11 @@ pub(super) async fn run_scenario(env: &DemoEnv, report: &mut DemoReport) -> Resu
 async fn check_late_binding(a: &DemoTenant<'_>, report: &mut DemoReport) {
     let listed = a.host.all_tools().await;
     let refused = a.call_server(None).await;
-    let seen = format!("{} tool listed, {} faults", listed.tools.len(), listed.faults.len());
+    let seen = format!("{} tool listed, {} faults", listed.tools.len(), listed.errors.len());
     report.record(
         "A",
         "a server starts and lists without credentials",
-        listed.tools.len() == 1 && listed.faults.is_empty(),
+        listed.tools.len() == 1 && listed.errors.is_empty(),
         seen,
     );
     report.record(

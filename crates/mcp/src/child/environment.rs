@@ -28,6 +28,20 @@ type Variables = BTreeMap<OsString, OsString>;
 pub const GATEWAY_MARKER: &str = "VALETKEY_GATEWAY";
 
 /// The part of the host's environment that children may inherit.
+///
+/// Only names of an allow list are inherited: `PATH`, the locale, proxies, certificates, and the configuration of
+/// package runners. So a secret that the host has in its environment for another purpose does not reach a child.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+///
+/// let variables = [("PATH", "/bin"), ("GITHUB_TOKEN", "secret")];
+/// let host = HostEnvironment::new(variables.map(|(name, value)| (name.into(), value.into())));
+/// let environment = ChildEnvironment::new(&host, []);
+/// assert!(environment.contains("PATH", "/bin"));
+/// assert!(!environment.contains("GITHUB_TOKEN", "secret"));
+/// ```
 #[derive(Clone, Default)]
 pub struct HostEnvironment {
     inherited: Variables,
@@ -46,6 +60,17 @@ impl HostEnvironment {
 
     /// Keeps everything except variables that [override credentials](overrides_credentials), for a program that its
     /// user could also have started without valetkey.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+    ///
+    /// let variables = [("EDITOR", "vi"), ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")];
+    /// let host = HostEnvironment::unrestricted(variables.map(|(name, value)| (name.into(), value.into())));
+    /// let environment = ChildEnvironment::new(&host, []);
+    /// assert!(environment.contains("EDITOR", "vi"));
+    /// assert!(!environment.contains("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"));
+    /// ```
     pub fn unrestricted(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Self::filtered(variables, |name| !overrides_credentials(name))
     }
@@ -100,22 +125,45 @@ pub struct ChildEnvironment {
 
 impl ChildEnvironment {
     /// Creates an environment of the inherited variables and those of the child's configuration.
-    pub fn new<'a>(
-        host: &HostEnvironment,
-        named: impl IntoIterator<Item = (&'a String, &'a String)>,
-    ) -> Self {
-        Self { variables: host.inherited.clone(), user_dirs: host.user_dirs.clone() }.with_vars(named)
+    ///
+    /// # Examples
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+    ///
+    /// let configured = BTreeMap::from([("LOG_LEVEL".to_owned(), "info".to_owned())]);
+    /// let environment = ChildEnvironment::new(&HostEnvironment::default(), &configured);
+    /// assert!(environment.contains("LOG_LEVEL", "info"));
+    /// ```
+    pub fn new<'a>(host: &HostEnvironment, vars: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+        Self { variables: host.inherited.clone(), user_dirs: host.user_dirs.clone() }.with_vars(vars)
     }
 
     /// Adds the variables of the child's configuration, which replace existing ones.
     #[must_use]
-    pub fn with_vars<'a>(mut self, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
-        self.variables.extend(named.into_iter().map(|(name, value)| (name.into(), value.into())));
+    pub fn with_vars<'a>(mut self, vars: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+        self.variables.extend(vars.into_iter().map(|(name, value)| (name.into(), value.into())));
         self
     }
 
     /// Removes every variable that overrides or bypasses a session's credentials, and disables the other sources of
     /// credentials: the instance metadata service, the shared files and profiles.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> std::io::Result<()> {
+    /// use std::collections::BTreeMap;
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionDir};
+    ///
+    /// let configured = BTreeMap::from([("AWS_PROFILE".to_owned(), "admin".to_owned())]);
+    /// let directory = SessionDir::create(None)?;
+    /// let environment = ChildEnvironment::new(&HostEnvironment::default(), &configured).isolate(&directory);
+    /// assert!(!environment.contains("AWS_PROFILE", "admin"));
+    /// assert!(environment.contains("AWS_EC2_METADATA_DISABLED", "true"));
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     #[must_use]
     pub fn isolate(mut self, home: &SessionDir) -> Self {
         self.variables.retain(|name, _| !overrides_credentials(name));
@@ -148,6 +196,22 @@ impl ChildEnvironment {
     }
 
     /// Sets the region, under both names that SDKs read.
+    ///
+    /// `None` leaves the region that the variables name already.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> valetkey_core::Result<()> {
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+    ///
+    /// let region = "eu-central-1".parse()?;
+    /// let environment = ChildEnvironment::new(&HostEnvironment::default(), []).with_region(Some(&region));
+    /// assert!(environment.contains("AWS_REGION", "eu-central-1"));
+    /// assert!(environment.contains("AWS_DEFAULT_REGION", "eu-central-1"));
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     #[must_use]
     pub fn with_region(mut self, region: Option<&Region>) -> Self {
         if let Some(region) = region {
@@ -166,6 +230,9 @@ impl ChildEnvironment {
     }
 
     /// Delivers credentials by endpoint: adds its address and token, and no key.
+    ///
+    /// Every AWS SDK reads credentials from this address at the end of its default chain, so the child must have no
+    /// other source: call [`isolate`](Self::isolate) first.
     #[must_use]
     pub fn with_endpoint(mut self, grant: &Grant) -> Self {
         self.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI", grant.url());
@@ -174,8 +241,11 @@ impl ChildEnvironment {
     }
 
     /// Delivers credentials by environment: adds the keys themselves.
+    ///
+    /// A child that has them cannot be given others while it runs. Prefer [`with_endpoint`](Self::with_endpoint),
+    /// unless the program supports no other source.
     #[must_use]
-    pub fn keys(mut self, credentials: &Credentials) -> Self {
+    pub fn with_static_credentials(mut self, credentials: &Credentials) -> Self {
         self.insert("AWS_ACCESS_KEY_ID", credentials.access_key_id().as_str());
         self.insert("AWS_SECRET_ACCESS_KEY", credentials.expose_secret_access_key());
         if let Some(token) = credentials.expose_session_token() {
@@ -237,8 +307,8 @@ mod tests {
 
     #[test]
     fn child_environment_inherits_only_listed_variables() {
-        let named = BTreeMap::new();
-        let variables = ChildEnvironment::new(&host_environment(), &named).into_variables();
+        let vars = BTreeMap::new();
+        let variables = ChildEnvironment::new(&host_environment(), &vars).into_variables();
         let names: Vec<_> = variables.keys().filter_map(|name| name.to_str()).collect();
         assert_eq!(names, ["AWS_ENDPOINT_URL_STS", "HOME", "PATH"]);
     }
@@ -246,11 +316,11 @@ mod tests {
     #[test]
     fn isolate_removes_credential_overrides_named_in_config() {
         let home = SessionDir::create(None).unwrap();
-        let named = BTreeMap::from([
+        let vars = BTreeMap::from([
             ("AWS_PROFILE".to_owned(), "x".to_owned()),
             ("MODE".to_owned(), "ro".to_owned()),
         ]);
-        let variables = ChildEnvironment::new(&host_environment(), &named)
+        let variables = ChildEnvironment::new(&host_environment(), &vars)
             .isolate(&home)
             .with_home(&home)
             .into_variables();

@@ -17,6 +17,14 @@ use super::guardian::{is_parent_alive, run_guardian};
 const FIRST_NON_STDIO_FD: i32 = 3;
 
 /// A program that calls [`run_launcher`], such as `valetkey` itself.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::child::Launcher;
+///
+/// // Runs `/usr/bin/valetkey launch PARENT-PID CHILD CHILD-ARGS…`.
+/// let launcher = Launcher::new("/usr/bin/valetkey", ["launch"]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Launcher {
     program: PathBuf,
@@ -61,6 +69,23 @@ pub fn close_descriptors_on_exec() {
 /// # Errors
 /// Returns the error of the operating system if the program cannot be started, and an error if `parent` has already
 /// ended.
+///
+/// # Examples
+/// The `main` function of a launcher:
+/// ```no_run
+/// use std::ffi::OsString;
+/// use std::process::ExitCode;
+/// use valetkey_mcp::child::run_launcher;
+///
+/// fn main() -> std::io::Result<ExitCode> {
+///     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+///     let [parent, program, rest @ ..] = arguments.as_slice() else {
+///         return Err(std::io::Error::other("usage: launcher PARENT-PID PROGRAM [ARGUMENT]…"));
+///     };
+///     let parent = parent.to_str().and_then(|id| id.parse().ok()).unwrap_or_default();
+///     run_launcher(parent, program, rest)
+/// }
+/// ```
 pub fn run_launcher(parent: u32, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
     let host = i32::try_from(parent).ok().and_then(Pid::from_raw);
     let host = host.ok_or_else(|| io::Error::other("no process has such an id"))?;

@@ -17,6 +17,11 @@ const STOP_GRACE_PERIOD: Duration = Duration::from_secs(2);
 const SIGTERM: i32 = 15;
 
 /// Where a child's standard streams lead.
+///
+/// | variant | standard input and output | standard error | process group |
+/// |---|---|---|---|
+/// | `Piped` | pipes to the host | drained, its end kept | one of its own |
+/// | `Inherited` | the host's | the host's | the host's, so that Ctrl-C reaches the child |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stdio {
@@ -100,6 +105,8 @@ pub struct ChildProcess {
 impl ChildProcess {
     /// Starts `command` with exactly this environment. Requires a tokio runtime.
     ///
+    /// With [`Stdio::Piped`], a task drains standard error until the stream ends.
+    ///
     /// # Errors
     /// Returns the error of the operating system, for example if the program does not exist.
     pub fn spawn(command: ChildCommand, environment: ChildEnvironment, stdio: Stdio) -> io::Result<Self> {
@@ -137,12 +144,28 @@ impl ChildProcess {
     }
 
     /// Returns the end of the child's standard error.
+    ///
+    /// It is empty for [`Stdio::Inherited`].
     #[must_use]
     pub fn stderr(&self) -> &StderrTail {
         &self.stderr
     }
 
     /// Returns the child's output and input on the first call, and `None` afterwards or if they are not piped.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    /// use valetkey_mcp::child::ChildProcess;
+    ///
+    /// # async fn example(child: &mut ChildProcess) -> std::io::Result<()> {
+    /// if let Some((output, mut input)) = child.take_streams() {
+    ///     input.write_all(b"ping\n").await?;
+    ///     let answer = BufReader::new(output).lines().next_line().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_streams(&mut self) -> Option<(ChildStdout, ChildStdin)> {
         Some((self.group.stdout().take()?, self.group.stdin().take()?))
     }
@@ -166,6 +189,8 @@ impl ChildProcess {
 
     /// Ends the child and its group: closes its input, then sends SIGTERM, then SIGKILL, with two seconds after each
     /// of the first two.
+    ///
+    /// A program that ignores both takes four seconds to stop.
     ///
     /// # Cancel safety
     /// Dropping the future kills the group at once.

@@ -1,4 +1,6 @@
 //! Checks before the start whether a command can be started, so that the error names the invalid field.
+//!
+//! The error of the operating system for a missing program is the same as for a missing working directory.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -48,6 +48,15 @@ impl SessionDir {
     /// Creates the folder, with an empty credentials file and a config file that contains only a default profile and
     /// the region. Without that profile, servers that name a profile exit at start.
     ///
+    /// The folder is in the host's temporary folder, has a random name, and only its owner can read it:
+    ///
+    /// | path | content |
+    /// |---|---|
+    /// | `home` | the child's `HOME` |
+    /// | `tmp` | the child's `TMPDIR` |
+    /// | `credentials` | an empty file for `AWS_SHARED_CREDENTIALS_FILE` |
+    /// | `config` | a file for `AWS_CONFIG_FILE`: a default profile and the region |
+    ///
     /// # Errors
     /// Returns the error of the file system. Returns `PermissionDenied` if the host's temporary folder is writable by
     /// every user and has no sticky bit, because other users could then replace its contents.

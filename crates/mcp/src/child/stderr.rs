@@ -22,6 +22,18 @@ const MAX_KEPT_BYTES: usize = MAX_SHOWN_BYTES + 3 * 16 * 1024;
 const STDERR_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The end of a child's standard error, of which up to 16 KiB are shown. Clones share the buffer.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::Redactor;
+/// use valetkey_mcp::child::ChildProcess;
+///
+/// /// Returns why a child ended, for an error message.
+/// async fn stderr_clause(child: &ChildProcess, redactor: &Redactor) -> String {
+///     child.stderr().wait_drained().await;
+///     child.stderr().last_lines(redactor, 5)
+/// }
+/// ```
 #[derive(Clone, Default)]
 pub struct StderrTail(Arc<TailBuffer>);
 
@@ -37,10 +49,10 @@ impl StderrTail {
         let _ended = self.0.ended.clone().drop_guard();
         let mut chunk = [0; 4096];
         while let Ok(read @ 1..) = stream.read(&mut chunk).await {
-            let mut kept = self.0.buffer.lock();
-            kept.extend(&chunk[..read]);
-            let excess = kept.len().saturating_sub(MAX_KEPT_BYTES);
-            kept.drain(..excess);
+            let mut buffer = self.0.buffer.lock();
+            buffer.extend(&chunk[..read]);
+            let excess = buffer.len().saturating_sub(MAX_KEPT_BYTES);
+            buffer.drain(..excess);
         }
     }
 
@@ -55,10 +67,12 @@ impl StderrTail {
 
     /// Returns the last `lines` lines, with the secrets that `redactor` knows masked and control characters
     /// [escaped](escape_control_chars).
+    ///
+    /// The text has at most 16 KiB and a few bytes. A secret that begins before the shown part is masked too.
     #[must_use]
     pub fn last_lines(&self, redactor: &Redactor, lines: usize) -> String {
-        let kept: Vec<u8> = self.0.buffer.lock().iter().copied().collect();
-        let text = String::from_utf8_lossy(&kept);
+        let buffer: Vec<u8> = self.0.buffer.lock().iter().copied().collect();
+        let text = String::from_utf8_lossy(&buffer);
         let text = redactor.mask_tail(&text, text.len().saturating_sub(MAX_SHOWN_BYTES));
         let all: Vec<&str> = text.lines().collect();
         let last: Vec<_> =

@@ -12,6 +12,22 @@ use valetkey_core::{Error, Result};
 
 /// Resolves the variables that a configuration file names. The caller provides the lookup function, so that parsing
 /// reads nothing except the given text.
+///
+/// # Examples
+/// ```
+/// use std::collections::HashMap;
+/// use valetkey_mcp::McpConfig;
+/// use valetkey_mcp::config::VarLookup;
+///
+/// let values = HashMap::from([("PORT".to_owned(), "8080".to_owned())]);
+/// let variables = VarLookup::new(move |name| values.get(name).cloned());
+/// let text = r#"{"web": {"command": "web-server", "args": ["${PORT}", "${HOST:-localhost}"]}}"#;
+/// assert!(McpConfig::parse(text, &variables)?.errors.is_empty());
+///
+/// let missing = r#"{"web": {"command": "web-server", "args": ["${TOKEN}"]}}"#;
+/// assert_eq!(McpConfig::parse(missing, &variables)?.errors[0].error.field(), Some("args"));
+/// # Ok::<(), valetkey_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct VarLookup(Arc<LookupFn>);
 
@@ -44,14 +60,14 @@ impl VarLookup {
     /// # Errors
     /// Returns `Invalid`, naming `field` and the variable, if a variable without a default is not set. Returns
     /// `Invalid`, naming `field`, if a brace is not closed.
-    pub(super) fn resolve(&self, field: &str, text: &str, answers: &mut ResolvedVars) -> Result<()> {
+    pub(super) fn resolve(&self, field: &str, text: &str, resolved: &mut ResolvedVars) -> Result<()> {
         expand_references(field, text, |reference| {
             if !reference.starts_with(SESSION_PREFIX) {
-                let answer = self.resolve_reference(field, reference)?;
-                if let ResolvedVar::Default(default) = &answer {
-                    self.resolve(field, default, answers)?;
+                let value = self.resolve_reference(field, reference)?;
+                if let ResolvedVar::Default(default) = &value {
+                    self.resolve(field, default, resolved)?;
                 }
-                answers.0.insert(reference.to_owned(), answer);
+                resolved.0.insert(reference.to_owned(), value);
             }
             Ok(String::new())
         })?;
@@ -106,13 +122,13 @@ impl ResolvedVars {
         &self,
         field: &str,
         text: &str,
-        fact: &dyn Fn(&str) -> Option<String>,
+        variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<String> {
         expand_references(field, text, |reference| match reference.strip_prefix(SESSION_PREFIX) {
-            Some(name) => fact(name).ok_or_else(|| unknown_session_variable_error(field)),
+            Some(name) => variable(name).ok_or_else(|| unknown_session_variable_error(field)),
             None => match self.0.get(reference) {
                 Some(ResolvedVar::Value(value)) => Ok(value.clone()),
-                Some(ResolvedVar::Default(default)) => self.expand(field, default, fact),
+                Some(ResolvedVar::Default(default)) => self.expand(field, default, variable),
                 None => Err(unknown_session_variable_error(field)),
             },
         })

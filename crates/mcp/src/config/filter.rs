@@ -32,6 +32,17 @@ impl ToolFilter {
     }
 
     /// Restricts the filter to `tools`. A second call leaves the tools that both lists name.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::config::ToolFilter;
+    ///
+    /// let mut filter = ToolFilter::default();
+    /// filter.restrict_to(vec!["list".to_owned(), "get".to_owned()]);
+    /// filter.restrict_to(vec!["get".to_owned(), "put".to_owned()]);
+    /// assert!(filter.allows("get"));
+    /// assert!(!filter.allows("list") && !filter.allows("put"));
+    /// ```
     pub fn restrict_to(&mut self, tools: Vec<String>) {
         self.allow = Some(match self.allow.take() {
             Some(before) => before.into_iter().filter(|tool| tools.contains(tool)).collect(),

@@ -162,8 +162,9 @@ impl<'a> EntryReader<'a> {
 
     /// Rejects a whole command line in place of a program, which is the most common mistake.
     fn check_command(&self, command: &str) -> Result<()> {
-        let filled = self.resolved_vars.expand("command", command, &|fact| Some(fact.to_owned()))?;
-        if filled.trim().is_empty() {
+        let expanded =
+            self.resolved_vars.expand("command", command, &|variable| Some(variable.to_owned()))?;
+        if expanded.trim().is_empty() {
             return Err(Error::invalid("command", "must not be empty"));
         }
         let is_line = |command: &str| {

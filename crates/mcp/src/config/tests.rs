@@ -15,10 +15,10 @@ fn config_top_level_keys_are_read_and_references_expanded() {
         );
         let config = McpConfig::parse(&text, &var_lookup()).unwrap();
         let server = &config.servers["a"];
-        let fact = |fact: &str| (fact == "region").then(|| "eu-west-1".to_owned());
-        let filled = |text: &String| server.expand("args", text, fact).unwrap();
-        assert_eq!(server.args.iter().map(filled).collect::<Vec<_>>(), ["t0k", "x", "eu-west-1"]);
-        assert_eq!(filled(&server.env["K"]), "v-t0k");
+        let variable = |variable: &str| (variable == "region").then(|| "eu-west-1".to_owned());
+        let expanded = |text: &String| server.expand("args", text, variable).unwrap();
+        assert_eq!(server.args.iter().map(expanded).collect::<Vec<_>>(), ["t0k", "x", "eu-west-1"]);
+        assert_eq!(expanded(&server.env["K"]), "v-t0k");
         assert_eq!(config.warnings[0].error.field(), Some("autoApprove"));
         assert!(server.extra.contains_key("autoApprove"));
     }
@@ -33,9 +33,9 @@ fn config_invalid_server_reports_field_and_keeps_others() {
     assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["good"]);
     let field = |name: &str| {
         config
-            .faults
+            .errors
             .iter()
-            .find(|fault| fault.server == name)
+            .find(|error| error.server == name)
             .and_then(|f| f.error.field().map(str::to_owned))
     };
     assert_eq!(field("unset").as_deref(), Some("env.K"));
@@ -69,8 +69,8 @@ fn config_variable_value_is_not_expanded_again() {
         r#"{"mcpServers": {"a": {"command": "c", "args": ["${PW}", "$${HALF}", "${NONE:-$}{session:id}"]}}}"#;
     let config = McpConfig::parse(text, &variables).unwrap();
     let server = &config.servers["a"];
-    let filled = server.args.iter().map(|text| server.expand("args", text, |_| None).unwrap());
-    assert_eq!(filled.collect::<Vec<_>>(), ["a${b}c}${", "${HALF}", "${session:id}"]);
+    let expanded = server.args.iter().map(|text| server.expand("args", text, |_| None).unwrap());
+    assert_eq!(expanded.collect::<Vec<_>>(), ["a${b}c}${", "${HALF}", "${session:id}"]);
     assert!(!format!("{config:?}").contains("a${b}c"), "values may be secret");
 }
 
@@ -80,13 +80,13 @@ fn config_disabled_server_is_skipped_with_warning() {
         "off": {"command": "${UNSET}", "disabled": true}, "remote": {"url": "http://x", "disabled": true}}}"#;
     let config = McpConfig::parse(text, &var_lookup()).unwrap();
     assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["on"]);
-    let servers_and_fields = |faults: &[ConfigError]| {
+    let servers_and_fields = |errors: &[ConfigError]| {
         let server_and_field =
-            |fault: &ConfigError| (fault.server.clone(), fault.error.field().map(str::to_owned));
-        faults.iter().map(server_and_field).collect::<Vec<_>>()
+            |error: &ConfigError| (error.server.clone(), error.error.field().map(str::to_owned));
+        errors.iter().map(server_and_field).collect::<Vec<_>>()
     };
     let disabled_field = |server: &str| (server.to_owned(), Some("disabled".to_owned()));
-    assert_eq!(servers_and_fields(&config.faults), [disabled_field("bad")]);
+    assert_eq!(servers_and_fields(&config.errors), [disabled_field("bad")]);
     assert_eq!(servers_and_fields(&config.warnings), [disabled_field("off"), disabled_field("remote")]);
 }
 
@@ -96,7 +96,7 @@ fn parse(text: &str) -> McpConfig {
 }
 
 fn single_server(config: &McpConfig) -> &ServerConfig {
-    assert_eq!(config.faults.len(), 0, "{:?}", config.faults);
+    assert_eq!(config.errors.len(), 0, "{:?}", config.errors);
     config.servers.values().next().unwrap()
 }
 
@@ -128,9 +128,9 @@ fn config_default_with_references_is_expanded() {
     let text = r#"{"s": {"command": "c", "args": ["${A:-${HOME}/x}:/y:ro", "${A:-${B:-z}}", "$${A}", "${A:-${session:id}}"]}}"#;
     let config = parse(text);
     let server = single_server(&config);
-    let fact = |fact: &str| Some(fact.to_uppercase());
-    let filled = server.args.iter().map(|arg| server.expand("args", arg, fact).unwrap());
-    assert_eq!(filled.collect::<Vec<_>>(), ["/srv/me/x:/y:ro", "z", "${A}", "ID"]);
+    let variable = |variable: &str| Some(variable.to_uppercase());
+    let expanded = server.args.iter().map(|arg| server.expand("args", arg, variable).unwrap());
+    assert_eq!(expanded.collect::<Vec<_>>(), ["/srv/me/x:/y:ro", "z", "${A}", "ID"]);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn config_unknown_or_malformed_limit_is_an_error() {
         ("envFile", "\"${workspaceFolder}/.env\""),
     ] {
         let config = parse(&format!(r#"{{"s": {{"command": "c", "{field}": {value}}}}}"#));
-        assert_eq!(config.faults[0].error.field(), Some(field), "{field}: {value}");
+        assert_eq!(config.errors[0].error.field(), Some(field), "{field}: {value}");
         assert!(config.servers.is_empty());
     }
 }
@@ -178,7 +178,7 @@ fn config_editor_reference_error_names_next_step() {
         ("${config:x.y}", "VS Code fills in"),
     ] {
         let config = parse(&format!(r#"{{"s": {{"command": "c", "args": ["{reference}"]}}}}"#));
-        let error = &config.faults[0].error;
+        let error = &config.errors[0].error;
         let text = format!("{error} {}", error.next_step().unwrap());
         assert!(text.contains(words), "{text}");
     }
@@ -189,8 +189,8 @@ fn config_command_line_is_refused_and_tilde_expanded() {
     let config = parse(
         r#"{"line": {"command": "npx -y thing"}, "path": {"command": "/opt/My App/run"}, "home": {"command": "~/bin/x"}}"#,
     );
-    assert_eq!(config.faults[0].server, "line");
-    assert!(config.faults[0].error.next_step().unwrap().contains("`command` and `args`"));
+    assert_eq!(config.errors[0].server, "line");
+    assert!(config.errors[0].error.next_step().unwrap().contains("`command` and `args`"));
     assert_eq!(config.servers["home"].command, "/srv/me/bin/x");
     assert!(config.servers.contains_key("path"));
 }

@@ -1,4 +1,10 @@
 //! `Handshake`: the MCP handshake that a child supports. A probe determines it once; it is reused at later starts.
+//!
+//! | attempt | first message | next attempt |
+//! |---|---|---|
+//! | probe | `server/discover` | `initialize` on the same connection if the child refuses or is silent for 2 s; on a new process if it exits |
+//! | discover | `server/discover`, which the child supported before | `initialize` with the newest version |
+//! | initialize | `initialize` with a version, newest first | the next older version |
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! `PageCollector`: collects the pages of a list, up to a limit.
+//!
+//! A server may send pages without end. The limit is on the size of the pages and on their number, so that a list ends
+//! in bounded time with the tools that were read until then.
 
 use std::io;
 

@@ -58,12 +58,12 @@ impl RawTransport {
     /// Queues a message, and returns the requests that are thereby known to be lost.
     fn deliver(&mut self, message: Value) -> Vec<Lost> {
         let Some(message) = self.message(message) else { return Vec::new() };
-        let answered = match &message {
+        let id = match &message {
             JsonRpcMessage::Response(response) => Some(&response.id),
             JsonRpcMessage::Error(error) => error.id.as_ref(),
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
         };
-        let lost = answered.map(|id| self.in_flight.answer(id)).unwrap_or_default();
+        let lost = id.map(|id| self.in_flight.answer(id)).unwrap_or_default();
         self.ready.push_back(message);
         lost
     }

@@ -5,6 +5,8 @@
 //! therefore get the same credentials, for a bounded time and while these are valid. Only a renewal by the same
 //! provider is deferred. Credentials that were cleared, rejected or replaced manually are never served again, because
 //! the new ones may belong to a different principal.
+//!
+//! The access token of a grant has 244 random bits. The server keeps its digest, and compares digests in constant time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +30,9 @@ use crate::Redactor;
 const MAX_REQUESTS_PER_GRANT: usize = 64;
 
 /// The right of one reader to the credentials of one account. Dropping the grant revokes it.
+///
+/// A reader may keep credentials that it has fetched, up to the advertised expiry. So revoking a grant does not revoke
+/// credentials: it prevents further fetches.
 pub struct Grant {
     server: Arc<EndpointServer>,
     state: Arc<GrantState>,
@@ -60,7 +65,7 @@ impl Grant {
         server: &Arc<EndpointServer>,
         account: SessionAccount,
         holder: String,
-        leash: AdvertisedExpiry,
+        advertised_expiry: AdvertisedExpiry,
         redactor: Option<Arc<Redactor>>,
     ) -> Self {
         // Two version-4 UUIDs: 244 random bits from the operating system.
@@ -70,7 +75,7 @@ impl Grant {
             digest: token_digest(&token),
             account,
             holder,
-            advertised_expiry: leash,
+            advertised_expiry,
             rotation_hold: RotationHold::default(),
             requests: Semaphore::new(MAX_REQUESTS_PER_GRANT),
             served: Mutex::default(),

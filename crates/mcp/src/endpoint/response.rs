@@ -1,4 +1,13 @@
 //! The responses of the endpoint: credentials or an error.
+//!
+//! | kind of the error | status |
+//! |---|---|
+//! | `Closed`, `NotConfigured` | 403 |
+//! | `Denied`, `Invalid`, `InteractionRequired` | 400 |
+//! | every other kind, which a later request may not meet | 503 |
+//!
+//! SDKs retry after 5xx and give up after 4xx. So a status of 4xx means that a repeated request cannot succeed without
+//! another action.
 
 use std::time::{Duration, SystemTime};
 

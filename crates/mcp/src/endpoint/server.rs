@@ -3,6 +3,16 @@
 //! Connections are limited in number and duration, and serve one request each. A child that opens connections without
 //! sending a request must not lock out the others: at the limit, the oldest connection without a request is closed.
 //! Connections with a request are kept.
+//!
+//! | request | response |
+//! |---|---|
+//! | `GET /credentials/ID` with the grant's token and the literal address as `Host` | 200 and the credentials |
+//! | a path or a token that no grant has | 403 `Forbidden`, the same for both |
+//! | another `Host` header, as a page in a browser may send | 403 `Forbidden` |
+//! | a request that went through a proxy | 400 `Forwarded` |
+//! | another method | 405 `MethodNotAllowed` |
+//! | more than 256 requests at once, or 64 of one grant | 429 `TooManyRequests` |
+//! | the account has no credentials | the status of the error's kind, see the module `response` |
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;

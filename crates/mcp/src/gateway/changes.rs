@@ -1,4 +1,7 @@
 //! `ToolChangeNotifier`: notifies clients of changes of the tool list, as their protocol version requires.
+//!
+//! Legacy protocols notify every client; the modern protocol notifies a client that has subscribed to the list of
+//! tools.
 
 use std::convert::Infallible;
 

@@ -1,5 +1,13 @@
 //! `GatewayService`: the protocol side of the gateway. rmcp negotiates and validates; the contents pass through as
 //! JSON.
+//!
+//! A request is served in these steps:
+//!
+//! 1. rmcp validates the message and negotiates the protocol version.
+//! 2. The name and the arguments of a tool call are taken as JSON. rmcp's models are not used for them, because they drop
+//!    fields that they do not know.
+//! 3. A credential tool of that name is called; otherwise the tool of a server, for the session that the arguments name.
+//! 4. The result is masked and written as it is.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 use super::catalog::NamePrefixes;
 use super::narrowed::{NarrowedLimits, NarrowedServerPool};
 use super::policies::ToolPolicies;
-use super::server::{Server, Timeouts};
+use super::server::{ServerHandle, Timeouts};
 use super::spawn::SpawnConfig;
 use super::{McpHost, session_account};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
@@ -30,6 +30,39 @@ const DEFAULT_NARROWED_IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const DEFAULT_MAX_NARROWED_SESSIONS: usize = 16;
 
 /// Configures and starts an [`McpHost`]. Created by [`McpHost::builder`].
+///
+/// | setting | meaning | default |
+/// |---|---|---|
+/// | [`environment`](Self::environment) | what child processes may inherit | nothing |
+/// | [`launcher`](Self::launcher) | ends child processes when the host is killed | none |
+/// | [`endpoint`](Self::endpoint) | the credential endpoint | one of its own |
+/// | [`advertised_expiry`](Self::advertised_expiry) | the expiry that child processes see | at most 4 min 30 s |
+/// | [`tool_policy`](Self::tool_policy) | the most that a tool may do | no limit |
+/// | [`max_narrowed_sessions`](Self::max_narrowed_sessions) | narrowed sessions with processes at once | 16 |
+/// | [`narrowed_idle_timeout`](Self::narrowed_idle_timeout) | idle time of their processes | 10 min |
+/// | [`start_timeout`](Self::start_timeout) | time to the first message of a server | 60 s |
+/// | [`list_budget`](Self::list_budget) | how long a catalog waits for servers | 5 s |
+/// | [`list_timeout`](Self::list_timeout) | time for a list of tools | 30 s |
+/// | [`call_timeout`](Self::call_timeout) | time for a call | 1 h |
+///
+/// # Examples
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use valetkey_core::{SessionContext, SessionPolicy};
+/// use valetkey_mcp::child::HostEnvironment;
+/// use valetkey_mcp::{McpConfig, McpHost};
+///
+/// # async fn example(session: &SessionContext, config: McpConfig) -> valetkey_core::Result<()> {
+/// let host = McpHost::builder(session, config)
+///     .environment(HostEnvironment::from_process())
+///     .tool_policy("aws-api", "*", SessionPolicy::read_only(["s3"])?)
+///     .call_timeout(Duration::from_secs(120))
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct McpHostBuilder {
     session: SessionContext,
@@ -38,7 +71,7 @@ pub struct McpHostBuilder {
     environment: HostEnvironment,
     launcher: Option<Launcher>,
     endpoint: Option<CredentialEndpoint>,
-    leash: AdvertisedExpiry,
+    advertised_expiry: AdvertisedExpiry,
     start_timeout: Duration,
     list_budget: Duration,
     timeouts: Timeouts,
@@ -54,7 +87,7 @@ impl McpHostBuilder {
             environment: HostEnvironment::default(),
             launcher: None,
             endpoint: None,
-            leash: AdvertisedExpiry::default(),
+            advertised_expiry: AdvertisedExpiry::default(),
             start_timeout: DEFAULT_START_TIMEOUT,
             list_budget: DEFAULT_LIST_BUDGET,
             timeouts: Timeouts { list: DEFAULT_LIST_TIMEOUT, call: DEFAULT_CALL_TIMEOUT },
@@ -66,18 +99,60 @@ impl McpHostBuilder {
     }
 
     /// Sets the environment that child processes may inherit (default: empty).
+    ///
+    /// Child processes get nothing else of this process's environment. Without `PATH`, only programs with a whole path
+    /// start.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::HostEnvironment;
+    /// use valetkey_mcp::McpHostBuilder;
+    ///
+    /// fn with_path_only(builder: McpHostBuilder) -> McpHostBuilder {
+    ///     builder.environment(HostEnvironment::new([("PATH".into(), "/usr/bin:/bin".into())]))
+    /// }
+    /// ```
     pub fn environment(mut self, environment: HostEnvironment) -> Self {
         self.environment = environment;
         self
     }
 
     /// Runs child processes under `launcher`, which ends them when this process ends, even when it is killed.
+    ///
+    /// Without a launcher, child processes end when the host is dropped, but outlive a host that is killed.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::Launcher;
+    /// use valetkey_mcp::McpHostBuilder;
+    ///
+    /// fn with_launcher(builder: McpHostBuilder) -> McpHostBuilder {
+    ///     builder.launcher(Launcher::new("/usr/bin/valetkey", ["launch"]))
+    /// }
+    /// ```
     pub fn launcher(mut self, launcher: Launcher) -> Self {
         self.launcher = Some(launcher);
         self
     }
 
     /// Sets a credential endpoint to share with other hosts (default: the host starts an endpoint of its own).
+    ///
+    /// Each server has a token of its own, so sharing an endpoint shares a port and no credentials. The host does not
+    /// stop a shared endpoint.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::{CredentialEndpoint, McpConfig, McpHost};
+    ///
+    /// # async fn example(sessions: [SessionContext; 2], config: McpConfig) -> Result<(), Box<dyn std::error::Error>> {
+    /// let endpoint = CredentialEndpoint::start().await?;
+    /// for session in &sessions {
+    ///     let host = McpHost::builder(session, config.clone()).endpoint(endpoint.clone()).start().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn endpoint(mut self, endpoint: CredentialEndpoint) -> Self {
         self.endpoint = Some(endpoint);
         self
@@ -85,7 +160,7 @@ impl McpHostBuilder {
 
     /// Sets the credential lifetime that child processes see (default: at most 4 min 30 s).
     pub fn advertised_expiry(mut self, advertised_expiry: AdvertisedExpiry) -> Self {
-        self.leash = advertised_expiry;
+        self.advertised_expiry = advertised_expiry;
         self
     }
 
@@ -96,6 +171,23 @@ impl McpHostBuilder {
     /// of its own. A later policy for the same tool replaces the earlier one.
     ///
     /// A call whose credentials cannot be narrowed is refused; it never runs with broader permissions.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::{Result, SessionPolicy};
+    /// use valetkey_mcp::McpHostBuilder;
+    ///
+    /// fn with_policies(builder: McpHostBuilder) -> Result<McpHostBuilder> {
+    ///     let reading = SessionPolicy::read_only(["s3", "logs"])?;
+    ///     let deploying: SessionPolicy = r#"{
+    ///         "Version": "2012-10-17",
+    ///         "Statement": [{"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}]
+    ///     }"#
+    ///     .parse()?;
+    ///     // `deploy` has a policy of its own; every other tool of the server may only read.
+    ///     Ok(builder.tool_policy("aws-api", "*", reading).tool_policy("aws-api", "deploy", deploying))
+    /// }
+    /// ```
     pub fn tool_policy(
         mut self,
         server: impl Into<String>,
@@ -121,8 +213,8 @@ impl McpHostBuilder {
     }
 
     /// Sets the time a server may take to respond to its first message (default: 60 s).
-    pub fn start_timeout(mut self, patience: Duration) -> Self {
-        self.start_timeout = patience;
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.start_timeout = timeout;
         self
     }
 
@@ -146,6 +238,9 @@ impl McpHostBuilder {
     }
 
     /// Starts the host with its endpoint and supervisors. The servers themselves are started on first use.
+    ///
+    /// Spawns tasks on the current tokio runtime: one for each server, one that refreshes the session, and one for the
+    /// endpoint unless it is shared. They end with the host.
     ///
     /// # Errors
     /// `Invalid` when a tool policy names a server that is not configured or that is given no credentials; `Internal`
@@ -177,20 +272,20 @@ impl McpHostBuilder {
             environment: self.environment,
             launcher: self.launcher,
             endpoint: endpoint.clone(),
-            advertised_expiry: self.leash,
+            advertised_expiry: self.advertised_expiry,
             session_dir,
             start_timeout: self.start_timeout,
             redactor: Arc::clone(&redactor),
             change_counter: change_counter.clone(),
         });
         let prefixes = NamePrefixes::new(self.config.servers.keys().map(String::as_str));
-        let mut config_errors = self.config.faults;
+        let mut config_errors = self.config.errors;
         let mut servers = Vec::new();
         for (name, config) in self.config.servers {
             match session_account(&self.session, config.account.as_ref()) {
                 Ok(account) => {
                     let spawn_config = Arc::clone(&spawn_config);
-                    servers.push(Server::supervise(name, config, account, spawn_config, self.timeouts));
+                    servers.push(ServerHandle::supervise(name, config, account, spawn_config, self.timeouts));
                 }
                 Err(error) => config_errors.push(ConfigError { server: name, error }),
             }
@@ -201,7 +296,7 @@ impl McpHostBuilder {
             narrowed_pool: Arc::new(NarrowedServerPool::new(spawn_config, self.narrowed_limits)),
             policies: self.policies,
             prefixes,
-            config_faults: config_errors,
+            config_errors,
             redactor,
             routes: Mutex::default(),
             list_budget: self.list_budget,

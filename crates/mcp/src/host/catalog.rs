@@ -1,6 +1,14 @@
 //! `ToolCatalog`: the tools of all servers of a session, under unique names that every client accepts.
 //!
 //! The name of a proxied tool is `server__tool`, limited to the characters and the length that every client accepts.
+//!
+//! | problem | resolution |
+//! |---|---|
+//! | a character that clients reject | replaced by `_` |
+//! | a name that is too long | truncated, with a hash of the server and the tool |
+//! | servers whose names become equal | a hash in each prefix |
+//! | tools whose names become equal | a hash in each name, and an error of each server |
+//! | a malformed definition | the tool is left out, with an error of its server |
 
 mod definition;
 
@@ -14,16 +22,41 @@ use super::server::ToolList;
 use definition::normalize_definition;
 
 /// The tools of every server that responded, and the errors of servers that did not.
+///
+/// One failing server does not hide the tools of the others. A server may have both tools and an error: for example
+/// when one of its definitions is malformed, or when its list could not be read to the end.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::ToolCatalog;
+///
+/// fn summary(catalog: &ToolCatalog) -> String {
+///     let failed: Vec<_> = catalog.errors.iter().map(|failed| failed.server.as_str()).collect();
+///     format!("{} tools; errors of: {}", catalog.tools.len(), failed.join(", "))
+/// }
+/// assert_eq!(summary(&ToolCatalog::default()), "0 tools; errors of: ");
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ToolCatalog {
     /// The tools, in the order of their servers.
     pub tools: Vec<ProxiedTool>,
     /// Errors of servers, and names that more than one tool claims.
-    pub faults: Vec<ServerFault>,
+    pub errors: Vec<ServerError>,
 }
 
 /// A tool of one server.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::ProxiedTool;
+///
+/// /// Returns what a model reads about a tool.
+/// fn describe(tool: &ProxiedTool) -> String {
+///     let description = tool.definition["description"].as_str().unwrap_or("no description");
+///     format!("{}: {description}", tool.name)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProxiedTool {
@@ -39,16 +72,20 @@ pub struct ProxiedTool {
 }
 
 /// An error of one server.
+///
+/// The error names the next step, and repeats no input. Its kinds: `Invalid` for a mistake in the configuration or in a
+/// tool's definition, `Unavailable` for a server that cannot be started or has ended, `TimedOut` for one that is too
+/// slow.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct ServerFault {
+pub struct ServerError {
     /// The server.
     pub server: String,
     /// The error.
     pub error: Error,
 }
 
-impl ServerFault {
+impl ServerError {
     fn new(server: &str, error: Error) -> Self {
         Self { server: server.to_owned(), error }
     }
@@ -65,9 +102,9 @@ impl ToolCatalog {
             match tools {
                 Ok(ToolList { tools, incomplete }) => {
                     catalog.add_server(prefixes, server, tools);
-                    catalog.faults.extend(incomplete.map(|error| ServerFault::new(server, error)));
+                    catalog.errors.extend(incomplete.map(|error| ServerError::new(server, error)));
                 }
-                Err(error) => catalog.faults.push(ServerFault::new(server, error)),
+                Err(error) => catalog.errors.push(ServerError::new(server, error)),
             }
         }
         catalog.resolve_collisions();
@@ -93,7 +130,7 @@ impl ToolCatalog {
                 if others == 0 { String::new() } else { format!("; so do {others} more of its tools") };
             let error = Error::new(ErrorKind::Invalid, format!("{first}, and was left out{more}"))
                 .with_next_step("report it to the maintainer of the server");
-            self.faults.push(ServerFault::new(server, error));
+            self.errors.push(ServerError::new(server, error));
         }
     }
 
@@ -136,15 +173,15 @@ impl ToolCatalog {
         }
         let mut index = 0..;
         self.tools.retain(|_| !index.next().is_some_and(|index| removed.contains(&index)));
-        self.faults.extend(losers.into_iter().map(|(server, name)| collision_error(server, &name)));
+        self.errors.extend(losers.into_iter().map(|(server, name)| collision_error(server, &name)));
     }
 }
 
-fn collision_error(server: String, name: &str) -> ServerFault {
+fn collision_error(server: String, name: &str) -> ServerError {
     let message = format!("the tool name `{name}` is claimed by more than one tool");
     let error = Error::new(ErrorKind::Invalid, message)
         .with_next_step("call the tools by the names that are listed, or rename a server");
-    ServerFault { server, error }
+    ServerError { server, error }
 }
 
 impl ProxiedTool {
@@ -247,7 +284,7 @@ mod tests {
         let incomplete = Some(Error::new(ErrorKind::Invalid, "the list has no end"));
         let listed = ToolList { tools: vec![json!({"name": "t"})], incomplete };
         let catalog = ToolCatalog::collect(&NamePrefixes::default(), [("s", Ok(listed))]);
-        assert_eq!((catalog.tools[0].name.as_str(), catalog.faults.len()), ("s__t", 1));
+        assert_eq!((catalog.tools[0].name.as_str(), catalog.errors.len()), ("s__t", 1));
     }
 
     #[test]
@@ -263,8 +300,8 @@ mod tests {
         let catalog = collect_catalog([("s", Ok(tools)), ("other", Ok(vec![json!({"name": "c"})]))]);
         let names: Vec<_> = catalog.tools.iter().map(|tool| tool.name.as_str()).collect();
         assert_eq!(names, ["s__a", "s__b", "other__c"]);
-        assert_eq!(catalog.faults.len(), 1);
-        let message = catalog.faults[0].error.message();
+        assert_eq!(catalog.errors.len(), 1);
+        let message = catalog.errors[0].error.message();
         assert!(message.contains("position 1") && message.contains("1 more"), "{message}");
     }
 
@@ -275,7 +312,7 @@ mod tests {
             ("a__b", Ok(vec![json!({"name": "c"})])),
         ]);
         assert_ne!(catalog.tools[0].name, catalog.tools[1].name);
-        let owners: Vec<_> = catalog.faults.iter().map(|fault| fault.server.as_str()).collect();
+        let owners: Vec<_> = catalog.errors.iter().map(|error| error.server.as_str()).collect();
         assert_eq!(owners, ["a", "a__b"]);
     }
 
@@ -312,7 +349,7 @@ mod tests {
     fn catalog_failed_server_keeps_other_servers() {
         let broken = Err(Error::new(ErrorKind::Unavailable, "down"));
         let catalog = collect_catalog([("a", broken), ("b", Ok(vec![json!({"name": "t"})]))]);
-        assert_eq!((catalog.tools.len(), catalog.faults.len()), (1, 1));
+        assert_eq!((catalog.tools.len(), catalog.errors.len()), (1, 1));
     }
 
     fn prefixed_name(server: &str, tool: &str) -> String {

@@ -25,7 +25,7 @@ use valetkey_core::{
     SessionPolicy,
 };
 
-use super::server::{Server, with_set_credentials_hint};
+use super::server::{ServerHandle, with_set_credentials_hint};
 use super::spawn::SpawnConfig;
 use crate::child::SessionDir;
 
@@ -75,7 +75,7 @@ impl NarrowedServerPool {
     /// use, and its process is started at its first call.
     pub(super) fn lease_server(
         self: &Arc<Self>,
-        model: &Server,
+        model: &ServerHandle,
         account: &SessionAccount,
         policy: Option<&SessionPolicy>,
     ) -> Result<ServerLease> {
@@ -93,7 +93,7 @@ impl NarrowedServerPool {
     fn lease_existing(
         &self,
         key: &GroupKey,
-        model: &Server,
+        model: &ServerHandle,
         account: &SessionAccount,
     ) -> Option<Result<ServerLease>> {
         let _removals = self.reapers.lock();
@@ -101,7 +101,7 @@ impl NarrowedServerPool {
     }
 
     /// Returns the servers of all groups.
-    pub(super) fn servers(&self) -> Vec<Arc<Server>> {
+    pub(super) fn servers(&self) -> Vec<Arc<ServerHandle>> {
         self.open_groups().flat_map(|(_, group)| group.all_servers()).collect()
     }
 
@@ -256,7 +256,7 @@ impl Reaper {
     }
 }
 
-type ServersByName = BTreeMap<String, Arc<Server>>;
+type ServersByName = BTreeMap<String, Arc<ServerHandle>>;
 
 struct ServerGroup {
     /// The session narrowed for this group, which the group keeps open. `None` if the caller supplied the session and
@@ -287,7 +287,7 @@ impl ServerGroup {
 
     /// Registers a call on the group's own server like `model`. It keeps the group from being evicted or stopped as
     /// idle.
-    fn lease(self: &Arc<Self>, model: &Server, account: &SessionAccount) -> Result<ServerLease> {
+    fn lease(self: &Arc<Self>, model: &ServerHandle, account: &SessionAccount) -> Result<ServerLease> {
         let server = self.get_or_create_server(model, account)?;
         self.active_calls.send_modify(|count| *count += 1);
         Ok(ServerLease { server, group: Arc::clone(self) })
@@ -304,7 +304,11 @@ impl ServerGroup {
 
     /// Returns the group's own server like `model`, creating it if needed. It acts in `account`, unless the group has a
     /// session of its own.
-    fn get_or_create_server(&self, model: &Server, account: &SessionAccount) -> Result<Arc<Server>> {
+    fn get_or_create_server(
+        &self,
+        model: &ServerHandle,
+        account: &SessionAccount,
+    ) -> Result<Arc<ServerHandle>> {
         let account = match &self.narrowed {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
             None => account.clone(),
@@ -316,7 +320,7 @@ impl ServerGroup {
         Ok(Arc::clone(servers.entry(model.name().to_owned()).or_insert_with(create)))
     }
 
-    fn all_servers(&self) -> Vec<Arc<Server>> {
+    fn all_servers(&self) -> Vec<Arc<ServerHandle>> {
         self.lock_servers().iter().flat_map(ServersByName::values).cloned().collect()
     }
 
@@ -364,14 +368,14 @@ async fn wait_ended(account: &SessionAccount) {
 /// A server of a group, leased for one call. The group is not stopped while the lease lives, unless its session or the
 /// host ends.
 pub(super) struct ServerLease {
-    server: Arc<Server>,
+    server: Arc<ServerHandle>,
     group: Arc<ServerGroup>,
 }
 
 impl Deref for ServerLease {
-    type Target = Server;
+    type Target = ServerHandle;
 
-    fn deref(&self) -> &Server {
+    fn deref(&self) -> &ServerHandle {
         &self.server
     }
 }

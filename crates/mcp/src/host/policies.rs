@@ -1,10 +1,14 @@
 //! `ToolPolicies`: the session policy of each tool of each server.
+//!
+//! A policy has the tool's own name as its key, or `*` for every tool of the server without a policy of its own. A
+//! policy that never applies would be a mistake without a symptom. So a policy for an unknown server fails the start of
+//! the host, and a policy for a tool that its server does not list is an error in the catalog.
 
 use std::collections::BTreeMap;
 
 use valetkey_core::{Error, ErrorKind, Result, SessionPolicy};
 
-use super::{ServerFault, ToolCatalog};
+use super::{ServerError, ToolCatalog};
 use crate::child::Delivery;
 use crate::config::McpConfig;
 
@@ -32,14 +36,19 @@ impl ToolPolicies {
         };
         for server in self.0.keys() {
             match config.servers.get(server) {
-                Some(known) if known.delivery == Delivery::None => {
+                Some(config) if config.delivery == Delivery::None => {
                     return invalid(
                         format!("the server `{server}` is given no credentials that a policy could narrow"),
                         "give it the session's credentials, or take the policy away",
                     );
                 }
                 // A broken or disabled server is reported elsewhere and runs no calls.
-                None if !config.faults.iter().chain(&config.warnings).any(|told| told.server == *server) => {
+                None if !config
+                    .errors
+                    .iter()
+                    .chain(&config.warnings)
+                    .any(|error| error.server == *server) =>
+                {
                     return invalid(
                         format!("a tool policy is about a server `{server}`, which is not configured"),
                         "correct the server's name, or add it",
@@ -53,8 +62,8 @@ impl ToolPolicies {
 
     /// Returns an error for each tool that has a policy but is missing from its server's list. A server without listed
     /// tools is skipped.
-    pub(super) fn unlisted(&self, catalog: &ToolCatalog) -> Vec<ServerFault> {
-        let mut faults = Vec::new();
+    pub(super) fn unlisted(&self, catalog: &ToolCatalog) -> Vec<ServerError> {
+        let mut errors = Vec::new();
         for (server, tools) in &self.0 {
             let listed: Vec<_> = catalog.tools.iter().filter(|tool| tool.server == *server).collect();
             let is_unknown = |tool: &str| tool != ANY_TOOL && listed.iter().all(|listed| listed.tool != tool);
@@ -62,9 +71,9 @@ impl ToolPolicies {
                 let message = format!("has no tool `{tool}`, for which there is a policy");
                 let error = Error::new(ErrorKind::Invalid, message)
                     .with_next_step("name the tool as the server lists it");
-                faults.push(ServerFault { server: server.clone(), error });
+                errors.push(ServerError { server: server.clone(), error });
             }
         }
-        faults
+        errors
     }
 }

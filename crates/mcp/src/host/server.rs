@@ -1,7 +1,11 @@
-//! `Server`: one MCP server of a session, and the task that supervises it.
+//! `ServerHandle`: one MCP server of a session, and the task that supervises it.
 //!
 //! Only the task starts, replaces and stops the process. Callers request a [`CallGuard`] from it, and may be dropped at
 //! any time.
+//!
+//! A call takes these steps: it requires usable credentials of the account, requests a [`CallGuard`] from the task,
+//! requires credentials again, since a start takes seconds, and sends the request. A failure at any step is an error
+//! with the name of the server and the next step.
 
 mod running;
 mod supervisor;
@@ -47,7 +51,7 @@ pub(super) struct ToolList {
 /// A request to the supervisor for a call on the up-to-date server. The reply is sent through it.
 type CallRequest = oneshot::Sender<Result<CallGuard>>;
 
-pub(super) struct Server {
+pub(super) struct ServerHandle {
     shared: Arc<ServerShared>,
     timeouts: Timeouts,
     call_requests: mpsc::Sender<CallRequest>,
@@ -70,21 +74,21 @@ struct ServerStatus {
     pid: Option<u32>,
 }
 
-impl Server {
+impl ServerHandle {
     /// Spawns the supervising task. The process is started when it is first needed.
     pub(super) fn supervise(
         name: String,
         config: ServerConfig,
         account: SessionAccount,
-        recipe: Arc<SpawnConfig>,
+        spawn_config: Arc<SpawnConfig>,
         timeouts: Timeouts,
     ) -> Self {
-        let tools = ToolCache::new(recipe.change_counter.clone());
+        let tools = ToolCache::new(spawn_config.change_counter.clone());
         let shared = Arc::new(ServerShared {
             name,
             config,
             account,
-            spawn_config: recipe,
+            spawn_config,
             tool_cache: tools,
             status: Mutex::default(),
         });
@@ -107,9 +111,9 @@ impl Server {
 
     /// Returns the same server for `account` and `recipe`. It has a process of its own and shares no state with this
     /// one.
-    pub(super) fn clone_for(&self, account: SessionAccount, recipe: Arc<SpawnConfig>) -> Self {
+    pub(super) fn clone_for(&self, account: SessionAccount, spawn_config: Arc<SpawnConfig>) -> Self {
         let ServerShared { name, config, .. } = &*self.shared;
-        Self::supervise(name.clone(), config.clone(), account, recipe, self.timeouts)
+        Self::supervise(name.clone(), config.clone(), account, spawn_config, self.timeouts)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -125,7 +129,7 @@ impl Server {
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
-        self.shared.with_status(|seen| seen.pid)
+        self.shared.with_status(|status| status.pid)
     }
 
     /// Lists the tools for a catalog, waiting at most `budget`. Returns the tools known by then, and why the list may
@@ -164,8 +168,9 @@ impl Server {
             () = cancelled.cancelled() => return Err(cancelled_error()),
         };
         let cancel = cancelled.child_token();
-        let answer = call.connection().call_tool(tool, arguments, &cancel);
-        match with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), answer, &cancel).await {
+        let response = call.connection().call_tool(tool, arguments, &cancel);
+        match with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), response, &cancel).await
+        {
             Ok(result) => {
                 call.mark_served();
                 Ok(result)
@@ -262,18 +267,18 @@ impl ServerShared {
 /// Waits for a response, and cancels the request after `limit`.
 async fn with_timeout<T>(
     limit: Duration,
-    answer: impl Future<Output = std::result::Result<T, RequestError>>,
+    response: impl Future<Output = std::result::Result<T, RequestError>>,
     cancel: &CancellationToken,
 ) -> std::result::Result<T, RequestError> {
-    tokio::pin!(answer);
-    if let Ok(answered) = timeout(limit, &mut answer).await {
-        return answered;
+    tokio::pin!(response);
+    if let Ok(response) = timeout(limit, &mut response).await {
+        return response;
     }
     cancel.cancel();
     // The server is notified of the cancellation. A response that arrives at the same moment still counts.
-    match answer.await {
+    match response.await {
         Err(RequestError::Cancelled) => Err(RequestError::TimedOut(limit)),
-        answered => answered,
+        response => response,
     }
 }
 
@@ -312,7 +317,7 @@ fn root_cause(error: &Error) -> &Error {
     root
 }
 
-impl Drop for Server {
+impl Drop for ServerHandle {
     fn drop(&mut self) {
         self.stop.cancel();
         // Aborting the task drops the process guard, which kills the process group.

@@ -1,4 +1,8 @@
 //! Starts a server of a session: spawns the process and performs the MCP handshake.
+//!
+//! A start has three results: a server that has completed the handshake, an error of the configuration that was found
+//! before a process was started, or an error of the process with the end of its standard error, masked. In the second
+//! case a retry is pointless, so no backoff is needed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,13 +89,14 @@ impl SpawnConfig {
                     self.advertised_expiry,
                 )
             });
-            let keys = match config.delivery {
+            let credentials = match config.delivery {
                 Delivery::Env => account.credentials().await.ok(),
                 Delivery::Endpoint | Delivery::None => None,
             };
-            let environment = self.build_environment(config, account, grant.as_ref(), keys.as_ref())?;
+            let environment =
+                self.build_environment(config, account, grant.as_ref(), credentials.as_ref())?;
             let mut process = self.spawn_process(config, account, environment)?;
-            if keys.is_some() {
+            if credentials.is_some() {
                 account.audit(AuditEvent::Serve, name, None);
             }
             let what = match self.handshake(&mut process, attempted).await {
@@ -124,12 +129,12 @@ impl SpawnConfig {
     async fn handshake(
         &self,
         process: &mut ChildProcess,
-        era: Handshake,
+        handshake: Handshake,
     ) -> Result<std::result::Result<(Connection, ConnectionDriver, Handshake), HandshakeError>, Elapsed> {
         let Some((stdout, stdin)) = process.take_streams() else {
             return Ok(Err(HandshakeError::Failed));
         };
-        timeout(self.start_timeout, Connection::open(stdout, stdin, era)).await
+        timeout(self.start_timeout, Connection::open(stdout, stdin, handshake)).await
     }
 
     fn build_environment(
@@ -137,19 +142,19 @@ impl SpawnConfig {
         config: &ServerConfig,
         account: &SessionAccount,
         grant: Option<&Grant>,
-        keys: Option<&Credentials>,
+        credentials: Option<&Credentials>,
     ) -> Result<ChildEnvironment> {
-        let fill = |field: &str, text: &str| self.expand_vars(config, account, field, text);
-        let named = config.env.iter();
-        let named = named.map(|(key, value)| Ok((key.clone(), fill(&format!("env.{key}"), value)?)));
-        let named: Vec<(String, String)> = named.collect::<Result<_>>()?;
-        let pairs = || named.iter().map(|(key, value)| (key, value));
+        let expand = |field: &str, text: &str| self.expand_vars(config, account, field, text);
+        let vars = config.env.iter();
+        let vars = vars.map(|(key, value)| Ok((key.clone(), expand(&format!("env.{key}"), value)?)));
+        let vars: Vec<(String, String)> = vars.collect::<Result<_>>()?;
+        let pairs = || vars.iter().map(|(key, value)| (key, value));
         let environment = ChildEnvironment::new(&self.environment, pairs()).isolate(&self.session_dir);
         let environment = match config.home {
             HomeFolder::Session => environment.with_home(&self.session_dir),
             HomeFolder::User => environment.with_tmp_dir(&self.session_dir),
         };
-        let mut environment = environment.with_region(Some(&server_region(account, &named)));
+        let mut environment = environment.with_region(Some(&server_region(account, &vars)));
         if config.delivery == Delivery::None {
             // Such a server has only the variables that its configuration names.
             environment = environment.with_vars(pairs());
@@ -158,9 +163,9 @@ impl SpawnConfig {
         if let Some(grant) = grant {
             environment = environment.with_endpoint(grant);
         }
-        if let Some(keys) = keys {
-            self.redactor.add(keys);
-            environment = environment.keys(keys);
+        if let Some(credentials) = credentials {
+            self.redactor.add(credentials);
+            environment = environment.with_static_credentials(credentials);
         }
         Ok(environment)
     }
@@ -171,14 +176,14 @@ impl SpawnConfig {
         account: &SessionAccount,
         environment: ChildEnvironment,
     ) -> Result<ChildProcess> {
-        let fill = |field: &str, text: &str| self.expand_vars(config, account, field, text);
-        let args = config.args.iter().map(|arg| Ok(fill("args", arg)?.into()));
+        let expand = |field: &str, text: &str| self.expand_vars(config, account, field, text);
+        let args = config.args.iter().map(|arg| Ok(expand("args", arg)?.into()));
         let directory = config.cwd.as_deref().map(|cwd| match cwd.to_str() {
-            Some(text) => fill("cwd", text).map(PathBuf::from),
+            Some(text) => expand("cwd", text).map(PathBuf::from),
             None => Ok(cwd.to_owned()),
         });
         let command = ChildCommand {
-            program: fill("command", &config.command)?.into(),
+            program: expand("command", &config.command)?.into(),
             args: args.collect::<Result<_>>()?,
             current_dir: directory.transpose()?,
             launcher: self.launcher.clone(),
@@ -196,7 +201,7 @@ impl SpawnConfig {
         field: &str,
         text: &str,
     ) -> Result<String> {
-        config.expand(field, text, |fact| match fact {
+        config.expand(field, text, |variable| match variable {
             "id" => Some(self.driver.to_string()),
             "region" => Some(account.resolved_region().to_string()),
             _ => None,
@@ -205,10 +210,10 @@ impl SpawnConfig {
 }
 
 /// Returns the region set on the account, or else the one in the server's configuration, or else the default region.
-fn server_region(account: &SessionAccount, named: &[(String, String)]) -> Region {
+fn server_region(account: &SessionAccount, vars: &[(String, String)]) -> Region {
     let configured = || {
         let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-        let values = names.iter().flat_map(|name| named.iter().filter(move |(key, _)| key == name));
+        let values = names.iter().flat_map(|name| vars.iter().filter(move |(key, _)| key == name));
         values.filter_map(|(_, value)| value.parse().ok()).next()
     };
     account.region().or_else(configured).unwrap_or_else(|| account.resolved_region())

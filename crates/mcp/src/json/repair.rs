@@ -1,4 +1,7 @@
 //! Repairs invalid JSON that JavaScript and Python programs write: unpaired surrogates, and bytes that are not UTF-8.
+//!
+//! `JSON.stringify` and `json.dumps` write half of a surrogate pair as an escape when a program has cut a text in two.
+//! Parsers reject it, and with it the whole message. Each such half becomes the replacement character.
 
 use std::borrow::Cow;
 

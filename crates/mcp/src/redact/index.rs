@@ -1,4 +1,8 @@
 //! `PatternIndex`: finds all patterns at once, in time that depends on the text and not on the number of secrets.
+//!
+//! A Bloom filter of the first eight characters of all patterns rejects almost every position of a text at once. For
+//! the remaining positions, the index has the steps in which the lengths of such patterns lie. The text of each step is
+//! hashed, the longest first, and only patterns with the same hash are compared.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -48,9 +52,9 @@ impl PatternIndex {
         self.prefix_bloom[slot] |= bit;
         *self.steps_by_prefix.entry(pattern.prefix_bytes).or_default() |= 1 << pattern.step;
         let group = self.patterns_by_step.entry((pattern.step, pattern.step_hash)).or_default();
-        let known = (pattern.length, pattern.hash);
-        if let Err(at) = group.binary_search_by(|other| known.cmp(other)) {
-            group.insert(at, known);
+        let entry = (pattern.length, pattern.hash);
+        if let Err(at) = group.binary_search_by(|other| entry.cmp(other)) {
+            group.insert(at, entry);
         }
     }
 
@@ -104,8 +108,8 @@ impl PatternIndex {
     }
 
     /// Returns the length of the longest pattern that begins at `start` and has the prefix `head`.
-    fn longest_match(&self, head: u64, start: usize, text: &NormalizedText) -> Option<usize> {
-        let mut steps = *self.steps_by_prefix.get(&head)?;
+    fn longest_match(&self, prefix: u64, start: usize, text: &NormalizedText) -> Option<usize> {
+        let mut steps = *self.steps_by_prefix.get(&prefix)?;
         while let Some(step) = steps.checked_ilog2() {
             steps &= !(1 << step);
             let step = u8::try_from(step).ok()?;
@@ -118,8 +122,8 @@ impl PatternIndex {
         None
     }
 
-    fn may_start(&self, head: u64) -> bool {
-        let (slot, bit) = bloom_slot(head);
+    fn may_start(&self, prefix: u64) -> bool {
+        let (slot, bit) = bloom_slot(prefix);
         self.prefix_bloom[slot] & bit != 0
     }
 }
@@ -133,7 +137,7 @@ fn longest_in_group(group: &[(usize, Hash)], start: usize, text: &NormalizedText
 }
 
 /// Returns the word and bit of a prefix. Fibonacci hashing: the upper bits of the product depend on the whole prefix.
-fn bloom_slot(head: u64) -> (usize, u64) {
-    let hash = head.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+fn bloom_slot(prefix: u64) -> (usize, u64) {
+    let hash = prefix.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
     ((hash >> 6) as usize, 1 << (hash & 63))
 }

@@ -139,10 +139,10 @@ impl NormalizedText {
             comparisons: std::cell::Cell::default(),
         };
         let (mut hash, mut power) = (0, 1);
-        for sign in Normalizer::new(text) {
-            reading.source_ranges.push(sign.start..sign.end);
-            reading.bytes.push(sign.byte);
-            hash = rolling_hash::extend_hash(hash, sign.byte);
+        for byte in Normalizer::new(text) {
+            reading.source_ranges.push(byte.start..byte.end);
+            reading.bytes.push(byte.byte);
+            hash = rolling_hash::extend_hash(hash, byte.byte);
             reading.prefix_hashes.push(hash);
             power = rolling_hash::next_power(power);
             reading.powers.push(power);
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn normalized(text: &str) -> String {
-        Normalizer::new(text).map(|sign| char::from(sign.byte)).collect()
+        Normalizer::new(text).map(|byte| char::from(byte.byte)).collect()
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn normalizer_byte_has_its_source_range() {
-        let sign = Normalizer::new(r"a\\u002Bc").nth(1);
-        assert_eq!(sign, Some(NormalizedByte { byte: b'+', start: 1, end: 8 }));
+        let byte = Normalizer::new(r"a\\u002Bc").nth(1);
+        assert_eq!(byte, Some(NormalizedByte { byte: b'+', start: 1, end: 8 }));
     }
 }

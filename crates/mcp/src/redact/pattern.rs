@@ -1,4 +1,7 @@
 //! `Pattern`: the fingerprint of one encoding of a secret, which is searched for in normalized text.
+//!
+//! A pattern has the length and the hash of the encoded text, and its first eight characters, so that the memory of the
+//! redactor contains no whole secret.
 
 use std::collections::HashSet;
 

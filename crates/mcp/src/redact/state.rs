@@ -1,4 +1,8 @@
 //! `RedactorState`: the secrets that a redactor knows, and their expiry.
+//!
+//! A secret is identified by its digest, so that the same credentials from several sources count once. Of expired
+//! credentials, the latest 32 are retained: a program may still print them, and the rest would let the state grow
+//! without limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -109,20 +113,20 @@ mod tests {
 
     #[test]
     fn redactor_state_beyond_max_secrets_masks_every_text() {
-        let mut known = RedactorState::default();
+        let mut state = RedactorState::default();
         for n in 0..MAX_SECRETS {
-            known.insert(digest_secrets([&n.to_string()]), Expiry::Never, Vec::new());
+            state.insert(digest_secrets([&n.to_string()]), Expiry::Never, Vec::new());
         }
-        assert!(known.index().find_secrets("a text").is_empty());
-        known.insert(digest_secrets(["0"]), Expiry::Never, Vec::new());
-        assert!(known.index().find_secrets("a text").is_empty(), "that one was known");
-        known.insert(digest_secrets(["one more"]), Expiry::Never, Vec::new());
-        assert_eq!(known.index().find_secrets("a text"), vec![Range { start: 0, end: 6 }]);
-        assert!(known.index().find_secrets("").is_empty());
-        known.insert_grant(Uuid::nil(), Vec::new());
-        known.remove_grant(Uuid::nil());
+        assert!(state.index().find_secrets("a text").is_empty());
+        state.insert(digest_secrets(["0"]), Expiry::Never, Vec::new());
+        assert!(state.index().find_secrets("a text").is_empty(), "that one was known");
+        state.insert(digest_secrets(["one more"]), Expiry::Never, Vec::new());
+        assert_eq!(state.index().find_secrets("a text"), vec![Range { start: 0, end: 6 }]);
+        assert!(state.index().find_secrets("").is_empty());
+        state.insert_grant(Uuid::nil(), Vec::new());
+        state.remove_grant(Uuid::nil());
         assert_eq!(
-            known.index().find_secrets("a text"),
+            state.index().find_secrets("a text"),
             vec![Range { start: 0, end: 6 }],
             "also after the index was made anew"
         );

@@ -56,8 +56,8 @@ fn written_forms(text: &str) -> Vec<String> {
 fn redactor_escaped_secret_is_masked() {
     let redactor = redactor_with_secret(SECRET);
     for spelling in written_forms(SECRET).iter().filter(|spelling| !spelling.contains("wjalr")) {
-        let told = redactor.mask(&format!("before {spelling} after"));
-        assert_eq!(told, "before [redacted] after", "{spelling}");
+        let masked = redactor.mask(&format!("before {spelling} after"));
+        assert_eq!(masked, "before [redacted] after", "{spelling}");
     }
     let mut value = serde_json::json!({"k": [SECRET, {SECRET: 1}], "é": "ü"});
     redactor.mask_json(&mut value);
@@ -72,13 +72,13 @@ fn redactor_base64_at_any_offset_is_masked() {
         for secret in [SECRET.to_owned(), SECRET.replace('+', "\\u002B"), SECRET.replace('/', "\\/")] {
             let text = format!("{before}{secret}\", and more");
             for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
-                let told = redactor.mask(&engine.encode(&text));
-                assert!(told.contains(MASK), "{text}");
+                let masked = redactor.mask(&engine.encode(&text));
+                assert!(masked.contains(MASK), "{text}");
                 // The characters on both sides of the mask are less than eight characters of the secret.
-                let shown = told.split_once(MASK).unwrap();
+                let shown = masked.split_once(MASK).unwrap();
                 let (head, tail) = (engine.encode(before), engine.encode("\", and more"));
-                assert!(shown.0.len() <= head.len() + 4 && shown.1.len() <= tail.len() + 4, "{told}");
-                let left: String = told.split(MASK).map(|part| part.trim_end_matches('=')).collect();
+                assert!(shown.0.len() <= head.len() + 4 && shown.1.len() <= tail.len() + 4, "{masked}");
+                let left: String = masked.split(MASK).map(|part| part.trim_end_matches('=')).collect();
                 let bytes = STANDARD_NO_PAD.decode(&left[..left.len() / 4 * 4]).unwrap_or_default();
                 assert!(!String::from_utf8_lossy(&bytes).contains(core), "{text}");
             }
@@ -94,9 +94,9 @@ fn redactor_base64_wrapped_in_lines_is_masked() {
     let lines: Vec<_> =
         encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
     for line_break in ["\n", "\r\n", "\\n", "\\\\n"] {
-        let told = redactor.mask(&lines.join(line_break));
+        let masked = redactor.mask(&lines.join(line_break));
         // The characters beside the mask encode four bits of the space before the token, and two of its last byte.
-        assert_eq!(told, "dG9rZW46IE[redacted]w==");
+        assert_eq!(masked, "dG9rZW46IE[redacted]w==");
     }
 }
 

@@ -15,9 +15,9 @@ use valetkey_mcp::RMCP_LOG_DIRECTIVE;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 
-use crate::gateway::wire::{ERAS, GatewayClientFixture, ProtocolEra};
+use crate::gateway::client_fixture::{ERAS, GatewayClientFixture, ProtocolEra};
+use crate::host_fixture::{fixture_server, pid, raw_server};
 use crate::keys::assert_masks_are_whole;
-use crate::stage::{fixture, pid, raw_server};
 
 /// Captures the logs of this test binary at TRACE, capped as the crate recommends.
 fn captured_logs() -> &'static CapturedLogs {
@@ -33,7 +33,7 @@ fn captured_logs() -> &'static CapturedLogs {
 
 fn servers(delivery: Delivery) -> [(&'static str, ServerConfig); 4] {
     [
-        ("fixture", fixture(delivery)),
+        ("fixture", fixture_server(delivery)),
         ("raw", raw_server("secretive")),
         ("blurting", raw_server("blurting")),
         ("pages", raw_server("pages")),
@@ -113,22 +113,22 @@ async fn canary_secret_is_in_no_output_log_record_or_argument() {
     let logs = captured_logs();
     for era in ERAS {
         for delivery in [Delivery::Endpoint, Delivery::Env] {
-            let mut scene = GatewayCanaryFixture::new(era, delivery).await;
-            scene.call_all_tools().await;
-            let mut told = String::new();
+            let mut fixture = GatewayCanaryFixture::new(era, delivery).await;
+            fixture.call_all_tools().await;
+            let mut shown = String::new();
             let pids: Vec<u32> = crate::process::running_children();
             for pid in &pids {
-                told += &fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                shown += &fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             }
             assert!(!pids.is_empty());
-            write!(told, "{:?} {:?}", scene.client.session, scene.client.session.status()).unwrap();
-            told += &scene.client.received;
-            told += &scene.audit.text();
-            assert!(told.contains("\"serve\""), "{era:?} {delivery:?}");
-            assert_masks_are_whole(&told);
-            assert_eq!(scene.canary.found_in(&told), [""; 0], "{era:?} {delivery:?}\n{told}");
-            assert_eq!(scene.canary.found_in(&logs.text()), [""; 0], "{era:?} {delivery:?}");
-            scene.client.close().await.unwrap();
+            write!(shown, "{:?} {:?}", fixture.client.session, fixture.client.session.status()).unwrap();
+            shown += &fixture.client.received;
+            shown += &fixture.audit.text();
+            assert!(shown.contains("\"serve\""), "{era:?} {delivery:?}");
+            assert_masks_are_whole(&shown);
+            assert_eq!(fixture.canary.found_in(&shown), [""; 0], "{era:?} {delivery:?}\n{shown}");
+            assert_eq!(fixture.canary.found_in(&logs.text()), [""; 0], "{era:?} {delivery:?}");
+            fixture.client.close().await.unwrap();
         }
     }
     assert!(logs.text().contains("server started"), "the capture works");
@@ -138,18 +138,18 @@ async fn canary_secret_is_in_no_output_log_record_or_argument() {
 async fn canary_secret_reaches_server_and_no_session_file() {
     captured_logs();
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let mut scene = GatewayCanaryFixture::new(ProtocolEra::Modern, delivery).await;
-        let credentials = scene.canary.credentials(Expiry::Never).unwrap();
-        scene.client.session.set_credentials(credentials).unwrap();
-        scene.assert_delivered(delivery).await;
-        let answer: Value = scene.client.call("fixture__whoami", json!({})).await;
+        let mut fixture = GatewayCanaryFixture::new(ProtocolEra::Modern, delivery).await;
+        let credentials = fixture.canary.credentials(Expiry::Never).unwrap();
+        fixture.client.session.set_credentials(credentials).unwrap();
+        fixture.assert_delivered(delivery).await;
+        let answer: Value = fixture.client.call("fixture__whoami", json!({})).await;
         let home =
             Path::new(answer["structuredContent"]["home"].as_str().unwrap()).parent().unwrap().to_owned();
         let mut written = String::new();
         read_tree(&home, &mut written);
         assert!(written.contains("[default]"), "{written}");
-        assert_eq!(scene.canary.found_in(&written), [""; 0]);
-        scene.client.close().await.unwrap();
+        assert_eq!(fixture.canary.found_in(&written), [""; 0]);
+        fixture.client.close().await.unwrap();
         assert!(!home.exists());
     }
 }

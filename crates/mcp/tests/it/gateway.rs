@@ -2,6 +2,7 @@
 
 mod changes;
 mod client;
+pub(crate) mod client_fixture;
 mod closing;
 mod contents;
 mod eras;
@@ -9,4 +10,3 @@ mod leaving;
 mod malformed;
 mod narrowed;
 mod unreadable;
-pub(crate) mod wire;

@@ -16,11 +16,11 @@ pub(crate) mod stubborn;
 
 use std::path::PathBuf;
 
-use crate::stage::Stage;
+use crate::host_fixture::HostFixture;
 
 /// Returns the temporary folder of a running server, from its own environment.
-fn tmp_dir_of_server(stage: &Stage, server: &str) -> PathBuf {
-    let pid = stage.pid(server).unwrap();
+fn tmp_dir_of_server(fixture: &HostFixture, server: &str) -> PathBuf {
+    let pid = fixture.pid(server).unwrap();
     let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
     environment.split('\0').find_map(|entry| entry.strip_prefix("TMPDIR=")).unwrap().into()
 }

@@ -7,10 +7,10 @@ mod child;
 mod endpoint;
 mod gateway;
 mod host;
+mod host_fixture;
 #[cfg(feature = "http")]
 mod http;
 mod keys;
 mod process;
 mod real;
 mod role;
-mod stage;

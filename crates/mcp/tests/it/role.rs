@@ -53,10 +53,10 @@ fn policy_allowing(action: &str) -> SessionPolicy {
     format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).parse().unwrap()
 }
 
-pub(crate) fn reading() -> SessionPolicy {
+pub(crate) fn read_policy() -> SessionPolicy {
     policy_allowing("s3:Get*")
 }
 
-pub(crate) fn writing() -> SessionPolicy {
+pub(crate) fn write_policy() -> SessionPolicy {
     policy_allowing("s3:Put*")
 }

@@ -1,4 +1,17 @@
 //! `clear_credential_context`: clears the session.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `credential_session` | string | the handle of a narrowed session, which is closed instead (default: the session is cleared) |
+//!
+//! # Result
+//! `{"cleared": true}`. Calls in flight may finish with the credentials that their program has cached; later calls are
+//! refused until credentials are set or an account is refreshed.
+//!
+//! # Errors
+//! - `Invalid`: an argument is unknown or misspelt. Nothing is cleared then.
+//! - `Closed`: no open session has this handle.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};

@@ -1,4 +1,17 @@
 //! `close_credential_session`: closes a narrowed session before it expires.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `credential_session` | string | the handle of the narrowed session (required) |
+//!
+//! # Result
+//! `{"closed": true}`. The sessions that were narrowed from this one are closed too. The tool set's own session has no
+//! handle, so no call closes it.
+//!
+//! # Errors
+//! - `Invalid`: the handle is missing or malformed.
+//! - `Closed`: no open session has this handle.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};

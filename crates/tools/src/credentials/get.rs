@@ -1,4 +1,19 @@
 //! `get_aws_credentials_context`: shows an account of the session, with secrets only if the host opted in.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `account` | string | the alias of the account (default: the session's default account) |
+//! | `credential_session` | string | the handle of a narrowed session |
+//!
+//! # Result
+//! With [`SecretExposure::StatusOnly`], the [status](super::account_status) of the account. With
+//! [`SecretExposure::Reveal`], an object with `access_key_id`, `secret_access_key`, `region` and `session_token`.
+//!
+//! # Errors
+//! The text of an error is JSON as well, because existing callers look for `error` in it.
+//! - `NotConfigured`: the account has neither credentials nor a provider that returns any.
+//! - The kind of the provider's error if the first credentials cannot be fetched.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -13,6 +28,16 @@ use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 const NAME: &str = "get_aws_credentials_context";
 
 /// Whether `get_aws_credentials_context` shows secrets.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::SessionContext;
+/// use valetkey_tools::{SecretExposure, ToolSet};
+///
+/// // A host whose own code, and no model, reads the results.
+/// let session = SessionContext::builder().build();
+/// let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SecretExposure {

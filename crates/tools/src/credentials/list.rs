@@ -1,4 +1,16 @@
 //! `list_aws_accounts`: lists the accounts that a model may choose from, by alias.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `credential_session` | string | the handle of a narrowed session, which may have fewer accounts |
+//!
+//! # Result
+//! `{"accounts": […]}`: the [status](super::account_status) of each account, the default account first. Nothing is
+//! fetched, so an account that was not used yet has no `key_suffix`.
+//!
+//! # Errors
+//! - `Closed`: the session has ended.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};

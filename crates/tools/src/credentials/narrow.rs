@@ -1,4 +1,26 @@
 //! `narrow_aws_credentials`: narrows the session for a sub-agent and returns a handle.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `accounts` | array of strings | the accounts to keep (default: all accounts that the policy can narrow) |
+//! | `policy` | object or JSON text | an IAM policy document: the most that the narrowed session may do |
+//! | `policy_name` | string | the name of a policy that the host offers, in place of `policy` |
+//! | `lifetime` | integer | in seconds, 1 to 43,200 (default: 3,600) |
+//! | `credential_session` | string | the handle of the session to narrow further |
+//!
+//! Every argument limits the result. So `null`, blank and unknown arguments are errors: without them the narrowed
+//! session would have more authority than the caller intended.
+//!
+//! # Result
+//! `credential_session` is the handle, `accounts` has the aliases with the default account first, `policy_digest`
+//! identifies the policy in the audit log, and `ends_at` is the end of the session in RFC 3339.
+//!
+//! # Errors
+//! - `Invalid`: an argument is malformed, or both policies are given.
+//! - `NotConfigured`: the host offers no policy of that name, or the session has no such account.
+//! - `Denied`: the credentials of an account cannot be narrowed by a policy.
+//! - `Throttled`: 32 narrowed sessions are open.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +31,7 @@ use valetkey_core::{
     AccessScope, AccountName, CredentialProvider, Error, ErrorKind, Result, SessionContext, SessionPolicy,
 };
 
-use crate::arguments::{ToolArguments, not_an_object, text};
+use crate::arguments::{ToolArguments, not_an_object, parse_text};
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
@@ -58,7 +80,7 @@ impl NarrowCredentials {
     fn take_policy(&self, arguments: &mut ToolArguments) -> Result<Option<SessionPolicy>> {
         let (name, written) = (arguments.take_non_null("policy_name")?, arguments.take_non_null("policy")?);
         let is_blank = name.is_some() || written.is_some();
-        let name = text("policy_name", name.as_ref())?.map(str::to_owned);
+        let name = parse_text("policy_name", name.as_ref())?.map(str::to_owned);
         let written = match written {
             Some(Value::String(json)) if json.trim().is_empty() => None,
             Some(Value::String(json)) => Some(json),
@@ -156,7 +178,7 @@ fn definition(policies: &NamedPolicies) -> ToolDefinition {
         "properties": {
             "credential_session": {"type": "string", "description": "The handle"},
             "accounts": {"type": "array", "items": {"type": "string"}, "description": "The default one first"},
-            "policy_digest": {"type": ["string", "null"], "description": "Names the policy in the audit trail"},
+            "policy_digest": {"type": ["string", "null"], "description": "Names the policy in the audit log"},
             "ends_at": {"type": ["string", "null"], "description": "RFC 3339"},
         },
         "required": ["credential_session", "accounts", "ends_at"],

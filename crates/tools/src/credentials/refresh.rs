@@ -1,4 +1,18 @@
 //! `refresh_aws_credentials`: fetches new credentials from the account's own provider before they are due.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `account` | string | the alias of the account (default: the session's default account) |
+//! | `credential_session` | string | the handle of a narrowed session |
+//!
+//! # Result
+//! The [status](super::account_status) of the account with its new credentials. After a clear, the account uses its
+//! provider again.
+//!
+//! # Errors
+//! - `NotConfigured`: the session has no such account, or the account has no provider.
+//! - The kind of the provider's error if the fetch fails.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};

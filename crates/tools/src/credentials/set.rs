@@ -1,4 +1,19 @@
 //! `set_aws_credentials_context`: sets credentials on the session.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `credentials_json` | object or JSON text | the credentials: `access_key_id` and `secret_access_key`; optionally `session_token`, `region`, `expires_at`, `account_id`, `account` |
+//! | `account` | string | the alias of the account (default: the one among the credentials, or else the session's default account) |
+//! | `credential_session` | string | the handle of a narrowed session; such a session accepts no credentials |
+//!
+//! # Result
+//! The [status](super::account_status) of the account, which contains no secret.
+//!
+//! # Errors
+//! - `Invalid`: a field is missing, malformed or unknown, or the credentials have expired.
+//! - `Denied`: the session is narrowed, or the account gets its credentials from the host's configuration.
+//! - `Closed`: the session has ended.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,16 @@
 //! `get_service_context_info`: returns the service context unchanged.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `credential_session` | string | the handle of a narrowed session |
+//!
+//! # Result
+//! The object that `set_service_context_info` stored, with its keys in the same order.
+//!
+//! # Errors
+//! The text of an error is JSON as well.
+//! - `NotConfigured`: no service context was set, or it was cleared.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -21,11 +33,11 @@ impl GetServiceContext {
 
     fn get(&self, input: Value) -> Result<ToolOutput> {
         let session = self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?;
-        let facts = session.service_context().ok_or_else(|| {
+        let context = session.service_context().ok_or_else(|| {
             Error::not_configured("no service context found")
                 .with_next_step("call `set_service_context_info` first")
         })?;
-        Ok(ToolOutput::json(Value::clone(&facts)))
+        Ok(ToolOutput::json(Value::clone(&context)))
     }
 }
 

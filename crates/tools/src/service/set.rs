@@ -1,4 +1,17 @@
 //! `set_service_context_info`: stores the service context for the other sub-agents.
+//!
+//! # Arguments
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `service_info_json` | object or JSON text | the context; it may also be passed as the arguments themselves |
+//! | `service_id` | string or number | the id of the service, repeated in the result |
+//! | `credential_session` | string | the handle of a narrowed session |
+//!
+//! # Result
+//! `{"service_id": …}`, with `unknown` if the context names no id of at most 128 characters on one line.
+//!
+//! # Errors
+//! - `Invalid`: the context is missing, not an object, or longer than 256 KiB of JSON.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -29,9 +42,9 @@ impl SetServiceContext {
     fn set(&self, input: Value) -> Result<ToolOutput> {
         let mut arguments = ToolArguments::parse(&self.definition, input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
-        let facts = parse_facts(arguments)?;
-        let name = service_name(&facts);
-        session.set_service_context(Value::Object(facts))?;
+        let context = parse_facts(arguments)?;
+        let name = service_name(&context);
+        session.set_service_context(Value::Object(context))?;
         let text = format!("Successfully set service context for: {name}");
         Ok(ToolOutput::ok(text).with_structured(json!({"service_id": name})))
     }
@@ -49,24 +62,24 @@ impl Tool for SetServiceContext {
 }
 
 fn parse_facts(mut arguments: ToolArguments) -> Result<Map<String, Value>> {
-    let facts = if arguments.contains(SERVICE_INFO_ARG) {
+    let context = if arguments.contains(SERVICE_INFO_ARG) {
         arguments.take_object(SERVICE_INFO_ARG)?
     } else {
         arguments.into_fields()
     };
-    if facts.is_empty() {
+    if context.is_empty() {
         return Err(missing_field(SERVICE_INFO_ARG));
     }
-    if serde_json::to_vec(&facts).is_ok_and(|json| json.len() > MAX_CONTEXT_BYTES) {
+    if serde_json::to_vec(&context).is_ok_and(|json| json.len() > MAX_CONTEXT_BYTES) {
         return Err(Error::invalid(SERVICE_INFO_ARG, "must be at most 256 KiB of JSON")
             .with_next_step("keep only the facts needed"));
     }
-    Ok(facts)
+    Ok(context)
 }
 
 /// Returns the `service_id` if it fits on one line, or `unknown` if it is absent.
-fn service_name(facts: &Map<String, Value>) -> String {
-    let id = match facts.get("service_id") {
+fn service_name(context: &Map<String, Value>) -> String {
+    let id = match context.get("service_id") {
         Some(Value::String(text)) => text.trim().to_owned(),
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),

@@ -5,6 +5,19 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 /// The description of a tool that a model receives.
+///
+/// # Examples
+/// ```
+/// use serde_json::json;
+/// use valetkey_tools::{ToolAnnotations, ToolDefinition};
+///
+/// let input = json!({"type": "object", "properties": {"bucket": {"type": "string"}}, "required": ["bucket"]});
+/// let definition = ToolDefinition::new("list_objects", "Lists the objects of a bucket", input)
+///     .title("List objects")
+///     .output_schema(json!({"type": "object", "properties": {"keys": {"type": "array"}}}))
+///     .annotations(ToolAnnotations::default().read_only());
+/// assert_eq!(definition.title.as_deref(), Some("List objects"));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ToolDefinition {
@@ -31,6 +44,18 @@ pub struct ToolDefinition {
 ///
 /// let listing = ToolAnnotations::default().read_only().closed_world();
 /// assert!(!listing.destructive && listing.idempotent && !listing.open_world);
+/// ```
+///
+/// Clients use them to decide whether a person must confirm a call. They are hints: a client must not trust them for
+/// tools of servers that it does not trust.
+///
+/// # Examples
+/// ```
+/// use valetkey_tools::ToolAnnotations;
+///
+/// // The defaults are the most cautious values.
+/// let annotations = ToolAnnotations::default();
+/// assert!(annotations.destructive && annotations.open_world && !annotations.read_only);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

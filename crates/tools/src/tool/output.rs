@@ -1,4 +1,7 @@
 //! `ToolOutput`: the result of a tool call that a model receives.
+//!
+//! Clients differ in what they show to a model: some only the text, others only the structured content. So both have
+//! the same content.
 
 use std::fmt;
 
@@ -8,6 +11,20 @@ use valetkey_core::{Error, ErrorKind, Result};
 /// The result of a tool call: text for every client, and the same content as JSON.
 ///
 /// `Debug` shows only the length of the text, because the host may have opted in to secrets.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::{Error, ErrorKind};
+/// use valetkey_tools::ToolOutput;
+///
+/// let done = ToolOutput::json(serde_json::json!({"objects": 3}));
+/// assert_eq!(done.text, r#"{"objects":3}"#);
+///
+/// let error = Error::new(ErrorKind::Invalid, "the bucket name is empty").with_field("bucket");
+/// let failed = ToolOutput::error(&error);
+/// assert_eq!(failed.text, "Error: The bucket name is empty; correct it and call the tool again");
+/// assert_eq!(failed.structured.unwrap()["error"]["field"], "bucket");
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ToolOutput {
@@ -110,19 +127,19 @@ fn next_step_for(error: &Error) -> Option<&str> {
 }
 
 fn error_value(error: &Error) -> Value {
-    let mut fault = json!({
+    let mut error_fields = json!({
         "code": error.kind().code(),
         "message": sentence_case(error.message()),
         "transient": error.is_transient(),
         "next_step": next_step_for(error),
     });
     if let Some(field) = error.field() {
-        fault["field"] = field.into();
+        error_fields["field"] = field.into();
     }
     if let Some(cause) = root_cause(error) {
-        fault["cause"] = cause.message().into();
+        error_fields["cause"] = cause.message().into();
     }
-    json!({ "error": fault })
+    json!({ "error": error_fields })
 }
 
 fn sentence_case(phrase: &str) -> String {

@@ -8,7 +8,9 @@ use valetkey_core::testing::Canary;
 use valetkey_core::{AccountName, Expiry, MapResolver, SessionContext};
 use valetkey_tools::ToolSet;
 
-use crate::desk::{CLEAR_CREDENTIALS, GET_CREDENTIALS, GET_SERVICE, SET, SET_FROM_STACK_JOB, SET_SERVICE};
+use crate::fixture::{
+    CLEAR_CREDENTIALS, GET_CREDENTIALS, GET_SERVICE, SET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE,
+};
 
 const CREDENTIALS: &str =
     r#"{"access_key_id": "AKIA_TEST", "secret_access_key": "secret_test", "region": "us-west-2"}"#;
@@ -25,13 +27,15 @@ fn tools() -> ToolSet {
 async fn set_credentials_returns_original_text() {
     let tools = tools();
     assert_eq!(
-        text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await,
+        text(&tools, SET_CREDENTIALS, json!({"credentials_json": CREDENTIALS})).await,
         "Successfully set AWS credentials in context for region: us-west-2"
     );
     for id in ["test", "testing", "minioadmin"] {
         let keys = json!({"access_key_id": id, "secret_access_key": "s", "region": "us-west-2"}).to_string();
         assert!(
-            text(&tools, SET, json!({"credentials_json": keys})).await.starts_with("Successfully"),
+            text(&tools, SET_CREDENTIALS, json!({"credentials_json": keys}))
+                .await
+                .starts_with("Successfully"),
             "{id}"
         );
     }
@@ -45,7 +49,7 @@ async fn get_tools_mention_error_in_failures_only() {
         let parsed: Value = serde_json::from_str(&failure).unwrap();
         assert!(failure.contains("error") && parsed["error"].is_object(), "{failure}");
     }
-    text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await;
+    text(&tools, SET_CREDENTIALS, json!({"credentials_json": CREDENTIALS})).await;
     text(&tools, SET_SERVICE, json!({"service_id": "svc-1"})).await;
     for get in [GET_CREDENTIALS, GET_SERVICE] {
         let success = text(&tools, get, json!({})).await;
@@ -87,16 +91,16 @@ async fn set_credentials_incomplete_input_returns_original_errors() {
         (r#"{"secret_access_key": "s"}"#, "Error: Missing required field 'access_key_id'"),
         (r#"{"access_key_id": "AKIA_TEST"}"#, "Error: Missing required field 'secret_access_key'"),
     ] {
-        assert_eq!(text(&tools, SET, json!({"credentials_json": input})).await, expected);
+        assert_eq!(text(&tools, SET_CREDENTIALS, json!({"credentials_json": input})).await, expected);
     }
-    let invalid = text(&tools, SET, json!({"credentials_json": "not json"})).await;
+    let invalid = text(&tools, SET_CREDENTIALS, json!({"credentials_json": "not json"})).await;
     assert!(invalid.starts_with("Error: Invalid JSON"), "{invalid}");
 }
 
 #[tokio::test]
 async fn clear_leaves_errors_in_both_get_tools() {
     let tools = tools();
-    text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await;
+    text(&tools, SET_CREDENTIALS, json!({"credentials_json": CREDENTIALS})).await;
     text(&tools, SET_SERVICE, json!({"service_id": "svc-1"})).await;
     let cleared = text(&tools, CLEAR_CREDENTIALS, json!({})).await;
     assert_eq!(cleared, "Successfully cleared all credentials and context from memory");
@@ -109,7 +113,7 @@ async fn clear_leaves_errors_in_both_get_tools() {
 async fn temporary_switch_is_not_visible_to_parent() {
     let session = SessionContext::builder().build();
     let outer = ToolSet::for_session(session.clone());
-    text(&outer, SET, json!({"credentials_json": CREDENTIALS})).await;
+    text(&outer, SET_CREDENTIALS, json!({"credentials_json": CREDENTIALS})).await;
     text(&outer, SET_SERVICE, json!({"service_id": "svc-1"})).await;
     let before = session.credentials().await.unwrap().access_key_id().clone();
     let switched = session.with_credentials(Canary::new().credentials(Expiry::Never).unwrap()).unwrap();
@@ -128,7 +132,7 @@ async fn failed_invocation_clears_its_session() {
     let mut kept = None;
     let outcome: Result<(), &str> = SessionContext::scope(session, async |session: SessionContext| {
         let tools = ToolSet::for_session(session.clone());
-        text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await;
+        text(&tools, SET_CREDENTIALS, json!({"credentials_json": CREDENTIALS})).await;
         kept = Some(session);
         Err("the agent failed")
     })
@@ -169,7 +173,7 @@ impl InvocationFixture {
             Step::SetCredentials => {
                 let keys =
                     json!({"access_key_id": self.name, "secret_access_key": "s", "region": "us-west-2"});
-                text(&self.tools, SET, json!({"credentials_json": keys})).await;
+                text(&self.tools, SET_CREDENTIALS, json!({"credentials_json": keys})).await;
                 self.has_credentials = true;
             }
             Step::SetService => {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
 
-use crate::desk::*;
+use crate::fixture::*;
 
 /// Returns valid and invalid inputs with secrets, for every tool that accepts them.
 fn secret_inputs(canary: &Canary) -> Vec<Value> {
@@ -39,11 +39,11 @@ fn secret_inputs(canary: &Canary) -> Vec<Value> {
 #[tokio::test]
 async fn tool_outputs_and_logs_have_no_secret() {
     let logs = captured_logs();
-    let desk = ToolsFixture::with_credentials().await;
+    let fixture = ToolsFixture::with_credentials().await;
     let mut shown = String::new();
-    for input in secret_inputs(&desk.canary) {
+    for input in secret_inputs(&fixture.canary) {
         for tool in [
-            SET,
+            SET_CREDENTIALS,
             GET_CREDENTIALS,
             SET_FROM_STACK_JOB,
             GET_SERVICE,
@@ -52,23 +52,23 @@ async fn tool_outputs_and_logs_have_no_secret() {
             LIST_ACCOUNTS,
             REFRESH_CREDENTIALS,
         ] {
-            let output = desk.call(tool, input.clone()).await;
+            let output = fixture.call(tool, input.clone()).await;
             shown.push_str(&format!("{} {:?} {output:?}\n", output.text, output.structured));
         }
-        shown.push_str(&format!("{:?} {:?}\n", desk.session, desk.session.status()));
+        shown.push_str(&format!("{:?} {:?}\n", fixture.session, fixture.session.status()));
     }
-    let held = desk.credentials().await;
-    assert_eq!(held.expose_secret_access_key(), desk.canary.expose_secret(), "present where it belongs");
+    let held = fixture.credentials().await;
+    assert_eq!(held.expose_secret_access_key(), fixture.canary.expose_secret(), "present where it belongs");
     assert!(logs.text().contains("tool called"), "the capture works");
-    assert_eq!(desk.canary.found_in(&shown), [""; 0], "{shown}");
-    assert_eq!(desk.canary.found_in(&logs.text()), [""; 0]);
+    assert_eq!(fixture.canary.found_in(&shown), [""; 0], "{shown}");
+    assert_eq!(fixture.canary.found_in(&logs.text()), [""; 0]);
 }
 
 #[tokio::test]
 async fn set_service_context_error_is_unechoed() {
-    let desk = ToolsFixture::with_credentials().await;
-    for input in secret_inputs(&desk.canary) {
-        let output = desk.call(SET_SERVICE, input).await;
-        assert!(desk.canary.found_in(&format!("{} {:?}", output.text, output.structured)).is_empty());
+    let fixture = ToolsFixture::with_credentials().await;
+    for input in secret_inputs(&fixture.canary) {
+        let output = fixture.call(SET_SERVICE, input).await;
+        assert!(fixture.canary.found_in(&format!("{} {:?}", output.text, output.structured)).is_empty());
     }
 }

@@ -4,16 +4,16 @@ use serde_json::Value;
 use valetkey_core::SessionContext;
 use valetkey_tools::{SecretExposure, ToolSet};
 
-use crate::desk::*;
+use crate::fixture::*;
 
 #[test]
 fn definitions_keep_tool_names_and_order() {
-    let desk = ToolsFixture::new();
-    let names: Vec<_> = desk.tools.definitions().map(|definition| definition.name.as_ref()).collect();
+    let fixture = ToolsFixture::new();
+    let names: Vec<_> = fixture.tools.definitions().map(|definition| definition.name.as_ref()).collect();
     assert_eq!(
         names,
         [
-            SET,
+            SET_CREDENTIALS,
             GET_CREDENTIALS,
             SET_FROM_STACK_JOB,
             SET_SERVICE,
@@ -29,8 +29,8 @@ fn definitions_keep_tool_names_and_order() {
 
 #[test]
 fn definitions_all_have_session_argument() {
-    let desk = ToolsFixture::new();
-    for definition in desk.tools.definitions() {
+    let fixture = ToolsFixture::new();
+    for definition in fixture.tools.definitions() {
         let argument = &definition.input_schema["properties"][valetkey_tools::CREDENTIAL_SESSION];
         assert_eq!(argument["type"], "string", "{}", definition.name);
     }
@@ -38,8 +38,8 @@ fn definitions_all_have_session_argument() {
 
 #[test]
 fn definitions_annotations_match_effects() {
-    let desk = ToolsFixture::new();
-    for definition in desk.tools.definitions() {
+    let fixture = ToolsFixture::new();
+    for definition in fixture.tools.definitions() {
         let (hints, name) = (definition.annotations, definition.name.as_ref());
         let reads = name.starts_with("get_") || name.starts_with("list_");
         assert_eq!(hints.read_only, reads, "{name}");
@@ -52,8 +52,8 @@ fn definitions_annotations_match_effects() {
 
 #[test]
 fn definitions_schemas_are_objects_with_required_fields() {
-    let desk = ToolsFixture::new();
-    for definition in desk.tools.definitions() {
+    let fixture = ToolsFixture::new();
+    for definition in fixture.tools.definitions() {
         for schema in [&definition.input_schema, definition.output_schema.as_ref().unwrap()] {
             assert_eq!(schema["type"], "object", "{}", definition.name);
             for field in schema["required"].as_array().into_iter().flatten() {
@@ -70,18 +70,19 @@ fn definitions_schemas_are_objects_with_required_fields() {
 
 #[tokio::test]
 async fn tool_results_have_fields_required_by_schema() {
-    let desk = ToolsFixture::with_credentials().await;
+    let fixture = ToolsFixture::with_credentials().await;
     let job = serde_json::json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID}}});
     // A refresh of static credentials fails; the other tests cover its output.
-    for definition in desk.tools.definitions().filter(|definition| definition.name != REFRESH_CREDENTIALS) {
+    for definition in fixture.tools.definitions().filter(|definition| definition.name != REFRESH_CREDENTIALS)
+    {
         let input = match definition.name.as_ref() {
-            SET => serde_json::json!({"credentials_json": credentials_json("us-west-2")}),
+            SET_CREDENTIALS => serde_json::json!({"credentials_json": credentials_json("us-west-2")}),
             SET_FROM_STACK_JOB => job.clone(),
             SET_SERVICE => serde_json::json!({"service_id": "svc"}),
-            CLOSE_SESSION => close_input(&desk).await,
+            CLOSE_SESSION => close_input(&fixture).await,
             _ => Value::Null,
         };
-        let output = desk.call(&definition.name, input).await;
+        let output = fixture.call(&definition.name, input).await;
         assert!(!output.is_error, "{}: {}", definition.name, output.text);
         let (schema, structured) = (definition.output_schema.as_ref().unwrap(), output.structured.unwrap());
         for field in schema["required"].as_array().into_iter().flatten() {
@@ -91,9 +92,11 @@ async fn tool_results_have_fields_required_by_schema() {
 }
 
 /// Returns the input of a call that closes a narrowed session.
-async fn close_input(desk: &ToolsFixture) -> Value {
-    desk.call(SET, serde_json::json!({"credentials_json": credentials_json("us-west-2")})).await;
-    let narrowed = desk.call(NARROW_CREDENTIALS, Value::Null).await.structured.unwrap();
+async fn close_input(fixture: &ToolsFixture) -> Value {
+    fixture
+        .call(SET_CREDENTIALS, serde_json::json!({"credentials_json": credentials_json("us-west-2")}))
+        .await;
+    let narrowed = fixture.call(NARROW_CREDENTIALS, Value::Null).await.structured.unwrap();
     serde_json::json!({"credential_session": narrowed["credential_session"]})
 }
 

@@ -5,7 +5,7 @@ use valetkey_core::testing::{Canary, Script, ScriptedProvider};
 use valetkey_core::{AccessScope, AccountName, Credentials, Error, ErrorKind, Expiry, SessionContext};
 use valetkey_tools::ToolSet;
 
-use crate::desk::*;
+use crate::fixture::*;
 
 fn alias(name: &str) -> AccountName {
     name.parse().unwrap()
@@ -29,7 +29,7 @@ async fn list_accounts_shows_names_without_secrets() {
         (&listed["accounts"][0]["default"], &listed["accounts"][1]["provider"]),
         (&json!(true), &json!("scripted"))
     );
-    assert_eq!(provider.call_count(), 0, "looking asks nobody");
+    assert_eq!(provider.call_count(), 0, "listing makes no call");
 
     session.for_account(&alias("prod")).credentials().await.unwrap();
     let output = tools.call(LIST_ACCOUNTS, json!(null)).await.unwrap();
@@ -55,7 +55,10 @@ async fn list_accounts_narrowed_session_shows_its_accounts() {
     let listed = tools.call(LIST_ACCOUNTS, json!({})).await.unwrap().structured.unwrap();
     assert_eq!(listed["accounts"].as_array().unwrap().len(), 1);
     assert_eq!(listed["accounts"][0]["account"], "prod");
-    let refused = tools.call(SET, json!({"credentials_json": credentials_json("us-west-2")})).await.unwrap();
+    let refused = tools
+        .call(SET_CREDENTIALS, json!({"credentials_json": credentials_json("us-west-2")}))
+        .await
+        .unwrap();
     assert_eq!(error_json(&refused)["code"], "denied");
     session.close();
     let closed = tools.call(LIST_ACCOUNTS, json!({})).await.unwrap();
@@ -67,8 +70,8 @@ async fn set_credentials_beyond_allowed_accounts_is_denied() {
     let session = SessionContext::builder().allowed_accounts([alias("default"), alias("prod")]).build();
     let tools = ToolSet::for_session(session);
     let set = |account: &str| json!({"credentials_json": credentials_json("us-west-2"), "account": account});
-    assert!(!tools.call(SET, set("prod")).await.unwrap().is_error);
-    let refused = tools.call(SET, set("nowhere")).await.unwrap();
+    assert!(!tools.call(SET_CREDENTIALS, set("prod")).await.unwrap().is_error);
+    let refused = tools.call(SET_CREDENTIALS, set("nowhere")).await.unwrap();
     assert_eq!(
         (&error_json(&refused)["code"], &error_json(&refused)["field"]),
         (&json!("denied"), &json!("account"))
@@ -119,7 +122,7 @@ async fn refresh_credentials_after_clear_resumes_configured_account() {
     let session = SessionContext::builder().provider(ScriptedProvider::new([source])).build();
     let tools = ToolSet::for_session(session.clone());
     let keys = json!({"credentials_json": credentials_json("eu-west-1"), "account": "other"});
-    assert!(!tools.call(SET, keys).await.unwrap().is_error);
+    assert!(!tools.call(SET_CREDENTIALS, keys).await.unwrap().is_error);
     tools.call(CLEAR_CREDENTIALS, json!({})).await.unwrap();
     assert!(session.credentials().await.is_err(), "nothing is served until it is requested");
     let refused = tools.call(REFRESH_CREDENTIALS, json!({"account": "other"})).await.unwrap();

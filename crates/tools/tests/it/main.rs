@@ -6,7 +6,7 @@ mod acceptance;
 mod accounts;
 mod canary;
 mod definitions;
-mod desk;
+mod fixture;
 mod listing;
 mod malformed;
 mod narrow;

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::desk::*;
+use crate::fixture::*;
 
 /// A value in every malformed input below, which must not be repeated.
 const MARK: &str = "hunter2";
 
 /// Calls `tool` with `input` on a session with credentials. The error must name `field`, and nothing may change.
 async fn assert_refused(tool: &str, input: Value, field: &str) -> String {
-    let desk = ToolsFixture::with_credentials().await;
+    let fixture = ToolsFixture::with_credentials().await;
     let case = format!("{tool} {:.200}", input.to_string());
-    let output = desk.call(tool, input).await;
+    let output = fixture.call(tool, input).await;
     let fault = error_json(&output);
     assert_eq!(fault["code"], "invalid", "{case}: {}", output.text);
     assert_eq!(fault["transient"], false);
@@ -20,18 +20,18 @@ async fn assert_refused(tool: &str, input: Value, field: &str) -> String {
     let shown = format!("{} {fault} {output:?}", output.text);
     assert!(!shown.contains(MARK), "{case}: {shown}");
     assert!(!output.text.contains('\n') && output.text.len() < 300, "{case}");
-    assert_unchanged(&desk).await;
+    assert_unchanged(&fixture).await;
     output.text
 }
 
-async fn assert_unchanged(desk: &ToolsFixture) {
-    let held = desk.credentials().await;
-    assert_eq!(held.expose_secret_access_key(), desk.canary.expose_secret());
+async fn assert_unchanged(fixture: &ToolsFixture) {
+    let held = fixture.credentials().await;
+    assert_eq!(held.expose_secret_access_key(), fixture.canary.expose_secret());
     assert_eq!(held.region(), None);
-    let status = desk.session.status();
+    let status = fixture.session.status();
     assert_eq!(status.accounts.len(), 1);
     assert_eq!(status.accounts[0].generation.get(), 1);
-    assert_eq!(desk.session.service_context().as_deref(), Some(&json!({"service_id": "svc-before"})));
+    assert_eq!(fixture.session.service_context().as_deref(), Some(&json!({"service_id": "svc-before"})));
 }
 
 fn credentials_with(field: &str, value: Value) -> Value {
@@ -44,12 +44,12 @@ fn credentials_with(field: &str, value: Value) -> Value {
 async fn set_credentials_missing_key_returns_original_text() {
     for field in ["access_key_id", "secret_access_key"] {
         for value in [json!(null), json!(""), json!(" \t\n")] {
-            let text = assert_refused(SET, credentials_with(field, value), field).await;
+            let text = assert_refused(SET_CREDENTIALS, credentials_with(field, value), field).await;
             assert_eq!(text, format!("Error: Missing required field '{field}'"));
         }
     }
     assert_eq!(
-        assert_refused(SET, json!({"credentials_json": "{}"}), "access_key_id").await,
+        assert_refused(SET_CREDENTIALS, json!({"credentials_json": "{}"}), "access_key_id").await,
         "Error: Missing required field 'access_key_id'"
     );
 }
@@ -84,7 +84,7 @@ async fn set_credentials_malformed_field_is_named() {
         ("account", json!(["default"])),
         ("account", json!(huge)),
     ] {
-        assert_refused(SET, credentials_with(field, value), field).await;
+        assert_refused(SET_CREDENTIALS, credentials_with(field, value), field).await;
     }
 }
 
@@ -93,13 +93,14 @@ async fn set_credentials_non_object_is_refused() {
     for value in
         [json!([]), json!([MARK]), json!(7), json!(true), json!("[]"), json!("7"), json!("\"hunter2\"")]
     {
-        assert_refused(SET, json!({"credentials_json": value}), "credentials_json").await;
+        assert_refused(SET_CREDENTIALS, json!({"credentials_json": value}), "credentials_json").await;
     }
     for value in [json!(null), json!(""), json!("  ")] {
-        let text = assert_refused(SET, json!({"credentials_json": value}), "credentials_json").await;
+        let text =
+            assert_refused(SET_CREDENTIALS, json!({"credentials_json": value}), "credentials_json").await;
         assert_eq!(text, "Error: Missing required field 'credentials_json'");
     }
-    assert_refused(SET, json!({}), "credentials_json").await;
+    assert_refused(SET_CREDENTIALS, json!({}), "credentials_json").await;
 }
 
 #[tokio::test]
@@ -107,7 +108,7 @@ async fn tool_argument_invalid_json_reports_position_only() {
     let deep = "[".repeat(100_000);
     let deep_object = "{\"a\":".repeat(10_000);
     for (tool, field) in [
-        (SET, "credentials_json"),
+        (SET_CREDENTIALS, "credentials_json"),
         (SET_FROM_STACK_JOB, "stack_job_json"),
         (SET_SERVICE, "service_info_json"),
     ] {
@@ -134,7 +135,7 @@ async fn tool_argument_invalid_json_reports_position_only() {
 async fn tool_argument_oversized_text_is_refused() {
     let text = format!("{{\"a\": \"{}\"}}", "hunter2".repeat(200_000));
     for (tool, field) in [
-        (SET, "credentials_json"),
+        (SET_CREDENTIALS, "credentials_json"),
         (SET_FROM_STACK_JOB, "stack_job_json"),
         (SET_SERVICE, "service_info_json"),
     ] {
@@ -206,7 +207,7 @@ async fn set_service_context_non_object_is_refused() {
 
 #[tokio::test]
 async fn tool_arguments_non_object_are_refused() {
-    for tool in [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE] {
+    for tool in [SET_CREDENTIALS, GET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE] {
         for input in [json!([MARK]), json!(MARK), json!(7), json!(false)] {
             assert_refused(tool, input, "arguments").await;
         }
@@ -218,25 +219,25 @@ async fn tool_arguments_non_object_are_refused() {
 
 #[tokio::test]
 async fn tool_arguments_unknown_name_is_error() {
-    let desk = ToolsFixture::with_credentials().await;
+    let fixture = ToolsFixture::with_credentials().await;
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
     for (tool, input) in [
-        (SET, json!({"credentials_json": credentials_json("us-west-2"), "extra": 1})),
+        (SET_CREDENTIALS, json!({"credentials_json": credentials_json("us-west-2"), "extra": 1})),
         (GET_CREDENTIALS, json!({"extra": 1})),
         (SET_FROM_STACK_JOB, json!({"stack_job_json": job, "extra": 1})),
         (GET_SERVICE, json!({"extra": 1})),
         (CLEAR_CREDENTIALS, json!({"extra": 1})),
     ] {
-        let refused = desk.call(tool, input).await;
+        let refused = fixture.call(tool, input).await;
         assert_eq!(error_json(&refused)["field"], "arguments", "{tool}");
     }
-    assert!(!desk.call(GET_CREDENTIALS, json!({})).await.is_error, "nothing was cleared");
+    assert!(!fixture.call(GET_CREDENTIALS, json!({})).await.is_error, "nothing was cleared");
 }
 
 #[tokio::test]
 async fn session_argument_null_or_misspelled_is_error() {
-    let desk = ToolsFixture::with_credentials().await;
-    for tool in desk.tools.definitions().map(|definition| definition.name.clone()).collect::<Vec<_>>() {
+    let fixture = ToolsFixture::with_credentials().await;
+    for tool in fixture.tools.definitions().map(|definition| definition.name.clone()).collect::<Vec<_>>() {
         for (name, value) in [
             ("credential_session", json!(null)),
             ("credential_session", json!(" ")),
@@ -246,12 +247,12 @@ async fn session_argument_null_or_misspelled_is_error() {
         ] {
             let mut input =
                 json!({"credentials_json": credentials_json("us-west-2"), "stack_job_json": {"spec": {}}});
-            let known = &desk.tools.get(&tool).unwrap().definition().input_schema["properties"];
+            let known = &fixture.tools.get(&tool).unwrap().definition().input_schema["properties"];
             input.as_object_mut().unwrap().retain(|field, _| known.get(field).is_some());
             input[name] = value;
-            assert!(desk.call(&tool, input.clone()).await.is_error, "{tool} {input}");
+            assert!(fixture.call(&tool, input.clone()).await.is_error, "{tool} {input}");
         }
     }
     let mut forwarded = json!({"credentialSession": "x"}).as_object().cloned().unwrap();
-    assert!(desk.tools.extract_session(&mut forwarded).is_err());
+    assert!(fixture.tools.extract_session(&mut forwarded).is_err());
 }

@@ -11,7 +11,7 @@ use valetkey_core::testing::ManualClock;
 use valetkey_core::{AccountName, SessionContext, SessionPolicy};
 use valetkey_tools::{ToolOutput, ToolSet};
 
-use crate::desk::*;
+use crate::fixture::*;
 use role::FakeRoleProvider;
 
 fn alias(name: &str) -> AccountName {

@@ -5,7 +5,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::desk::*;
+use crate::fixture::*;
 
 const MARK: &str = "wJalrXUtnFEMI";
 
@@ -72,10 +72,10 @@ proptest! {
 
     #[test]
     fn tool_arbitrary_json_never_panics_or_echoes(input in json_strategy(), wrap in any::<bool>()) {
-        let desk = ToolsFixture::new();
-        for (tool, field) in [(SET, "credentials_json"), (GET_CREDENTIALS, "account"), (SET_FROM_STACK_JOB, "stack_job_json"), (CLEAR_CREDENTIALS, "x")] {
+        let fixture = ToolsFixture::new();
+        for (tool, field) in [(SET_CREDENTIALS, "credentials_json"), (GET_CREDENTIALS, "account"), (SET_FROM_STACK_JOB, "stack_job_json"), (CLEAR_CREDENTIALS, "x")] {
             let input = if wrap { json!({field: input}) } else { input.clone() };
-            let output = desk.call(tool, input).now_or_never().expect("nothing to wait for");
+            let output = fixture.call(tool, input).now_or_never().expect("nothing to wait for");
             let shown = format!("{} {:?}", output.text, output.structured);
             prop_assert!(!shown.contains(MARK), "{tool}: {shown}");
             prop_assert!(!output.is_error || output.structured.is_some());
@@ -84,9 +84,9 @@ proptest! {
 
     #[test]
     fn service_context_arbitrary_value_refused_or_unchanged(facts in json_strategy()) {
-        let desk = ToolsFixture::new();
-        let set = desk.call(SET_SERVICE, json!({"service_info_json": facts})).now_or_never().expect("ready");
-        let got = desk.call(GET_SERVICE, json!({})).now_or_never().expect("ready");
+        let fixture = ToolsFixture::new();
+        let set = fixture.call(SET_SERVICE, json!({"service_info_json": facts})).now_or_never().expect("ready");
+        let got = fixture.call(GET_SERVICE, json!({})).now_or_never().expect("ready");
         prop_assert_eq!(set.is_error, got.is_error);
         if facts.is_object() && !set.is_error {
             prop_assert_eq!(got.structured, Some(facts));

@@ -8,13 +8,13 @@ use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::Canary;
 use valetkey_tools::{SecretExposure, ToolSet};
 
-use crate::desk::*;
+use crate::fixture::*;
 
 #[tokio::test]
 async fn get_credentials_revealing_returns_all_fields() {
     let session = SessionContext::builder().build();
     let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
-    tools.call(SET, json!({"credentials_json": credentials_json("us-west-2")})).await.unwrap();
+    tools.call(SET_CREDENTIALS, json!({"credentials_json": credentials_json("us-west-2")})).await.unwrap();
     let output = tools.call(GET_CREDENTIALS, json!({})).await.unwrap();
     let old_shape = json!({
         "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "not-so-secret", "region": "us-west-2",
@@ -29,7 +29,7 @@ async fn get_credentials_revealing_is_audited_each_time() {
     let session = SessionContext::builder().audit(audit.clone()).build();
     let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
     let canary = Canary::new();
-    let set = tools.call(SET, json!({"credentials_json": canary.to_json()})).await.unwrap();
+    let set = tools.call(SET_CREDENTIALS, json!({"credentials_json": canary.to_json()})).await.unwrap();
     assert!(canary.found_in(&format!("{} {:?}", set.text, set.structured)).is_empty());
     let shown = tools.call(GET_CREDENTIALS, json!({})).await.unwrap();
     assert_eq!(canary.found_in(&shown.text), ["secret", "token", "access_key_id"]);

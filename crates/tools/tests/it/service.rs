@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::desk::*;
+use crate::fixture::*;
 
 #[tokio::test]
 async fn service_context_round_trips_unchanged() {
@@ -11,11 +11,11 @@ async fn service_context_round_trips_unchanged() {
     for input in
         [facts.clone(), json!({"service_info_json": facts}), json!({"service_info_json": facts.to_string()})]
     {
-        let desk = ToolsFixture::new();
-        let output = desk.call(SET_SERVICE, input).await;
+        let fixture = ToolsFixture::new();
+        let output = fixture.call(SET_SERVICE, input).await;
         assert_eq!(output.text, "Successfully set service context for: svc-1");
         assert_eq!(output.structured, Some(json!({"service_id": "svc-1"})));
-        let back = desk.call(GET_SERVICE, json!({})).await;
+        let back = fixture.call(GET_SERVICE, json!({})).await;
         assert_eq!(back.structured, Some(facts.clone()));
         assert_eq!(serde_json::from_str::<Value>(&back.text).unwrap(), facts);
     }
@@ -41,7 +41,7 @@ async fn set_service_context_reports_service_id_only() {
 
 #[tokio::test]
 async fn set_service_context_replaces_previous() {
-    let desk = ToolsFixture::with_credentials().await;
-    desk.call(SET_SERVICE, json!({"name": "after"})).await;
-    assert_eq!(desk.call(GET_SERVICE, json!({})).await.structured, Some(json!({"name": "after"})));
+    let fixture = ToolsFixture::with_credentials().await;
+    fixture.call(SET_SERVICE, json!({"name": "after"})).await;
+    assert_eq!(fixture.call(GET_SERVICE, json!({})).await.structured, Some(json!({"name": "after"})));
 }

@@ -5,7 +5,7 @@ use valetkey_core::testing::Canary;
 use valetkey_core::{Expiry, MapResolver, Region, SessionContext};
 use valetkey_tools::ToolSet;
 
-use crate::desk::*;
+use crate::fixture::*;
 
 fn job(region: Value) -> Value {
     json!({
@@ -20,23 +20,24 @@ fn job(region: Value) -> Value {
 
 #[tokio::test]
 async fn stack_job_sets_named_credentials() {
-    let desk = ToolsFixture::new();
-    let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into())})).await;
+    let fixture = ToolsFixture::new();
+    let output = fixture.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into())})).await;
     assert!(!output.is_error, "{}", output.text);
-    let last_four = desk.credentials().await.access_key_id().last_four().to_owned();
+    let last_four = fixture.credentials().await.access_key_id().last_four().to_owned();
     let prefix = "Successfully extracted and set AWS credentials: aws-prod-123 in region us-west-2, access key ending in";
     assert_eq!(output.text, format!("{prefix} {last_four}"));
     let status = output.structured.unwrap();
     assert_eq!(status["provider_credential_id"], CREDENTIAL_ID);
     assert_eq!(status["key_suffix"], last_four);
-    assert_eq!(desk.credentials().await.expose_secret_access_key(), desk.canary.expose_secret());
+    assert_eq!(fixture.credentials().await.expose_secret_access_key(), fixture.canary.expose_secret());
 }
 
 #[tokio::test]
 async fn stack_job_as_text_is_accepted() {
-    let desk = ToolsFixture::new();
-    let output =
-        desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into()).to_string()})).await;
+    let fixture = ToolsFixture::new();
+    let output = fixture
+        .call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into()).to_string()}))
+        .await;
     assert!(!output.is_error, "{}", output.text);
 }
 
@@ -68,25 +69,25 @@ async fn stack_job_without_region_uses_resolved_region() {
 
 #[tokio::test]
 async fn stack_job_without_target_is_accepted() {
-    let desk = ToolsFixture::new();
+    let fixture = ToolsFixture::new();
     for target in [json!(null), json!({}), json!({"spec": null}), json!({"spec": {}})] {
         let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": target}});
-        assert!(!desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await.is_error);
+        assert!(!fixture.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await.is_error);
     }
 }
 
 #[tokio::test]
 async fn stack_job_unknown_id_is_denied_and_changes_nothing() {
-    let desk = ToolsFixture::with_credentials().await;
-    let before = desk.credentials().await;
-    let job = json!({"spec": {"provider_credential_id": "somebody-elses"}});
-    let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
+    let fixture = ToolsFixture::with_credentials().await;
+    let before = fixture.credentials().await;
+    let job = json!({"spec": {"provider_credential_id": "of-another-tenant"}});
+    let output = fixture.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
     let fault = error_json(&output);
     assert_eq!(fault["code"], "denied");
     assert_eq!(fault["transient"], false);
     assert!(fault["next_step"].is_string());
-    assert!(!output.text.contains("somebody-elses"));
-    assert_eq!(desk.credentials().await.access_key_id(), before.access_key_id());
+    assert!(!output.text.contains("of-another-tenant"));
+    assert_eq!(fixture.credentials().await.access_key_id(), before.access_key_id());
 }
 
 #[tokio::test]

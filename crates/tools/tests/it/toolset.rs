@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use valetkey_core::{AccountName, Error, ErrorKind, Region, SessionContext};
 use valetkey_tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
 
-use crate::desk::*;
+use crate::fixture::*;
 
 struct EchoTool(ToolDefinition);
 
@@ -41,7 +41,7 @@ async fn tool_set_custom_tool_is_last_and_callable() {
 
 #[test]
 fn tool_set_duplicate_name_is_invalid() {
-    for name in [SET, "echo"] {
+    for name in [SET_CREDENTIALS, "echo"] {
         let error =
             new_tool_set().with(EchoTool::named("echo")).unwrap().with(EchoTool::named(name)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -71,7 +71,7 @@ async fn set_credentials_without_region_reports_resolved_region() {
         let session = builder.build();
         let tools = ToolSet::for_session(session.clone());
         let given = json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "s"});
-        let output = tools.call(SET, json!({"credentials_json": given})).await.unwrap();
+        let output = tools.call(SET_CREDENTIALS, json!({"credentials_json": given})).await.unwrap();
         assert_eq!(
             output.text,
             format!("Successfully set AWS credentials in context for region: {expected}")

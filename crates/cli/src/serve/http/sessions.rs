@@ -55,7 +55,7 @@ impl SessionFactory for ConfiguredSessions {
     }
 
     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder> {
-        if self.config.servers.is_empty() && self.config.faults.is_empty() {
+        if self.config.servers.is_empty() && self.config.errors.is_empty() {
             return None;
         }
         let host = McpHost::builder(session, self.config.clone())

@@ -1,4 +1,7 @@
 //! Removes the folders of ended sessions and of killed processes.
+//!
+//! A folder is in use while its lock is held. The operating system releases the lock of a killed process, so an
+//! unlocked folder was abandoned.
 
 use std::fs::{self, File, Permissions};
 use std::io;

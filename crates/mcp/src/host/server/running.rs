@@ -1,4 +1,8 @@
 //! `RunningServer`: a running server as its callers see it, the calls in progress on it, and its process.
+//!
+//! A process reads credentials at a time that it chooses, and may keep them. So whether it can stay after a change
+//! depends on what it may hold: [`CredentialSnapshot`] records what it was started with, and its [`Grant`] what it has
+//! read since.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,9 +58,9 @@ impl RunningServer {
 
     /// Waits until no call is in progress. Cancel safe.
     pub(super) async fn wait_idle(&self) {
-        let mut under_way = self.active_calls.subscribe();
+        let mut active_calls = self.active_calls.subscribe();
         // `wait_for` fails only without a sender, which lives as long as `self`.
-        let _idle = under_way.wait_for(|count| *count == 0).await;
+        let _idle = active_calls.wait_for(|count| *count == 0).await;
     }
 }
 
@@ -113,8 +117,8 @@ pub(super) struct RunningProcess {
 }
 
 impl RunningProcess {
-    pub(super) fn is_outdated(&self, facts: &ServerShared) -> bool {
-        self.snapshot.is_stale(facts, self.server.grant.as_ref())
+    pub(super) fn is_outdated(&self, shared: &ServerShared) -> bool {
+        self.snapshot.is_stale(shared, self.server.grant.as_ref())
     }
 
     pub(super) async fn stop(self) {
@@ -132,12 +136,12 @@ pub(super) enum ProcessEvent {
 /// Waits for the next event of the running process. A change of its tools is reported at `earliest` at the earliest.
 /// Cancel safe.
 pub(super) async fn next_event(running: &mut Option<RunningProcess>, earliest: Instant) -> ProcessEvent {
-    let Some(RunningProcess { process, server: link, .. }) = running else {
+    let Some(RunningProcess { process, server, .. }) = running else {
         return std::future::pending().await;
     };
     let changed = async {
         sleep_until(earliest).await;
-        link.connection.wait_tools_change().await;
+        server.connection.wait_tools_change().await;
     };
     tokio::select! {
         _status = process.wait() => ProcessEvent::Ended,
@@ -154,10 +158,10 @@ pub(super) struct CredentialSnapshot {
 }
 
 impl CredentialSnapshot {
-    pub(super) fn take(facts: &ServerShared) -> Self {
+    pub(super) fn take(shared: &ServerShared) -> Self {
         Self {
-            version: facts.account.current().map(|served| served.id),
-            region: Some(facts.account.resolved_region()),
+            version: shared.account.current().map(|current| current.id),
+            region: Some(shared.account.resolved_region()),
         }
     }
 
@@ -167,21 +171,21 @@ impl CredentialSnapshot {
     /// A server may cache the credentials it reads for any time, so it keeps running only after a renewal of the same
     /// credentials. Other credentials, possibly of another AWS account, never reach a process that has read earlier
     /// ones.
-    pub(super) fn is_stale(&self, facts: &ServerShared, grant: Option<&Grant>) -> bool {
-        match facts.config.delivery {
+    pub(super) fn is_stale(&self, shared: &ServerShared, grant: Option<&Grant>) -> bool {
+        match shared.config.delivery {
             Delivery::None => false,
-            Delivery::Env => self.version != facts.account.current().map(|served| served.id),
-            Delivery::Endpoint => match facts.account.current() {
+            Delivery::Env => self.version != shared.account.current().map(|current| current.id),
+            Delivery::Endpoint => match shared.account.current() {
                 Some(now) => {
-                    self.has_other_region(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
+                    self.has_other_region(shared) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
                 }
                 // Invalidated or expired credentials are fetched again at the next call, and compared then.
-                None => facts.account.is_cleared() && grant.is_some_and(Grant::was_used),
+                None => shared.account.is_cleared() && grant.is_some_and(Grant::was_used),
             },
         }
     }
 
-    fn has_other_region(&self, facts: &ServerShared) -> bool {
-        facts.account.region().is_some_and(|region| self.region.as_ref() != Some(&region))
+    fn has_other_region(&self, shared: &ServerShared) -> bool {
+        shared.account.region().is_some_and(|region| self.region.as_ref() != Some(&region))
     }
 }

@@ -1,5 +1,19 @@
 //! `Supervisor`: the task that owns a server's process. It starts the process on request, replaces it when its
 //! credentials rotate, and stops it at the end.
+//!
+//! | event | action |
+//! |---|---|
+//! | a call, no process | starts one, unless the backoff forbids it |
+//! | a call, the process may hold other credentials | drains it and starts another one |
+//! | a rotation during a start | discards the start, and starts again with the current credentials |
+//! | a rotation, the process is outdated | drains it and starts another one in advance |
+//! | the account was cleared ([`SessionAccount::is_cleared`](valetkey_core::SessionAccount::is_cleared)) | drains the process, or kills it if its environment holds the keys |
+//! | the process exits | records a failure for the backoff |
+//! | the server announces other tools | requests another list, at most once a second |
+//! | the session ends, or the host stops | stops every process |
+//!
+//! A drained process gets no new call. It is stopped when its calls in progress have ended, after 15 minutes at the
+//! latest.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -42,7 +56,7 @@ pub(super) struct Supervisor {
     /// The credentials version of the last drained server that had credentials. All others had earlier versions.
     draining_version: Option<CredentialsVersion>,
     backoff: RestartBackoff,
-    era: Handshake,
+    handshake: Handshake,
     rotation_watcher: Option<RotationWatcher>,
     /// The version of the credentials of the last start attempt.
     tried_version: Option<CredentialsVersion>,
@@ -60,7 +74,7 @@ impl Supervisor {
             draining: JoinSet::new(),
             draining_version: None,
             backoff: RestartBackoff::default(),
-            era: Handshake::Probe,
+            handshake: Handshake::Probe,
             rotation_watcher,
             tried_version: None,
             next_list_at: Instant::now(),
@@ -134,16 +148,16 @@ impl Supervisor {
     async fn start_server(&mut self) -> Result<()> {
         self.backoff.check()?;
         let shared = Arc::clone(&self.shared);
-        let ServerShared { name, config, account, spawn_config: recipe, .. } = &*shared;
+        let ServerShared { name, config, account, spawn_config, .. } = &*shared;
         if config.delivery == Delivery::Env {
             // Fetches first, so that the first fetch does not look like a rotation. The snapshot below may at worst be
             // older than the keys that the server gets, which causes a replacement.
             let _fetched = account.credentials().await;
         }
         if let Some(CurrentCredentials { credentials, .. }) = account.current() {
-            recipe.redactor.add(&credentials);
+            spawn_config.redactor.add(&credentials);
         }
-        let (snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.era);
+        let (snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.handshake);
         self.tried_version = snapshot.version;
         let started = tokio::select! {
             biased;
@@ -152,9 +166,9 @@ impl Supervisor {
                 self.kill_if_revoked().await;
                 return invalidated;
             }
-            started = recipe.start_server(name, config, account, &mut handshake) => started,
+            started = spawn_config.start_server(name, config, account, &mut handshake) => started,
         };
-        self.era = handshake;
+        self.handshake = handshake;
         let started = started.inspect_err(|error| {
             // Configuration errors are detected without spawning a process, so they need no backoff.
             if error.kind() != ErrorKind::Invalid {
@@ -168,8 +182,8 @@ impl Supervisor {
     fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
         let SpawnedServer { process, session, connection, grant } = started;
         tracing::debug!(server = %self.shared.name, pid = process.pid(), "server started");
-        self.shared.with_status(|seen| seen.pid = Some(process.pid()));
-        let link = Arc::new(RunningServer {
+        self.shared.with_status(|status| status.pid = Some(process.pid()));
+        let server = Arc::new(RunningServer {
             connection,
             grant,
             stderr: process.stderr().clone(),
@@ -179,7 +193,7 @@ impl Supervisor {
             has_served: AtomicBool::new(false),
             is_disconnected: AtomicBool::new(false),
         });
-        self.running = Some(RunningProcess { server: link, process, driver: session, snapshot });
+        self.running = Some(RunningProcess { server, process, driver: session, snapshot });
     }
 
     /// Handles a rotation of the account's credentials. Breaks when the session has ended.
@@ -226,7 +240,7 @@ impl Supervisor {
     /// Kills replaced servers, including their calls, whose environment holds cleared credentials. After an
     /// invalidation for another reason, such as a change of another account, calls in progress may finish.
     async fn kill_if_revoked(&mut self) {
-        let cleared = |set| self.shared.account.was_cleared_since(set);
+        let cleared = |version| self.shared.account.was_cleared_since(version);
         if self.shared.config.delivery == Delivery::Env && self.draining_version.is_some_and(cleared) {
             // Aborting the tasks drops the processes, which kills them.
             self.draining.shutdown().await;
@@ -241,7 +255,7 @@ impl Supervisor {
     /// Accepts no new call on the server, and stops it when its calls in progress have finished.
     fn drain(&mut self) {
         let Some(running) = self.running.take() else { return };
-        self.shared.with_status(|seen| seen.pid = None);
+        self.shared.with_status(|status| status.pid = None);
         self.draining_version = running.snapshot.version.or(self.draining_version);
         self.draining.spawn(async move {
             let _drained = timeout(CALL_DRAIN_TIMEOUT, running.server.wait_idle()).await;
@@ -254,7 +268,7 @@ impl Supervisor {
     fn discard(&mut self, reason: &'static str) {
         if let Some(running) = self.running.take() {
             tracing::debug!(server = %self.shared.name, reason, "server gone");
-            self.shared.with_status(|seen| seen.pid = None);
+            self.shared.with_status(|status| status.pid = None);
             if running.server.has_served.load(Ordering::Acquire) {
                 self.backoff.reset();
             }
@@ -267,7 +281,7 @@ impl Supervisor {
         // Calls in progress on replaced servers end with the session.
         self.draining.shutdown().await;
         let Some(running) = self.running.take() else { return };
-        self.shared.with_status(|seen| seen.pid = None);
+        self.shared.with_status(|status| status.pid = None);
         if self.shared.config.delivery == Delivery::Env && self.shared.account.is_closed() {
             // The session is closed, but the environment of the process still holds its credentials: kill it without a
             // grace period.
@@ -280,16 +294,16 @@ impl Supervisor {
 
 /// Waits until the credentials of a starting server are stale. Returns an error when the session has ended.
 async fn start_invalidated(
-    facts: &ServerShared,
-    lent: &CredentialSnapshot,
+    shared: &ServerShared,
+    snapshot: &CredentialSnapshot,
     mut rotations: Option<RotationWatcher>,
 ) -> Result<()> {
     while wait_rotation(&mut rotations).await.is_some() {
-        if lent.is_stale(facts, None) {
+        if snapshot.is_stale(shared, None) {
             return Ok(());
         }
     }
-    Err(facts.stopped_error())
+    Err(shared.stopped_error())
 }
 
 /// Waits for the next rotation; returns `None` when the session has ended. Never returns for an account without

@@ -1,6 +1,9 @@
 //! `ToolCache`: the known tools of a server; `ToolLister`: lists them, one round at a time.
 //!
 //! The server's own task runs the rounds, so a round continues when its callers have stopped waiting.
+//!
+//! Callers of a list wait for a *round*. A round has one request to the server, however many callers wait for it, and
+//! its result is kept until the next round. A round that fails keeps the tools of the one before, and adds its error.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -62,9 +65,9 @@ impl ToolCache {
 
     /// Finishes the round. Known tools are kept when the server failed or its list is incomplete.
     pub(super) fn finish_round(&self, listed: Result<ToolList>) {
-        let mut is_news = false;
+        let mut has_changed = false;
         self.state.send_modify(|state| {
-            let fault = match listed {
+            let error = match listed {
                 Ok(ToolList { tools, incomplete: None }) => {
                     state.tools = Some(Arc::new(tools));
                     None
@@ -75,11 +78,11 @@ impl ToolCache {
                 }
                 Err(error) => Some(error),
             };
-            (state.error, state.started_at) = (fault, None);
+            (state.error, state.started_at) = (error, None);
             state.finished_rounds += 1;
-            is_news = state.delivering_waiters == 0 && self.differs_from_delivered(state.tools.as_ref());
+            has_changed = state.delivering_waiters == 0 && self.differs_from_delivered(state.tools.as_ref());
         });
-        if is_news {
+        if has_changed {
             self.change_counter.send_modify(|count| *count += 1);
         }
     }
@@ -101,9 +104,9 @@ impl ToolCache {
     /// The caller then delivers the result of [`deliver_current`](Self::deliver_current).
     pub(super) async fn wait_listed_within(&self, budget: Duration) {
         let round = self.join_round(true);
-        let begun = self.state.borrow().started_at.unwrap_or_else(Instant::now);
+        let started_at = self.state.borrow().started_at.unwrap_or_else(Instant::now);
         // After the timeout, the tools known so far are used.
-        let _elapsed = timeout_at(begun + budget, round.wait_finished()).await;
+        let _elapsed = timeout_at(started_at + budget, round.wait_finished()).await;
     }
 
     /// Returns the known tools and the current error for a catalog, and records them as delivered.
@@ -140,11 +143,11 @@ impl ToolCache {
 
 impl ListState {
     fn current(&self) -> Result<ToolList> {
-        let fault = match self.started_at {
+        let error = match self.started_at {
             Some(_) => Some(pending_error()),
             None => self.error.clone(),
         };
-        match (&self.tools, fault) {
+        match (&self.tools, error) {
             (None, Some(error)) => Err(error),
             (None, None) => Err(pending_error()),
             (Some(tools), incomplete) => Ok(ToolList { tools: tools.to_vec(), incomplete }),
@@ -174,9 +177,9 @@ impl Drop for RoundWaiter<'_> {
 }
 
 /// Merges an incomplete list with the known tools, which may be in the part that was not read.
-fn merge_tools(mut tools: Vec<Value>, known: Option<&Vec<Value>>) -> Vec<Value> {
+fn merge_tools(mut tools: Vec<Value>, cached: Option<&Vec<Value>>) -> Vec<Value> {
     let listed = tools.len();
-    for tool in known.into_iter().flatten() {
+    for tool in cached.into_iter().flatten() {
         if !tools[..listed].iter().any(|listed| listed["name"] == tool["name"]) {
             tools.push(tool.clone());
         }

@@ -75,7 +75,7 @@ proptest! {
         let by_endpoint = isolated().with_endpoint(&grant);
         prop_assert_eq!(remaining_blocked_vars(&by_endpoint, &ENDPOINT_VARS), [""; 0]);
         prop_assert!(ENDPOINT_VARS.iter().all(|name| variable_names(&by_endpoint).iter().any(|found| found == name)));
-        let by_env = isolated().keys(&keys("AAAA"));
+        let by_env = isolated().with_static_credentials(&keys("AAAA"));
         prop_assert_eq!(remaining_blocked_vars(&by_env, &STATIC_CREDENTIAL_VARS), [""; 0]);
         prop_assert!(STATIC_CREDENTIAL_VARS.iter().all(|name| variable_names(&by_env).iter().any(|found| found == name)));
         for name in named.keys().filter(|name| ["MODE", "AWS_ENDPOINT_URL"].contains(&name.as_str())) {

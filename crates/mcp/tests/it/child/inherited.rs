@@ -4,9 +4,9 @@ use std::ffi::OsString;
 
 use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio};
 
+use crate::host_fixture::host_environment;
 use crate::keys::keys;
 use crate::process::{is_running, wait_until};
-use crate::stage::host_environment;
 
 fn shell_command(script: impl Into<OsString>) -> ChildCommand {
     ChildCommand::new("sh").args(["-c".into(), script.into()])
@@ -19,12 +19,13 @@ fn plain_environment() -> ChildEnvironment {
 #[tokio::test]
 async fn spawn_inherited_passes_keys_cwd_and_exit_status() {
     let (home, folder) = (SessionDir::create(None).unwrap(), tempfile::tempdir().unwrap());
-    let environment = || plain_environment().isolate(&home).with_home(&home).keys(&keys("AAAA"));
+    let environment =
+        || plain_environment().isolate(&home).with_home(&home).with_static_credentials(&keys("AAAA"));
     let command = shell_command("test \"$AWS_ACCESS_KEY_ID\" = ASIA000000000000AAAA && pwd > here && exit 7")
         .current_dir(folder.path());
     let mut child = ChildProcess::spawn(command, environment(), Stdio::Inherited).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(7));
-    assert!(folder.path().join("here").exists(), "it ran where it was told to");
+    assert!(folder.path().join("here").exists(), "it ran in its folder");
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use valetkey_mcp::child::Stdio::Piped;
 use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Launcher};
 
+use crate::host_fixture::{HostFixture, example_path, host_environment};
 use crate::process::{group_id, group_members, is_running, parent_pid, wait_until};
-use crate::stage::{Stage, example_path, host_environment};
 
 /// Starts a host program, and returns it with the pid of its child.
 async fn start_host() -> (Child, u32) {
@@ -101,15 +101,17 @@ async fn launcher_host_gone_does_not_start_program() {
 #[tokio::test]
 async fn launcher_server_is_called_stopped_and_reported() {
     let launch = || Launcher::new(example_path("launcher"), ["launch"]);
-    let fixture = crate::stage::fixture(valetkey_mcp::child::Delivery::Endpoint);
+    let fixture = crate::host_fixture::fixture_server(valetkey_mcp::child::Delivery::Endpoint);
     let missing = valetkey_mcp::config::ServerConfig::new("no-such-program-anywhere");
-    let stage =
-        Stage::described([("fixture", fixture), ("missing", missing)], |host| host.launcher(launch())).await;
-    stage.set("AAAA");
-    let (key, pid) = stage.key_and_pid().await;
-    assert_eq!((key.as_str(), group_id(pid)), ("AAAA", stage.pid("fixture")));
-    let faults = stage.catalog().await.faults;
-    assert_eq!(faults.iter().map(|fault| fault.server.as_str()).collect::<Vec<_>>(), ["missing"]);
-    stage.host.shutdown().await;
+    let fixture = HostFixture::with_builder([("fixture", fixture), ("missing", missing)], |host| {
+        host.launcher(launch())
+    })
+    .await;
+    fixture.set("AAAA");
+    let (key, pid) = fixture.key_and_pid().await;
+    assert_eq!((key.as_str(), group_id(pid)), ("AAAA", fixture.pid("fixture")));
+    let errors = fixture.catalog().await.errors;
+    assert_eq!(errors.iter().map(|error| error.server.as_str()).collect::<Vec<_>>(), ["missing"]);
+    fixture.host.shutdown().await;
     assert!(!is_running(pid));
 }

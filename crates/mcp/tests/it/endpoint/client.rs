@@ -111,7 +111,7 @@ pub(super) async fn fetch_with_token(grant: &Grant, token: &str) -> EndpointResp
 
 pub(super) async fn send_request(address: &str, line: &str, headers: &[String]) -> EndpointResponse {
     let text = exchange(address, line, headers).await;
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {line}: {text}"));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response to {line}: {text}"));
     let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
     EndpointResponse {
         status,

@@ -18,30 +18,30 @@ async fn endpoint_with_failing_provider(kind: ErrorKind) -> EndpointFixture {
 
 #[tokio::test]
 async fn endpoint_without_credentials_returns_403_with_next_step() {
-    let desk = EndpointFixture::new().await;
-    let answer = desk.fetch().await;
-    assert_eq!((answer.status, &answer.body["code"]), (403, &"not_configured".into()));
-    assert!(answer.body["message"].as_str().unwrap().contains("set credentials"), "{}", answer.body);
-    assert_eq!(desk.count_records(AuditEvent::Deny), 1);
+    let fixture = EndpointFixture::new().await;
+    let response = fixture.fetch().await;
+    assert_eq!((response.status, &response.body["code"]), (403, &"not_configured".into()));
+    assert!(response.body["message"].as_str().unwrap().contains("set credentials"), "{}", response.body);
+    assert_eq!(fixture.count_records(AuditEvent::Deny), 1);
 }
 
 #[tokio::test]
 async fn endpoint_cleared_session_returns_403() {
-    let desk = EndpointFixture::new().await;
-    desk.set_credentials("AAAA");
-    assert_eq!(desk.fetch_key().await, "AAAA");
-    desk.session.clear();
-    assert_eq!(desk.fetch().await.status, 403);
-    assert_eq!((desk.count_records(AuditEvent::Serve), desk.count_records(AuditEvent::Deny)), (1, 1));
+    let fixture = EndpointFixture::new().await;
+    fixture.set_credentials("AAAA");
+    assert_eq!(fixture.fetch_key().await, "AAAA");
+    fixture.session.clear();
+    assert_eq!(fixture.fetch().await.status, 403);
+    assert_eq!((fixture.count_records(AuditEvent::Serve), fixture.count_records(AuditEvent::Deny)), (1, 1));
 }
 
 #[tokio::test]
 async fn endpoint_closed_or_dropped_session_returns_403() {
-    let desk = EndpointFixture::new().await;
-    desk.set_credentials("AAAA");
-    desk.session.close();
-    let answer = desk.fetch().await;
-    assert_eq!((answer.status, &answer.body["code"]), (403, &"closed".into()));
+    let fixture = EndpointFixture::new().await;
+    fixture.set_credentials("AAAA");
+    fixture.session.close();
+    let response = fixture.fetch().await;
+    assert_eq!((response.status, &response.body["code"]), (403, &"closed".into()));
 
     let EndpointFixture { session, grant, .. } = EndpointFixture::new().await;
     session.set_credentials(crate::keys::long_lived_keys("BBBB")).unwrap();
@@ -51,35 +51,35 @@ async fn endpoint_closed_or_dropped_session_returns_403() {
 
 #[tokio::test]
 async fn endpoint_narrowed_session_caps_expiry_then_returns_403() {
-    let desk = EndpointFixture::new().await;
-    desk.set_credentials("AAAA");
-    let child = desk.session.narrow(AccessScope::new().lifetime(Duration::from_secs(120))).unwrap();
+    let fixture = EndpointFixture::new().await;
+    fixture.set_credentials("AAAA");
+    let child = fixture.session.narrow(AccessScope::new().lifetime(Duration::from_secs(120))).unwrap();
     let account = child.account(child.default_account()).unwrap();
     let grants = [AdvertisedExpiry::default(), AdvertisedExpiry::Actual]
-        .map(|leash| desk.endpoint.grant(account.clone(), "sub-agent", leash));
+        .map(|leash| fixture.endpoint.grant(account.clone(), "sub-agent", leash));
     for grant in &grants {
-        let answer = fetch_with_grant(grant).await;
+        let response = fetch_with_grant(grant).await;
         assert_eq!(
-            (answer.key_suffix(), &answer.body["Expiration"]),
+            (response.key_suffix(), &response.body["Expiration"]),
             ("AAAA".into(), &"2026-11-21T12:02:00Z".into())
         );
     }
-    desk.clock.advance(Duration::from_secs(120));
+    fixture.clock.advance(Duration::from_secs(120));
     for grant in &grants {
-        let answer = fetch_with_grant(grant).await;
-        assert_eq!((answer.status, &answer.body["code"]), (403, &"closed".into()));
+        let response = fetch_with_grant(grant).await;
+        assert_eq!((response.status, &response.body["code"]), (403, &"closed".into()));
     }
-    assert_eq!(desk.fetch_key().await, "AAAA", "the session itself goes on");
+    assert_eq!(fixture.fetch_key().await, "AAAA", "the session itself goes on");
 }
 
 #[tokio::test]
 async fn endpoint_dropped_grant_equals_unknown_grant() {
-    let desk = EndpointFixture::new().await;
-    desk.set_credentials("AAAA");
-    let (address, headers) = (desk.address(), desk.headers());
-    let (_, path) = super::client::address_and_path(&desk.grant.url());
+    let fixture = EndpointFixture::new().await;
+    fixture.set_credentials("AAAA");
+    let (address, headers) = (fixture.address(), fixture.headers());
+    let (_, path) = super::client::address_and_path(&fixture.grant.url());
     let never = send_request(&address, "GET /credentials/x HTTP/1.1", &headers).await;
-    drop(desk.grant);
+    drop(fixture.grant);
     let gone = send_request(&address, &format!("GET {path} HTTP/1.1"), &headers).await;
     assert_eq!((gone.status, gone.body), (never.status, never.body));
 }
@@ -100,11 +100,11 @@ async fn endpoint_provider_unavailable_returns_503() {
 
 #[tokio::test]
 async fn endpoint_expired_credentials_return_503() {
-    let desk = EndpointFixture::new().await;
-    desk.set_credentials("AAAA");
-    desk.clock.advance(Duration::from_secs(3600));
-    let answer = desk.fetch().await;
-    assert_eq!((answer.status, &answer.body["code"]), (503, &"expired".into()));
+    let fixture = EndpointFixture::new().await;
+    fixture.set_credentials("AAAA");
+    fixture.clock.advance(Duration::from_secs(3600));
+    let response = fixture.fetch().await;
+    assert_eq!((response.status, &response.body["code"]), (503, &"expired".into()));
 }
 
 #[tokio::test]
@@ -114,29 +114,29 @@ async fn endpoint_provider_down_serves_cached_credentials() {
     let down = Error::new(ErrorKind::Unavailable, "scripted").with_provider("scripted");
     let provider =
         ScriptedProvider::new([Script::Answer(keys_expiring_at("AAAA", expires_at)), Script::Fail(down)]);
-    let desk = EndpointFixture::with_builder(|session| session.provider(provider.clone())).await;
-    assert_eq!(desk.fetch_key().await, "AAAA");
-    desk.clock.advance(Duration::from_secs(3590));
-    assert_eq!(desk.fetch_key().await, "AAAA");
-    assert_eq!(provider.call_count(), 1, "the request itself asks nobody");
+    let fixture = EndpointFixture::with_builder(|session| session.provider(provider.clone())).await;
+    assert_eq!(fixture.fetch_key().await, "AAAA");
+    fixture.clock.advance(Duration::from_secs(3590));
+    assert_eq!(fixture.fetch_key().await, "AAAA");
+    assert_eq!(provider.call_count(), 1, "the request itself makes no call");
 }
 
 #[tokio::test]
 async fn endpoint_refusal_contains_no_secret_or_token() {
-    let (desk, canary) = (EndpointFixture::new().await, Canary::new());
-    desk.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
-    assert_eq!(canary.found_in(&desk.fetch().await.body.to_string()).len(), 3, "present where it belongs");
+    let (fixture, canary) = (EndpointFixture::new().await, Canary::new());
+    fixture.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
+    assert_eq!(canary.found_in(&fixture.fetch().await.body.to_string()).len(), 3, "present where it belongs");
     let mut said = String::new();
-    for answer in [
-        fetch_with_token(&desk.grant, "nonsense").await,
-        desk.send_to_grant("POST", &desk.headers()).await,
-        desk.send_to_grant("GET", &[format!("Authorization: {}", desk.grant.expose_token())]).await,
+    for response in [
+        fetch_with_token(&fixture.grant, "nonsense").await,
+        fixture.send_to_grant("POST", &fixture.headers()).await,
+        fixture.send_to_grant("GET", &[format!("Authorization: {}", fixture.grant.expose_token())]).await,
     ] {
-        said += &format!("{} {} {}", answer.status, answer.head, answer.body);
+        said += &format!("{} {} {}", response.status, response.head, response.body);
     }
-    desk.session.clear();
-    let answer = desk.fetch().await;
-    said += &format!("{} {} {:?} {:?}", answer.head, answer.body, desk.grant, desk.endpoint);
+    fixture.session.clear();
+    let response = fixture.fetch().await;
+    said += &format!("{} {} {:?} {:?}", response.head, response.body, fixture.grant, fixture.endpoint);
     assert_eq!(canary.found_in(&said), [""; 0], "{said}");
-    assert!(!said.contains(desk.grant.expose_token()), "{said}");
+    assert!(!said.contains(fixture.grant.expose_token()), "{said}");
 }

@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::gateway_for_session;
+use super::client_fixture::gateway_for_session;
+use crate::host_fixture::fixture_server;
 use crate::keys::keys;
-use crate::stage::fixture;
 
 #[tokio::test]
 async fn rmcp_client_of_either_era_lists_and_calls() {
@@ -19,7 +19,7 @@ async fn rmcp_client_of_either_era_lists_and_calls() {
     ] {
         let session = SessionContext::builder().build();
         session.set_credentials(keys("AAAA")).unwrap();
-        let gateway = gateway_for_session(&session, [("fixture", fixture(Delivery::Endpoint))]).await;
+        let gateway = gateway_for_session(&session, [("fixture", fixture_server(Delivery::Endpoint))]).await;
         let (near, far) = tokio::io::duplex(64 * 1024);
         let (input, output) = tokio::io::split(far);
         let serving = tokio::spawn(gateway.serve(input, output, CancellationToken::new()));

@@ -4,59 +4,59 @@ use serde_json::json;
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, GatewayClientFixture, ProtocolEra, gateway_for_session};
+use super::client_fixture::{ERAS, GatewayClientFixture, ProtocolEra, gateway_for_session};
+use crate::host_fixture::{fixture_server, pid};
 use crate::process::{is_running, wait_until};
-use crate::stage::{fixture, pid};
 
 /// Returns a connection with a running server, the server's pid, and the pid of a process that the server started.
 async fn gateway_with_processes(era: ProtocolEra) -> (GatewayClientFixture, [u32; 2]) {
-    let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(Delivery::Endpoint))]).await;
-    wire.set("AAAA").await;
-    let leader = pid(&wire.call("fixture__whoami", json!({})).await["structuredContent"]);
-    let grandchild = pid(&wire.call("fixture__spawn_child", json!({})).await["structuredContent"]);
+    let mut client = GatewayClientFixture::open(era, [("fixture", fixture_server(Delivery::Endpoint))]).await;
+    client.set("AAAA").await;
+    let leader = pid(&client.call("fixture__whoami", json!({})).await["structuredContent"]);
+    let grandchild = pid(&client.call("fixture__spawn_child", json!({})).await["structuredContent"]);
     assert!(is_running(leader) && is_running(grandchild));
-    (wire, [leader, grandchild])
+    (client, [leader, grandchild])
 }
 
 #[tokio::test]
 async fn gateway_client_eof_closes_session_and_processes() {
     for era in ERAS {
-        let (wire, pids) = gateway_with_processes(era).await;
-        let session = wire.session.clone();
-        wire.close().await.unwrap();
+        let (client, pids) = gateway_with_processes(era).await;
+        let session = client.session.clone();
+        client.close().await.unwrap();
         assert!(session.is_closed());
         assert!(session.credentials().await.is_err());
-        wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
+        wait_until("all processes have ended", || !pids.into_iter().any(is_running)).await;
     }
 }
 
 #[tokio::test]
 async fn gateway_client_eof_stops_servers_during_call() {
-    let (mut wire, pids) = gateway_with_processes(ProtocolEra::Modern).await;
-    wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
-    wire.call("get_aws_credentials_context", json!({})).await;
-    wire.close().await.unwrap();
+    let (mut client, pids) = gateway_with_processes(ProtocolEra::Modern).await;
+    client.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
+    client.call("get_aws_credentials_context", json!({})).await;
+    client.close().await.unwrap();
     // The server is gone when `serve` returns, because the calling program may exit right after it.
     assert!(!is_running(pids[0]));
-    wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
+    wait_until("all processes have ended", || !pids.into_iter().any(is_running)).await;
 }
 
 #[tokio::test]
 async fn gateway_stop_token_closes_session_and_processes() {
-    let (wire, pids) = gateway_with_processes(ProtocolEra::Legacy).await;
-    wire.stop.cancel();
-    wire.serving.await.unwrap().unwrap();
-    assert!(wire.session.is_closed());
-    wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
+    let (client, pids) = gateway_with_processes(ProtocolEra::Legacy).await;
+    client.stop.cancel();
+    client.serving.await.unwrap().unwrap();
+    assert!(client.session.is_closed());
+    wait_until("all processes have ended", || !pids.into_iter().any(is_running)).await;
 }
 
 #[tokio::test]
 async fn gateway_dropped_future_closes_session_and_processes() {
-    let (wire, pids) = gateway_with_processes(ProtocolEra::Modern).await;
-    wire.serving.abort();
-    assert!(wire.serving.await.unwrap_err().is_cancelled());
-    assert!(wire.session.is_closed());
-    wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
+    let (client, pids) = gateway_with_processes(ProtocolEra::Modern).await;
+    client.serving.abort();
+    assert!(client.serving.await.unwrap_err().is_cancelled());
+    assert!(client.session.is_closed());
+    wait_until("all processes have ended", || !pids.into_iter().any(is_running)).await;
 }
 
 #[tokio::test]

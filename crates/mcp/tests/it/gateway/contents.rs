@@ -3,16 +3,16 @@
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, GatewayClientFixture};
+use super::client_fixture::{ERAS, GatewayClientFixture};
+use crate::host_fixture::{fixture_server, raw_server};
 use crate::process::{group_members, wait_until};
-use crate::stage::{fixture, raw_server};
 
 #[tokio::test]
 async fn gateway_unknown_fields_are_passed_through() {
     for era in ERAS {
-        let mut wire = GatewayClientFixture::open(era, [("raw", raw_server("fields"))]).await;
-        wire.set("AAAA").await;
-        let tool = wire.list_tools().await.pop().unwrap();
+        let mut client = GatewayClientFixture::open(era, [("raw", raw_server("fields"))]).await;
+        client.set("AAAA").await;
+        let tool = client.list_tools().await.pop().unwrap();
         for (field, value) in [
             ("name", json!("raw__tool")),
             ("icons", json!([{"src": "data:,", "x-icon": 1}])),
@@ -26,70 +26,70 @@ async fn gateway_unknown_fields_are_passed_through() {
         let added = input.as_object_mut().unwrap().remove("properties").unwrap();
         assert_eq!(input, json!({"type": "object", "x-schema": {"deep": [1, null]}}));
         assert_eq!(added.as_object().unwrap().keys().collect::<Vec<_>>(), ["credential_session"]);
-        let result = wire.call("raw__tool", json!({"x": [null, 1.5]})).await;
+        let result = client.call("raw__tool", json!({"x": [null, 1.5]})).await;
         assert_eq!(result["content"][1], json!({"type": "hologram", "depth": 3}));
         assert_eq!(result["content"][0]["annotations"], json!({"audience": ["user"], "x": 2}));
         assert_eq!(result["structuredContent"]["echo"]["arguments"], json!({"x": [null, 1.5]}));
         assert_eq!(result["_meta"]["vendor/result"], json!({"n": 1}));
         assert_eq!(result["x-result"], "kept");
         assert!(result.get("isError").is_none_or(|error| error == false), "{result}");
-        wire.close().await.unwrap();
+        client.close().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn gateway_own_tools_have_schema_and_annotations() {
-    let mut wire = GatewayClientFixture::open(ERAS[0], []).await;
-    for tool in wire.list_tools().await {
+    let mut client = GatewayClientFixture::open(ERAS[0], []).await;
+    for tool in client.list_tools().await {
         assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
         assert!(tool["description"].as_str().is_some_and(|text| !text.is_empty()), "{tool}");
         assert!(tool["annotations"]["readOnlyHint"].is_boolean(), "{tool}");
         assert_eq!(tool["annotations"]["openWorldHint"], false, "{tool}");
     }
-    wire.close().await.unwrap();
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn gateway_cancellation_is_forwarded_to_server() {
     for era in ERAS {
-        let mut wire = GatewayClientFixture::open(
+        let mut client = GatewayClientFixture::open(
             era,
-            [("raw", raw_server("cancelled")), ("fixture", fixture(Delivery::None))],
+            [("raw", raw_server("cancelled")), ("fixture", fixture_server(Delivery::None))],
         )
         .await;
-        wire.set("AAAA").await;
-        let folder = wire.call("fixture__whoami", json!({})).await["structuredContent"]["tmp"].take();
+        client.set("AAAA").await;
+        let folder = client.call("fixture__whoami", json!({})).await["structuredContent"]["tmp"].take();
         let folder = std::path::PathBuf::from(folder.as_str().unwrap());
-        let id = wire.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
+        let id = client.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
         wait_until("the call has arrived", || folder.join("called").exists()).await;
         let params = json!({"requestId": id, "reason": "enough"});
-        wire.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})).await;
-        wait_until("the server was told", || folder.join("cancelled").exists()).await;
-        assert_eq!(wire.call("fixture__whoami", json!({})).await["structuredContent"]["key"], "none");
-        wire.close().await.unwrap();
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})).await;
+        wait_until("the server was notified", || folder.join("cancelled").exists()).await;
+        assert_eq!(client.call("fixture__whoami", json!({})).await["structuredContent"]["key"], "none");
+        client.close().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn gateway_concurrent_calls_survive_rotation() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let mut wire = GatewayClientFixture::open(ERAS[1], [("fixture", fixture(delivery))]).await;
-        wire.set("AAAA").await;
-        let before = wire.call("fixture__whoami", json!({})).await["structuredContent"].take();
+        let mut client = GatewayClientFixture::open(ERAS[1], [("fixture", fixture_server(delivery))]).await;
+        client.set("AAAA").await;
+        let before = client.call("fixture__whoami", json!({})).await["structuredContent"].take();
         let folder = std::path::PathBuf::from(before["tmp"].as_str().unwrap());
-        let slow = wire
+        let slow = client
             .send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "go"}}))
             .await;
         wait_until("the call has begun", || folder.join("go.began").exists()).await;
-        wire.set("BBBB").await;
+        client.set("BBBB").await;
         std::fs::write(folder.join("go"), "").unwrap();
-        let slow = wire.receive_response(&slow).await["result"]["structuredContent"].take();
+        let slow = client.receive_response(&slow).await["result"]["structuredContent"].take();
         assert_eq!((&slow["key"], &slow["pid"]), (&json!("AAAA"), &before["pid"]));
-        let after = wire.call("fixture__whoami", json!({})).await["structuredContent"].take();
+        let after = client.call("fixture__whoami", json!({})).await["structuredContent"].take();
         assert_eq!(after["key"], "BBBB");
         assert_ne!(after["pid"], before["pid"], "other credentials, another process");
-        wire.close().await.unwrap();
+        client.close().await.unwrap();
         let leader = after["pid"].as_u64().unwrap().try_into().unwrap();
-        wait_until("nobody is left", || group_members(leader).is_empty()).await;
+        wait_until("all processes have ended", || group_members(leader).is_empty()).await;
     }
 }

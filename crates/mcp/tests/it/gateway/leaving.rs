@@ -11,26 +11,27 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, GatewayClientFixture, ProtocolEra, gateway_for_session};
+use super::client_fixture::{ERAS, GatewayClientFixture, ProtocolEra, gateway_for_session};
 use crate::host::stubborn::stubborn_server;
+use crate::host_fixture::{fixture_server, pid};
 use crate::process::is_running;
-use crate::stage::{fixture, pid};
 
 #[tokio::test]
 async fn gateway_client_eof_fails_call_in_progress() {
-    let mut wire =
-        GatewayClientFixture::open(ProtocolEra::Modern, [("fixture", fixture(Delivery::Endpoint))]).await;
-    wire.set("AAAA").await;
-    let server = pid(&wire.call("fixture__whoami", json!({})).await["structuredContent"]);
-    let call = wire
+    let mut client =
+        GatewayClientFixture::open(ProtocolEra::Modern, [("fixture", fixture_server(Delivery::Endpoint))])
+            .await;
+    client.set("AAAA").await;
+    let server = pid(&client.call("fixture__whoami", json!({})).await["structuredContent"]);
+    let call = client
         .send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}}))
         .await;
-    wire.call("get_aws_credentials_context", json!({})).await;
-    wire.close_input().await;
-    let answer = wire.receive_response(&call).await;
+    client.call("get_aws_credentials_context", json!({})).await;
+    client.close_input().await;
+    let answer = client.receive_response(&call).await;
     assert!(answer.to_string().contains("ended during the call"), "{answer}");
-    assert!(wire.session.is_closed(), "the session ends first");
-    wire.serving.await.unwrap().unwrap();
+    assert!(client.session.is_closed(), "the session ends first");
+    client.serving.await.unwrap().unwrap();
     assert!(!is_running(server));
 }
 
@@ -38,7 +39,7 @@ async fn gateway_client_eof_fails_call_in_progress() {
 async fn gateway_client_not_reading_does_not_block_shutdown() {
     let session = SessionContext::builder().build();
     let ((mut client, input), (output, answers)) = (duplex(64 * 1024), duplex(1024));
-    let gateway = gateway_for_session(&session, [("fixture", fixture(Delivery::None))]).await;
+    let gateway = gateway_for_session(&session, [("fixture", fixture_server(Delivery::None))]).await;
     let serving = tokio::spawn(gateway.serve(input, output, CancellationToken::new()));
     let info = json!({"name": "test", "version": "1"});
     let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
@@ -67,13 +68,13 @@ async fn gateway_client_not_reading_does_not_block_shutdown() {
 #[tokio::test]
 async fn input_required_result_is_typed_for_modern_clients_only() {
     for era in ERAS {
-        let mut wire =
+        let mut client =
             GatewayClientFixture::open(era, [("asking", stubborn_server("asking", Path::new("")))]).await;
-        wire.set("AAAA").await;
-        let result = wire.call("asking__tool", json!({})).await;
+        client.set("AAAA").await;
+        let result = client.call("asking__tool", json!({})).await;
         let expected = (era == ProtocolEra::Modern).then(|| json!("input_required"));
         assert_eq!(result.get("resultType"), expected.as_ref(), "{era:?} {result}");
         assert_eq!(result["inputRequests"], json!({}));
-        wire.close().await.unwrap();
+        client.close().await.unwrap();
     }
 }

@@ -4,8 +4,8 @@
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, GatewayClientFixture};
-use crate::stage::{fixture, raw_server};
+use super::client_fixture::{ERAS, GatewayClientFixture};
+use crate::host_fixture::{fixture_server, raw_server};
 
 #[tokio::test]
 async fn unreadable_response_fails_only_its_call() {
@@ -16,32 +16,32 @@ async fn unreadable_response_fails_only_its_call() {
         ("cut", "not valid JSON"),
         ("severed", "not valid JSON at column 68, and has lost its id"),
     ] {
-        let mut wire = GatewayClientFixture::open(
+        let mut client = GatewayClientFixture::open(
             ERAS[0],
-            [("raw", raw_server(mode)), ("fixture", fixture(Delivery::Env))],
+            [("raw", raw_server(mode)), ("fixture", fixture_server(Delivery::Env))],
         )
         .await;
-        wire.set("AAAA").await;
-        let failed = wire.call("raw__tool", json!({})).await;
+        client.set("AAAA").await;
+        let failed = client.call("raw__tool", json!({})).await;
         let text = failed["content"][0]["text"].as_str().unwrap();
         assert!(failed["isError"] == true && text.contains(reason), "{mode}: {text}");
-        let again = wire.call("raw__tool", json!({})).await;
+        let again = client.call("raw__tool", json!({})).await;
         assert_eq!(again["isError"], true, "the connection goes on");
-        assert_eq!(wire.call("fixture__whoami", json!({})).await["structuredContent"]["key"], "AAAA");
-        wire.close().await.unwrap();
+        assert_eq!(client.call("fixture__whoami", json!({})).await["structuredContent"]["key"], "AAAA");
+        client.close().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn response_without_an_id_fails_the_call_left_over() {
-    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("either"))]).await;
-    wire.set("AAAA").await;
+    let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("either"))]).await;
+    client.set("AAAA").await;
     let mut results = Vec::new();
     let params = json!({"name": "raw__tool", "arguments": {}});
-    let first = wire.send_request("tools/call", params.clone()).await;
-    let second = wire.send_request("tools/call", params).await;
+    let first = client.send_request("tools/call", params.clone()).await;
+    let second = client.send_request("tools/call", params).await;
     while results.len() < 2 {
-        let message = wire.receive().await.unwrap();
+        let message = client.receive().await.unwrap();
         if message["id"] == first || message["id"] == second {
             results.push(message["result"].clone());
         }
@@ -49,102 +49,104 @@ async fn response_without_an_id_fails_the_call_left_over() {
     assert_ne!(results[0]["isError"], true, "{results:?}");
     assert_eq!(results[1]["isError"], true, "{results:?}");
     assert!(results[1]["content"][0]["text"].as_str().unwrap().contains("not valid JSON"), "{results:?}");
-    wire.close().await.unwrap();
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn log_that_resembles_a_response_fails_no_call() {
-    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("logging"))]).await;
-    wire.set("AAAA").await;
-    assert_eq!(wire.call("raw__tool", json!({})).await["structuredContent"]["value"], 1);
-    wire.close().await.unwrap();
+    let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("logging"))]).await;
+    client.set("AAAA").await;
+    assert_eq!(client.call("raw__tool", json!({})).await["structuredContent"]["value"], 1);
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn response_with_lone_surrogate_is_repaired() {
-    let mut wire = GatewayClientFixture::open(ERAS[1], [("raw", raw_server("surrogate"))]).await;
-    wire.set("AAAA").await;
-    let result = wire.call("raw__tool", json!({})).await;
+    let mut client = GatewayClientFixture::open(ERAS[1], [("raw", raw_server("surrogate"))]).await;
+    client.set("AAAA").await;
+    let result = client.call("raw__tool", json!({})).await;
     assert_eq!(result["structuredContent"]["value"], "half \u{fffd} of a pair");
-    wire.close().await.unwrap();
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn numbers_and_key_order_are_passed_through_unchanged() {
-    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("exact"))]).await;
-    wire.set("AAAA").await;
-    wire.call("raw__tool", json!({})).await;
+    let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("exact"))]).await;
+    client.set("AAAA").await;
+    client.call("raw__tool", json!({})).await;
     let result = r#"{"z":12345678901234567890123,"a":0.1000000000000000055511151231257827}"#;
-    assert!(wire.received.contains(result), "{}", wire.received);
+    assert!(client.received.contains(result), "{}", client.received);
 
-    wire.close().await.unwrap();
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn unreadable_request_returns_error_with_its_id() {
-    let mut wire = GatewayClientFixture::open(ERAS[0], []).await;
-    wire.send_line(r#"{"jsonrpc":"2.0","id":41,"method":"tools/call","params":{"a":NaN}}"#).await;
-    let error = wire.receive_response(&json!(41)).await;
+    let mut client = GatewayClientFixture::open(ERAS[0], []).await;
+    client.send_line(r#"{"jsonrpc":"2.0","id":41,"method":"tools/call","params":{"a":NaN}}"#).await;
+    let error = client.receive_response(&json!(41)).await;
     assert_eq!(error["error"]["code"], -32700, "{error}");
-    wire.send_line(&format!(
-        r#"{{"jsonrpc":"2.0","id":"deep","method":"x","params":{}{}}}"#,
-        "[".repeat(300),
-        "]".repeat(300)
-    ))
-    .await;
-    let error = wire.receive_response(&json!("deep")).await;
+    client
+        .send_line(&format!(
+            r#"{{"jsonrpc":"2.0","id":"deep","method":"x","params":{}{}}}"#,
+            "[".repeat(300),
+            "]".repeat(300)
+        ))
+        .await;
+    let error = client.receive_response(&json!("deep")).await;
     assert_eq!(error["error"]["code"], -32700, "{error}");
-    wire.send_line(r#"{"method":"tools/call","params":{"name":"abc,"jsonrpc":"2.0","id":43}"#).await;
-    let error = wire.receive_response(&json!(43)).await;
+    client.send_line(r#"{"method":"tools/call","params":{"name":"abc,"jsonrpc":"2.0","id":43}"#).await;
+    let error = client.receive_response(&json!(43)).await;
     assert_eq!(error["error"]["code"], -32700, "{error}");
-    assert_eq!(wire.call("clear_credential_context", json!({})).await["isError"], false);
-    wire.close().await.unwrap();
+    assert_eq!(client.call("clear_credential_context", json!({})).await["isError"], false);
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn request_that_lost_its_id_gets_an_error_without_one() {
-    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("cancelled"))]).await;
-    wire.set("AAAA").await;
-    let pending = wire.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
+    let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("cancelled"))]).await;
+    client.set("AAAA").await;
+    let pending = client.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
     for line in [
         r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"abc"#.to_owned(),
         // The id of another request, which continues.
         format!(r#"{{"jsonrpc":"2.0","method":"tools/call","params":{{"arguments":{{"a":1,"id":{pending}}}"#),
     ] {
-        wire.send_line(&line).await;
+        client.send_line(&line).await;
         let error = loop {
-            let message = wire.receive().await.unwrap();
+            let message = client.receive().await.unwrap();
             if message.get("error").is_some() {
                 break message;
             }
         };
         assert!(error.get("id").is_none() && error["error"]["code"] == -32700, "{error}");
     }
-    wire.close().await.unwrap();
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn requests_beyond_limit_get_an_error() {
-    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("cancelled"))]).await;
-    wire.set("AAAA").await;
-    wire.list_tool_names().await;
+    let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("cancelled"))]).await;
+    client.set("AAAA").await;
+    client.list_tool_names().await;
     // None of these calls ends; the limit is 256.
     for id in 1000..1256 {
         let params = json!({"name": "raw__tool", "arguments": {}});
-        wire.send(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})).await;
+        client.send(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})).await;
     }
-    let refused = wire.request("tools/list", json!({})).await;
+    let refused = client.request("tools/list", json!({})).await;
     assert!(refused["error"]["message"].as_str().unwrap().contains("256"), "{refused}");
-    wire.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1000}}))
+    client
+        .send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1000}}))
         .await;
-    assert!(wire.request("tools/list", json!({})).await["result"].is_object(), "there is room again");
-    wire.close().await.unwrap();
+    assert!(client.request("tools/list", json!({})).await["result"].is_object(), "there is room again");
+    client.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn child_flooding_requests_still_completes_its_call() {
-    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("floods"))]).await;
-    wire.set("AAAA").await;
-    assert!(wire.call("raw__tool", json!({})).await["content"].is_array());
-    wire.close().await.unwrap();
+    let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("floods"))]).await;
+    client.set("AAAA").await;
+    assert!(client.call("raw__tool", json!({})).await["content"].is_array());
+    client.close().await.unwrap();
 }

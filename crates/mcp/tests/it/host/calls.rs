@@ -4,20 +4,20 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use valetkey_mcp::child::Delivery;
 
+use crate::host_fixture::{HostFixture, fixture_server, raw_server};
 use crate::keys::{assert_masks_are_whole, assert_no_secret_part, secret_of_key};
 use crate::process::wait_until;
-use crate::stage::{Stage, fixture, raw_server};
 
-async fn raw_host(mode: &str) -> Stage {
-    let stage = Stage::without_credentials([("raw", raw_server(mode))]).await;
-    stage.set("AAAA");
-    stage
+async fn raw_host(mode: &str) -> HostFixture {
+    let fixture = HostFixture::without_credentials([("raw", raw_server(mode))]).await;
+    fixture.set("AAAA");
+    fixture
 }
 
 #[tokio::test]
 async fn tool_unknown_fields_are_passed_through() {
-    let stage = raw_host("fields").await;
-    let tool = stage.catalog().await.tools.remove(0);
+    let fixture = raw_host("fields").await;
+    let tool = fixture.catalog().await.tools.remove(0);
     let expected = json!({
         "name": "raw__tool",
         "inputSchema": {"type": "object", "x-schema": {"deep": [1, null]}},
@@ -28,14 +28,14 @@ async fn tool_unknown_fields_are_passed_through() {
         "x-tool": {"kept": true},
     });
     assert_eq!(tool.definition, expected);
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn call_unknown_fields_are_passed_through() {
-    let stage = raw_host("fields").await;
+    let fixture = raw_host("fields").await;
     let arguments = json!({"deep": {"x": [null, 1.5, "é"]}, "": true});
-    let mut result = stage.call_raw("raw__tool", arguments.clone()).await;
+    let mut result = fixture.call_raw("raw__tool", arguments.clone()).await;
     let heard = result["structuredContent"].take();
     assert_eq!(heard["echo"]["arguments"], arguments);
     let expected = json!({
@@ -50,98 +50,98 @@ async fn call_unknown_fields_are_passed_through() {
         "x-result": "kept",
     });
     assert_eq!(result, expected);
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn call_modern_server_receives_arguments() {
-    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    let fixture = HostFixture::with_credentials("AAAA", Delivery::Endpoint).await;
     let arguments = json!({"a": [1, {"b": null}]});
-    assert_eq!(stage.call("fixture__echo", arguments.clone()).await["echo"], arguments);
-    stage.host.shutdown().await;
+    assert_eq!(fixture.call("fixture__echo", arguments.clone()).await["echo"], arguments);
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn call_refused_by_server_reports_code_and_message() {
-    let stage = raw_host("refusing").await;
-    stage.catalog().await;
-    let told = stage.call_error("raw__tool").await;
-    assert!(told.contains("-32042") && told.contains("not today"), "{told}");
-    stage.host.shutdown().await;
+    let fixture = raw_host("refusing").await;
+    fixture.catalog().await;
+    let message = fixture.call_error("raw__tool").await;
+    assert!(message.contains("-32042") && message.contains("not today"), "{message}");
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn call_refusal_with_secret_is_masked() {
-    let stage = raw_host("secretive").await;
-    let told = stage.call_error("raw__tool").await;
-    assert!(told.contains("denied: [redacted]"), "{told}");
-    assert_masks_are_whole(&told);
-    assert_no_secret_part(&told, &secret_of_key("AAAA"));
-    stage.host.shutdown().await;
+    let fixture = raw_host("secretive").await;
+    let message = fixture.call_error("raw__tool").await;
+    assert!(message.contains("denied: [redacted]"), "{message}");
+    assert_masks_are_whole(&message);
+    assert_no_secret_part(&message, &secret_of_key("AAAA"));
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn call_invalid_response_fails_at_once() {
-    let stage = raw_host("broken").await;
-    let told = stage.call_error("raw__tool").await;
-    assert!(told.contains("neither a result nor an error"), "{told}");
-    stage.host.shutdown().await;
+    let fixture = raw_host("broken").await;
+    let message = fixture.call_error("raw__tool").await;
+    assert!(message.contains("neither a result nor an error"), "{message}");
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn list_in_pages_is_read_to_the_last_page() {
-    let stage = raw_host("pages").await;
-    let catalog = stage.catalog().await;
+    let fixture = raw_host("pages").await;
+    let catalog = fixture.catalog().await;
     let tools: Vec<_> = catalog.tools.iter().map(|tool| tool.tool.as_str()).collect();
     assert_eq!(tools, ["tool0", "tool1", "tool2", "last", &"long".repeat(30), "größe.x"]);
-    let twice: Vec<_> = catalog.faults.iter().map(|fault| fault.error.message().to_owned()).collect();
+    let twice: Vec<_> = catalog.errors.iter().map(|error| error.error.message().to_owned()).collect();
     assert_eq!(twice, ["the tool `last` is listed twice, and was left out"]);
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn list_changed_notification_refreshes_list() {
-    let stage = raw_host("changing").await;
-    assert_eq!(stage.catalog().await.tools[0].name, "raw__tool");
-    stage.call("raw__tool", json!({})).await;
-    assert_eq!(stage.catalog().await.tools[0].name, "raw__after");
-    stage.host.shutdown().await;
+    let fixture = raw_host("changing").await;
+    assert_eq!(fixture.catalog().await.tools[0].name, "raw__tool");
+    fixture.call("raw__tool", json!({})).await;
+    assert_eq!(fixture.catalog().await.tools[0].name, "raw__after");
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn call_cancelled_is_forwarded_to_server() {
-    let stage = raw_host("cancelled").await;
-    stage.catalog().await;
-    let folder = crate::host::tmp_dir_of_server(&stage, "raw");
+    let fixture = raw_host("cancelled").await;
+    fixture.catalog().await;
+    let folder = crate::host::tmp_dir_of_server(&fixture, "raw");
     let (cancelled, name) = (CancellationToken::new(), "raw__tool");
     let cancel = async {
         wait_until("the call has arrived", || folder.join("called").exists()).await;
         cancelled.cancel();
     };
-    let (result, ()) = tokio::join!(stage.host.call(name, None, &cancelled), cancel);
+    let (result, ()) = tokio::join!(fixture.host.call(name, None, &cancelled), cancel);
     let result = result.unwrap();
     assert_eq!(result["isError"], true);
     assert!(result["content"][0]["text"].as_str().unwrap().contains("cancelled"), "{result}");
-    wait_until("the server was told", || folder.join("cancelled").exists()).await;
-    stage.host.shutdown().await;
+    wait_until("the server was notified", || folder.join("cancelled").exists()).await;
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn call_cancelled_before_start_is_not_sent() {
-    let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
-    stage.catalog().await;
+    let fixture = HostFixture::without_credentials([("fixture", fixture_server(Delivery::Endpoint))]).await;
+    fixture.catalog().await;
     let cancelled = CancellationToken::new();
     cancelled.cancel();
-    let result = stage.host.call("fixture__whoami", None, &cancelled).await.unwrap();
+    let result = fixture.host.call("fixture__whoami", None, &cancelled).await.unwrap();
     assert_eq!(result["isError"], true);
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn call_unknown_tool_returns_none() {
-    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    let fixture = HostFixture::with_credentials("AAAA", Delivery::Endpoint).await;
     for name in ["fixture__nothing", "nobody__whoami", "whoami", ""] {
-        assert!(stage.host.call(name, None, &CancellationToken::new()).await.is_none(), "{name}");
+        assert!(fixture.host.call(name, None, &CancellationToken::new()).await.is_none(), "{name}");
     }
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }

@@ -8,9 +8,9 @@ use valetkey_core::SessionContext;
 use valetkey_mcp::McpHost;
 use valetkey_mcp::child::{Delivery, GATEWAY_MARKER, HomeFolder, HostEnvironment};
 
+use crate::host_fixture::{HostFixture, fixture_server, host_environment, mcp_config};
 use crate::keys::keys;
-use crate::role::{RoleProviderFixture, reading};
-use crate::stage::{Stage, fixture, host_environment, mcp_config};
+use crate::role::{RoleProviderFixture, read_policy};
 
 fn sorted_variable_names(answer: &Value) -> Vec<&str> {
     let mut names: Vec<_> = answer["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -47,29 +47,29 @@ async fn child_has_exactly_the_listed_variables() {
     for (delivery, more) in
         [(Delivery::Endpoint, &endpoint[..]), (Delivery::Env, &env), (Delivery::None, &[])]
     {
-        let stage = Stage::holding("AAAA", delivery).await;
-        assert_eq!(sorted_variable_names(&stage.whoami().await), base_vars_and(more), "{delivery:?}");
-        stage.host.shutdown().await;
+        let fixture = HostFixture::with_credentials("AAAA", delivery).await;
+        assert_eq!(sorted_variable_names(&fixture.whoami().await), base_vars_and(more), "{delivery:?}");
+        fixture.host.shutdown().await;
     }
 }
 
 #[tokio::test]
 async fn configured_variables_except_overrides_are_passed() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let mut server = fixture(delivery);
+        let mut server = fixture_server(delivery);
         for (name, value) in [
             ("MODE", "read-only"),
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
             ("WHERE", "${session:region}"),
-            ("AWS_PROFILE", "somebody"),
-            ("AWS_ROLE_ARN", "somebody"),
-            ("HOME", "/srv/somebody"),
+            ("AWS_PROFILE", "other-user"),
+            ("AWS_ROLE_ARN", "other-user"),
+            ("HOME", "/srv/other-user"),
         ] {
             server.env.insert(name.to_owned(), value.to_owned());
         }
-        let stage = Stage::without_credentials([("fixture", server)]).await;
-        stage.set("AAAA");
-        let answer = stage.whoami().await;
+        let fixture = HostFixture::without_credentials([("fixture", server)]).await;
+        fixture.set("AAAA");
+        let answer = fixture.whoami().await;
         assert_eq!(answer["key"], "AAAA");
         let names = sorted_variable_names(&answer);
         for name in ["MODE", "AWS_ENDPOINT_URL", "WHERE"] {
@@ -78,32 +78,32 @@ async fn configured_variables_except_overrides_are_passed() {
         for name in ["AWS_PROFILE", "AWS_ROLE_ARN"] {
             assert!(!names.contains(&name), "{name}");
         }
-        assert_ne!(answer["home"], "/srv/somebody");
-        stage.host.shutdown().await;
+        assert_ne!(answer["home"], "/srv/other-user");
+        fixture.host.shutdown().await;
     }
 }
 
 #[tokio::test]
 async fn gateway_marker_in_configuration_is_overridden() {
     for delivery in [Delivery::Endpoint, Delivery::None] {
-        let mut server = fixture(delivery);
+        let mut server = fixture_server(delivery);
         server.env.insert(GATEWAY_MARKER.to_owned(), String::new());
-        let stage = Stage::without_credentials([("fixture", server)]).await;
-        stage.catalog().await;
-        let environ = std::fs::read(format!("/proc/{}/environ", stage.pid("fixture").unwrap())).unwrap();
-        let marker = format!("{GATEWAY_MARKER}={}", stage.session.id());
+        let fixture = HostFixture::without_credentials([("fixture", server)]).await;
+        fixture.catalog().await;
+        let environ = std::fs::read(format!("/proc/{}/environ", fixture.pid("fixture").unwrap())).unwrap();
+        let marker = format!("{GATEWAY_MARKER}={}", fixture.session.id());
         assert!(environ.split(|&byte| byte == 0).any(|variable| variable == marker.as_bytes()));
-        stage.host.shutdown().await;
+        fixture.host.shutdown().await;
     }
 }
 
 #[tokio::test]
 async fn user_home_server_has_session_aws_files() {
-    let mut server = fixture(Delivery::Endpoint);
+    let mut server = fixture_server(Delivery::Endpoint);
     server.home = HomeFolder::User;
-    let stage = Stage::without_credentials([("fixture", server)]).await;
-    stage.set("AAAA");
-    let answer = stage.whoami().await;
+    let fixture = HostFixture::without_credentials([("fixture", server)]).await;
+    fixture.set("AAAA");
+    let answer = fixture.whoami().await;
     assert_eq!((&answer["home"], &answer["key"]), (&json!("/srv/host"), &json!("AAAA")));
     assert_eq!(answer["config"], "[default]\nregion = eu-central-1\n");
     assert_ne!(answer["tmp"], "/tmp");
@@ -114,32 +114,32 @@ async fn user_home_server_has_session_aws_files() {
     let names: Vec<_> =
         sorted_variable_names(&answer).into_iter().filter(|name| !name.contains("CONTAINER")).collect();
     assert_eq!(names, expected);
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn no_delivery_configured_keys_are_passed() {
-    let mut server = fixture(Delivery::None);
+    let mut server = fixture_server(Delivery::None);
     server.env.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKIA000000000000OWNS".to_owned());
     server.env.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "of-the-server".to_owned());
-    let stage = Stage::without_credentials([("fixture", server)]).await;
-    assert_eq!(stage.key_and_pid().await.0, "OWNS");
-    stage.host.shutdown().await;
+    let fixture = HostFixture::without_credentials([("fixture", server)]).await;
+    assert_eq!(fixture.key_and_pid().await.0, "OWNS");
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn child_region_and_profile_are_from_the_session() {
-    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
-    let answer = stage.whoami().await;
+    let fixture = HostFixture::with_credentials("AAAA", Delivery::Endpoint).await;
+    let answer = fixture.whoami().await;
     assert_eq!(answer["region"], "eu-central-1");
     assert_eq!(answer["config"], "[default]\nregion = eu-central-1\n");
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn server_region_applies_without_session_region() {
     for (of_session, expected) in [(None, "eu-west-3"), (Some("eu-west-1"), "eu-west-1")] {
-        let mut server = fixture(Delivery::Endpoint);
+        let mut server = fixture_server(Delivery::Endpoint);
         server.env.insert("AWS_DEFAULT_REGION".to_owned(), "eu-west-3".to_owned());
         let builder = SessionContext::builder().environment_region("eu-north-1".parse().unwrap());
         let session = of_session
@@ -158,8 +158,10 @@ async fn server_region_applies_without_session_region() {
 
 #[tokio::test]
 async fn session_dir_is_private_and_removed_at_shutdown() {
-    let (one, other) =
-        tokio::join!(Stage::holding("AAAA", Delivery::Endpoint), Stage::holding("BBBB", Delivery::Env));
+    let (one, other) = tokio::join!(
+        HostFixture::with_credentials("AAAA", Delivery::Endpoint),
+        HostFixture::with_credentials("BBBB", Delivery::Env)
+    );
     let (first, second) = tokio::join!(one.whoami(), other.whoami());
     for folder in ["home", "tmp"] {
         assert_ne!(first[folder], second[folder]);
@@ -181,28 +183,29 @@ async fn homes_link_configuration_that_has_no_variable() {
     std::fs::write(user.path().join(".yarnrc.yml"), "of the user").unwrap();
     let path = std::env::var_os("PATH").unwrap();
     let host = [("HOME".into(), user.path().into()), ("PATH".into(), path)];
-    let servers = [("fixture", fixture(Delivery::Endpoint)), ("plain", fixture(Delivery::Endpoint))];
-    let stage = Stage::described(servers, |builder| {
-        builder.environment(HostEnvironment::new(host)).tool_policy("fixture", "whoami", reading())
+    let servers =
+        [("fixture", fixture_server(Delivery::Endpoint)), ("plain", fixture_server(Delivery::Endpoint))];
+    let fixture = HostFixture::with_builder(servers, |builder| {
+        builder.environment(HostEnvironment::new(host)).tool_policy("fixture", "whoami", read_policy())
     });
-    let stage = stage.await;
-    stage.session.set_provider(RoleProviderFixture::new('x')).unwrap();
-    let (narrowed, plain) = (stage.whoami().await, stage.call("plain__whoami", json!({})).await);
+    let fixture = fixture.await;
+    fixture.session.set_provider(RoleProviderFixture::new('x')).unwrap();
+    let (narrowed, plain) = (fixture.whoami().await, fixture.call("plain__whoami", json!({})).await);
     assert_ne!(narrowed["home"], plain["home"]);
     for home in [narrowed, plain].map(|answer| answer["home"].as_str().unwrap().to_owned()) {
         let files = std::fs::read_dir(&home).unwrap().flatten().map(|entry| entry.file_name());
         assert_eq!(files.collect::<Vec<_>>(), [".yarnrc.yml"]);
         assert_eq!(std::fs::read_to_string(Path::new(&home).join(".yarnrc.yml")).unwrap(), "of the user");
     }
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
     assert!(user.path().join(".yarnrc.yml").exists(), "only the link goes with the session");
 }
 
 #[tokio::test]
 async fn session_dir_contains_no_key() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let stage = Stage::holding("AAAA", delivery).await;
-        let answer = stage.call("fixture__whoami", json!({})).await;
+        let fixture = HostFixture::with_credentials("AAAA", delivery).await;
+        let answer = fixture.call("fixture__whoami", json!({})).await;
         let root = Path::new(answer["home"].as_str().unwrap()).parent().unwrap();
         let files: Vec<_> = std::fs::read_dir(root).unwrap().flatten().map(|entry| entry.path()).collect();
         assert_eq!(files.len(), 4, "home, tmp, config, credentials: {files:?}");
@@ -210,7 +213,7 @@ async fn session_dir_contains_no_key() {
             let text = std::fs::read_to_string(file).unwrap();
             assert!(!text.contains("AAAA"), "{}", file.display());
         }
-        stage.host.shutdown().await;
+        fixture.host.shutdown().await;
     }
 }
 
@@ -219,11 +222,11 @@ async fn server_cwd_expands_session_variables() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path().join("eu-central-1");
     std::fs::create_dir(&here).unwrap();
-    let mut server = fixture(Delivery::None);
+    let mut server = fixture_server(Delivery::None);
     server.cwd = Some(folder.path().join("${session:region}"));
-    let stage = Stage::without_credentials([("fixture", server)]).await;
-    stage.catalog().await;
-    let cwd = std::fs::read_link(format!("/proc/{}/cwd", stage.pid("fixture").unwrap())).unwrap();
+    let fixture = HostFixture::without_credentials([("fixture", server)]).await;
+    fixture.catalog().await;
+    let cwd = std::fs::read_link(format!("/proc/{}/cwd", fixture.pid("fixture").unwrap())).unwrap();
     assert_eq!(cwd, here.canonicalize().unwrap());
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }

@@ -10,8 +10,8 @@ use valetkey_core::{AccessScope, AccountName, CredentialProvider, Expiry, Observ
 use valetkey_mcp::child::{Delivery, HostEnvironment};
 use valetkey_mcp::config::ServerConfig;
 
+use crate::host_fixture::{HostFixture, fixture_server};
 use crate::keys::{assert_masks_are_whole, keys};
-use crate::stage::{Stage, fixture};
 
 /// Returns a server that prints `word` and exits.
 fn server_printing(word: &str) -> ServerConfig {
@@ -30,49 +30,52 @@ const READ_ENDPOINT_SCRIPT: &str = r#"IFS=/ read -r _ _ address path <<< "$AWS_C
     read -r -d '' answer <&3"#;
 
 async fn start_error(word: &str, canary: &Canary) -> String {
-    let stage = Stage::without_credentials([("broken", server_printing(word))]).await;
+    let fixture = HostFixture::without_credentials([("broken", server_printing(word))]).await;
     // The server is the first to fetch these credentials.
     let provider = ScriptedProvider::new([Script::Answer(canary.credentials(Expiry::Never).unwrap())]);
-    stage.session.set_provider(provider).unwrap();
-    let catalog = stage.catalog().await;
-    stage.host.shutdown().await;
-    catalog.faults[0].error.to_string()
+    fixture.session.set_provider(provider).unwrap();
+    let catalog = fixture.catalog().await;
+    fixture.host.shutdown().await;
+    catalog.errors[0].error.to_string()
 }
 
 #[tokio::test]
 async fn stderr_with_endpoint_url_and_token_is_masked() {
     let canary = Canary::new();
-    let told = start_error("$AWS_CONTAINER_AUTHORIZATION_TOKEN", &canary).await;
-    assert!(told.ends_with("said [redacted]") || told.contains("said [redacted];"), "{told}");
-    let told = start_error("$AWS_CONTAINER_CREDENTIALS_FULL_URI", &canary).await;
-    assert!(told.ends_with("/credentials/[redacted]") || told.contains("/credentials/[redacted];"), "{told}");
+    let message = start_error("$AWS_CONTAINER_AUTHORIZATION_TOKEN", &canary).await;
+    assert!(message.ends_with("said [redacted]") || message.contains("said [redacted];"), "{message}");
+    let message = start_error("$AWS_CONTAINER_CREDENTIALS_FULL_URI", &canary).await;
+    assert!(
+        message.ends_with("/credentials/[redacted]") || message.contains("/credentials/[redacted];"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
 async fn stderr_with_credentials_read_at_start_is_masked() {
     let canary = Canary::new();
-    let told = start_error("$answer", &canary).await;
-    assert!(told.contains("SecretAccessKey"), "{told}");
-    assert_masks_are_whole(&told);
-    assert_eq!(canary.found_in(&told), ["access_key_id"], "{told}");
+    let message = start_error("$answer", &canary).await;
+    assert!(message.contains("SecretAccessKey"), "{message}");
+    assert_masks_are_whole(&message);
+    assert_eq!(canary.found_in(&message), ["access_key_id"], "{message}");
 }
 
 #[tokio::test]
 async fn audit_env_delivery_is_recorded_once_for_each_process() {
-    let stage = Stage::without_credentials([("fixture", fixture(Delivery::Env))]).await;
+    let fixture = HostFixture::without_credentials([("fixture", fixture_server(Delivery::Env))]).await;
     let served = || {
-        let records = stage.audit.records();
+        let records = fixture.audit.records();
         let by = |party: Option<&str>| party == Some("fixture");
         records.iter().filter(|r| r.event == AuditEvent::Serve && by(r.component.as_deref())).count()
     };
-    stage.catalog().await;
+    fixture.catalog().await;
     assert_eq!(served(), 0, "there were no keys yet");
     for (count, name) in [(1, "AAAA"), (2, "BBBB")] {
-        stage.session.set_credentials(keys(name)).unwrap();
-        stage.key_and_pid().await;
+        fixture.session.set_credentials(keys(name)).unwrap();
+        fixture.key_and_pid().await;
         assert_eq!(served(), count);
     }
-    stage.host.shutdown().await;
+    fixture.host.shutdown().await;
 }
 
 /// Returns a server without credentials that prints a file, such as one in `/proc` or in a home folder.
@@ -105,7 +108,7 @@ async fn stderr_with_keys_of_other_accounts_is_masked() {
     let variables = HostEnvironment::new(variables.into_iter().chain([path]));
     let session = valetkey_core::SessionContext::builder().build();
     session.set_credentials(non_expiring(before)).unwrap();
-    let config = crate::stage::mcp_config([("shows", server_showing_file(&file))]);
+    let config = crate::host_fixture::mcp_config([("shows", server_showing_file(&file))]);
     let host = valetkey_mcp::McpHost::builder(&session, config).environment(variables).start().await.unwrap();
 
     let provider = |canary| ScriptedProvider::new([Script::Answer(non_expiring(canary))]);
@@ -121,11 +124,11 @@ async fn stderr_with_keys_of_other_accounts_is_masked() {
     child.credentials().await.unwrap();
 
     let raw = fs::read_to_string(&file).unwrap();
-    let told = host.all_tools().await.faults[0].error.to_string();
-    assert_masks_are_whole(&told);
+    let message = host.all_tools().await.errors[0].error.to_string();
+    assert_masks_are_whole(&message);
     for (n, canary) in canaries.iter().enumerate() {
         assert_eq!(canary.found_in(&raw), ["secret", "token", "access_key_id"]);
-        assert!(!canary.found_in(&told).iter().any(|part| *part != "access_key_id"), "{n}: {told}");
+        assert!(!canary.found_in(&message).iter().any(|part| *part != "access_key_id"), "{n}: {message}");
     }
     drop(own);
     host.shutdown().await;

@@ -10,44 +10,51 @@ use valetkey_core::SessionContext;
 use valetkey_mcp::McpHostBuilder;
 use valetkey_mcp::child::Delivery;
 
-use crate::role::{RoleProviderFixture, reading, writing};
-use crate::stage::{Stage, fixture};
+use crate::host_fixture::{HostFixture, fixture_server};
+use crate::role::{RoleProviderFixture, read_policy, write_policy};
 
 const DELIVERIES: [Delivery; 2] = [Delivery::Endpoint, Delivery::Env];
 
 /// Returns a session with a role and one server, whose `whoami` may read, `slow` may write, and other tools may do
 /// everything.
-async fn stage(delivery: Delivery, describe: impl FnOnce(McpHostBuilder) -> McpHostBuilder) -> Stage {
-    let stage = Stage::described([("fixture", fixture(delivery))], |host| {
-        let host = host.tool_policy("fixture", "whoami", reading()).tool_policy("fixture", "slow", writing());
+async fn host_with_policies(
+    delivery: Delivery,
+    describe: impl FnOnce(McpHostBuilder) -> McpHostBuilder,
+) -> HostFixture {
+    let fixture = HostFixture::with_builder([("fixture", fixture_server(delivery))], |host| {
+        let host = host.tool_policy("fixture", "whoami", read_policy()).tool_policy(
+            "fixture",
+            "slow",
+            write_policy(),
+        );
         describe(host)
     });
-    let stage = stage.await;
-    play(&stage.session, 'x');
-    stage
+    let fixture = fixture.await;
+    set_role(&fixture.session, 'x');
+    fixture
 }
 
 /// Makes a role the session's provider from now on.
-fn play(session: &SessionContext, letter: char) {
+fn set_role(session: &SessionContext, letter: char) {
     session.set_provider(RoleProviderFixture::new(letter)).unwrap();
 }
 
 /// Returns the permissions of the keys in a result, and the provider's letter.
-fn may(answer: &Value) -> &str {
+fn access_and_role(answer: &Value) -> &str {
     &answer["key"].as_str().unwrap()[..2]
 }
 
-fn narrowed_pids(stage: &Stage) -> Vec<u32> {
-    stage.host.narrowed_pids().map(|(_, pid)| pid).collect()
+fn narrowed_pids(fixture: &HostFixture) -> Vec<u32> {
+    fixture.host.narrowed_pids().map(|(_, pid)| pid).collect()
 }
 
 /// Calls `slow` without making it wait for another process.
-async fn call_slow(stage: &Stage) -> Value {
+async fn call_slow(fixture: &HostFixture) -> Value {
     let name = json!({"name": "gone-ahead"});
-    let tmp = stage.call("fixture__slow", name);
+    let tmp = fixture.call("fixture__slow", name);
     let go = async {
         crate::process::wait_until("the call has begun", || {
-            narrowed_pids(stage).into_iter().any(|pid| {
+            narrowed_pids(fixture).into_iter().any(|pid| {
                 let began = tmp_dir_of_process(pid).join("gone-ahead.began");
                 began.exists() && std::fs::write(tmp_dir_of_process(pid).join("gone-ahead"), "").is_ok()
             })

@@ -6,13 +6,13 @@ use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{CredentialEndpoint, McpHost};
 
+use crate::host_fixture::{HostFixture, fixture_server, host_environment, mcp_config};
 use crate::keys::keys;
-use crate::stage::{Stage, fixture, host_environment, mcp_config};
 
 const CALLS: usize = 50;
 
-async fn call_concurrently(stage: &Stage, name: &str) -> Vec<u32> {
-    let answers = join_all((0..CALLS).map(|_| stage.key_and_pid())).await;
+async fn call_concurrently(fixture: &HostFixture, name: &str) -> Vec<u32> {
+    let answers = join_all((0..CALLS).map(|_| fixture.key_and_pid())).await;
     answers
         .into_iter()
         .map(|(key, pid)| {
@@ -25,7 +25,10 @@ async fn call_concurrently(stage: &Stage, name: &str) -> Vec<u32> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_sessions_concurrent_calls_use_their_own_keys() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let (one, other) = tokio::join!(Stage::holding("AAAA", delivery), Stage::holding("BBBB", delivery));
+        let (one, other) = tokio::join!(
+            HostFixture::with_credentials("AAAA", delivery),
+            HostFixture::with_credentials("BBBB", delivery)
+        );
         let (first, second) =
             tokio::join!(call_concurrently(&one, "AAAA"), call_concurrently(&other, "BBBB"));
         assert!(first.iter().all(|pid| !second.contains(pid)), "each session has a process of its own");
@@ -36,7 +39,10 @@ async fn two_sessions_concurrent_calls_use_their_own_keys() {
 #[tokio::test]
 async fn two_sessions_rotate_and_clear_are_independent() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let (one, other) = tokio::join!(Stage::holding("AAAA", delivery), Stage::holding("BBBB", delivery));
+        let (one, other) = tokio::join!(
+            HostFixture::with_credentials("AAAA", delivery),
+            HostFixture::with_credentials("BBBB", delivery)
+        );
         one.key_and_pid().await;
         let before = other.key_and_pid().await;
         one.set("CCCC");
@@ -53,8 +59,8 @@ async fn two_sessions_rotate_and_clear_are_independent() {
 async fn shared_endpoint_outlives_host_shutdown() {
     let endpoint = CredentialEndpoint::start().await.unwrap();
     let describe = |host: valetkey_mcp::McpHostBuilder| host.endpoint(endpoint.clone());
-    let one = Stage::described([("fixture", fixture(Delivery::Endpoint))], describe).await;
-    let other = Stage::described([("fixture", fixture(Delivery::Endpoint))], describe).await;
+    let one = HostFixture::with_builder([("fixture", fixture_server(Delivery::Endpoint))], describe).await;
+    let other = HostFixture::with_builder([("fixture", fixture_server(Delivery::Endpoint))], describe).await;
     one.set("AAAA");
     other.set("BBBB");
     assert_eq!(one.key_and_pid().await.0, "AAAA");
@@ -69,18 +75,18 @@ async fn server_uses_its_configured_account() {
     let staging: valetkey_core::AccountName = "staging".parse().unwrap();
     session.set_credentials(keys("AAAA")).unwrap();
     session.for_account(&staging).set_credentials(keys("BBBB")).unwrap();
-    let mut second = fixture(Delivery::Endpoint);
+    let mut second = fixture_server(Delivery::Endpoint);
     second.account = Some(staging);
-    let mut unknown = fixture(Delivery::Endpoint);
-    unknown.account = Some("nobody".parse().unwrap());
+    let mut unknown = fixture_server(Delivery::Endpoint);
+    unknown.account = Some("missing".parse().unwrap());
     let servers =
-        mcp_config([("first", fixture(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
+        mcp_config([("first", fixture_server(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
     let host = McpHost::builder(&session, servers).environment(host_environment()).start().await.unwrap();
     for (tool, key) in [("first__whoami", "AAAA"), ("second__whoami", "BBBB")] {
         let result = host.call(tool, None, &CancellationToken::new()).await.unwrap();
         assert_eq!(result["structuredContent"]["key"], key);
     }
-    let faults = host.all_tools().await.faults;
-    assert_eq!(faults.iter().map(|fault| fault.server.as_str()).collect::<Vec<_>>(), ["third"]);
+    let errors = host.all_tools().await.errors;
+    assert_eq!(errors.iter().map(|error| error.server.as_str()).collect::<Vec<_>>(), ["third"]);
     host.shutdown().await;
 }

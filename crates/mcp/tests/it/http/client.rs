@@ -192,7 +192,7 @@ impl HttpClient {
     /// Returns the key that the fixture server signs with, and its process id.
     pub(crate) async fn whoami(&mut self) -> (String, u32) {
         let answer = self.call_ok("fixture__whoami", json!({})).await;
-        (answer["key"].as_str().unwrap().to_owned(), crate::stage::pid(&answer))
+        (answer["key"].as_str().unwrap().to_owned(), crate::host_fixture::pid(&answer))
     }
 }
 

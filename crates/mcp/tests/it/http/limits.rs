@@ -12,8 +12,8 @@ use valetkey_mcp::http::{Authenticator, HttpGateway};
 
 use super::client::{HttpClient, with_header};
 use super::stage::{ALICE, BOB, HttpGatewayFixture, SessionFactoryFixture, registry, tokens};
+use crate::host_fixture::fixture_server;
 use crate::process::wait_until;
-use crate::stage::fixture;
 
 /// Reached only if the gateway hangs.
 const HANG_TIMEOUT: Duration = Duration::from_secs(60);
@@ -64,7 +64,7 @@ async fn unreadable_body_is_refused() {
 
 #[tokio::test]
 async fn principal_over_its_limit_delays_no_other() {
-    let servers = vec![("fixture", fixture(Delivery::Endpoint))];
+    let servers = vec![("fixture", fixture_server(Delivery::Endpoint))];
     let gateway =
         HttpGatewayFixture::start_with(servers, tokens(), |gateway| gateway.max_requests_per_principal(1))
             .await;

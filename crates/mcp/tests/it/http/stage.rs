@@ -14,7 +14,7 @@ use valetkey_mcp::{McpHost, McpHostBuilder};
 use valetkey_tools::ToolSet;
 
 use super::client::HttpClient;
-use crate::stage::{fixture, host_environment, mcp_config};
+use crate::host_fixture::{fixture_server, host_environment, mcp_config};
 
 pub(crate) const ALICE: &str = "token-of-alice";
 pub(crate) const BOB: &str = "token-of-bob";
@@ -63,7 +63,8 @@ impl HttpGatewayFixture {
 
     /// Starts a gateway with the fixture server.
     pub(crate) async fn with_server() -> Self {
-        Self::start_with(vec![("fixture", fixture(Delivery::Endpoint))], tokens(), |gateway| gateway).await
+        Self::start_with(vec![("fixture", fixture_server(Delivery::Endpoint))], tokens(), |gateway| gateway)
+            .await
     }
 
     pub(crate) async fn start_with(

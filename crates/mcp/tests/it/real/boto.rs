@@ -44,12 +44,14 @@ async fn aws_refuses_expired_credentials() -> Result<()> {
     let role = [tenant.role_arn.as_str(), "brief", &tenant.external_id, "8"];
     let brief = assume_role(&ministack.url(), &seed.broker, &role).await?;
     // The credentials are set without their expiry, so that the service refuses them and not the SDK.
-    let told = serde_json::json!({
+    let credentials_json = serde_json::json!({
         "AccessKeyId": brief.access_key_id().as_str(),
         "SecretAccessKey": brief.expose_secret_access_key(),
         "SessionToken": brief.expose_session_token(),
     });
-    session.set_credentials(valetkey_core::Credentials::from_json_value(&told, "test").unwrap()).unwrap();
+    session
+        .set_credentials(valetkey_core::Credentials::from_json_value(&credentials_json, "test").unwrap())
+        .unwrap();
     assert_eq!(caller.caller_arn().await, assumed_role_arn(&tenant.account, "brief"));
     caller.wait_for_arn("ExpiredToken").await;
 

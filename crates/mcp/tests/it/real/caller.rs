@@ -13,7 +13,7 @@ use valetkey_mcp::{CredentialEndpoint, Redactor};
 use valetkey_rig::{Result, aws_environment, program};
 
 use super::python_script;
-use crate::stage::host_environment;
+use crate::host_fixture::host_environment;
 
 /// One process with one client, whose credentials come from the session's endpoint.
 pub(super) struct Boto3CallerFixture {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use valetkey_rig::{Result, Script};
 
 use super::python_script;
-use crate::stage::example_path;
+use crate::host_fixture::example_path;
 
 #[tokio::test]
 async fn python_client_lists_sets_credentials_and_calls() -> Result<()> {

@@ -7,7 +7,7 @@ use valetkey_mcp::config::ServerConfig;
 use valetkey_rig::{AccessKey, Egress, Moto, Result, aws_api_environment, aws_environment, program};
 
 use super::assume_role;
-use crate::stage::Stage;
+use crate::host_fixture::HostFixture;
 
 const CONCURRENT_CALLERS: usize = 4;
 const CALLS_PER_CALLER: usize = 25;
@@ -16,7 +16,7 @@ const CALLS_PER_CALLER: usize = 25;
 struct TenantFixture {
     account: &'static str,
     moto: String,
-    stage: Stage,
+    fixture: HostFixture,
 }
 
 impl TenantFixture {
@@ -25,7 +25,11 @@ impl TenantFixture {
         let mut server = ServerConfig::new(command.to_str().unwrap());
         server.env.extend(aws_environment(&moto.url()));
         server.env.extend(aws_api_environment(egress));
-        Ok(Self { account, moto: moto.url(), stage: Stage::without_credentials([("aws-api", server)]).await })
+        Ok(Self {
+            account,
+            moto: moto.url(),
+            fixture: HostFixture::without_credentials([("aws-api", server)]).await,
+        })
     }
 
     /// Sets new credentials, which are distinguished by the role session name.
@@ -36,13 +40,13 @@ impl TenantFixture {
         };
         let role = format!("arn:aws:iam::{}:role/agent", self.account);
         let credentials = assume_role(&self.moto, &key, &[&role, name]).await?;
-        self.stage.session.set_credentials(credentials).unwrap();
+        self.fixture.session.set_credentials(credentials).unwrap();
         Ok(())
     }
 
     async fn identity(&self) -> Value {
         let arguments = json!({"cli_command": "aws sts get-caller-identity"});
-        self.stage.call_raw("aws-api__call_aws", arguments).await
+        self.fixture.call_raw("aws-api__call_aws", arguments).await
     }
 
     fn arn(&self, name: &str) -> String {
@@ -50,23 +54,23 @@ impl TenantFixture {
     }
 
     async fn assert_identity(&self, name: &str) {
-        let told = self.identity().await.to_string();
-        assert!(told.contains(&self.arn(name)), "{} is not {name}: {told}", self.account);
+        let message = self.identity().await.to_string();
+        assert!(message.contains(&self.arn(name)), "{} is not {name}: {message}", self.account);
     }
 
     /// Makes concurrent calls, each of which must run with this tenant's credentials.
     async fn call_concurrently(&self, name: &str, other: &str) {
         let call_repeatedly = async || {
             for _ in 0..CALLS_PER_CALLER {
-                let told = self.identity().await.to_string();
-                assert!(told.contains(&self.arn(name)) && !told.contains(other), "{told}");
+                let message = self.identity().await.to_string();
+                assert!(message.contains(&self.arn(name)) && !message.contains(other), "{message}");
             }
         };
         join_all((0..CONCURRENT_CALLERS).map(|_| call_repeatedly())).await;
     }
 
     fn pid(&self) -> u32 {
-        self.stage.pid("aws-api").unwrap()
+        self.fixture.pid("aws-api").unwrap()
     }
 }
 
@@ -77,8 +81,8 @@ async fn two_sessions_with_aws_api_server_stay_isolated() -> Result<()> {
         TenantFixture::start("111111111111", &moto, &egress),
         TenantFixture::start("222222222222", &moto, &egress)
     )?;
-    let listed = tokio::join!(a.stage.catalog(), b.stage.catalog());
-    assert!(listed.0.faults.is_empty() && listed.1.faults.is_empty(), "{listed:?}");
+    let listed = tokio::join!(a.fixture.catalog(), b.fixture.catalog());
+    assert!(listed.0.errors.is_empty() && listed.1.errors.is_empty(), "{listed:?}");
     let refused = a.identity().await;
     assert_eq!(refused["isError"], true, "listed before there are credentials, and refused: {refused}");
     tokio::try_join!(a.rotate("first"), b.rotate("steady"))?;
@@ -93,11 +97,11 @@ async fn two_sessions_with_aws_api_server_stay_isolated() -> Result<()> {
     assert_ne!(a.pid(), pids.0, "a process that had other credentials is replaced");
     let pids = (a.pid(), b.pid());
 
-    a.stage.session.clear();
+    a.fixture.session.clear();
     assert_eq!(a.identity().await["isError"], true);
     b.assert_identity("steady").await;
 
-    tokio::join!(a.stage.host.shutdown(), b.stage.host.shutdown());
+    tokio::join!(a.fixture.host.shutdown(), b.fixture.host.shutdown());
     assert!(!crate::process::is_running(pids.0) && !crate::process::is_running(pids.1));
     moto.stop().await?;
     egress.stop().await

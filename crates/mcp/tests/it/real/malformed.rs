@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use valetkey_rig::{Result, Script};
 
 use super::python_script;
-use crate::stage::example_path;
+use crate::host_fixture::example_path;
 
 const NORMALIZED_TOOLS: [&str; 9] = [
     "sound",

@@ -11,7 +11,7 @@ use valetkey_mcp::config::ServerConfig;
 use valetkey_rig::{AccessKey, Moto, Result, aws_environment, packages, program};
 
 use super::{assume_role, python_script};
-use crate::stage::Stage;
+use crate::host_fixture::HostFixture;
 
 const FIRST_ACCOUNT: &str = "111111111111";
 const SECOND_ACCOUNT: &str = "222222222222";
@@ -43,7 +43,7 @@ impl CredentialProvider for RenewingRoleProvider {
 
 struct SwitchFixture {
     moto: Moto,
-    stage: Stage,
+    fixture: HostFixture,
 }
 
 impl SwitchFixture {
@@ -55,21 +55,21 @@ impl SwitchFixture {
         if let Ok(root) = packages::node_root() {
             server.env.insert("RIG_NODE".to_owned(), root.to_str().unwrap().to_owned());
         }
-        Ok(Self { moto, stage: Stage::without_credentials([("sdk", server)]).await })
+        Ok(Self { moto, fixture: HostFixture::without_credentials([("sdk", server)]).await })
     }
 
     async fn set_credentials(&self, account: &str, name: &str) -> Result<()> {
         let credentials = assume_role(&self.moto.url(), &any_key(), &[&role_arn(account), name]).await?;
-        self.stage.session.set_credentials(credentials).unwrap();
+        self.fixture.session.set_credentials(credentials).unwrap();
         Ok(())
     }
 
     /// Returns the caller identity of the server as AWS reports it, and the server's process id.
     async fn caller(&self) -> (String, u32) {
-        let result = self.stage.call_raw("sdk__whoami", json!({})).await;
+        let result = self.fixture.call_raw("sdk__whoami", json!({})).await;
         assert_ne!(result["isError"], json!(true), "{result}");
         let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}"));
-        (text.to_owned(), self.stage.pid("sdk").unwrap())
+        (text.to_owned(), self.fixture.pid("sdk").unwrap())
     }
 
     async fn assert_acts_as(&self, account: &str, name: &str) -> u32 {
@@ -79,22 +79,22 @@ impl SwitchFixture {
     }
 
     async fn assert_switches_at_once(self) -> Result<()> {
-        let catalog = self.stage.catalog().await;
-        let listed = self.stage.pid("sdk").unwrap_or_else(|| panic!("{catalog:?}"));
+        let catalog = self.fixture.catalog().await;
+        let listed = self.fixture.pid("sdk").unwrap_or_else(|| panic!("{catalog:?}"));
         self.set_credentials(FIRST_ACCOUNT, "first").await?;
         let first = self.assert_acts_as(FIRST_ACCOUNT, "first").await;
         assert_eq!(first, listed, "the first credentials reach the process that listed");
         self.set_credentials(SECOND_ACCOUNT, "second").await?;
         let second = self.assert_acts_as(SECOND_ACCOUNT, "second").await;
         assert_ne!(second, first);
-        self.stage.session.clear();
+        self.fixture.session.clear();
         self.set_credentials(FIRST_ACCOUNT, "third").await?;
         assert_ne!(self.assert_acts_as(FIRST_ACCOUNT, "third").await, second);
         self.shutdown().await
     }
 
     async fn shutdown(self) -> Result<()> {
-        self.stage.host.shutdown().await;
+        self.fixture.host.shutdown().await;
         self.moto.stop().await
     }
 }
@@ -117,12 +117,12 @@ async fn switch_boto3_acts_as_the_new_account_at_once() -> Result<()> {
 
 #[tokio::test]
 async fn renewal_of_the_same_credentials_keeps_the_process() -> Result<()> {
-    let switch = SwitchFixture::start(&program("python")?, python_script("whoami.py")).await?;
-    let session = &switch.stage.session;
-    let provider = RenewingRoleProvider(switch.moto.url(), AtomicUsize::new(0));
+    let fixture = SwitchFixture::start(&program("python")?, python_script("whoami.py")).await?;
+    let session = &fixture.fixture.session;
+    let provider = RenewingRoleProvider(fixture.moto.url(), AtomicUsize::new(0));
     session.set_provider(std::sync::Arc::new(provider)).unwrap();
-    let before = switch.assert_acts_as(FIRST_ACCOUNT, "renewed-0").await;
+    let before = fixture.assert_acts_as(FIRST_ACCOUNT, "renewed-0").await;
     session.refresh().await.unwrap();
-    assert_eq!(switch.assert_acts_as(FIRST_ACCOUNT, "renewed-1").await, before);
-    switch.shutdown().await
+    assert_eq!(fixture.assert_acts_as(FIRST_ACCOUNT, "renewed-1").await, before);
+    fixture.shutdown().await
 }

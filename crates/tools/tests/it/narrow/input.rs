@@ -5,12 +5,12 @@ use valetkey_core::{Clock, SessionContext};
 use valetkey_tools::ToolSet;
 
 use super::{NarrowFixture, read_only_policy, read_only_policy_json};
-use crate::desk::*;
+use crate::fixture::*;
 
 #[tokio::test]
 async fn narrow_returns_handle_accounts_policy_and_expiry() {
-    let desk = NarrowFixture::new();
-    let output = desk
+    let fixture = NarrowFixture::new();
+    let output = fixture
         .call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["prod", "default"]}))
         .await;
     let structured = output.structured.as_ref().unwrap();
@@ -22,13 +22,13 @@ async fn narrow_returns_handle_accounts_policy_and_expiry() {
     );
     assert_eq!(structured["accounts"], json!(["default", "prod"]));
     assert_eq!(structured["policy_digest"], read_only_policy().digest().to_string());
-    let end = desk.clock.now() + std::time::Duration::from_secs(3600);
-    assert_eq!(structured["ends_at"], json!(valetkey_core::Expiry::At(end)), "an hour unless said");
+    let end = fixture.clock.now() + std::time::Duration::from_secs(3600);
+    assert_eq!(structured["ends_at"], json!(valetkey_core::Expiry::At(end)), "an hour by default");
 }
 
 #[tokio::test]
 async fn narrow_policy_as_object_text_or_name_is_accepted() {
-    let desk = NarrowFixture::new();
+    let fixture = NarrowFixture::new();
     for input in [
         json!({"policy": read_only_policy_json()}),
         json!({"policy": read_only_policy_json().to_string()}),
@@ -36,17 +36,17 @@ async fn narrow_policy_as_object_text_or_name_is_accepted() {
         json!({"policy_name": " reading ", "policy": " "}),
         json!({"policy_name": "", "policy": read_only_policy_json()}),
     ] {
-        let structured = desk.narrow(input.clone()).await;
+        let structured = fixture.narrow(input.clone()).await;
         assert_eq!(structured["policy_digest"], read_only_policy().digest().to_string(), "{input}");
-        assert_eq!(desk.key_suffix(structured["credential_session"].as_str().unwrap()).await, "LESS");
+        assert_eq!(fixture.key_suffix(structured["credential_session"].as_str().unwrap()).await, "LESS");
     }
-    let all = desk.narrow(json!({})).await;
+    let all = fixture.narrow(json!({})).await;
     assert_eq!(all["policy_digest"], Value::Null);
 }
 
 #[tokio::test]
 async fn narrow_invalid_argument_names_field_unechoed() {
-    let desk = NarrowFixture::new();
+    let fixture = NarrowFixture::new();
     for (input, field) in [
         (json!({"policy": 7}), "policy"),
         (json!({"policy": " "}), "policy"),
@@ -74,38 +74,41 @@ async fn narrow_invalid_argument_names_field_unechoed() {
         (json!({"lifetime": "wJalrXUtnFEMI"}), "lifetime"),
         (json!({"lifetime": 43_201}), "lifetime"),
     ] {
-        let output = desk.call(NARROW_CREDENTIALS, input.clone()).await;
+        let output = fixture.call(NARROW_CREDENTIALS, input.clone()).await;
         assert_eq!(error_json(&output)["field"], field, "{input}: {}", output.text);
         assert!(!output.text.contains("wJalrXUtnFEMI"), "{}", output.text);
     }
-    let unknown = desk.call(NARROW_CREDENTIALS, json!({"policy_name": "writing"})).await;
+    let unknown = fixture.call(NARROW_CREDENTIALS, json!({"policy_name": "writing"})).await;
     assert!(unknown.text.contains("use one of: reading"), "{}", unknown.text);
-    let missing = desk.call(CLOSE_SESSION, json!({})).await;
+    let missing = fixture.call(CLOSE_SESSION, json!({})).await;
     assert_eq!(missing.text, "Error: Missing required field 'credential_session'");
 }
 
 #[tokio::test]
 async fn narrow_static_credentials_with_policy_is_refused() {
-    let desk = ToolsFixture::with_credentials().await;
-    let refused = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json()})).await;
+    let fixture = ToolsFixture::with_credentials().await;
+    let refused = fixture.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json()})).await;
     assert!(refused.text.contains("set directly") && refused.text.contains("role"), "{}", refused.text);
-    let narrowed = desk.call(NARROW_CREDENTIALS, json!({"lifetime": 60})).await.structured.unwrap();
+    let narrowed = fixture.call(NARROW_CREDENTIALS, json!({"lifetime": 60})).await.structured.unwrap();
     let shown =
-        desk.call(GET_CREDENTIALS, json!({"credential_session": narrowed["credential_session"]})).await;
-    assert_eq!(shown.structured.unwrap()["key_suffix"], desk.credentials().await.access_key_id().last_four());
+        fixture.call(GET_CREDENTIALS, json!({"credential_session": narrowed["credential_session"]})).await;
+    assert_eq!(
+        shown.structured.unwrap()["key_suffix"],
+        fixture.credentials().await.access_key_id().last_four()
+    );
 }
 
 #[tokio::test]
 async fn narrow_excludes_unnarrowable_accounts_unless_named() {
-    let desk = NarrowFixture::new();
+    let fixture = NarrowFixture::new();
     let keys = super::alias("keys");
-    desk.session.for_account(&keys).set_credentials(desk.session.credentials().await.unwrap()).unwrap();
+    fixture.session.for_account(&keys).set_credentials(fixture.session.credentials().await.unwrap()).unwrap();
     assert_eq!(
-        desk.narrow(json!({"policy": read_only_policy_json()})).await["accounts"],
+        fixture.narrow(json!({"policy": read_only_policy_json()})).await["accounts"],
         json!(["default", "prod"])
     );
-    assert_eq!(desk.narrow(json!({})).await["accounts"], json!(["default", "keys", "prod"]));
-    let named = desk
+    assert_eq!(fixture.narrow(json!({})).await["accounts"], json!(["default", "keys", "prod"]));
+    let named = fixture
         .call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["keys", "prod"]}))
         .await;
     assert!(named.text.contains("`keys` cannot be narrowed"), "{}", named.text);
@@ -113,9 +116,9 @@ async fn narrow_excludes_unnarrowable_accounts_unless_named() {
 
 #[test]
 fn narrow_schema_lists_policy_names_only_if_configured() {
-    let desk = NarrowFixture::new();
+    let fixture = NarrowFixture::new();
     let schema = |tools: &ToolSet| tools.get(NARROW_CREDENTIALS).unwrap().definition().input_schema.clone();
-    assert_eq!(schema(&desk.tools)["properties"]["policy_name"]["enum"], json!(["reading"]));
+    assert_eq!(schema(&fixture.tools)["properties"]["policy_name"]["enum"], json!(["reading"]));
     let bare = ToolSet::for_session(SessionContext::builder().build());
     assert!(schema(&bare)["properties"].get("policy_name").is_none());
 }

@@ -11,8 +11,8 @@ use valetkey_mcp::config::ServerConfig;
 use valetkey_mcp::{Gateway, McpHost};
 use valetkey_tools::ToolSet;
 
+use crate::host_fixture::{host_environment, mcp_config};
 use crate::keys::{secret_of_key, token_of_key};
-use crate::stage::{host_environment, mcp_config};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProtocolEra {
@@ -54,10 +54,10 @@ impl GatewayClientFixture {
         let (output, input) = split(near);
         let output = BufReader::new(output).lines();
         let (handshake_response, received) = (Value::Null, String::new());
-        let mut wire =
+        let mut client =
             Self { session, stop, serving, handshake_response, received, era, input, output, last_id: 0 };
-        wire.handshake().await;
-        wire
+        client.handshake().await;
+        client
     }
 
     async fn handshake(&mut self) {

@@ -7,7 +7,7 @@ use valetkey_core::testing::{Canary, CapturedLogs};
 use valetkey_core::{Credentials, Expiry, MapResolver, SessionContext};
 use valetkey_tools::{ToolOutput, ToolSet};
 
-pub(crate) const SET: &str = "set_aws_credentials_context";
+pub(crate) const SET_CREDENTIALS: &str = "set_aws_credentials_context";
 pub(crate) const GET_CREDENTIALS: &str = "get_aws_credentials_context";
 pub(crate) const SET_FROM_STACK_JOB: &str = "extract_and_set_credentials_from_stack_job";
 pub(crate) const SET_SERVICE: &str = "set_service_context_info";
@@ -37,10 +37,15 @@ impl ToolsFixture {
 
     /// Creates the fixture with the canary and a service context set.
     pub(crate) async fn with_credentials() -> Self {
-        let desk = Self::new();
-        assert!(!desk.call(SET, json!({"credentials_json": desk.canary.to_json()})).await.is_error);
-        assert!(!desk.call(SET_SERVICE, json!({"service_id": "svc-before"})).await.is_error);
-        desk
+        let fixture = Self::new();
+        assert!(
+            !fixture
+                .call(SET_CREDENTIALS, json!({"credentials_json": fixture.canary.to_json()}))
+                .await
+                .is_error
+        );
+        assert!(!fixture.call(SET_SERVICE, json!({"service_id": "svc-before"})).await.is_error);
+        fixture
     }
 
     pub(crate) async fn call(&self, name: &str, input: Value) -> ToolOutput {

@@ -33,7 +33,7 @@ pub(crate) fn server(program: &str, delivery: Delivery) -> ServerConfig {
     server
 }
 
-pub(crate) fn fixture(delivery: Delivery) -> ServerConfig {
+pub(crate) fn fixture_server(delivery: Delivery) -> ServerConfig {
     server("fixture_server", delivery)
 }
 
@@ -66,26 +66,26 @@ pub(crate) fn host_environment() -> HostEnvironment {
 }
 
 /// A session, its host, and its audit records.
-pub(crate) struct Stage {
+pub(crate) struct HostFixture {
     pub(crate) session: SessionContext,
     pub(crate) host: McpHost,
     pub(crate) audit: Arc<InMemoryAudit>,
 }
 
-impl Stage {
+impl HostFixture {
     /// Creates a session without credentials.
     pub(crate) async fn without_credentials<const N: usize>(servers: [(&str, ServerConfig); N]) -> Self {
-        Self::described(servers, |host| host).await
+        Self::with_builder(servers, |host| host).await
     }
 
     /// Creates a session with one server, `fixture`, and credentials named `name`.
-    pub(crate) async fn holding(name: &str, delivery: Delivery) -> Self {
-        let stage = Self::without_credentials([("fixture", fixture(delivery))]).await;
-        stage.set(name);
-        stage
+    pub(crate) async fn with_credentials(name: &str, delivery: Delivery) -> Self {
+        let fixture = Self::without_credentials([("fixture", fixture_server(delivery))]).await;
+        fixture.set(name);
+        fixture
     }
 
-    pub(crate) async fn described<const N: usize>(
+    pub(crate) async fn with_builder<const N: usize>(
         servers: [(&str, ServerConfig); N],
         describe: impl FnOnce(McpHostBuilder) -> McpHostBuilder,
     ) -> Self {
