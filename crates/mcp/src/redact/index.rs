@@ -33,7 +33,7 @@ const BLOOM_BITS: usize = 1 << 16;
 
 /// Limit on the comparisons per step. Secrets that share more than two thirds with so many others are not random.
 /// Each is then masked as if it were the longest: the mask may be too long, but never too short.
-const MAX_GROUP_COMPARISONS: usize = 8;
+pub(super) const MAX_GROUP_COMPARISONS: usize = 8;
 
 impl Default for PatternIndex {
     fn default() -> Self {

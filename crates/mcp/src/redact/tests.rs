@@ -271,6 +271,58 @@ fn redactor_secret_key_and_session_token_are_masked() {
     assert_eq!(masked, expected);
 }
 
+#[test]
+fn redactor_text_of_the_shortest_secret_alone_is_masked() {
+    let secret = "8-chars!";
+    assert_eq!(secret.len(), MIN_SECRET_LEN);
+    assert_eq!(redactor_with_secret(secret).mask(secret), MASK);
+}
+
+#[test]
+fn redactor_observed_and_added_secrets_are_masked_until_clear() {
+    let redactor = Redactor::default();
+    redactor.observe(&long_lived_credentials(SECRET));
+    redactor.add_secret("added-secret");
+    let text = format!("{SECRET} added-secret");
+    assert_eq!(redactor.mask(&text), "[redacted] [redacted]");
+    redactor.clear();
+    assert_eq!(redactor.mask(&text), text);
+}
+
+#[test]
+fn mask_tail_after_a_secret_shows_no_mask() {
+    let redactor = redactor_with_secret(SECRET);
+    assert_eq!(redactor.mask_tail(&format!("{SECRET} end"), SECRET.len()), " end");
+}
+
+#[test]
+fn fits_within_counts_keys_and_values() {
+    let long = "x".repeat(MAX_INLINE_SIZE);
+    let fits = |value: &Value| fits_within(value, &mut { MAX_INLINE_SIZE });
+    assert!(!fits(&serde_json::json!({"k": long})));
+    assert!(!fits(&serde_json::json!({long: "v"})));
+    assert!(fits(&serde_json::json!({"k": "v"})));
+}
+
+/// Returns a redactor with `count` secrets that share their first twelve characters.
+fn redactor_with_similar_secrets(count: usize) -> Redactor {
+    let redactor = Redactor::default();
+    (0..count).for_each(|n| redactor.add(&long_lived_credentials(&format!("aaaaaaaaaaaa{n:03}"))));
+    redactor
+}
+
+#[test]
+fn pattern_index_compares_few_similar_secrets_only() {
+    let absent = "aaaaaaaaaaaa999";
+    let redactor = redactor_with_similar_secrets(index::MAX_GROUP_COMPARISONS);
+    assert_eq!(redactor.mask(absent), absent);
+    let redactor = redactor_with_similar_secrets(index::MAX_GROUP_COMPARISONS + 1);
+    assert_eq!(redactor.mask(absent), MASK, "a mask may be too long");
+    let text = normalize::NormalizedText::new(&"a".repeat(10_000));
+    assert!(!redactor_with_similar_secrets(500).index().search(&text).is_empty());
+    assert!(text.comparisons.get() <= 10 * 10_000, "{} comparisons", text.comparisons.get());
+}
+
 proptest! {
     #[test]
     fn redactor_text_without_secret_is_unchanged(text in "(.|%|\\\\|&#|\\n){0,60}") {
