@@ -182,7 +182,8 @@ mod tests {
     #[test]
     fn secret_cache_lingering_entry_is_emptied() -> Result<()> {
         let reader = "AKIAIOSFODNN7EXAMPLE".parse()?;
-        let removals: [(&str, fn(&SecretCache, &AccessKeyId) -> Result<()>); 4] = [
+        type Removal = fn(&SecretCache, &AccessKeyId) -> Result<()>;
+        let removals: [(&str, Removal); 4] = [
             ("clear", |cache, _| {
                 cache.clear();
                 Ok(())

@@ -9,6 +9,8 @@ use super::timeline::Moment;
 use super::{SessionHandle, error};
 use crate::{Principal, Result};
 
+type Entries<T> = Vec<Arc<Entry<T>>>;
+
 /// Owns the entries of a registry. It has one lock, so that the limits hold exactly. No session is closed while that lock
 /// is held, since closing runs the code of providers and audit sinks: removed entries are returned to the caller instead.
 pub(super) struct SessionIndex<T> {
@@ -45,7 +47,7 @@ impl<T> SessionIndex<T> {
         entry: &Arc<Entry<T>>,
         limits: &Limits,
         now: Moment,
-        removed: &mut Vec<Arc<Entry<T>>>,
+        removed: &mut Entries<T>,
     ) -> Result<()> {
         let principal = &entry.principal;
         let count = self.by_principal.get(principal).map_or(0, HashMap::len);
@@ -85,43 +87,39 @@ impl<T> SessionIndex<T> {
     }
 
     /// Removes every entry whose session has ended and has no call in flight.
-    pub(super) fn remove_ended(&mut self, now: Moment) -> Vec<Arc<Entry<T>>> {
+    pub(super) fn remove_ended(&mut self, now: Moment) -> Entries<T> {
         let ended = retire_ended(self.entries(), now);
         self.remove_each(ended)
     }
 
     /// Removes those of `entries` whose sessions have ended and have no call in flight. Returns them, and the others
     /// that are still in the index.
-    pub(super) fn partition_ended(
-        &mut self,
-        entries: Vec<Arc<Entry<T>>>,
-        now: Moment,
-    ) -> (Vec<Arc<Entry<T>>>, Vec<Arc<Entry<T>>>) {
+    pub(super) fn partition_ended(&mut self, entries: Entries<T>, now: Moment) -> (Entries<T>, Entries<T>) {
         let mut present: Vec<_> = entries.into_iter().filter(|entry| self.contains(entry)).collect();
         let ended = present.extract_if(.., |entry| entry.retire_if_ended(now)).collect();
         (self.remove_each(ended), present)
     }
 
     /// Removes all entries of a principal, whether or not they are in use.
-    pub(super) fn remove_principal(&mut self, principal: &Principal) -> Vec<Arc<Entry<T>>> {
+    pub(super) fn remove_principal(&mut self, principal: &Principal) -> Entries<T> {
         let entries: Vec<_> =
             self.by_principal.get(principal).into_iter().flat_map(HashMap::values).cloned().collect();
         self.remove_each(entries)
     }
 
     /// Removes all entries, whether or not they are in use.
-    pub(super) fn remove_all(&mut self) -> Vec<Arc<Entry<T>>> {
+    pub(super) fn remove_all(&mut self) -> Entries<T> {
         let entries: Vec<_> = self.entries().cloned().collect();
         self.remove_each(entries)
     }
 
-    fn remove_each(&mut self, entries: Vec<Arc<Entry<T>>>) -> Vec<Arc<Entry<T>>> {
+    fn remove_each(&mut self, entries: Entries<T>) -> Entries<T> {
         entries.iter().filter_map(|entry| self.remove(&entry.principal, &entry.handle)).collect()
     }
 
     /// Removes the sessions of `principal` that have ended, or else its least recently used one without a call in flight.
     /// False when all of them are in use.
-    fn displace(&mut self, principal: &Principal, now: Moment, removed: &mut Vec<Arc<Entry<T>>>) -> bool {
+    fn displace(&mut self, principal: &Principal, now: Moment, removed: &mut Entries<T>) -> bool {
         let Some(sessions) = self.by_principal.get(principal) else { return false };
         let mut leaving = retire_ended(sessions.values(), now);
         if leaving.is_empty() {
@@ -135,10 +133,7 @@ impl<T> SessionIndex<T> {
 }
 
 /// Returns the entries whose sessions have ended and have no call in flight. No call can start on them any more.
-fn retire_ended<'a, T: 'a>(
-    entries: impl Iterator<Item = &'a Arc<Entry<T>>>,
-    now: Moment,
-) -> Vec<Arc<Entry<T>>> {
+fn retire_ended<'a, T: 'a>(entries: impl Iterator<Item = &'a Arc<Entry<T>>>, now: Moment) -> Entries<T> {
     entries.filter(|entry| entry.retire_if_ended(now)).cloned().collect()
 }
 
