@@ -137,8 +137,8 @@ timeout_seconds = 30
 [accounts.profile]
 provider = "profile"
 name = "team"
-[accounts.ambient]
-provider = "ambient"
+[accounts.chain]
+provider = "default-chain"
 [accounts.narrow]
 provider = "process"
 command = "sh -c 'echo \"$1\"' sh '{}'"
@@ -170,7 +170,7 @@ async fn check_live_every_provider_resolves_without_secrets() {
         "federated: …",
         "program: …PRNT from process, account 111111111111, eu-west-3",
         "profile: …PROF from profile",
-        "ambient: …MPLE from ambient",
+        "chain: …MPLE from default-chain",
         "narrow: …",
     ] {
         assert!(ended.stdout.contains(expected), "{expected}: {}", ended.stdout);

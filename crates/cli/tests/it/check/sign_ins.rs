@@ -273,7 +273,7 @@ async fn check_ambient_profile_warns_of_sign_in_without_keys() {
     assert!(lines[0].starts_with("valetkey.toml:1: [accounts.here] leads to a profile"), "{lines:?}");
     assert!(lines[0].contains("`aws sso login --profile session`"), "{lines:?}");
     let live = shell.run(&["check", "--live"]).await;
-    assert!(live.stderr.contains("here: ambient: "), "{}", live.stderr);
+    assert!(live.stderr.contains("here: default-chain: "), "{}", live.stderr);
     assert!(live.stderr.contains("`aws sso login --profile session`"), "{}", live.stderr);
     let keys = shell.env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
     assert_eq!(warnings(&keys.run(&["check"]).await), [""; 0]);
