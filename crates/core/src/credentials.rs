@@ -65,24 +65,53 @@ pub struct Credentials(Guard<Arc<CredentialsInner>>);
 /// ```
 impl Credentials {
     /// Returns the access key id. Show only its [`AccessKeyId::last_four`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// assert_eq!(credentials.access_key_id().last_four(), "MPLE");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn access_key_id(&self) -> &AccessKeyId {
         &self.data().access_key_id
     }
 
     /// Returns when these credentials stop working.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, Expiry};
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// assert_eq!(credentials.expiry(), Expiry::Never); // a long-lived key
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn expiry(&self) -> Expiry {
         Expiry::from(self.data().keys.expiry())
     }
 
     /// Returns whether the credentials have a session token, which makes them temporary.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// assert!(!credentials.has_session_token());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn has_session_token(&self) -> bool {
         self.data().keys.session_token().is_some()
     }
 
     /// Returns the AWS account that the keys belong to, if the provider reported it.
+    ///
+    /// `None` means unknown; a [`CallerIdentityProvider`](crate::CallerIdentityProvider) looks it up.
     #[must_use]
     pub fn account_id(&self) -> Option<&AccountId> {
         self.data().account_id.as_ref()
@@ -90,6 +119,16 @@ impl Credentials {
 
     /// Returns the region that belongs to the keys. A session uses them in the region that
     /// [`resolved_region`](crate::SessionAccount::resolved_region) returns.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// assert_eq!(credentials.region(), None);
+    /// assert_eq!(credentials.with_region("eu-central-1".parse()?).region(), Some(&"eu-central-1".parse()?));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn region(&self) -> Option<&Region> {
         match &self.data().region {
@@ -100,6 +139,8 @@ impl Credentials {
 
     /// Returns the region that the provider's environment specifies, such as `AWS_REGION` or a shared client
     /// configuration. It applies only if neither the credentials nor the account nor the session specify a region.
+    ///
+    /// `None` if the credentials have a region of their own, which takes precedence.
     #[must_use]
     pub fn environment_region(&self) -> Option<&Region> {
         match &self.data().region {
@@ -116,12 +157,31 @@ impl Credentials {
     }
 
     /// Returns the name of the provider that issued the credentials.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// assert_eq!(credentials.provider(), "file");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.data().provider
     }
 
     /// Returns the secret access key. Never log it, store it, or return it to a model.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// assert_eq!(credentials.expose_secret_access_key(), "example");
+    /// assert!(!format!("{credentials:?}").contains("example"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn expose_secret_access_key(&self) -> &str {
         self.data().keys.secret_access_key()
@@ -135,12 +195,27 @@ impl Credentials {
 
     /// Returns the credentials as the AWS SDK's type, which shares the secret and does not copy it. Its `Debug` prints
     /// the key id.
+    ///
+    /// The SDK's type has the expiry, and does not refresh: give a client that outlives the credentials a provider
+    /// instead.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// let keys = credentials.expose_to_sdk();
+    /// assert_eq!(keys.access_key_id(), credentials.access_key_id().as_str());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn expose_to_sdk(&self) -> aws_credential_types::Credentials {
         self.data().keys.clone()
     }
 
     /// Returns the same keys with another region.
+    ///
+    /// Copies the keys: the clones made before keep their region.
     #[must_use]
     pub fn with_region(&self, region: Region) -> Self {
         self.map_data(|parts| parts.region = Some(RegionOrigin::Credentials(region)))
@@ -148,6 +223,18 @@ impl Credentials {
 
     /// Returns the same keys with this [`environment_region`](Self::environment_region), unless they have a region of
     /// their own.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// let credentials = credentials.with_environment_region("eu-west-1".parse()?);
+    /// assert_eq!(credentials.environment_region().map(|region| region.as_str()), Some("eu-west-1"));
+    /// let pinned = credentials.with_region("us-west-2".parse()?).with_environment_region("eu-west-1".parse()?);
+    /// assert_eq!(pinned.environment_region(), None);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_environment_region(&self, region: Region) -> Self {
         match self.region() {
@@ -157,11 +244,24 @@ impl Credentials {
     }
 
     /// Returns the same keys with another [`max_age`](Self::max_age).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use valetkey_core::Credentials;
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    /// let credentials = credentials.with_max_age(Duration::from_secs(900));
+    /// assert_eq!(credentials.max_age(), Some(Duration::from_secs(900)));
+    /// assert_eq!(credentials.with_max_age(None).max_age(), None);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_max_age(&self, age: impl Into<Option<Duration>>) -> Self {
         self.map_data(|parts| parts.max_age = age.into())
     }
 
+    /// Returns credentials with changed parts, under no session: the copy has the metadata of newly built credentials.
     fn map_data(&self, apply: impl FnOnce(&mut CredentialsData)) -> Self {
         let mut parts = self.data().clone();
         apply(&mut parts);
@@ -178,6 +278,8 @@ impl Credentials {
 
     /// Returns whether both hold the same values. Neither side is attacker-controlled, so the comparison need not be
     /// constant-time.
+    ///
+    /// The provider and the maximum age are not compared: they do not change what the keys can do.
     pub(crate) fn has_same_values(&self, other: &Self) -> bool {
         let (left, right) = (self.data(), other.data());
         left.access_key_id == right.access_key_id
@@ -209,6 +311,7 @@ impl Credentials {
         Self(held)
     }
 
+    /// Wraps counted credentials.
     pub(crate) fn from_arc(held: Arc<CredentialsInner>) -> Self {
         Self(Guard::from_inner(held))
     }

@@ -43,6 +43,16 @@ impl Expiry {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), without the text.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Expiry;
+    /// let expiry = Expiry::parse("expires_at", "2035-01-01 09:45 +0100")?;
+    /// assert_eq!(expiry.to_string(), "2035-01-01T08:45:00Z");
+    /// assert_eq!(Expiry::parse("expires_at", "0001-01-01T00:00:00Z")?, Expiry::Never);
+    /// assert!(Expiry::parse("expires_at", "tomorrow").is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let parsed = match text.trim().parse::<i64>() {
             Ok(number) => Some(date_time_from_unix(number)),
@@ -59,6 +69,14 @@ impl Expiry {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), without the value.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Expiry;
+    /// let milliseconds = serde_json::json!(2_051_253_957_000_u64);
+    /// assert_eq!(Expiry::from_json("expiration", &milliseconds)?.to_string(), "2035-01-01T08:45:57Z");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn from_json(field: &'static str, value: &serde_json::Value) -> Result<Self> {
         match (value.as_str(), value.as_f64()) {
             (Some(text), _) => Self::parse(field, text),
@@ -67,6 +85,7 @@ impl Expiry {
         }
     }
 
+    /// Returns `None` for an instant that RFC 3339 cannot represent. The zero times of common languages mean no expiry.
     fn from_date_time(instant: DateTime) -> Option<Self> {
         match instant.secs() {
             ..YEAR_2 | 0 => Some(Self::Never),
@@ -76,6 +95,14 @@ impl Expiry {
     }
 
     /// Returns the instant, or `None` for credentials that do not expire.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::SystemTime;
+    /// # use valetkey_core::Expiry;
+    /// assert_eq!(Expiry::At(SystemTime::UNIX_EPOCH).instant(), Some(SystemTime::UNIX_EPOCH));
+    /// assert_eq!(Expiry::Never.instant(), None);
+    /// ```
     #[must_use]
     pub fn instant(self) -> Option<SystemTime> {
         match self {
@@ -85,12 +112,36 @@ impl Expiry {
     }
 
     /// Returns whether the credentials are refused at `now`.
+    ///
+    /// The instant itself counts as passed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use valetkey_core::Expiry;
+    /// let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
+    /// assert!(Expiry::At(noon).has_passed(noon));
+    /// assert!(!Expiry::At(noon).has_passed(noon - Duration::from_secs(1)));
+    /// assert!(!Expiry::Never.has_passed(noon));
+    /// ```
     #[must_use]
     pub fn has_passed(self, now: SystemTime) -> bool {
         self.instant().is_some_and(|instant| instant <= now)
     }
 
     /// Returns how much longer the credentials work; `None` if they do not expire.
+    ///
+    /// Zero, not `None`, once the instant has passed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use valetkey_core::Expiry;
+    /// let now = SystemTime::UNIX_EPOCH;
+    /// assert_eq!(Expiry::At(now + Duration::from_secs(60)).remaining(now), Some(Duration::from_secs(60)));
+    /// assert_eq!(Expiry::At(now).remaining(now), Some(Duration::ZERO));
+    /// assert_eq!(Expiry::Never.remaining(now), None);
+    /// ```
     #[must_use]
     pub fn remaining(self, now: SystemTime) -> Option<Duration> {
         self.instant().map(|instant| instant.duration_since(now).unwrap_or(Duration::ZERO))
@@ -102,6 +153,7 @@ fn date_time_from_unix(number: i64) -> DateTime {
     if number < 100_000_000_000 { DateTime::from_secs(number) } else { DateTime::from_secs(number / 1_000) }
 }
 
+/// `None` means [`Never`](Expiry::Never), as in the AWS SDK.
 impl From<Option<SystemTime>> for Expiry {
     fn from(instant: Option<SystemTime>) -> Self {
         instant.map_or(Self::Never, Self::At)
@@ -118,6 +170,7 @@ impl fmt::Display for Expiry {
     }
 }
 
+/// RFC 3339 in whole seconds, or `null` for [`Never`](Expiry::Never).
 impl Serialize for Expiry {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {

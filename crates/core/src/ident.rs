@@ -1,4 +1,7 @@
 //! Validated names: each is checked when it is parsed and can be trusted afterwards.
+//!
+//! The rules exclude what could do harm where a name is used (a host name, a header, a terminal), and leave to AWS
+//! which names exist. All types but [`AccessKeyId`] can be printed and serialized.
 
 mod role_arn;
 
@@ -28,13 +31,18 @@ macro_rules! ident {
                 &self.0
             }
 
-            /// Parses `text`. The error names `field`.
+            /// Parses `text`. The error names `field`: the place where the caller's user wrote the text.
+            ///
+            /// # Errors
+            /// [`Invalid`](crate::ErrorKind::Invalid), with `field` and the rule, and without the text, which may be a
+            /// secret that was pasted into the wrong field.
             pub fn parse(field: &'static str, text: &str) -> Result<Self> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) { Ok(Self(text.into())) } else { Err(Error::invalid(field, $rule)) }
             }
         }
 
+        /// Parses the text. The error names the field by which tools and settings call this value.
         impl FromStr for $name {
             type Err = Error;
 
@@ -75,24 +83,63 @@ ident! {
     ///
     /// AWS decides which ids exist, and emulators use short ones (`test`, `minioadmin`): any text that fits into the
     /// `Authorization` header is accepted.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::AccessKeyId;
+    /// let id: AccessKeyId = "AKIAIOSFODNN7EXAMPLE".parse()?;
+    /// assert_eq!(format!("{id:?}"), "…MPLE");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     AccessKeyId, "access_key_id", "must be 1 to 128 visible ASCII characters",
     |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 ident! {
     /// A twelve-digit AWS account id.
+    ///
+    /// It is text, not a number: leading zeros count.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::AccountId;
+    /// let id: AccountId = "012345678901".parse()?;
+    /// assert_eq!(id.to_string(), "012345678901");
+    /// assert!("12345678901".parse::<AccountId>().is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     AccountId, "account_id", "must be 12 digits",
     |text| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 ident! {
     /// The name of an account within a session. Models choose aliases, never ARNs.
+    ///
+    /// The host decides which AWS account and role an alias stands for, so a model cannot reach any other.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::AccountName;
+    /// assert_eq!("default".parse::<AccountName>()?, AccountName::default_account());
+    /// assert!("arn:aws:iam::111111111111:role/agent".parse::<AccountName>().is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     AccountName, "account", "must be 1 to 64 of `a-z A-Z 0-9 _ -`",
     |text| is_word(text, 64, b"_-")
 }
 
 ident! {
     /// The id under which another system stores credentials. Stack jobs carry an id, never a key.
+    ///
+    /// A [`CredentialResolver`](crate::CredentialResolver) decides what the id means and whether a session may use it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::CredentialId;
+    /// let id: CredentialId = "team/job-7".parse()?;
+    /// assert_eq!(id.as_str(), "team/job-7");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     CredentialId, "provider_credential_id", "must be 1 to 2,048 printable characters",
     |text| is_printable(text, 2048)
 }
@@ -100,6 +147,17 @@ ident! {
 ident! {
     /// The principal that a session acts for, as verified by the host: a name, an email address, `DOMAIN\user`, the
     /// subject of a token.
+    ///
+    /// Characters that hide or reorder text are refused, so that a log shows the whole name in order.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Principal;
+    /// let principal: Principal = "alice@example.com".parse()?;
+    /// assert_eq!(principal.to_string(), "alice@example.com");
+    /// assert!("alice\u{202e}".parse::<Principal>().is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     Principal, "principal", "must be 1 to 256 printable characters, without blanks at its ends",
     |text| is_printable(text, 256)
 }
@@ -107,6 +165,15 @@ ident! {
 ident! {
     /// An AWS region, such as `eu-central-1`. It becomes part of host names, so it must be a single host label; AWS
     /// and emulators decide which regions exist.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Region;
+    /// let region: Region = "eu-central-1".parse()?;
+    /// assert_eq!(region.as_str(), "eu-central-1");
+    /// assert!("evil.example/".parse::<Region>().is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     Region, "region", "must be 1 to 63 of `a-z 0-9 -`, such as `us-east-1`", is_host_label
 }
 
@@ -121,6 +188,14 @@ impl AccountName {
 impl AccountId {
     /// Parses a field of a JSON document: a string, or a number whose leading zeros were lost.
     ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::AccountId;
+    /// let id = AccountId::from_json("account_id", &serde_json::json!(12345678901_u64))?;
+    /// assert_eq!(id.as_str(), "012345678901");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), without the value.
     pub fn from_json(field: &'static str, value: &serde_json::Value) -> Result<Self> {
@@ -134,6 +209,12 @@ impl AccountId {
 
 impl Region {
     /// Returns `us-east-1`, the region that AWS tools use when no region is specified.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Region, SessionContext};
+    /// assert_eq!(SessionContext::builder().build().resolved_region(), Region::us_east_1());
+    /// ```
     #[must_use]
     pub fn us_east_1() -> Self {
         Self("us-east-1".into())
@@ -147,6 +228,13 @@ impl AccessKeyId {
     }
 
     /// Returns the last four characters: enough to recognize a key, too few to use it. A shorter id is returned whole.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::AccessKeyId;
+    /// assert_eq!("AKIAIOSFODNN7EXAMPLE".parse::<AccessKeyId>()?.last_four(), "MPLE");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn last_four(&self) -> &str {
         &self.0[self.0.len().saturating_sub(4)..]
@@ -161,6 +249,15 @@ impl fmt::Debug for AccessKeyId {
 
 /// Identifies a session in status and audit records. It grants no access: a session is reached only through its
 /// handle.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{SessionContext, SessionId};
+/// let session = SessionContext::builder().build();
+/// let logged = session.id().to_string(); // 36 characters, with hyphens
+/// assert_eq!(logged.parse::<SessionId>()?, session.id());
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SessionId(Uuid);
@@ -173,12 +270,23 @@ impl SessionId {
     }
 
     /// Returns the id in 32 hexadecimal digits, without hyphens, for names that must be short.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionId;
+    /// let id = SessionId::random();
+    /// assert_eq!(id.compact().len(), 32);
+    /// assert_eq!(id.compact().parse::<SessionId>()?, id);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn compact(self) -> String {
         self.0.simple().to_string()
     }
 
     /// Returns a number derived from the id, as the session's source of randomness.
+    ///
+    /// Takes the low half of the UUID, of which two bits are fixed; in the high half, four are.
     pub(crate) fn seed(self) -> u64 {
         self.0.as_u64_pair().1
     }
@@ -200,6 +308,7 @@ impl FromStr for SessionId {
     }
 }
 
+/// Returns whether `text` consists of 1 to `max_len` letters, digits and the given punctuation.
 fn is_word(text: &str, max_len: usize, punctuation: &[u8]) -> bool {
     (1..=max_len).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || punctuation.contains(&b))

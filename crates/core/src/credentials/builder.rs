@@ -38,6 +38,18 @@ pub struct CredentialsBuilder {
 
 impl Credentials {
     /// Returns a builder with the two parts that all credentials have.
+    ///
+    /// Without further parts, the credentials are long-lived: they have no session token, no expiry, no account and no
+    /// region, and their provider is named `static`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SecretString};
+    /// let id = "AKIAIOSFODNN7EXAMPLE".parse()?;
+    /// let credentials = Credentials::builder(id, SecretString::from("example")).build()?;
+    /// assert_eq!(credentials.provider(), "static");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn builder(access_key_id: AccessKeyId, secret_access_key: SecretString) -> CredentialsBuilder {
         CredentialsBuilder {
             access_key_id,
@@ -55,24 +67,56 @@ impl Credentials {
 
 impl CredentialsBuilder {
     /// Sets the session token, which makes the credentials temporary.
+    ///
+    /// The expiry is separate: a token without an [`expiry`](Self::expiry) counts as valid until AWS refuses it.
     pub fn session_token(mut self, token: impl Into<Option<SecretString>>) -> Self {
         self.session_token = token.into();
         self
     }
 
     /// Sets when the credentials stop working (default: never).
+    ///
+    /// Use the instant that the issuer reported. An instant in the past is accepted here; a session refuses to serve the
+    /// credentials.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, Expiry, SecretString};
+    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
+    /// let expiry = Expiry::parse("expires_at", "2026-11-21T12:00:00Z")?;
+    /// assert_eq!(builder.expiry(expiry).build()?.expiry(), expiry);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn expiry(mut self, expiry: Expiry) -> Self {
         self.expiry = expiry;
         self
     }
 
     /// Sets the AWS account that the keys belong to.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, Expiry, SecretString};
+    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
+    /// let credentials = builder.account_id("111111111111".parse::<valetkey_core::AccountId>()?).build()?;
+    /// assert_eq!(credentials.account_id().map(|id| id.as_str()), Some("111111111111"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn account_id(mut self, account_id: impl Into<Option<AccountId>>) -> Self {
         self.account_id = account_id.into();
         self
     }
 
     /// Sets the region to use the keys in.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, Expiry, SecretString};
+    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
+    /// let credentials = builder.region("eu-central-1".parse::<valetkey_core::Region>()?).build()?;
+    /// assert_eq!(credentials.region().map(|region| region.as_str()), Some("eu-central-1"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn region(mut self, region: impl Into<Option<Region>>) -> Self {
         self.region = region.into();
         self
@@ -105,6 +149,15 @@ impl CredentialsBuilder {
     /// [`Invalid`](crate::ErrorKind::Invalid), naming `secret_access_key` or `session_token`, when one of them is
     /// blank, longer than 16 KiB, or holds a control character, and for a token that holds anything but visible ASCII,
     /// which no HTTP header can carry. All other values are left to AWS to check.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, ErrorKind, SecretString};
+    /// let secret = SecretString::from("pasted with a\nline break");
+    /// let error = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, secret).build().unwrap_err();
+    /// assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("secret_access_key")));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn build(self) -> Result<Credentials> {
         check_secret("secret_access_key", &self.secret_access_key, |c| !c.is_control())?;
         if let Some(token) = &self.session_token {
@@ -131,6 +184,7 @@ impl CredentialsBuilder {
     }
 }
 
+/// Checks the form of a secret. The error names the field and the rule; it does not repeat the secret or its length.
 fn check_secret(field: &'static str, secret: &SecretString, is_allowed: impl Fn(char) -> bool) -> Result<()> {
     let text = secret.expose_secret();
     if !text.trim().is_empty() && text.len() <= 16 * 1024 && text.chars().all(is_allowed) {

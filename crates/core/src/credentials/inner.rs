@@ -1,4 +1,7 @@
 //! `CredentialsInner`: the value behind `Credentials`, in one allocation: the parts, and how a session obtained them.
+//!
+//! One allocation, because a session swaps the whole value with one atomic store: a reader never sees the keys of one
+//! issue with the metadata of another.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,14 +10,18 @@ use std::time::Duration;
 use crate::cache::{IssueMetadata, Sentinel};
 use crate::{AccessKeyId, AccountId, Region};
 
+/// The parts and the metadata of one issue. Immutable once it is shared.
 pub(crate) struct CredentialsInner {
     pub(super) data: CredentialsData,
     pub(super) metadata: IssueMetadata,
 }
 
+/// The parts that the builder collects. The account id and the expiry are also in `keys`, where the AWS SDK reads them.
 #[derive(Clone)]
 pub(super) struct CredentialsData {
+    /// Holds the secrets, and clears them when the last clone is dropped.
     pub(super) keys: aws_credential_types::Credentials,
+    /// The id in its checked type: `keys` holds it as plain text, whose `Debug` shows it whole.
     pub(super) access_key_id: AccessKeyId,
     pub(super) account_id: Option<AccountId>,
     pub(super) region: Option<RegionOrigin>,

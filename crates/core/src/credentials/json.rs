@@ -59,6 +59,17 @@ impl Credentials {
     ///
     /// # Errors
     /// As [`from_json`](Self::from_json).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// let value = serde_json::json!({"Credentials": {
+    ///     "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "example", "SessionToken": "example-token"
+    /// }});
+    /// let credentials = Credentials::from_json_value(&value, "sts")?;
+    /// assert!(credentials.has_session_token());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn from_json_value(value: &Value, provider: impl Into<Cow<'static, str>>) -> Result<Self> {
         let fields = value.as_object().ok_or_else(|| {
             Error::new(crate::ErrorKind::Invalid, "credentials must be a JSON object")
@@ -87,6 +98,8 @@ struct CredentialsObject<'a> {
 
 impl<'a> CredentialsObject<'a> {
     /// Selects the outer object, or the object that AWS nests the keys in.
+    ///
+    /// An outer object that holds a key id itself is not searched further: it is what the caller meant.
     fn new(outer: &'a Map<String, Value>) -> Self {
         let flat = Self { objects: [Some(outer), None] };
         if matches!(flat.value(&ACCESS_KEY_ID), Ok(None)) {
@@ -100,6 +113,7 @@ impl<'a> CredentialsObject<'a> {
         flat
     }
 
+    /// Returns a field without which there are no credentials. The error lists its accepted spellings.
     fn required(&self, field: &FieldNames) -> Result<&'a str> {
         self.text(field)?.ok_or_else(|| {
             Error::new(crate::ErrorKind::Invalid, format!("missing required field '{}'", field.name))
@@ -108,6 +122,7 @@ impl<'a> CredentialsObject<'a> {
         })
     }
 
+    /// Returns the text of a field, without blanks at its ends, which pasting often adds.
     fn text(&self, field: &FieldNames) -> Result<Option<&'a str>> {
         match self.value(field)? {
             None => Ok(None),
@@ -134,6 +149,7 @@ impl<'a> CredentialsObject<'a> {
 }
 
 impl FieldNames {
+    /// Returns whether `name` is one of the accepted spellings of this field.
     fn matches_name(&self, name: &str) -> bool {
         self.normalized.contains(&&*normalize_name(name))
     }
@@ -146,6 +162,7 @@ fn normalize_name(name: &str) -> String {
     plain.strip_prefix("aws").map(str::to_owned).unwrap_or(plain)
 }
 
+/// Returns whether a value counts as missing: templates leave unused fields empty.
 fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }

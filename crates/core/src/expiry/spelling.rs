@@ -1,4 +1,6 @@
 //! Rewrites common spellings of an instant as RFC 3339.
+//!
+//! Works on the text alone, before any parsing: what it cannot rewrite it returns unchanged, and the parser refuses it.
 
 /// Rewrites `2035-01-01 08:45 +0000 UTC` as `2035-01-01T08:45:00+00:00`, and each part likewise. Adds missing parts
 /// (seconds, an offset of zero). A text of another form remains unparseable.

@@ -8,6 +8,17 @@ use serde::Serialize;
 use crate::{AccountId, Error, Result};
 
 /// The ARN of an IAM role: `arn:<partition>:iam::<account>:role/<path and name>`.
+///
+/// Only the form is checked; AWS decides whether the role exists. The partition may be any that begins with `aws`, and
+/// the ARN has at most 2,048 characters, as STS requires.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::RoleArn;
+/// let role: RoleArn = "arn:aws:iam::123456789012:role/team/agent".parse()?;
+/// assert_eq!(role.account().as_str(), "123456789012");
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(into = "String")]
 pub struct RoleArn {
@@ -29,6 +40,17 @@ impl RoleArn {
     }
 
     /// Parses `text`. The error names `field`.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), without the text. Users often copy the ARN of a role *session* from
+    /// `aws sts get-caller-identity`: that error names the role of the session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::RoleArn;
+    /// let error = RoleArn::parse("role", "arn:aws:sts::123456789012:assumed-role/agent/session").unwrap_err();
+    /// assert!(error.message().contains("`arn:aws:iam::123456789012:role/agent`"));
+    /// ```
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let invalid_arn = || {
             role_from_session_arn(text).map_or_else(
@@ -52,6 +74,7 @@ impl RoleArn {
     }
 }
 
+/// Returns the account and the path with the name, unchecked. `None` for an ARN of anything but a role.
 fn split_role_arn(text: &str) -> Option<(&str, &str)> {
     let (partition, rest) = text.strip_prefix("arn:")?.split_once(":iam::")?;
     let (account, name) = rest.split_once(":role/")?;
