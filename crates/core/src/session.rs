@@ -77,6 +77,14 @@ impl Drop for CloseOnLastDrop {
 
 impl SessionContext {
     /// Returns a builder for a new session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().principal("alice".parse()?).build();
+    /// assert_eq!(session.principal().map(|principal| principal.as_str()), Some("alice"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn builder() -> SessionBuilder {
         SessionBuilder::new()
     }
@@ -98,6 +106,9 @@ impl SessionContext {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` where it waits, and closes the session.
     pub async fn scope<T>(builder: SessionBuilder, work: impl AsyncFnOnce(SessionContext) -> T) -> T {
         let session = CloseScopeOnDrop(builder.build());
         work(session.0.clone()).await
@@ -142,6 +153,19 @@ impl SessionContext {
     /// Returns the credentials of the default account that can be served without a fetch, with their version; `None`
     /// when there are none. Unlike [`credentials`](Self::credentials), this never fetches, however close the expiry
     /// is.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// assert!(session.current().is_none());
+    ///
+    /// let generation = session.set_credentials(credentials)?;
+    /// let current = session.current().expect("credentials were set");
+    /// assert_eq!(current.id.generation(), generation);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn current(&self) -> Option<CurrentCredentials> {
         self.inner().current_default()
@@ -195,6 +219,19 @@ impl SessionContext {
     ///
     /// # Errors
     /// As [`set_provider`](Self::set_provider).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, KeyExchange, SessionContext};
+    /// # async fn demo(exchange: impl KeyExchange + 'static, keys: Credentials) -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().build();
+    /// session.set_key_exchange(exchange)?;
+    /// session.set_credentials(keys)?;
+    /// // What the exchange returned, not the keys themselves.
+    /// session.credentials().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_key_exchange(&self, exchange: impl KeyExchange + 'static) -> Result<()> {
         self.inner().set_key_exchange(self.default_account(), Arc::new(exchange))
     }
@@ -220,6 +257,9 @@ impl SessionContext {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the lookup, and sets nothing.
     pub async fn set_from_resolver(
         &self,
         id: &CredentialId,
@@ -268,6 +308,9 @@ impl SessionContext {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the providers resumed: the next call for credentials fetches.
     pub async fn resume(&self) -> Result<Generation> {
         self.inner().resume(self.default_account()).await
     }
@@ -275,6 +318,28 @@ impl SessionContext {
     /// Reports that a service rejected a key as expired or invalid (`ExpiredToken`, `ExpiredTokenException`,
     /// `InvalidToken`; not `AccessDenied`). If the key is still the current one of the default account, it counts as
     /// expired from now on.
+    ///
+    /// An account with a provider then fetches at its next use. An account whose credentials were set directly fails
+    /// with `Expired` until others are set. A key that was rotated away is ignored, so a late report does no harm.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, ErrorKind, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials)?;
+    ///
+    /// let used = session.credentials().await?;
+    /// // The service responded with `ExpiredToken`.
+    /// session.mark_rejected(used.access_key_id());
+    ///
+    /// let error = session.credentials().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Expired);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mark_rejected(&self, rejected: &AccessKeyId) {
         self.inner().mark_rejected(self.default_account(), rejected);
     }
@@ -317,12 +382,33 @@ impl SessionContext {
     }
 
     /// Returns the name of the default account.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// assert_eq!(session.default_account().as_str(), "default");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn default_account(&self) -> &AccountName {
         self.inner().default_account().alias()
     }
 
     /// Returns the names of the accounts of this session, the default account first.
+    ///
+    /// An inherited account is listed once, even if a parent and a child both have it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let prod: AccountName = "prod".parse()?;
+    /// session.for_account(&prod).set_credentials(credentials)?;
+    /// assert_eq!(session.accounts(), [session.default_account().clone(), prod]);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountName> {
         self.inner().accounts().iter().map(|cache| cache.alias().clone()).collect()
@@ -352,6 +438,18 @@ impl SessionContext {
     /// Returns the region that the default account's credentials specify, otherwise the account's own setting, otherwise the
     /// session's. `None` if none of them specifies one: [`resolved_region`](Self::resolved_region) then uses further
     /// sources.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().region("eu-west-1".parse()?).build();
+    /// assert_eq!(session.region(), Some("eu-west-1".parse()?));
+    ///
+    /// session.set_credentials(credentials.with_region("us-west-2".parse()?))?;
+    /// assert_eq!(session.region(), Some("us-west-2".parse()?));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn region(&self) -> Option<Region> {
         self.inner().region_for(self.default_account())
@@ -374,6 +472,8 @@ impl SessionContext {
     }
 
     /// Returns the non-secret facts about the current service that were set last.
+    ///
+    /// A child session without facts of its own returns those of its parent. Clearing and closing drop them.
     #[must_use]
     pub fn service_context(&self) -> Option<Arc<Value>> {
         self.inner().service_context()
@@ -383,6 +483,19 @@ impl SessionContext {
     ///
     /// # Errors
     /// `Invalid` unless `facts` is a JSON object, `Closed` after closing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use serde_json::json;
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// session.set_service_context(json!({ "cluster": "staging" }))?;
+    /// let facts = session.service_context().expect("facts were stored");
+    /// assert_eq!(facts["cluster"], "staging");
+    ///
+    /// assert!(session.set_service_context(json!("staging")).is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn set_service_context(&self, facts: Value) -> Result<()> {
         if !facts.is_object() {
             return Err(Error::invalid("service_context", "must be a JSON object"));
@@ -405,18 +518,56 @@ impl SessionContext {
     }
 
     /// Returns the id of the session, as in its status and audit records.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let builder = SessionContext::builder();
+    /// let announced = builder.id();
+    /// assert_eq!(builder.build().id(), announced);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.inner().shared.id
     }
 
     /// Returns the principal that the session acts for.
+    ///
+    /// A child session acts for the principal of its parent.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().principal("alice".parse()?).build();
+    /// let child = session.narrow(valetkey_core::AccessScope::new())?;
+    /// assert_eq!(child.principal(), session.principal());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn principal(&self) -> Option<&Principal> {
         self.inner().shared.principal.as_ref()
     }
 
     /// Adds an event to the audit log on behalf of a consumer, such as an endpoint that served or refused a request.
+    ///
+    /// The record holds the version and the last characters of the current key, never a secret. Without a
+    /// [sink](SessionBuilder::audit), the call does nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use valetkey_core::SessionContext;
+    /// # use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+    /// let log = Arc::new(InMemoryAudit::default());
+    /// let session = SessionContext::builder().audit(log.clone()).build();
+    /// session.audit(AuditEvent::Serve, session.default_account(), "endpoint", None);
+    ///
+    /// let records = log.records();
+    /// assert_eq!(records.len(), 1);
+    /// assert_eq!(records[0].component.as_deref(), Some("endpoint"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn audit(&self, event: AuditEvent, account: &AccountName, component: &str, failure: Option<&Error>) {
         self.inner().record(event, account, component, failure);
     }
@@ -429,6 +580,29 @@ impl SessionContext {
     /// [`ObservedProvider`](crate::ObservedProvider)s with the same [observers](Self::observers).
     ///
     /// The session does not keep the observer alive.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::sync::atomic::{AtomicBool, Ordering};
+    /// # use valetkey_core::{CredentialObserver, Credentials, SessionContext};
+    /// #[derive(Default)]
+    /// struct Seen(AtomicBool);
+    ///
+    /// impl CredentialObserver for Seen {
+    ///     fn observe(&self, _credentials: &Credentials) {
+    ///         self.0.store(true, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials)?;
+    /// let seen = Arc::new(Seen::default());
+    /// session.observe(&seen);
+    /// assert!(seen.0.load(Ordering::Relaxed), "the credentials were held already");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn observe<O: CredentialObserver + 'static>(&self, observer: &Arc<O>) {
         let observer: Arc<dyn CredentialObserver> = Arc::<O>::clone(observer);
         let inner = self.inner();
@@ -438,12 +612,36 @@ impl SessionContext {
     }
 
     /// Returns the clock of the session.
+    ///
+    /// Code that compares expiries of this session uses this clock, so that a test which moves it moves all of them.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use valetkey_core::testing::ManualClock;
+    /// # use valetkey_core::{Clock, SessionContext};
+    /// let clock = ManualClock::new();
+    /// let session = SessionContext::builder().clock(Arc::new(clock.clone())).build();
+    /// assert_eq!(session.clock().now(), clock.now());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.inner().shared.clock().shared()
     }
 
     /// Returns the observers of this session, for providers whose credentials no account of the session serves.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{CredentialProvider, IntoProvider, ObservedProvider, SessionContext};
+    /// # async fn demo(session: SessionContext, source: impl IntoProvider) -> valetkey_core::Result<()> {
+    /// // Observers of the session also see what this provider returns.
+    /// let source = ObservedProvider::new(source, &session.observers());
+    /// source.provide().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn observers(&self) -> CredentialObservers {
         self.inner().shared.observers().clone()
@@ -477,6 +675,21 @@ impl SessionContext {
     ///
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().build();
+    /// let child = session.with_provider(provider_fn("store", async || {
+    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
+    /// }))?;
+    /// assert_eq!(child.credentials().await?.provider(), "static");
+    /// assert!(session.credentials().await.is_err(), "the parent has no provider");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_provider(&self, provider: impl IntoProvider) -> Result<Self> {
         let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
         child.inner().set_default_provider(provider.into_provider())?;
@@ -557,12 +770,44 @@ impl SessionContext {
     /// [narrowed](Self::narrow) session, which accepts no credentials, is closed instead.
     ///
     /// Returns what AWS still accepts, as [`outstanding`](Self::outstanding).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, ErrorKind, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials.clone())?;
+    ///
+    /// let outstanding = session.clear();
+    /// assert!(!outstanding.is_empty(), "AWS accepts a long-lived key until its owner deletes it");
+    /// assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    ///
+    /// session.set_credentials(credentials)?;
+    /// session.credentials().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clear(&self) -> OutstandingCredentials {
         self.inner().clear();
         self.outstanding()
     }
 
     /// Returns whether the session was cleared or closed, and nothing was set on it since.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// assert!(!session.is_cleared(), "a new session has no credentials, but was not cleared");
+    /// session.clear();
+    /// assert!(session.is_cleared());
+    /// session.set_credentials(credentials)?;
+    /// assert!(!session.is_cleared());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_cleared(&self) -> bool {
         self.inner().is_account_cleared(self.default_account())
@@ -587,12 +832,30 @@ impl SessionContext {
     }
 
     /// Closes the session without computing what is outstanding.
+    ///
+    /// Used where the report would be dropped: computing it visits all children.
     pub(crate) fn close_quietly(&self) {
         self.inner().close();
     }
 
     /// Returns until when AWS accepts the credentials that this session and its children have held, for any holder of
     /// a copy. Covers credentials that were rotated away, and remains correct after the session was cleared or closed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use valetkey_core::{Credentials, Expiry, SessionContext};
+    /// # let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
+    /// # let temporary = Credentials::builder("ASIAIOSFODNN7EXAMPLE".parse()?, "example".into())
+    /// #     .session_token(valetkey_core::SecretString::from("example-token"))
+    /// #     .expiry(Expiry::At(in_an_hour))
+    /// #     .build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(temporary)?;
+    /// session.close();
+    /// assert_eq!(session.outstanding().expires_at(), Some(Expiry::At(in_an_hour)));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn outstanding(&self) -> OutstandingCredentials {
         OutstandingCredentials::of(self.inner())
@@ -618,6 +881,18 @@ impl SessionContext {
     }
 
     /// Returns whether the session was closed.
+    ///
+    /// A narrowed session whose lifetime is over is closed by the first call that notices, such as this one.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// let same = session.clone();
+    /// session.close();
+    /// assert!(same.is_closed());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.inner().is_closed()
@@ -656,6 +931,8 @@ impl SessionContext {
     }
 
     /// Registers this session for background refreshes.
+    ///
+    /// Called by a registry, whose queue serves all of its sessions. Registering twice has the same effect as once.
     pub(crate) fn attach_refresher(&self, queue: &Arc<RefreshQueue>) {
         self.inner().attach_refresher(queue);
     }
