@@ -42,18 +42,48 @@ impl SessionAccount {
     }
 
     /// Returns the name of the account within its session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccountName, SessionContext};
+    /// let session = SessionContext::builder().build();
+    /// let prod: AccountName = "prod".parse()?;
+    /// assert_eq!(session.for_account(&prod).account_name(), &prod);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn account_name(&self) -> &AccountName {
         &self.name
     }
 
     /// Returns the id of the session, or `None` once the session is gone.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// let account = session.for_account(session.default_account());
+    /// assert_eq!(account.session_id(), Some(session.id()));
+    /// drop(session);
+    /// assert_eq!(account.session_id(), None);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId> {
         self.session.upgrade().map(|session| session.shared.id)
     }
 
     /// Returns whether the session has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// let account = session.account(session.default_account())?;
+    /// session.close();
+    /// assert!(account.is_closed());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.session.upgrade().is_none_or(|session| session.is_closed())
@@ -68,12 +98,43 @@ impl SessionAccount {
     ///
     /// # Cancel safety
     /// The future may be dropped at any await.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, ErrorKind, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let prod = session.for_account(&"prod".parse()?);
+    /// assert_eq!(prod.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    ///
+    /// prod.set_credentials(credentials)?;
+    /// assert_eq!(prod.credentials().await?.access_key_id().last_four(), "MPLE");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn credentials(&self) -> Result<Credentials> {
         let session = self.session()?;
         session.credentials_for(&self.name).await
     }
 
     /// Returns the credentials that can be served without a fetch, with their version; `None` when there are none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials)?;
+    /// let account = session.account(session.default_account())?;
+    ///
+    /// let current = account.current().expect("credentials were set");
+    /// session.clear();
+    /// assert!(account.current().is_none());
+    /// assert!(account.was_cleared_since(current.id));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn current(&self) -> Option<CurrentCredentials> {
         self.session().ok()?.current(&self.name)
@@ -130,6 +191,22 @@ impl SessionAccount {
     ///
     /// # Errors
     /// As [`set_provider`](Self::set_provider).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccountName, Credentials, KeyExchange, SessionContext};
+    /// # async fn demo(
+    /// #     session: SessionContext,
+    /// #     exchange: impl KeyExchange + 'static,
+    /// #     keys: Credentials,
+    /// # ) -> valetkey_core::Result<()> {
+    /// let prod: AccountName = "prod".parse()?;
+    /// let prod = session.for_account(&prod);
+    /// prod.set_key_exchange(exchange)?;
+    /// prod.set_credentials(keys)?; // exchanged at the next fetch, never served
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_key_exchange(&self, exchange: impl KeyExchange + 'static) -> Result<()> {
         self.session()?.set_key_exchange(&self.name, Arc::new(exchange))
     }
@@ -139,6 +216,27 @@ impl SessionAccount {
     ///
     /// # Errors
     /// As [`SessionContext::set_from_resolver`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the lookup, and sets nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, CredentialId, MapResolver, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let id: CredentialId = "deploy".parse()?;
+    /// let resolver = MapResolver::new().with(id.clone(), credentials);
+    /// let session = SessionContext::builder().resolver(resolver).build();
+    ///
+    /// let account = session.for_account(&"prod".parse()?);
+    /// let status = account.set_from_resolver(&id, Some("eu-west-1".parse()?)).await?;
+    /// assert_eq!(status.key_suffix.as_deref(), Some("MPLE"));
+    /// assert_eq!(status.region, Some("eu-west-1".parse()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn set_from_resolver(
         &self,
         id: &CredentialId,
@@ -155,6 +253,24 @@ impl SessionAccount {
     ///
     /// # Cancel safety
     /// The future may be dropped at any await.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let provider = provider_fn("store", async || {
+    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
+    /// });
+    /// let session = SessionContext::builder().provider(provider).build();
+    /// let account = session.account(session.default_account())?;
+    ///
+    /// let first = account.refresh().await?;
+    /// // A provider that returns the same credentials again begins no new generation.
+    /// assert_eq!(account.refresh().await?, first);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn refresh(&self) -> Result<Generation> {
         let session = self.session()?;
         session.refresh(&self.name).await
@@ -165,6 +281,28 @@ impl SessionAccount {
     ///
     /// # Errors
     /// As [`SessionContext::resume`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the provider resumed: the next call for credentials fetches.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let provider = provider_fn("store", async || {
+    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
+    /// });
+    /// let session = SessionContext::builder().provider(provider).build();
+    /// let account = session.account(session.default_account())?;
+    ///
+    /// account.clear()?;
+    /// assert!(account.credentials().await.is_err(), "a cleared account calls no provider");
+    /// account.resume().await?;
+    /// account.credentials().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn resume(&self) -> Result<Generation> {
         let session = self.session()?;
         session.resume(&self.name).await
@@ -199,6 +337,23 @@ impl SessionAccount {
     }
 
     /// Reports a rejected key; see [`SessionContext::mark_rejected`].
+    ///
+    /// Does nothing once the session has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials)?;
+    /// let account = session.account(session.default_account())?;
+    ///
+    /// account.mark_rejected(&"AKIAI44QH8DHBEXAMPLE".parse()?);
+    /// assert!(account.current().is_some(), "the report was about another key");
+    /// account.mark_rejected(&"AKIAIOSFODNN7EXAMPLE".parse()?);
+    /// assert!(account.current().is_none());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn mark_rejected(&self, rejected: &AccessKeyId) {
         if let Ok(session) = self.session() {
             session.mark_rejected(&self.name, rejected);
@@ -209,12 +364,40 @@ impl SessionAccount {
     ///
     /// # Errors
     /// `Closed` once the session is gone.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let account = session.account(session.default_account())?;
+    /// let mut rotations = account.watch_rotations()?;
+    /// let generation = account.set_credentials(credentials)?;
+    /// assert_eq!(rotations.changed().await, Some(generation));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch_rotations(&self) -> Result<RotationWatcher> {
         RotationWatcher::new(&self.session()?, &self.name)
     }
 
     /// Returns the region that the credentials, the account or the session specify; see
     /// [`SessionContext::region`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccountName, SessionContext};
+    /// let prod: AccountName = "prod".parse()?;
+    /// let session = SessionContext::builder()
+    ///     .region("us-west-2".parse()?)
+    ///     .region_for(prod.clone(), "eu-west-1".parse()?)
+    ///     .build();
+    /// assert_eq!(session.for_account(&prod).region(), Some("eu-west-1".parse()?));
+    /// assert_eq!(session.region(), Some("us-west-2".parse()?));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn region(&self) -> Option<Region> {
         self.session.upgrade()?.region_for(self.account_name())
@@ -222,12 +405,33 @@ impl SessionAccount {
 
     /// Returns the region that the environment specifies: that of the environment in which the credentials were
     /// fetched, otherwise [the session's](super::SessionBuilder::environment_region).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().environment_region("eu-west-1".parse()?).build();
+    /// let account = session.account(session.default_account())?;
+    /// assert_eq!(account.environment_region(), Some("eu-west-1".parse()?));
+    /// assert_eq!(account.region(), None, "the environment is not a setting of the session");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn environment_region(&self) -> Option<Region> {
         self.session.upgrade()?.environment_region(self.account_name())
     }
 
     /// Returns the region to use the account in; see [`SessionContext::resolved_region`].
+    ///
+    /// Once the session is gone, this is `us-east-1`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Region, SessionContext};
+    /// let session = SessionContext::builder().build();
+    /// let account = session.account(session.default_account())?;
+    /// assert_eq!(account.resolved_region(), Region::us_east_1());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn resolved_region(&self) -> Region {
         let session = self.session.upgrade();
@@ -238,6 +442,20 @@ impl SessionAccount {
     ///
     /// # Errors
     /// `Closed` once the session is gone.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, Freshness, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials)?;
+    /// let account = session.account(session.default_account())?;
+    ///
+    /// let status = account.status()?;
+    /// assert_eq!(status.freshness, Some(Freshness::Fresh));
+    /// assert_eq!(status.key_suffix.as_deref(), Some("MPLE"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn status(&self) -> Result<AccountStatus> {
         let session = self.session()?;
         let cache = session.account_cache(&self.name)?;
@@ -255,6 +473,22 @@ impl SessionAccount {
     ///
     /// A watcher may miss this state when credentials follow a clear at once; see
     /// [`was_cleared_since`](Self::was_cleared_since).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials.clone())?;
+    /// let prod: AccountName = "prod".parse()?;
+    /// let prod = session.for_account(&prod);
+    /// prod.set_credentials(credentials)?;
+    ///
+    /// prod.clear()?;
+    /// assert!(prod.is_cleared());
+    /// assert!(!session.is_cleared(), "the other accounts stay as they are");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_cleared(&self) -> bool {
         self.session().ok().is_none_or(|session| session.is_account_cleared(self.account_name()))
@@ -263,6 +497,24 @@ impl SessionAccount {
     /// Returns whether the account was cleared or closed after it published the credentials `id`, even if other
     /// credentials followed. Copies of cleared credentials must no longer be used; copies that were only replaced may
     /// finish their work.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials.clone())?;
+    /// let account = session.account(session.default_account())?;
+    /// let copied = account.current().expect("credentials were set").id;
+    ///
+    /// session.set_credentials(credentials.clone())?;
+    /// assert!(!account.was_cleared_since(copied), "only replaced");
+    /// session.clear();
+    /// session.set_credentials(credentials)?;
+    /// assert!(!account.is_cleared(), "other credentials followed");
+    /// assert!(account.was_cleared_since(copied));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn was_cleared_since(&self, id: CredentialsVersion) -> bool {
         self.session().ok().is_none_or(|session| session.was_account_cleared_since(self.account_name(), id))
@@ -274,17 +526,43 @@ impl SessionAccount {
     ///
     /// # Errors
     /// As [`SessionContext::narrow`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{SessionAccount, SessionPolicy};
+    /// # async fn demo(account: SessionAccount) -> valetkey_core::Result<()> {
+    /// let child = account.narrow(SessionPolicy::read_only(["s3"])?)?;
+    /// child.credentials().await?;
+    /// assert_eq!(child.accounts(), [account.account_name().clone()]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn narrow(&self, policy: SessionPolicy) -> Result<SessionContext> {
         self.session()?.narrow(&AccessScope::new().accounts([self.account_name().clone()]).policy(policy))
     }
 
     /// Adds an event to the session's audit log. Does nothing once the session is gone.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use valetkey_core::SessionContext;
+    /// # use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+    /// let log = Arc::new(InMemoryAudit::default());
+    /// let session = SessionContext::builder().audit(log.clone()).build();
+    /// let account = session.account(session.default_account())?;
+    /// account.audit(AuditEvent::Serve, "endpoint", None);
+    /// assert_eq!(log.records()[0].account.as_ref(), Some(account.account_name()));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn audit(&self, event: AuditEvent, component: &str, failure: Option<&Error>) {
         if let Some(session) = self.session.upgrade() {
             session.record(event, &self.name, component, failure);
         }
     }
 
+    /// Returns the session while it is open. Operations that serve or change credentials begin here, so that none
+    /// reaches a session that has ended.
     pub(super) fn session(&self) -> Result<Arc<SessionInner>> {
         self.session.upgrade().filter(|session| !session.is_closed()).ok_or_else(error::closed)
     }
