@@ -12,6 +12,7 @@ pub(crate) use template::is_session_name;
 /// The session tag that holds the session's id.
 pub(crate) const SESSION_TAG: &str = "valetkey:session";
 
+/// A value that a name template can contain and that a tag holds. The names are the same in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Placeholder {
     Principal,
@@ -49,12 +50,24 @@ pub struct Attribution {
 
 impl Attribution {
     /// Creates an empty attribution.
+    ///
+    /// Its session name cannot be rendered until a session is added.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Creates the attribution of a session and its principal.
+    ///
+    /// Account and agent are not filled in: a session may use several accounts on behalf of several agents.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Attribution, SessionContext};
+    /// let session = SessionContext::builder().principal("alice".parse()?).build();
+    /// assert_eq!(Attribution::for_session(&session).session_id(), Some(session.id()));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn for_session(session: &SessionContext) -> Self {
         Self { session: Some(session.id()), principal: session.principal().cloned(), ..Self::default() }
@@ -82,6 +95,8 @@ impl Attribution {
     }
 
     /// Sets the agent, as named by the host.
+    ///
+    /// Any text is accepted here; a name template that contains it checks it.
     #[must_use]
     pub fn agent(mut self, agent: impl Into<String>) -> Self {
         self.agent = Some(agent.into());
@@ -92,6 +107,13 @@ impl Attribution {
     ///
     /// # Errors
     /// `Invalid` without a session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Attribution, ErrorKind};
+    /// let error = Attribution::new().session_name().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Invalid);
+    /// ```
     pub fn session_name(&self) -> Result<String> {
         NameTemplate::default().render(self)
     }
@@ -104,6 +126,15 @@ impl Attribution {
 
     /// Returns the known values as session tags: `valetkey:principal`, `valetkey:session`, `valetkey:agent`,
     /// `valetkey:account`. Values are not cut or altered to fit AWS's limits.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Attribution;
+    /// let attribution = Attribution::new().principal("alice".parse()?).agent("doctor");
+    /// let expected = [("valetkey:principal", "alice".to_owned()), ("valetkey:agent", "doctor".to_owned())];
+    /// assert_eq!(attribution.tags(), expected);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn tags(&self) -> Vec<(&'static str, String)> {
         let placeholders =

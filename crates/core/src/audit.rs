@@ -1,5 +1,19 @@
 //! The audit log: which credentials were issued and served, to which consumer, when, and why a request failed. No
 //! field of a record can hold a secret.
+//!
+//! A session without a sink drops its records. `InMemoryAudit` is for tests, `JsonLines` for a file or a pipe.
+//!
+//! # Examples
+//! ```
+//! # use std::sync::Arc;
+//! # use valetkey_core::SessionContext;
+//! use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+//!
+//! let audit = Arc::new(InMemoryAudit::default());
+//! let session = SessionContext::builder().audit(audit.clone()).build();
+//! session.close();
+//! assert_eq!(audit.records().last().map(|record| record.event), Some(AuditEvent::Close));
+//! ```
 
 mod json_lines;
 mod memory;
@@ -32,5 +46,7 @@ pub use record::{AuditEvent, AuditRecord, NarrowDetails};
 /// ```
 pub trait AuditSink: fmt::Debug + Send + Sync {
     /// Stores one record.
+    ///
+    /// Keep what is needed by cloning the record. An error must be handled here: the session cannot act on it.
     fn record(&self, record: &AuditRecord);
 }

@@ -27,6 +27,8 @@ pub struct CallerIdentity {
 
 impl CallerIdentity {
     /// Creates an identity from the unmodified fields of the response.
+    ///
+    /// The ARN and the id are not checked.
     pub fn new(account: AccountId, arn: impl Into<Box<str>>, user_id: impl Into<Box<str>>) -> Self {
         Self { account, arn: arn.into(), user_id: user_id.into() }
     }
@@ -51,6 +53,14 @@ impl CallerIdentity {
     }
 
     /// Returns the name of the role session; `None` when the caller is not a role session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::CallerIdentity;
+    /// let user = CallerIdentity::new("111111111111".parse()?, "arn:aws:iam::111111111111:user/alice", "AIDA");
+    /// assert_eq!(user.session_name(), None);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn session_name(&self) -> Option<&str> {
         let (_, role) = self.arn.split_once(":assumed-role/")?;
@@ -59,12 +69,42 @@ impl CallerIdentity {
 }
 
 /// Looks up the identity behind credentials. STS does so with a call that needs no permission.
+///
+/// # Examples
+/// ```
+/// use std::borrow::Cow;
+///
+/// use valetkey_core::{CallerIdentity, CallerIdentityProvider, Credentials, Result, async_trait};
+///
+/// /// Returns the same identity for all credentials, as an emulator does.
+/// #[derive(Debug)]
+/// struct FixedIdentity(CallerIdentity);
+///
+/// #[async_trait]
+/// impl CallerIdentityProvider for FixedIdentity {
+///     fn name(&self) -> Cow<'static, str> {
+///         Cow::Borrowed("fixed-identity")
+///     }
+///
+///     async fn caller_identity(&self, _credentials: &Credentials) -> Result<CallerIdentity> {
+///         Ok(self.0.clone())
+///     }
+/// }
+/// # let root = CallerIdentity::new("000000000000".parse()?, "arn:aws:iam::000000000000:root", "root");
+/// # assert_eq!(FixedIdentity(root).name(), "fixed-identity");
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[async_trait]
 pub trait CallerIdentityProvider: fmt::Debug + Send + Sync {
     /// Returns a short name for logs and errors.
     fn name(&self) -> Cow<'static, str>;
 
-    /// Looks up the identity, without a cache. Needs no timeout of its own, since [`CallerIdentityCache`](crate::CallerIdentityCache) has one.
+    /// Looks up the identity, without a cache. Needs no timeout of its own, since
+    /// [`CallerIdentityCache`](crate::CallerIdentityCache) has one.
+    ///
+    /// # Errors
+    /// `Denied` when AWS does not accept the credentials, and transient kinds when it cannot be reached. No error may
+    /// hold a secret.
     ///
     /// # Cancel safety
     /// The future may be dropped at any await.

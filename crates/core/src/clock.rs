@@ -5,6 +5,30 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Provides wall time. Sessions compare expiries with it at every use, so a machine that was suspended recovers.
+///
+/// The time may jump in both directions. It must not block: sessions read it on their fastest path.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::time::{Duration, SystemTime};
+///
+/// use valetkey_core::{Clock, SessionContext};
+///
+/// /// Stands at one instant, to replay a recorded run.
+/// #[derive(Debug)]
+/// struct FixedClock(SystemTime);
+///
+/// impl Clock for FixedClock {
+///     fn now(&self) -> SystemTime {
+///         self.0
+///     }
+/// }
+///
+/// let instant = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
+/// let session = SessionContext::builder().clock(Arc::new(FixedClock(instant))).build();
+/// assert_eq!(session.clock().now(), instant);
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Returns the current wall time.
     fn now(&self) -> SystemTime;
@@ -12,6 +36,13 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
 /// Reads the wall clock of the machine. On Linux it reads the coarse clock, which is at most one kernel tick behind
 /// (10 ms or less) and takes a fifth of the time; reading the clock is most of the cost of a warm fetch.
+///
+/// # Examples
+/// ```
+/// # use std::time::SystemTime;
+/// # use valetkey_core::{Clock, SystemClock};
+/// assert!(SystemClock.now() > SystemTime::UNIX_EPOCH);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -61,6 +92,7 @@ pub(crate) fn duration_nanos(duration: Duration) -> Nanos {
 pub(crate) struct ClockSource(Option<Arc<dyn Clock>>);
 
 impl ClockSource {
+    /// Uses a clock of the host, through dynamic dispatch.
     pub(crate) fn custom(clock: Arc<dyn Clock>) -> Self {
         Self(Some(clock))
     }

@@ -1,4 +1,7 @@
 //! One attempt to run user code: with a timeout, and with a panic turned into an error.
+//!
+//! A provider, a resolver or a caller lookup may hang or panic. The callers that share the attempt then receive an
+//! error, and the session stays usable.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -12,11 +15,18 @@ use crate::{Error, ErrorKind, Result};
 /// Describes the user code for errors: its role, and how to read its name.
 pub(crate) struct Callee<N> {
     pub(crate) role: &'static str,
+    /// Called once; a panic gives the name `unknown`.
     pub(crate) name: N,
 }
 
 /// Runs `work` once and returns its result. `None` when the runtime that drives the timer was shut down: it belonged
 /// to the first caller, and others may be waiting in another runtime.
+///
+/// Errors name the callee, unless they name an inner provider already.
+///
+/// # Errors
+/// Those of `work`; `Internal` when it panicked; `TimedOut` when it did not finish within `limit`, in which case it is
+/// dropped.
 pub(crate) async fn call_isolated<T>(
     worker: Callee<impl Fn() -> Cow<'static, str>>,
     limit: Duration,

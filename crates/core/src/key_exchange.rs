@@ -51,6 +51,9 @@ pub trait KeyExchange: fmt::Debug + Send + Sync {
     ///
     /// `None`: the account serves `keys`. `Some(provider)`: `keys` are never served; the session calls the provider,
     /// which owns them, until other credentials are set or the account is cleared.
+    ///
+    /// Decide by the kind of the keys, such as [`has_session_token`](Credentials::has_session_token): `None` for
+    /// temporary credentials, which need no exchange.
     fn exchange_for(&self, keys: &Credentials) -> Option<Arc<dyn CredentialProvider>>;
 }
 

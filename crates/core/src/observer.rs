@@ -41,11 +41,34 @@ use crate::Credentials;
 /// ```
 pub trait CredentialObserver: Send + Sync {
     /// Receives credentials of the session.
+    ///
+    /// Must accept the same credentials repeatedly.
     fn observe(&self, credentials: &Credentials);
 }
 
 /// The observers of one session, its children, and the providers that report to it. Clones share the observers, and do
 /// not keep them alive.
+///
+/// # Examples
+/// ```
+/// # use std::sync::Arc;
+/// # use std::sync::atomic::{AtomicUsize, Ordering};
+/// # use valetkey_core::{CredentialObserver, CredentialObservers, Credentials};
+/// # #[derive(Default)]
+/// # struct Counter(AtomicUsize);
+/// # impl CredentialObserver for Counter {
+/// #     fn observe(&self, _: &Credentials) { self.0.fetch_add(1, Ordering::Relaxed); }
+/// # }
+/// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+/// # let credentials = Credentials::from_json(text, "file")?;
+/// let counter = Arc::new(Counter::default());
+/// let observer: Arc<dyn CredentialObserver> = counter.clone();
+/// let observers = CredentialObservers::new();
+/// observers.attach(&observer);
+/// observers.report(&credentials);
+/// assert_eq!(counter.0.load(Ordering::Relaxed), 1);
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct CredentialObservers(Arc<Mutex<Vec<Weak<dyn CredentialObserver>>>>);
 
@@ -57,6 +80,9 @@ impl CredentialObservers {
     }
 
     /// Adds an observer. It receives what is reported from now on, until its last `Arc` is dropped.
+    ///
+    /// Credentials that were reported before are not repeated;
+    /// [`SessionContext::observe`](crate::SessionContext::observe) reports those that a session holds.
     pub fn attach(&self, observer: &Arc<dyn CredentialObserver>) {
         let mut observers = self.lock();
         observers.retain(|attached| attached.strong_count() > 0);
@@ -64,6 +90,9 @@ impl CredentialObservers {
     }
 
     /// Reports credentials to every observer. A panic of an observer is logged and does not reach the caller.
+    ///
+    /// For providers that fetch credentials which no session serves, such as the long-lived keys behind a role. The lock
+    /// on the list is not held during the calls.
     pub fn report(&self, credentials: &Credentials) {
         let observers: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
         for observer in observers {

@@ -31,6 +31,8 @@ pub fn escape_control_chars(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// Returns whether a character is a control character except tab, a line or paragraph separator, or a mark of the
+/// direction of writing (Unicode, *Bidirectional Algorithm*).
 fn is_control_or_bidi(character: char) -> bool {
     let is_bidi_or_separator = matches!(
         character,

@@ -103,7 +103,7 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
 }
 
 impl dyn CredentialProvider + '_ {
-    /// Returns the provider's [`fresh`](CredentialProvider::cached) credentials if there are any, without a boxed
+    /// Returns the provider's [`cached`](CredentialProvider::cached) credentials if there are any, without a boxed
     /// future; otherwise calls [`provide`](CredentialProvider::provide).
     ///
     /// # Errors

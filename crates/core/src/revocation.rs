@@ -46,6 +46,17 @@ impl RevocationPolicy {
     /// Revokes only the credentials of one session: those with its [tag](crate::Attribution::tags), with its id in the
     /// name of the role session, or with its id as the name of the federated user. Credentials without any of these,
     /// because their provider has no [`Attribution`](crate::Attribution), are not revoked.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{RevocationPolicy, SessionId};
+    /// # use std::time::{Duration, SystemTime};
+    /// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
+    /// let session = SessionId::random();
+    /// let policy = RevocationPolicy::for_session(session, now).to_string();
+    /// assert!(policy.contains(&session.to_string()));
+    /// assert!(policy.contains("2026-11-21T12:00:01Z")); // one second later: AWS counts whole seconds
+    /// ```
     #[must_use]
     pub fn for_session(session: SessionId, issued_before: SystemTime) -> Self {
         Self { target: RevocationTarget::Session(session), issued_before }
@@ -55,6 +66,17 @@ impl RevocationPolicy {
     ///
     /// # Errors
     /// `Invalid` unless `name` is a valid role session name: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::RevocationPolicy;
+    /// # use std::time::{Duration, SystemTime};
+    /// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
+    /// let policy = RevocationPolicy::for_session_name("agent-7", now)?;
+    /// assert!(policy.to_string().contains(r#""aws:userid":"*:agent-7""#));
+    /// assert!(RevocationPolicy::for_session_name("agent-*", now).is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn for_session_name(name: &str, issued_before: SystemTime) -> Result<Self> {
         if is_session_name(name) {
             return Ok(Self { target: RevocationTarget::SessionName(name.to_owned()), issued_before });
@@ -63,12 +85,32 @@ impl RevocationPolicy {
     }
 
     /// Revokes all sessions of the role.
+    ///
+    /// The last resort when it is not known which session leaked: every user of the role must obtain new credentials.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::RevocationPolicy;
+    /// # use std::time::{Duration, SystemTime};
+    /// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
+    /// let policy: serde_json::Value = RevocationPolicy::for_all_sessions(now).to_string().parse().unwrap();
+    /// assert_eq!(policy["Statement"][0]["Effect"], "Deny");
+    /// ```
     #[must_use]
     pub fn for_all_sessions(issued_before: SystemTime) -> Self {
         Self { target: RevocationTarget::All, issued_before }
     }
 
     /// Describes which sessions of the role are revoked, since these may be more than the intended one.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::RevocationPolicy;
+    /// # use std::time::{Duration, SystemTime};
+    /// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
+    /// let policy = RevocationPolicy::for_all_sessions(now);
+    /// assert_eq!(policy.description(), "every session of the role, of all users");
+    /// ```
     #[must_use]
     pub fn description(&self) -> &'static str {
         match self.target {
@@ -80,6 +122,8 @@ impl RevocationPolicy {
         }
     }
 
+    /// A session has two statements, since the conditions of one statement must all hold: its tag may be absent, or the
+    /// name may not contain its id.
     fn to_document(&self) -> RevocationDocument {
         let statements = match &self.target {
             RevocationTarget::Session(session) => {
@@ -99,6 +143,8 @@ impl RevocationPolicy {
         RevocationDocument { version: "2012-10-17", statement: statements }
     }
 
+    /// Denies everything to credentials that were issued before the instant and match `restriction`: an operator, a key
+    /// and its values.
     fn deny_statement(&self, restriction: Option<(&str, &str, Value)>) -> DenyStatement {
         let before = format_rfc3339(self.issued_before + Duration::from_secs(1));
         let mut condition = json!({"DateLessThan": {"aws:TokenIssueTime": before}});

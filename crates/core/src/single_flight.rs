@@ -16,11 +16,16 @@ pub(crate) struct SingleFlight<T>(Option<WeakShared<BoxFuture<'static, T>>>);
 
 impl<T: Clone> SingleFlight<T> {
     /// Returns the fetch in flight, unless no caller waits for it any more.
+    ///
+    /// A fetch that has finished is returned as well while a caller still holds it; [`forget`](Self::forget) prevents
+    /// that.
     pub(crate) fn in_flight(&self) -> Option<Flight<T>> {
         self.0.as_ref().and_then(WeakShared::upgrade)
     }
 
     /// Starts a fetch in place of the one before. Nothing runs until the returned future is polled.
+    ///
+    /// The callers of the fetch before keep it: they still receive its result.
     pub(crate) fn start(&mut self, fetch: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let flight = fetch.boxed().shared();
         self.0 = flight.downgrade();

@@ -1,4 +1,6 @@
 //! The few primitives that the model checker replaces: under `cfg(valetkey_loom)` the same code runs on loom's types.
+//!
+//! Code that is checked imports from here: loom explores only the order of operations on its own types.
 
 #[cfg(valetkey_loom)]
 mod loom_shims;

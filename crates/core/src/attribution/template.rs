@@ -23,9 +23,13 @@ const MAX_SOURCE_IDENTITY: usize = 256;
 /// # }
 /// # demo().unwrap();
 /// ```
+///
+/// The text between placeholders may hold only characters that AWS accepts in a name, which is checked when the
+/// template is parsed; the values are checked when it is rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameTemplate(Vec<Segment>);
 
+/// A part of a template. Empty literals are removed, so that equal templates compare equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(String),
@@ -46,6 +50,16 @@ impl NameTemplate {
     /// # Errors
     /// `Invalid` when the attribution has no value for a placeholder, or when the name is not 2–64 of
     /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName`).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Attribution, NameTemplate};
+    /// let template: NameTemplate = "{agent}".parse()?;
+    /// assert_eq!(template.render(&Attribution::new().agent("doctor"))?, "doctor");
+    /// let error = template.render(&Attribution::new()).unwrap_err();
+    /// assert_eq!(error.field(), Some("session_name"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn render(&self, attribution: &Attribution) -> Result<String> {
         self.render_up_to(MAX_SESSION_NAME, attribution)
     }
@@ -54,6 +68,15 @@ impl NameTemplate {
     ///
     /// # Errors
     /// As [`render`](Self::render), with 2–256 characters (STS `AssumeRole`, `SourceIdentity`).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Attribution, NameTemplate};
+    /// let template: NameTemplate = "{principal}".parse()?;
+    /// let attribution = Attribution::new().principal("alice@example.com".parse()?);
+    /// assert_eq!(template.render_source_identity(&attribution)?, "alice@example.com");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn render_source_identity(&self, attribution: &Attribution) -> Result<String> {
         self.render_up_to(MAX_SOURCE_IDENTITY, attribution)
             .map_err(|error| error.with_field("source_identity"))
@@ -78,6 +101,14 @@ impl NameTemplate {
     }
 }
 
+/// Parses a template. There is no escape for braces, which AWS does not accept in a name.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::NameTemplate;
+/// assert!("agent-{session}".parse::<NameTemplate>().is_ok());
+/// assert!("agent {user}".parse::<NameTemplate>().is_err());
+/// ```
 impl FromStr for NameTemplate {
     type Err = Error;
 

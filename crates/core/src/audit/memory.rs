@@ -7,6 +7,23 @@ use parking_lot::Mutex;
 use super::{AuditRecord, AuditSink};
 
 /// Keeps the newest records in memory (default: 10,000).
+///
+/// The limit bounds the memory of a program that runs for a long time and reads the records seldom.
+///
+/// # Examples
+/// ```
+/// # use std::sync::Arc;
+/// # use valetkey_core::{Credentials, SessionContext, audit::{AuditEvent, InMemoryAudit}};
+/// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+/// # let credentials = Credentials::from_json(text, "file")?;
+/// let audit = Arc::new(InMemoryAudit::default());
+/// let session = SessionContext::builder().audit(audit.clone()).build();
+/// session.set_credentials(credentials)?;
+/// let records = audit.records();
+/// assert_eq!(records[0].event, AuditEvent::Set);
+/// assert_eq!(records[0].key_suffix.as_deref(), Some("MPLE"));
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct InMemoryAudit {
     records: Mutex<VecDeque<AuditRecord>>,
@@ -15,12 +32,27 @@ pub struct InMemoryAudit {
 
 impl InMemoryAudit {
     /// Creates a sink that keeps at most `limit` records and drops the oldest first.
+    ///
+    /// With a limit of zero, nothing is kept.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use valetkey_core::{SessionContext, audit::InMemoryAudit};
+    /// let audit = Arc::new(InMemoryAudit::with_limit(1));
+    /// for _ in 0..3 {
+    ///     SessionContext::builder().audit(audit.clone()).build().close();
+    /// }
+    /// assert_eq!(audit.records().len(), 1);
+    /// ```
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self { records: Mutex::default(), limit }
     }
 
     /// Returns the records, oldest first.
+    ///
+    /// A copy: records that are added later do not appear in it.
     #[must_use]
     pub fn records(&self) -> Vec<AuditRecord> {
         self.records.lock().iter().cloned().collect()

@@ -12,6 +12,14 @@ use crate::{
 };
 
 /// The kind of an audited event.
+///
+/// Serialized in `snake_case`. Kinds may be added.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::audit::AuditEvent;
+/// assert_eq!(serde_json::to_value(AuditEvent::Issue).unwrap(), "issue");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -37,6 +45,22 @@ pub enum AuditEvent {
 }
 
 /// Describes one event. The record id, session, principal, account and key suffix join it to other logs.
+///
+/// Serialized as an object with a key for each field; a value that is absent is `null`, and `narrow` is then left out.
+///
+/// # Examples
+/// ```
+/// # use std::sync::Arc;
+/// # use valetkey_core::{SessionContext, audit::InMemoryAudit};
+/// # let audit = Arc::new(InMemoryAudit::default());
+/// # let session = SessionContext::builder().audit(audit.clone()).build();
+/// # session.close();
+/// # let record = audit.records().remove(0);
+/// let line = serde_json::to_value(&record).unwrap();
+/// assert_eq!(line["session"], session.id().to_string());
+/// assert_eq!(line["event"], "close");
+/// assert!(line["failure"].is_null() && line.get("narrow").is_none());
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct AuditRecord {
@@ -85,6 +109,7 @@ pub struct NarrowDetails {
 }
 
 impl AuditRecord {
+    /// Creates a record without details.
     pub(crate) fn new(
         at: SystemTime,
         session: SessionId,
@@ -117,6 +142,7 @@ impl AuditRecord {
         self
     }
 
+    /// Adds what identifies the credentials. The component is their provider, unless one was added before.
     pub(crate) fn credentials(mut self, credentials: &Credentials) -> Self {
         self.component.get_or_insert_with(|| credentials.provider().to_owned());
         self.key_suffix = Some(credentials.access_key_id().last_four().to_owned());
@@ -144,12 +170,14 @@ impl AuditRecord {
         self
     }
 
+    /// Adds the kind of an error, and not its message: a kind cannot hold a secret.
     pub(crate) fn with_failure(mut self, error: &Error) -> Self {
         self.failure = Some(error.kind());
         self
     }
 }
 
+/// Returns an id that sorts by the time of the record; an instant before 1970 counts as 1970.
 fn uuid_v7(at: SystemTime) -> Uuid {
     let unix_time = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, unix_time.as_secs(), unix_time.subsec_nanos()))
@@ -159,6 +187,7 @@ fn instant<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_str(&format_rfc3339(*at))
 }
 
+/// The [code](ErrorKind::code) of the kind.
 impl Serialize for ErrorKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.code())

@@ -76,8 +76,7 @@ impl CredentialsBuilder {
 
     /// Sets when the credentials stop working (default: never).
     ///
-    /// Use the instant that the issuer reported. An instant in the past is accepted here; a session refuses to serve the
-    /// credentials.
+    /// Use the instant that the issuer reported. An instant in the past is accepted here, and refused by sessions.
     ///
     /// # Examples
     /// ```

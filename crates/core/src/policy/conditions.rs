@@ -14,7 +14,7 @@ type ConditionValues = BTreeSet<String>;
 pub(super) struct Conditions(BTreeMap<String, BTreeMap<String, ConditionValues>>);
 
 impl Conditions {
-    /// Parses the conditions of a statement. Errors call the statement `place`.
+    /// Parses the conditions of a statement. Errors name it by `path`.
     pub(super) fn parse(path: &str, value: Option<Value>) -> Result<Self> {
         let invalid = |rule: &str| Error::invalid(format!("{path}.Condition"), rule);
         let mut conditions = Self::default();

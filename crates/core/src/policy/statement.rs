@@ -39,7 +39,7 @@ impl Statement {
         Self { effect, actions, resources, conditions: Conditions::default() }
     }
 
-    /// Parses a statement. Errors call it `place`.
+    /// Parses a statement. Errors name it by `path`, such as `Statement[0]`.
     pub(super) fn parse(path: &str, value: Value) -> Result<Self> {
         let Value::Object(mut fields) = value else {
             return Err(Error::invalid(path.to_owned(), "must be a JSON object"));
