@@ -18,6 +18,37 @@ type LookupResult = Option<Result<CallerIdentity>>;
 /// Caches the identity that AWS reports for one account of a session. There is one call for each version of the
 /// account's credentials, also for concurrent callers. Rotation, `clear` and `close` invalidate the cached identity.
 /// Clones share the cache.
+///
+/// # Examples
+/// ```
+/// # use std::borrow::Cow;
+/// # use std::sync::Arc;
+/// # use valetkey_core::{CallerIdentity, CallerIdentityCache, CallerIdentityProvider, Credentials};
+/// # use valetkey_core::{Result, SessionContext, async_trait};
+/// # #[derive(Debug)]
+/// # struct Lookup;
+/// # #[async_trait]
+/// # impl CallerIdentityProvider for Lookup {
+/// #     fn name(&self) -> Cow<'static, str> { "lookup".into() }
+/// #     async fn caller_identity(&self, _: &Credentials) -> Result<CallerIdentity> {
+/// #         let arn = "arn:aws:iam::111111111111:user/alice";
+/// #         Ok(CallerIdentity::new("111111111111".parse()?, arn, "AIDAEXAMPLE"))
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+/// let session = SessionContext::builder().build();
+/// session.set_credentials(credentials)?;
+/// let account = session.account(session.default_account())?;
+///
+/// let identities = CallerIdentityCache::new(account, Arc::new(Lookup));
+/// assert_eq!(identities.get().await?.arn(), "arn:aws:iam::111111111111:user/alice");
+/// session.close();
+/// assert!(identities.get().await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct CallerIdentityCache {
     account: SessionAccount,
@@ -27,6 +58,9 @@ pub struct CallerIdentityCache {
 
 /// The cached identity, and the version of its credentials. A lookup is held weakly: it owns the credentials, and ends
 /// with its last caller.
+///
+/// A result is cached only if the lookup for its version is still the one in flight, so a slow lookup for earlier
+/// credentials never replaces the identity of later ones.
 #[derive(Default)]
 enum CachedIdentity {
     #[default]
@@ -37,6 +71,9 @@ enum CachedIdentity {
 
 impl CallerIdentityCache {
     /// Creates an empty cache.
+    ///
+    /// The cache does not keep the session alive. The first [`get`](Self::get) calls `lookup`, and so does the
+    /// first one after each change of the credentials.
     #[must_use]
     pub fn new(account: SessionAccount, lookup: Arc<dyn CallerIdentityProvider>) -> Self {
         Self { account, lookup, cached: Arc::default() }
@@ -76,6 +113,8 @@ impl CallerIdentityCache {
     }
 
     /// Returns the identity of these credentials, or the lookup that will return it.
+    ///
+    /// The lookup is started under the lock, and driven outside it: concurrent callers join the same one.
     fn identity_or_lookup(
         &self,
         current: &Credentials,
@@ -114,6 +153,7 @@ impl CallerIdentityCache {
     }
 }
 
+/// Calls the provider within `limit`. A panic of the provider becomes an error.
 async fn look_up(
     provider: Arc<dyn CallerIdentityProvider>,
     credentials: Credentials,

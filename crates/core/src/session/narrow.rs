@@ -30,24 +30,81 @@ pub struct AccessScope {
 
 impl AccessScope {
     /// Creates a scope without restrictions.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccessScope, SessionContext};
+    /// let session = SessionContext::builder().build();
+    /// let view = session.narrow(AccessScope::new())?;
+    /// assert_eq!(view.accounts(), session.accounts());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Restricts the session to these accounts. The default account stays the default if it is in the list, otherwise
     /// the first account of the list becomes the default.
+    ///
+    /// Duplicates are ignored. An account that the session does not have makes
+    /// [`narrow`](crate::SessionContext::narrow) fail.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccessScope, AccountName, Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let prod: AccountName = "prod".parse()?;
+    /// session.for_account(&prod).set_credentials(credentials)?;
+    ///
+    /// let child = session.narrow(AccessScope::new().accounts([prod.clone()]))?;
+    /// assert_eq!(child.accounts(), [prod]);
+    /// assert!(child.account(session.default_account()).is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn accounts(mut self, aliases: impl IntoIterator<Item = AccountName>) -> Self {
         self.accounts = Some(aliases.into_iter().collect());
         self
     }
 
     /// Restricts every account to what `policy` allows.
+    ///
+    /// The policies of a session that was narrowed before continue to apply: a request is allowed if all of them
+    /// allow it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccessScope, Credentials, ErrorKind, SessionContext, SessionPolicy};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials)?;
+    /// let scope = AccessScope::new().policy(SessionPolicy::read_only(["s3"])?);
+    /// let refused = session.narrow(scope).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Invalid, "a policy needs a provider that can apply it");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn policy(mut self, policy: SessionPolicy) -> Self {
         self.policy = Some(policy);
         self
     }
 
     /// Ends the session after `lifetime`, measured by the session's clock.
+    ///
+    /// By default, the session ends with its parent. A lifetime longer than that of the parent has no effect.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// # use valetkey_core::testing::ManualClock;
+    /// # use valetkey_core::{AccessScope, SessionContext};
+    /// let clock = ManualClock::new();
+    /// let session = SessionContext::builder().clock(Arc::new(clock.clone())).build();
+    /// let child = session.narrow(AccessScope::new().lifetime(Duration::from_secs(900)))?;
+    /// clock.advance(Duration::from_secs(900));
+    /// assert!(child.is_closed() && !session.is_closed());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
@@ -55,6 +112,9 @@ impl AccessScope {
 }
 
 /// Limits which accounts a session may have and what it may do.
+///
+/// A child checks its own restrictions first, and its parent then checks those of the parent: restrictions can only
+/// be added on the way down.
 pub(super) struct Restrictions {
     /// The accounts allowed in this session and its children (default: any).
     pub(super) allowed: Option<Box<[AccountName]>>,
@@ -62,6 +122,8 @@ pub(super) struct Restrictions {
 }
 
 /// Marks a session with less authority than its parent.
+///
+/// Fixed when the session is created: the holder of a session cannot widen it.
 pub(super) struct NarrowState {
     /// Whether its accounts are its own, narrowed by a policy; otherwise it is a view of its parent's accounts.
     pub(super) own_accounts: bool,
@@ -70,6 +132,8 @@ pub(super) struct NarrowState {
 }
 
 /// Adds to `error` which account cannot be narrowed.
+///
+/// Keeps the kind, and the field and next step if the error has them, so that a caller can act on the cause.
 pub(super) fn with_account_context(alias: &AccountName, error: &Error) -> Error {
     let named =
         Error::new(error.kind(), format!("account `{alias}` cannot be narrowed: {}", error.message()))

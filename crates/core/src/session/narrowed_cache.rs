@@ -48,6 +48,7 @@ pub struct NarrowedSessionCache {
 /// A kept child; `None` once it was removed.
 struct CachedChild(Mutex<Option<SessionContext>>);
 
+/// The policy is compared by its digest, which is equal for all spellings of one policy.
 #[derive(PartialEq, Eq, Hash)]
 struct NarrowKey {
     session: SessionId,
@@ -61,6 +62,20 @@ impl NarrowedSessionCache {
     ///
     /// # Errors
     /// As [`SessionContext::narrow`]; no child is kept then.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{NarrowedSessionCache, Result, SessionAccount, SessionPolicy};
+    /// # fn demo(scopes: &NarrowedSessionCache, account: &SessionAccount) -> Result<()> {
+    /// let reading = SessionPolicy::read_only(["s3"])?;
+    /// let first = scopes.get_or_narrow(account, &reading)?;
+    /// assert_eq!(scopes.get_or_narrow(account, &reading)?.id(), first.id());
+    ///
+    /// first.close();
+    /// assert_ne!(scopes.get_or_narrow(account, &reading)?.id(), first.id());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get_or_narrow(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
         let session = account.session_id().ok_or_else(error::closed)?;
         let key = NarrowKey { session, account: account.account_name().clone(), policy: policy.digest() };
@@ -82,6 +97,7 @@ impl NarrowedSessionCache {
 }
 
 impl CachedChild {
+    /// Returns a handle to the child, unless it was removed or has ended.
     fn open_session(&self) -> Option<SessionContext> {
         self.0.lock().clone().filter(|child| !child.is_closed())
     }

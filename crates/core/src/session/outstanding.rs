@@ -15,6 +15,25 @@ use crate::{AccountName, Expiry, Principal, SessionId};
 /// Credentials count from the moment when the session obtained them, since the session cannot know which were copied,
 /// and also after they were rotated away. The reported instants are therefore upper bounds: copies *may* work until
 /// then.
+///
+/// # Examples
+/// ```
+/// # use std::time::{Duration, SystemTime};
+/// # use valetkey_core::{Credentials, Expiry, SecretString, SessionContext};
+/// # let in_an_hour = Expiry::At(SystemTime::now() + Duration::from_secs(3600));
+/// # let temporary = Credentials::builder("ASIAIOSFODNN7EXAMPLE".parse()?, "example".into())
+/// #     .session_token(SecretString::from("example-token"))
+/// #     .expiry(in_an_hour)
+/// #     .build()?;
+/// let session = SessionContext::builder().build();
+/// session.set_credentials(temporary)?; // expire in an hour
+///
+/// let outstanding = session.close();
+/// let account = &outstanding.accounts[0];
+/// assert_eq!(account.account.as_str(), "default");
+/// assert_eq!(account.expires_at, in_an_hour);
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OutstandingCredentials {
@@ -41,6 +60,8 @@ pub struct OutstandingAccount {
 
 impl OutstandingCredentials {
     /// Reports which credentials of a session still work now.
+    ///
+    /// Children that still live are counted first. Children that have ended added theirs when they did.
     pub(super) fn of(session: &SessionInner) -> Self {
         session.collect_children();
         let now = session.shared.now();
@@ -56,18 +77,40 @@ impl OutstandingCredentials {
     }
 
     /// Returns whether no credentials work any more.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// assert!(session.outstanding().is_empty());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()
     }
 
     /// Returns when the last credentials expire; `None` when no credentials work any more.
+    ///
+    /// `Never` counts as later than any instant.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, Expiry, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// assert_eq!(session.outstanding().expires_at(), None);
+    /// session.set_credentials(credentials)?; // a long-lived key
+    /// assert_eq!(session.outstanding().expires_at(), Some(Expiry::Never));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn expires_at(&self) -> Option<Expiry> {
         self.accounts.iter().map(|account| account.expires_at).max()
     }
 }
 
+/// Zero, which stands for an account that never held credentials, becomes 1970: an instant that has passed.
 pub(super) fn expiry_from_nanos(nanos: Nanos) -> Expiry {
     if nanos == Nanos::MAX { Expiry::Never } else { Expiry::At(UNIX_EPOCH + Duration::from_nanos(nanos)) }
 }

@@ -10,6 +10,26 @@ use crate::{AccountName, Result};
 
 /// Watches the credentials of one account. Created by [`SessionContext::watch_rotations`](super::SessionContext::watch_rotations).
 /// An inherited account is followed to the session that serves it.
+///
+/// The watcher does not keep the session alive. A clone continues from what this watcher has reported.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, SessionContext};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+/// let session = SessionContext::builder().build();
+/// let mut rotations = session.watch_rotations()?;
+///
+/// let generation = session.set_credentials(credentials)?;
+/// assert_eq!(rotations.changed().await, Some(generation));
+///
+/// session.close();
+/// assert_eq!(rotations.changed().await, None);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RotationWatcher {
     session: Weak<SessionInner>,
@@ -20,6 +40,7 @@ pub struct RotationWatcher {
 }
 
 impl RotationWatcher {
+    /// Subscribes to the topology before it looks up the cache, so that a change in between is not missed.
     pub(super) fn new(session: &Arc<SessionInner>, alias: &AccountName) -> Result<Self> {
         let topology = session.subscribe_topology();
         let cache = session.account_cache(alias)?.subscribe();
@@ -27,6 +48,17 @@ impl RotationWatcher {
     }
 
     /// Returns the current generation; the initial generation once no cache serves the account.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let rotations = session.watch_rotations()?;
+    /// let generation = session.set_credentials(credentials)?;
+    /// assert_eq!(rotations.current(), generation);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn current(&self) -> Generation {
         self.cache.as_ref().map(|cache| cache.borrow().generation).unwrap_or_default()
@@ -37,6 +69,27 @@ impl RotationWatcher {
     ///
     /// # Cancel safety
     /// Dropping the future loses no change.
+    ///
+    /// A clear is reported as a generation of its own, under which nothing is served.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let mut rotations = session.watch_rotations()?;
+    /// session.set_credentials(credentials.clone())?;
+    /// let last = session.set_credentials(credentials)?;
+    /// assert_eq!(rotations.changed().await, Some(last), "two changes are reported as one");
+    ///
+    /// session.clear();
+    /// assert!(rotations.changed().await > Some(last));
+    /// assert!(session.current().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn changed(&mut self) -> Option<Generation> {
         while self.is_open() {
             tokio::select! {

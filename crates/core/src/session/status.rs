@@ -7,6 +7,19 @@ use crate::cache::{AccountCache, Freshness, Generation};
 use crate::{AccountId, AccountName, Credentials, Expiry, Principal, Region, SessionId};
 
 /// Describes a session without its secrets.
+///
+/// It is serialized with the names of its fields, for tool results and status commands.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::SessionContext;
+/// let session = SessionContext::builder().principal("alice".parse()?).build();
+/// let status = serde_json::to_value(session.status()).expect("a status can be serialized");
+/// assert_eq!(status["principal"], "alice");
+/// assert_eq!(status["closed"], false);
+/// assert_eq!(status["accounts"][0]["account"], "default");
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct SessionStatus {
@@ -21,6 +34,20 @@ pub struct SessionStatus {
 }
 
 /// Describes one account of a session without its secrets.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, SessionContext};
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+/// let session = SessionContext::builder().build();
+/// session.set_credentials(credentials)?;
+/// let status = session.account(session.default_account())?.status()?;
+/// assert!(status.default);
+/// assert_eq!(status.key_suffix.as_deref(), Some("MPLE"));
+/// assert_eq!(status.expires_at, Some(valetkey_core::Expiry::Never));
+/// assert!(!status.has_session_token);
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct AccountStatus {
@@ -47,6 +74,7 @@ pub struct AccountStatus {
 }
 
 impl SessionStatus {
+    /// Accounts that the session inherits are included, as this session serves them.
     pub(super) fn of(session: &SessionInner) -> Self {
         Self {
             session: session.shared.id,
@@ -58,6 +86,8 @@ impl SessionStatus {
 }
 
 impl AccountStatus {
+    /// Reads the credentials once, so that the values that belong to them describe the same version. The generation and
+    /// the region are read separately, and a concurrent change may have reached them first.
     pub(super) fn of(session: &SessionInner, cache: &AccountCache) -> Self {
         let current = cache.current();
         let credentials = current.as_ref();

@@ -29,6 +29,11 @@ impl NarrowedAccountProvider {
     }
 
     /// Returns the current provider of the account, narrowed.
+    ///
+    /// # Errors
+    /// `Closed` after the deadline and once the session has ended; `NotConfigured` while the account has no
+    /// provider that may be called; `Invalid` while its credentials are set directly; the error of the provider if
+    /// it cannot apply the policy.
     pub(in crate::session) fn provider(&self) -> Result<Arc<dyn CredentialProvider>> {
         let now = self.account.session()?.shared.now();
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -45,6 +50,7 @@ impl CredentialProvider for NarrowedAccountProvider {
         Cow::Borrowed("narrowed")
     }
 
+    /// Fetches with what the account has now, not with what it had when the child was created.
     async fn provide(&self) -> Result<Credentials> {
         self.provider()?.credentials().await
     }
