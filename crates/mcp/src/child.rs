@@ -40,6 +40,16 @@ pub use session_dir::SessionDir;
 pub use stderr::StderrTail;
 
 /// Which folder is a child's `HOME`. The AWS files are the session's in both cases.
+///
+/// # Examples
+/// A configuration names it in lowercase:
+/// ```
+/// use valetkey_mcp::child::HomeFolder;
+///
+/// assert_eq!(HomeFolder::default(), HomeFolder::Session);
+/// assert_eq!(serde_json::from_str::<HomeFolder>(r#""user""#)?, HomeFolder::User);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -54,6 +64,16 @@ pub enum HomeFolder {
 }
 
 /// How a child gets its session's credentials.
+///
+/// # Examples
+/// A configuration names it in lowercase:
+/// ```
+/// use valetkey_mcp::child::Delivery;
+///
+/// assert_eq!(Delivery::default(), Delivery::Endpoint);
+/// assert_eq!(serde_json::from_str::<Delivery>(r#""env""#)?, Delivery::Env);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

@@ -86,6 +86,17 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// Creates the configuration of a server that runs `command` and reads credentials from the endpoint.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::{Delivery, HomeFolder};
+    /// use valetkey_mcp::config::ServerConfig;
+    ///
+    /// let server = ServerConfig::new("notes-server");
+    /// assert_eq!(server.delivery, Delivery::Endpoint);
+    /// assert_eq!(server.home, HomeFolder::Session);
+    /// assert!(server.args.is_empty() && server.account.is_none());
+    /// ```
     pub fn new(command: impl Into<String>) -> Self {
         Self {
             command: command.into(),
@@ -116,6 +127,20 @@ impl ServerConfig {
 /// An error or warning about one server of the file.
 ///
 /// It repeats no value of the file, because a value may be a secret.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::ErrorKind;
+/// use valetkey_mcp::McpConfig;
+/// use valetkey_mcp::config::VarLookup;
+///
+/// let text = r#"{"mcpServers": {"notes": {"command": "notes-server", "envFile": ".env"}}}"#;
+/// let config = McpConfig::parse(text, &VarLookup::new(|_| None))?;
+/// let failed = &config.errors[0];
+/// assert_eq!(failed.server, "notes");
+/// assert_eq!((failed.error.kind(), failed.error.field()), (ErrorKind::Invalid, Some("envFile")));
+/// # Ok::<(), valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConfigError {

@@ -84,6 +84,23 @@ impl CredentialEndpoint {
 
     /// Like [`start`](Self::start), with the given clock.
     ///
+    /// The clock determines the expiry that is advertised, and which credentials have expired. Give the endpoint the clock of
+    /// its sessions.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::CredentialEndpoint;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let session = SessionContext::builder().build();
+    /// let endpoint = CredentialEndpoint::start_with_clock(session.clock()).await?;
+    /// # drop(endpoint);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_with_clock(clock: Arc<dyn Clock>) -> io::Result<Self> {
@@ -144,6 +161,28 @@ impl CredentialEndpoint {
     }
 
     /// Stops serving. Existing grants remain valid values, but requests to them fail.
+    ///
+    /// # Examples
+    /// ```
+    /// use tokio::net::TcpStream;
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::CredentialEndpoint;
+    /// use valetkey_mcp::endpoint::AdvertisedExpiry;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let session = SessionContext::builder().build();
+    /// # let account = session.account(session.default_account())?;
+    /// let endpoint = CredentialEndpoint::start().await?;
+    /// let grant = endpoint.grant(account, "report", AdvertisedExpiry::default());
+    /// let url = grant.url();
+    /// let address = url.split('/').nth(2).unwrap();
+    /// assert!(TcpStream::connect(address).await.is_ok());
+    /// endpoint.stop().await;
+    /// assert!(TcpStream::connect(address).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// Once the future has been polled, serving ends even if the future is dropped.

@@ -128,6 +128,26 @@ impl Gateway {
     /// # }
     /// ```
     ///
+    /// A client that disconnects before its first valid request is an error, because it is usually no MCP client:
+    /// ```
+    /// use tokio_util::sync::CancellationToken;
+    /// use valetkey_core::{ErrorKind, SessionContext};
+    /// use valetkey_mcp::Gateway;
+    /// use valetkey_tools::ToolSet;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (client, server) = tokio::io::duplex(4096);
+    /// let (input, output) = tokio::io::split(server);
+    /// let session = SessionContext::builder().build();
+    /// let tools = ToolSet::for_session(session.clone());
+    /// drop(client);
+    /// let served = Gateway::new(session.clone(), tools).serve(input, output, CancellationToken::new()).await;
+    /// assert_eq!(served.unwrap_err().kind(), ErrorKind::Unavailable);
+    /// assert!(session.is_closed());
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Unavailable` when the client disconnects before it has sent a valid MCP request; `Internal` when the gateway's
     /// task failed.

@@ -126,6 +126,27 @@ impl McpHost {
     /// catalog. Slow servers continue to start, and [`tools_changed`](Self::tools_changed) announces the tools they
     /// list.
     ///
+    /// # Examples
+    /// A server that cannot be started is an error in the catalog, and the host continues with the others:
+    /// ```
+    /// use valetkey_core::{ErrorKind, SessionContext};
+    /// use valetkey_mcp::config::VarLookup;
+    /// use valetkey_mcp::{McpConfig, McpHost};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let session = SessionContext::builder().build();
+    /// let text = r#"{"mcpServers": {"notes": {"command": "/no/such/program"}}}"#;
+    /// let config = McpConfig::parse(text, &VarLookup::new(|_| None))?;
+    /// let host = McpHost::builder(&session, config).start().await?;
+    /// let catalog = host.all_tools().await;
+    /// assert_eq!(catalog.errors[0].server, "notes");
+    /// assert_eq!(catalog.errors[0].error.kind(), ErrorKind::Invalid);
+    /// host.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// Cancel safe. Servers continue to start and to list their tools.
     pub async fn all_tools(&self) -> ToolCatalog {
@@ -274,12 +295,45 @@ impl McpHost {
     }
 
     /// Like [`pids`](Self::pids), for the processes that run for narrowed sessions. A server may have several of them.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::{McpConfig, McpHost};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let session = SessionContext::builder().build();
+    /// let host = McpHost::builder(&session, McpConfig::default()).start().await?;
+    /// assert_eq!(host.narrowed_pids().count(), 0, "a process is started at the first call of a narrowed session");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn narrowed_pids(&self) -> impl Iterator<Item = (String, u32)> {
         let servers = self.narrowed_pool.servers().into_iter();
         servers.filter_map(|server| Some((server.name().to_owned(), server.pid()?)))
     }
 
     /// Stops every server, and waits until its whole process tree has exited.
+    ///
+    /// A server gets two seconds to exit after its input is closed, and two more after SIGTERM; then it is killed. All servers are
+    /// stopped at the same time.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::{McpConfig, McpHost};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let session = SessionContext::builder().build();
+    /// let host = McpHost::builder(&session, McpConfig::default()).start().await?;
+    /// let mut changes = host.tools_changed();
+    /// host.shutdown().await;
+    /// assert!(changes.changed().await.is_err(), "the host is gone");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// Dropping the future still ends the servers, but does not wait for them.

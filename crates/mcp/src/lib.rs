@@ -52,6 +52,16 @@ pub use host::{McpHost, McpHostBuilder, ProxiedTool, ServerError, ToolCatalog};
 pub use redact::Redactor;
 
 /// Directives for an `EnvFilter` that silence log targets which would otherwise log messages, and secrets with them.
+///
+/// # Examples
+/// ```
+/// use tracing_subscriber::EnvFilter;
+/// use valetkey_mcp::RMCP_LOG_DIRECTIVE;
+///
+/// let filter = EnvFilter::new("debug").add_directive(RMCP_LOG_DIRECTIVE.parse()?);
+/// assert!(filter.to_string().contains("rmcp=error"));
+/// # Ok::<(), tracing_subscriber::filter::ParseError>(())
+/// ```
 pub const RMCP_LOG_DIRECTIVE: &str = "rmcp=error";
 
 /// Compiles the Rust code in the README.

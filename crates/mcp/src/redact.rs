@@ -63,6 +63,18 @@ impl Default for Redactor {
 
 impl Redactor {
     /// Creates a redactor that uses `clock` to determine whether credentials have expired.
+    ///
+    /// Use the clock of the session whose secrets are masked, as [`McpHost`](crate::McpHost) does.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::Redactor;
+    ///
+    /// let session = SessionContext::builder().build();
+    /// let redactor = Redactor::with_clock(session.clock());
+    /// assert_eq!(redactor.mask("no secret is known yet"), "no secret is known yet");
+    /// ```
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::default() }
@@ -133,6 +145,23 @@ impl Redactor {
     ///
     /// Texts that still contain the removed secrets are no longer masked, so clear a redactor only after the last
     /// output of the session.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> valetkey_core::Result<()> {
+    /// # use valetkey_core::Credentials;
+    /// # use valetkey_mcp::Redactor;
+    /// # let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, secret.into()).build()?;
+    /// let redactor = Redactor::default();
+    /// redactor.add(&credentials);
+    /// assert_eq!(redactor.mask(secret), "[redacted]");
+    /// redactor.clear();
+    /// assert_eq!(redactor.mask(secret), secret);
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     pub fn clear(&self) {
         *self.lock_state() = RedactorState::default();
     }
@@ -172,6 +201,23 @@ impl Redactor {
     ///
     /// Numbers, booleans and the structure stay unchanged. If masking makes two keys of an object equal, the later
     /// value replaces the earlier one.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> valetkey_core::Result<()> {
+    /// # use valetkey_core::Credentials;
+    /// # use valetkey_mcp::Redactor;
+    /// # let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, secret.into()).build()?;
+    /// # let redactor = Redactor::default();
+    /// # redactor.add(&credentials);
+    /// let mut result = serde_json::json!({"lines": [format!("key: {secret}")], "count": 1});
+    /// redactor.mask_json(&mut result);
+    /// assert_eq!(result, serde_json::json!({"lines": ["key: [redacted]"], "count": 1}));
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     pub fn mask_json(&self, value: &mut Value) {
         mask_json_with(&self.index(), value);
     }

@@ -25,6 +25,17 @@ type Variables = BTreeMap<OsString, OsString>;
 ///
 /// Programs under `exec` are not marked, because an agent that runs there may start a gateway. A mark that `exec`
 /// inherits is passed on.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::child::GATEWAY_MARKER;
+///
+/// /// Whether this gateway was started by a server of another gateway.
+/// fn is_nested() -> bool {
+///     std::env::var_os(GATEWAY_MARKER).is_some()
+/// }
+/// # assert!(!is_nested());
+/// ```
 pub const GATEWAY_MARKER: &str = "VALETKEY_GATEWAY";
 
 /// The part of the host's environment that children may inherit.
@@ -76,6 +87,15 @@ impl HostEnvironment {
     }
 
     /// Like [`new`](Self::new), with the environment of this process.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+    ///
+    /// let environment = ChildEnvironment::new(&HostEnvironment::from_process(), []);
+    /// # let Ok(path) = std::env::var("PATH") else { return };
+    /// assert!(environment.contains("PATH", &path));
+    /// ```
     #[must_use]
     pub fn from_process() -> Self {
         Self::new(std::env::vars_os())
@@ -140,6 +160,17 @@ impl ChildEnvironment {
     }
 
     /// Adds the variables of the child's configuration, which replace existing ones.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+    ///
+    /// let host = HostEnvironment::new([("LANG".into(), "de_DE.UTF-8".into())]);
+    /// let configured = BTreeMap::from([("LANG".to_owned(), "C".to_owned())]);
+    /// let environment = ChildEnvironment::new(&host, []).with_vars(&configured);
+    /// assert!(environment.contains("LANG", "C"));
+    /// ```
     #[must_use]
     pub fn with_vars<'a>(mut self, vars: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
         self.variables.extend(vars.into_iter().map(|(name, value)| (name.into(), value.into())));
@@ -181,6 +212,21 @@ impl ChildEnvironment {
     /// Package runners and version managers keep the configuration of the host's user: their own variables are set to
     /// its files, where these exist. The package caches are shared too, so that a server is not downloaded again for
     /// each session. [`SessionDir::with_configuration`] links the files of tools without such a variable.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> std::io::Result<()> {
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionDir};
+    ///
+    /// let host = HostEnvironment::new([("HOME".into(), "/srv/alice".into())]);
+    /// let directory = SessionDir::create(None)?;
+    /// let environment = ChildEnvironment::new(&host, []).with_home(&directory);
+    /// assert!(environment.contains("HOME", directory.home_dir().to_str().unwrap()));
+    /// assert!(environment.contains("npm_config_cache", "/srv/alice/.npm"));
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     #[must_use]
     pub fn with_home(mut self, home: &SessionDir) -> Self {
         self.user_dirs.set_tool_vars(&mut self.variables);
@@ -189,6 +235,21 @@ impl ChildEnvironment {
     }
 
     /// Sets `TMPDIR` to a folder of the session. `HOME` remains the user's.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> std::io::Result<()> {
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionDir};
+    ///
+    /// let host = HostEnvironment::new([("HOME".into(), "/srv/alice".into())]);
+    /// let directory = SessionDir::create(None)?;
+    /// let environment = ChildEnvironment::new(&host, []).with_tmp_dir(&directory);
+    /// assert!(environment.contains("HOME", "/srv/alice"));
+    /// assert!(environment.contains("TMPDIR", directory.tmp_dir().to_str().unwrap()));
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     #[must_use]
     pub fn with_tmp_dir(mut self, home: &SessionDir) -> Self {
         self.insert("TMPDIR", home.tmp_dir());
@@ -223,6 +284,16 @@ impl ChildEnvironment {
 
     /// Marks the child as started by a gateway; see [`GATEWAY_MARKER`]. Call it after adding the variables of a
     /// configuration.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::child::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment};
+    ///
+    /// let session = SessionContext::builder().build();
+    /// let environment = ChildEnvironment::new(&HostEnvironment::default(), []).with_gateway_marker(session.id());
+    /// assert!(environment.contains(GATEWAY_MARKER, &session.id().to_string()));
+    /// ```
     #[must_use]
     pub fn with_gateway_marker(mut self, session: SessionId) -> Self {
         self.insert(GATEWAY_MARKER, session.to_string());
@@ -233,6 +304,25 @@ impl ChildEnvironment {
     ///
     /// Every AWS SDK reads credentials from this address at the end of its default chain, so the child must have no
     /// other source: call [`isolate`](Self::isolate) first.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::CredentialEndpoint;
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+    /// use valetkey_mcp::endpoint::AdvertisedExpiry;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let session = SessionContext::builder().build();
+    /// let endpoint = CredentialEndpoint::start().await?;
+    /// let account = session.account(session.default_account())?;
+    /// let grant = endpoint.grant(account, "report", AdvertisedExpiry::default());
+    /// let environment = ChildEnvironment::new(&HostEnvironment::default(), []).with_endpoint(&grant);
+    /// assert!(environment.contains("AWS_CONTAINER_CREDENTIALS_FULL_URI", &grant.url()));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_endpoint(mut self, grant: &Grant) -> Self {
         self.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI", grant.url());
@@ -244,6 +334,21 @@ impl ChildEnvironment {
     ///
     /// A child that has them cannot be given others while it runs. Prefer [`with_endpoint`](Self::with_endpoint),
     /// unless the program supports no other source.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> valetkey_core::Result<()> {
+    /// use valetkey_core::Credentials;
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+    ///
+    /// let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    /// let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, secret.into()).build()?;
+    /// let environment = ChildEnvironment::new(&HostEnvironment::default(), []).with_static_credentials(&credentials);
+    /// assert!(environment.contains("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"));
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     #[must_use]
     pub fn with_static_credentials(mut self, credentials: &Credentials) -> Self {
         self.insert("AWS_ACCESS_KEY_ID", credentials.access_key_id().as_str());

@@ -55,6 +55,15 @@ pub struct ChildCommand {
 
 impl ChildCommand {
     /// Creates a command without arguments, which runs in the host's working directory.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::ChildCommand;
+    ///
+    /// let command = ChildCommand::new("aws");
+    /// assert_eq!(command.program, "aws");
+    /// assert!(command.args.is_empty() && command.current_dir.is_none());
+    /// ```
     pub fn new(program: impl Into<OsString>) -> Self {
         Self { program: program.into(), args: Vec::new(), current_dir: None, launcher: None }
     }
@@ -74,6 +83,14 @@ impl ChildCommand {
     }
 
     /// Runs the program under a launcher, which ends it when the host ends, even if the host is killed.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::{ChildCommand, Launcher};
+    ///
+    /// let command = ChildCommand::new("report").launcher(Launcher::new("/usr/bin/valetkey", ["launch"]));
+    /// assert!(command.launcher.is_some());
+    /// ```
     #[must_use]
     pub fn launcher(mut self, launcher: Launcher) -> Self {
         self.launcher = Some(launcher);
@@ -109,6 +126,20 @@ impl ChildProcess {
     ///
     /// # Errors
     /// Returns the error of the operating system, for example if the program does not exist.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Stdio};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let environment = ChildEnvironment::new(&HostEnvironment::from_process(), []);
+    /// let command = ChildCommand::new("sh").args(["-c", "exit 3"]);
+    /// let mut child = ChildProcess::spawn(command, environment, Stdio::Inherited)?;
+    /// assert_eq!(child.wait().await?.code(), Some(3));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn spawn(command: ChildCommand, environment: ChildEnvironment, stdio: Stdio) -> io::Result<Self> {
         let ChildCommand { program, args, current_dir: directory, launcher } = command;
         let (program, args) = match launcher {
@@ -146,6 +177,22 @@ impl ChildProcess {
     /// Returns the end of the child's standard error.
     ///
     /// It is empty for [`Stdio::Inherited`].
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::Redactor;
+    /// use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Stdio};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let environment = ChildEnvironment::new(&HostEnvironment::from_process(), []);
+    /// let command = ChildCommand::new("sh").args(["-c", "echo no such table >&2"]);
+    /// let child = ChildProcess::spawn(command, environment, Stdio::Piped)?;
+    /// child.stderr().wait_drained().await;
+    /// assert_eq!(child.stderr().last_lines(&Redactor::default(), 1), "no such table");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn stderr(&self) -> &StderrTail {
         &self.stderr
@@ -182,6 +229,25 @@ impl ChildProcess {
     }
 
     /// Sends a signal to the group.
+    ///
+    /// A group that has ended is not an error: the signal is then sent to no process.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::os::unix::process::ExitStatusExt;
+    /// use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Stdio};
+    ///
+    /// const SIGTERM: i32 = 15;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let environment = ChildEnvironment::new(&HostEnvironment::from_process(), []);
+    /// let command = ChildCommand::new("sleep").args(["60"]);
+    /// let mut child = ChildProcess::spawn(command, environment, Stdio::Piped)?;
+    /// child.signal(SIGTERM);
+    /// assert_eq!(child.wait().await?.signal(), Some(SIGTERM));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn signal(&self, signal: i32) {
         // An error means that the group has ended.
         let _gone = self.group.signal(signal);
@@ -191,6 +257,20 @@ impl ChildProcess {
     /// of the first two.
     ///
     /// A program that ignores both takes four seconds to stop.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Stdio};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let environment = ChildEnvironment::new(&HostEnvironment::from_process(), []);
+    /// // `cat` ends as soon as its input is closed, so no signal is needed.
+    /// let child = ChildProcess::spawn(ChildCommand::new("cat"), environment, Stdio::Piped)?;
+    /// child.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// Dropping the future kills the group at once.

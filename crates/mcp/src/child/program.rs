@@ -22,6 +22,18 @@ impl ChildCommand {
     /// # Errors
     /// Returns `Invalid` with the field `cwd` or `command`. Retrying fails until the configuration or the machine is
     /// changed.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::{ChildCommand, ChildEnvironment, HostEnvironment};
+    ///
+    /// let environment = ChildEnvironment::new(&HostEnvironment::new([("PATH".into(), "/usr/bin:/bin".into())]), []);
+    /// assert!(ChildCommand::new("sh").check(&environment).is_ok());
+    /// let error = ChildCommand::new("sh -c true").check(&environment).unwrap_err();
+    /// assert_eq!(error.field(), Some("command"));
+    /// let error = ChildCommand::new("sh").current_dir("/no/such/folder").check(&environment).unwrap_err();
+    /// assert_eq!(error.field(), Some("cwd"));
+    /// ```
     pub fn check(&self, environment: &ChildEnvironment) -> Result<()> {
         self.check_current_dir()?;
         let candidates = self.candidate_paths(environment.get("PATH"));

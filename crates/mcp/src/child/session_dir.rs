@@ -60,6 +60,19 @@ impl SessionDir {
     /// # Errors
     /// Returns the error of the file system. Returns `PermissionDenied` if the host's temporary folder is writable by
     /// every user and has no sticky bit, because other users could then replace its contents.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use valetkey_mcp::child::SessionDir;
+    ///
+    /// let directory = SessionDir::create(Some(&"eu-central-1".parse()?))?;
+    /// assert_eq!(std::fs::read_to_string(directory.credentials_file())?, "");
+    /// assert_eq!(std::fs::read_to_string(directory.config_file())?, "[default]\nregion = eu-central-1\n");
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
     pub fn create(region: Option<&Region>) -> io::Result<Self> {
         let home = Self::create_locked(&std::env::temp_dir())?;
         create_private_dir(&home.home_dir())?;
@@ -82,6 +95,19 @@ impl SessionDir {
     }
 
     /// Removes the folder and its contents, without blocking the runtime. Later calls do nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::SessionDir;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let directory = SessionDir::create(None)?;
+    /// directory.remove().await?;
+    /// assert!(!directory.home_dir().exists());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Returns the error of the file system. Remaining files are left to

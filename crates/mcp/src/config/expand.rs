@@ -46,6 +46,20 @@ enum ResolvedVar {
 
 impl VarLookup {
     /// Creates a lookup that calls `lookup` with the name of each variable.
+    ///
+    /// `lookup` returns `None` for a variable that is not set. An empty value counts as not set too, as with `${VAR:-…}` in a
+    /// shell.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::McpConfig;
+    /// use valetkey_mcp::config::VarLookup;
+    ///
+    /// let variables = VarLookup::new(|name| (name == "PORT").then(String::new));
+    /// let text = r#"{"web": {"command": "web-server", "args": ["${PORT}"]}}"#;
+    /// assert_eq!(McpConfig::parse(text, &variables)?.errors[0].error.field(), Some("args"));
+    /// # Ok::<(), valetkey_core::Error>(())
+    /// ```
     pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(lookup))
     }

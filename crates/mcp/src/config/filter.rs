@@ -25,6 +25,19 @@ pub struct ToolFilter {
 
 impl ToolFilter {
     /// Whether the tool is usable. `tool` is the server's own name of it.
+    ///
+    /// A tool that both lists name is not usable.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::config::ToolFilter;
+    ///
+    /// let mut filter = ToolFilter::default();
+    /// filter.restrict_to(vec!["list".to_owned(), "delete".to_owned()]);
+    /// filter.deny = vec!["delete".to_owned()];
+    /// assert!(filter.allows("list"));
+    /// assert!(!filter.allows("delete") && !filter.allows("get"));
+    /// ```
     #[must_use]
     pub fn allows(&self, tool: &str) -> bool {
         let names = |list: &[String]| list.iter().any(|name| name == tool);

@@ -10,6 +10,17 @@
 ///
 /// assert_eq!(jsonc_to_json("[1, 2,]"), "[1, 2 ]");
 /// ```
+///
+/// A comment keeps its line breaks, so a parser reports the line and the column of the original text:
+/// ```
+/// use valetkey_mcp::config::jsonc_to_json;
+///
+/// let text = "{\n  \"a\": 1, // the first\n  \"b\": x\n}";
+/// let plain = jsonc_to_json(text);
+/// assert_eq!(plain.len(), text.len());
+/// let error = serde_json::from_str::<serde_json::Value>(&plain).unwrap_err();
+/// assert_eq!((error.line(), error.column()), (3, 8));
+/// ```
 #[must_use]
 pub fn jsonc_to_json(text: &str) -> String {
     let mut plain = text.as_bytes().to_vec();

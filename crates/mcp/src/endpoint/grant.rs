@@ -33,6 +33,24 @@ const MAX_REQUESTS_PER_GRANT: usize = 64;
 ///
 /// A reader may keep credentials that it has fetched, up to the advertised expiry. So revoking a grant does not revoke
 /// credentials: it prevents further fetches.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::SessionContext;
+/// use valetkey_mcp::CredentialEndpoint;
+/// use valetkey_mcp::endpoint::AdvertisedExpiry;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let session = SessionContext::builder().build();
+/// let endpoint = CredentialEndpoint::start().await?;
+/// let account = session.account(session.default_account())?;
+/// let grant = endpoint.grant(account, "report", AdvertisedExpiry::default());
+/// assert!(grant.url().starts_with("http://127.0.0.1:"));
+/// assert_eq!(grant.account().account_name(), session.default_account());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Grant {
     server: Arc<EndpointServer>,
     state: Arc<GrantState>,
@@ -96,6 +114,8 @@ impl Grant {
 
     /// Returns the secret token of this grant, for `AWS_CONTAINER_AUTHORIZATION_TOKEN`. Any program that has it can
     /// read the account's credentials.
+    ///
+    /// The token has 64 hexadecimal digits. A reader sends it as the value of the header `Authorization`, without a scheme.
     #[must_use]
     pub fn expose_token(&self) -> &str {
         self.token.expose_secret()
@@ -120,6 +140,10 @@ impl Grant {
 
     /// Ends the current burst of requests: the next request may get new credentials. Call it when the reader is
     /// between two calls.
+    ///
+    /// Requests less than a second apart belong to one burst. Within a burst the reader gets the same credentials for up to five
+    /// seconds, although the account has renewed them, so that a program that reads each field with a request of its own does
+    /// not combine two versions.
     pub fn end_burst(&self) {
         self.state.rotation_hold.release();
     }

@@ -159,6 +159,17 @@ impl McpHostBuilder {
     }
 
     /// Sets the credential lifetime that child processes see (default: at most 4 min 30 s).
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::McpHostBuilder;
+    /// use valetkey_mcp::endpoint::AdvertisedExpiry;
+    ///
+    /// /// Causes fewer requests. A cleared session stays usable in clients that have cached its credentials.
+    /// fn with_real_expiry(builder: McpHostBuilder) -> McpHostBuilder {
+    ///     builder.advertised_expiry(AdvertisedExpiry::Actual)
+    /// }
+    /// ```
     pub fn advertised_expiry(mut self, advertised_expiry: AdvertisedExpiry) -> Self {
         self.advertised_expiry = advertised_expiry;
         self
@@ -201,12 +212,28 @@ impl McpHostBuilder {
     /// Sets the maximum number of narrowed sessions that servers run for at once, each with processes of its own
     /// (default: 16). Beyond the maximum, the least recently called session that is idle is evicted; while all are
     /// busy, a call is refused.
+    ///
+    /// A tool [policy](Self::tool_policy) counts as one narrowed session. Its processes cost as much memory as those of the
+    /// session itself, so the limit bounds what a model can start by narrowing a session again and again.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use valetkey_mcp::McpHostBuilder;
+    ///
+    /// /// For an agent that delegates to many sub-agents, each for a short time.
+    /// fn for_sub_agents(builder: McpHostBuilder) -> McpHostBuilder {
+    ///     builder.max_narrowed_sessions(64).narrowed_idle_timeout(Duration::from_secs(60))
+    /// }
+    /// ```
     pub fn max_narrowed_sessions(mut self, sessions: usize) -> Self {
         self.narrowed_limits.max_sessions = sessions;
         self
     }
 
     /// Sets the idle time after which the servers of a narrowed session are stopped (default: 10 min).
+    ///
+    /// The time begins when the last call in progress ends. The default is long enough for a model to think between two calls.
     pub fn narrowed_idle_timeout(mut self, timeout: Duration) -> Self {
         self.narrowed_limits.idle_timeout = timeout;
         self
@@ -220,6 +247,17 @@ impl McpHostBuilder {
 
     /// Sets the time that [`McpHost::all_tools`] waits for servers (default: 5 s). Slower servers continue to start,
     /// and [`McpHost::tools_changed`] announces their tools.
+    ///
+    /// The default is the time that a person is willing to wait for a list of tools. A client that does not follow changes of
+    /// the list needs a longer one:
+    /// ```
+    /// use std::time::Duration;
+    /// use valetkey_mcp::McpHostBuilder;
+    ///
+    /// fn for_client_without_notifications(builder: McpHostBuilder) -> McpHostBuilder {
+    ///     builder.list_budget(Duration::from_secs(60))
+    /// }
+    /// ```
     pub fn list_budget(mut self, budget: Duration) -> Self {
         self.list_budget = budget;
         self
@@ -232,6 +270,9 @@ impl McpHostBuilder {
     }
 
     /// Sets the time a server may take to respond to a call (default: 1 h). The call is then cancelled and fails.
+    ///
+    /// A server's own [`call_timeout`](crate::config::ServerConfig::call_timeout) takes precedence. The default allows for tools
+    /// that wait for a deployment; without a limit, a call that is never answered would stay open for ever.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.call = timeout;
         self
@@ -241,6 +282,22 @@ impl McpHostBuilder {
     ///
     /// Spawns tasks on the current tokio runtime: one for each server, one that refreshes the session, and one for the
     /// endpoint unless it is shared. They end with the host.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::{ErrorKind, SessionContext, SessionPolicy};
+    /// use valetkey_mcp::{McpConfig, McpHost};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let session = SessionContext::builder().build();
+    /// // A policy for a server that does not exist would never apply.
+    /// let reading = SessionPolicy::read_only(["s3"])?;
+    /// let builder = McpHost::builder(&session, McpConfig::default()).tool_policy("aws-api", "*", reading);
+    /// assert_eq!(builder.start().await.unwrap_err().kind(), ErrorKind::Invalid);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `Invalid` when a tool policy names a server that is not configured or that is given no credentials; `Internal`

@@ -76,6 +76,17 @@ pub struct ProxiedTool {
 /// The error names the next step, and repeats no input. Its kinds: `Invalid` for a mistake in the configuration or in a
 /// tool's definition, `Unavailable` for a server that cannot be started or has ended, `TimedOut` for one that is too
 /// slow.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::ErrorKind;
+/// use valetkey_mcp::ServerError;
+///
+/// /// Whether listing the tools again may help without a change of the configuration.
+/// fn is_transient(failed: &ServerError) -> bool {
+///     matches!(failed.error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerError {

@@ -70,6 +70,15 @@ pub(super) enum Refusal {
 impl Authenticator {
     /// Accepts every request, and takes its sender for `principal`. A gateway accepts this only on a loopback address:
     /// every user of the machine then acts as this principal.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::http::Authenticator;
+    ///
+    /// let authenticator = Authenticator::none("developer".parse()?);
+    /// # drop(authenticator);
+    /// # Ok::<(), valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn none(principal: Principal) -> Self {
         Self { anonymous: Some(principal), tokens: Vec::new(), issuers: Vec::new() }
@@ -83,6 +92,21 @@ impl Authenticator {
 
     /// Accepts the token whose SHA-256 digest is `digest`, in 64 hexadecimal digits, as a token of `principal`.
     ///
+    /// A principal may have several tokens, so that a token can be replaced while clients still use the old one.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::ErrorKind;
+    /// use valetkey_mcp::http::Authenticator;
+    ///
+    /// let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    /// let authenticator = Authenticator::bearer().token(digest, "alice".parse()?)?;
+    /// // One token cannot belong to two principals.
+    /// let error = authenticator.token(digest, "bob".parse()?).unwrap_err();
+    /// assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("token_sha256")));
+    /// # Ok::<(), valetkey_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` when `digest` is not such a digest, or is that of another principal's token.
     pub fn token(mut self, digest: &str, principal: Principal) -> Result<Self> {
@@ -94,6 +118,20 @@ impl Authenticator {
     ///
     /// # Errors
     /// As [`token`](Self::token). The authenticator is then unchanged.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::http::Authenticator;
+    ///
+    /// let mut authenticator = Authenticator::bearer();
+    /// for (principal, digest) in [("alice", "9f86d081884c"), ("bob", "")] {
+    ///     if let Err(error) = authenticator.add_token(digest, principal.parse()?) {
+    ///         assert_eq!(error.field(), Some("token_sha256"));
+    ///         eprintln!("{principal}: {error}");
+    ///     }
+    /// }
+    /// # Ok::<(), valetkey_core::Error>(())
+    /// ```
     pub fn add_token(&mut self, digest: &str, principal: Principal) -> Result<()> {
         let invalid = || {
             Error::invalid("token_sha256", "must be a SHA-256 digest, in 64 hexadecimal digits")
@@ -108,6 +146,20 @@ impl Authenticator {
     }
 
     /// Accepts the tokens of an issuer.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::http::{Authenticator, JwtIssuer, StaticJwks};
+    ///
+    /// let keys = StaticJwks::new(br#"{"keys": []}"#.to_vec());
+    /// let issuer = JwtIssuer::builder("https://login.example.com", keys)
+    ///     .audience("https://mcp.example.com/mcp")
+    ///     .principal("00u1abcd", "alice".parse()?)
+    ///     .build()?;
+    /// let authenticator = Authenticator::bearer().issuer(issuer)?;
+    /// # drop(authenticator);
+    /// # Ok::<(), valetkey_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Invalid` when the issuer was added before.

@@ -13,6 +13,28 @@ use super::site::Site;
 use super::tenants::SessionFactory;
 
 /// Configures an [`HttpGateway`]. Created by [`HttpGateway::builder`].
+///
+/// | setting | meaning | default |
+/// |---|---|---|
+/// | [`public_url`](Self::public_url) | the URL of the MCP endpoint as clients know it | the address of the listener |
+/// | [`allow_host`](Self::allow_host) | additional names in `Host` | none |
+/// | [`allow_origin`](Self::allow_origin) | additional values of `Origin` | none |
+/// | [`sessions`](Self::sessions) | limits of credential sessions | those of [`RegistryBuilder`] |
+/// | [`max_requests`](Self::max_requests) | requests in progress | 1,024 |
+/// | [`max_requests_per_principal`](Self::max_requests_per_principal) | those of one principal | 256 |
+/// | [`max_protocol_sessions_per_principal`](Self::max_protocol_sessions_per_principal) | legacy clients of one principal | 1,000 |
+///
+/// # Examples
+/// ```
+/// use valetkey_core::{Result, SessionRegistry};
+/// use valetkey_mcp::http::{HttpGateway, HttpGatewayBuilder};
+///
+/// /// A gateway for clients that reach it through a proxy.
+/// fn behind_proxy(builder: HttpGatewayBuilder) -> Result<HttpGateway> {
+///     let sessions = SessionRegistry::builder().max_sessions_per_principal(8);
+///     Ok(builder.public_url("https://mcp.example.com/mcp")?.sessions(sessions).max_requests(4_096).build())
+/// }
+/// ```
 #[must_use]
 pub struct HttpGatewayBuilder {
     pub(super) factory: Arc<dyn SessionFactory>,

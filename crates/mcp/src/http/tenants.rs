@@ -56,6 +56,37 @@ impl fmt::Debug for NewSession {
 }
 
 /// Describes the sessions of an [`HttpGateway`](super::HttpGateway).
+///
+/// # Examples
+/// ```
+/// use valetkey_core::{Error, ErrorKind, Principal, Result, SessionContext};
+/// use valetkey_mcp::http::{NewSession, SessionFactory};
+/// use valetkey_mcp::{McpConfig, McpHost, McpHostBuilder};
+/// use valetkey_tools::ToolSet;
+///
+/// struct Sessions {
+///     config: McpConfig,
+///     administrators: Vec<Principal>,
+/// }
+///
+/// impl SessionFactory for Sessions {
+///     fn new_session(&self, principal: &Principal) -> Result<NewSession> {
+///         if !self.administrators.contains(principal) {
+///             return Err(Error::new(ErrorKind::Denied, "only administrators may open a session"));
+///         }
+///         Ok(NewSession::new(SessionContext::builder(), |session| Ok(ToolSet::for_session(session.clone()))))
+///     }
+///
+///     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder> {
+///         Some(McpHost::builder(session, self.config.clone()))
+///     }
+/// }
+///
+/// let sessions = Sessions { config: McpConfig::default(), administrators: vec!["alice".parse()?] };
+/// assert!(sessions.new_session(&"alice".parse()?).is_ok());
+/// assert_eq!(sessions.new_session(&"bob".parse()?).unwrap_err().kind(), ErrorKind::Denied);
+/// # Ok::<(), valetkey_core::Error>(())
+/// ```
 pub trait SessionFactory: Send + Sync + 'static {
     /// Returns a new session for an authenticated principal. The gateway sets the session's principal.
     ///
@@ -65,6 +96,8 @@ pub trait SessionFactory: Send + Sync + 'static {
 
     /// Returns the host of the servers of a session that this factory described, or `None` without servers. Called at
     /// the first call of a server's tool.
+    ///
+    /// The gateway replaces the builder's [endpoint](McpHostBuilder::endpoint) with the one that all its sessions share.
     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder>;
 
     /// Returns a session that has every account of the configuration and no provider. The gateway uses it to list the

@@ -96,6 +96,16 @@ pub(super) fn is_secret_var(name: &OsStr) -> bool {
 
 /// Whether the variable would give a program credentials other than its session's. A child that is given a session's
 /// credentials never inherits such a variable, and cannot be configured with one.
+///
+/// # Examples
+/// ```
+/// use std::ffi::OsStr;
+/// use valetkey_mcp::child::overrides_credentials;
+///
+/// assert!(overrides_credentials(OsStr::new("AWS_PROFILE")));
+/// assert!(overrides_credentials(OsStr::new("AWS_BEARER_TOKEN_BEDROCK")));
+/// assert!(!overrides_credentials(OsStr::new("AWS_REGION")));
+/// ```
 #[must_use]
 pub fn overrides_credentials(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| BLOCKED_VARS.contains(&name) || name.starts_with(BLOCKED_VAR_PREFIX))

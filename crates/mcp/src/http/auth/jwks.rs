@@ -21,6 +21,33 @@ const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(30);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Fetches the JSON Web Key Set of an issuer.
+///
+/// The gateway calls [`fetch`](Self::fetch) when its keys are ten minutes old or a token names a key that it does not have,
+/// and then at most every 30 s. It waits 10 s for the document, and uses keys that cannot be fetched again for at most a day.
+///
+/// # Examples
+/// ```
+/// use async_trait::async_trait;
+/// use valetkey_core::{Error, ErrorKind, Result};
+/// use valetkey_mcp::http::JwksSource;
+///
+/// /// A key set that another program keeps current in a file.
+/// #[derive(Debug)]
+/// struct JwksFile(std::path::PathBuf);
+///
+/// #[async_trait]
+/// impl JwksSource for JwksFile {
+///     async fn fetch(&self) -> Result<Vec<u8>> {
+///         let unreadable = |error| Error::new(ErrorKind::Unavailable, "the keys cannot be read").with_source(error);
+///         std::fs::read(&self.0).map_err(unreadable)
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let error = JwksFile("/no/such/file".into()).fetch().await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Unavailable);
+/// # }
+/// ```
 #[async_trait]
 pub trait JwksSource: fmt::Debug + Send + Sync + 'static {
     /// Returns the document.

@@ -38,6 +38,16 @@ pub struct JwksUrl {
 impl JwksUrl {
     /// Creates a source of the document at `url`. Sends no request.
     ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::http::JwksUrl;
+    ///
+    /// // An attacker who can change the document could sign tokens for every principal.
+    /// let error = JwksUrl::new("http://login.example.com/jwks.json").unwrap_err();
+    /// assert_eq!(error.field(), Some("jwks_url"));
+    /// assert!(JwksUrl::new("http://127.0.0.1:8080/jwks.json").is_ok());
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` when it is not an `https` URL (`http` on a loopback address). `Internal` when the certificates that the
     /// machine trusts cannot be read.

@@ -56,6 +56,16 @@ struct VerifiedToken {
 }
 
 /// Configures a [`JwtIssuer`]. Created by [`JwtIssuer::builder`].
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::http::{JwtIssuer, StaticJwks};
+///
+/// let keys = StaticJwks::new(br#"{"keys": []}"#.to_vec());
+/// // A token for another service must not open sessions here, so an audience is required.
+/// let error = JwtIssuer::builder("https://login.example.com", keys).build().unwrap_err();
+/// assert_eq!(error.field(), Some("audience"));
+/// ```
 #[must_use]
 pub struct JwtIssuerBuilder {
     issuer: String,
