@@ -52,6 +52,16 @@ use refresh_queue::RefreshTimes;
 use state::State;
 use versioned_cell::{VersionedCell, WriteGuard};
 
+/// The credentials of one account, and what is needed to replace them.
+///
+/// Invariants:
+///
+/// - Readers take no lock. They see credentials of one version, or none.
+/// - The state and the credentials change together, under the lock of the cell. No provider, observer or audit sink is
+///   called or dropped under that lock.
+/// - Callers of one epoch share one fetch. It publishes its result only in the epoch in which it began, so nothing is
+///   served that was fetched before a set, a clear or a close.
+/// - The generation grows whenever other credentials are served or credentials are withdrawn, and never goes back.
 pub(crate) struct AccountCache {
     alias: AccountName,
     shared: Arc<SessionShared>,
@@ -63,11 +73,13 @@ pub(crate) struct AccountCache {
 type StateGuard<'a> = WriteGuard<'a, CredentialsInner, State>;
 
 impl AccountCache {
+    /// Creates a cache that serves nothing and has no provider.
     pub(crate) fn new(alias: AccountName, shared: Arc<SessionShared>) -> Self {
         let state = State::new(shared.new_renewal_chain());
         Self { alias, shared, cell: VersionedCell::new(state), epoch_changed: Notify::new() }
     }
 
+    /// Returns the name of the account within its session.
     pub(crate) fn alias(&self) -> &AccountName {
         &self.alias
     }
@@ -94,6 +106,8 @@ impl AccountCache {
         usable.then(|| CurrentCredentials { id: credentials.metadata().id, credentials })
     }
 
+    /// Treats the current credentials as expired if `rejected` is their key. Those that replace them begin a new
+    /// chain: they are no renewal of credentials that a service refused.
     pub(crate) fn mark_rejected(&self, rejected: &AccessKeyId) {
         let mut state = self.cell.lock();
         if let Some(current) = self.current().filter(|current| current.access_key_id() == rejected) {
@@ -103,6 +117,11 @@ impl AccountCache {
     }
 
     /// Returns the account's provider, narrowed.
+    ///
+    /// # Errors
+    /// `Invalid` for credentials that were set directly, since they may belong to another identity than the
+    /// provider; `NotConfigured` while no provider may be called; `Closed` after closing; otherwise the error of
+    /// the provider.
     pub(crate) fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let provider = {
             let state = self.lock_open()?;
@@ -119,12 +138,15 @@ impl AccountCache {
         self.invalidate(&mut self.cell.lock());
     }
 
+    /// Returns a receiver of the announcements of this cache. It starts with the present state, which counts as
+    /// seen.
     pub(crate) fn subscribe(&self) -> watch::Receiver<RotationState> {
         let mut state = self.cell.lock();
         let now = rotation_state(&state);
         state.watch.subscribe(now)
     }
 
+    /// Returns the credentials that the cell holds, whether or not they have expired.
     pub(crate) fn current(&self) -> Option<Credentials> {
         self.cell.current().map(Credentials::from_arc)
     }
@@ -136,6 +158,7 @@ impl AccountCache {
         self.current().into_iter().chain(exchanged).collect()
     }
 
+    /// Returns the generation of the last change, which may have been a clear.
     pub(crate) fn generation(&self) -> Generation {
         self.cell.lock().generation
     }
@@ -157,6 +180,7 @@ impl AccountCache {
         self.current().and_then(|current| current.environment_region().cloned())
     }
 
+    /// Sets the region of the account, which applies where its credentials specify none.
     pub(crate) fn set_region(&self, region: Region) {
         self.cell.lock().set_region(region);
     }
@@ -207,6 +231,8 @@ impl AccountCache {
         Some(RefreshTimes { refresh_at, expires_at: windows.expires_at.unwrap_or(refresh_at) })
     }
 
+    /// Serves `credentials` from now on, and announces them unless they are those that are served already. Ends the
+    /// backoff after a failure. Returns the credentials as they are served: with their version and their windows.
     fn publish(&self, state: &mut StateGuard<'_>, credentials: &Credentials, now: SystemTime) -> Credentials {
         state.backoff.reset();
         state.record_exposure(credentials);
@@ -264,19 +290,25 @@ impl AccountCache {
         fastrand::Rng::with_seed(self.shared.id.seed()).f64()
     }
 
+    /// Returns whether the cell still holds this very value. A caller that waited for a fetch checks it before it
+    /// returns the result: the credentials may have been cleared since they were published.
     fn holds_version(&self, credentials: &Credentials) -> bool {
         self.current().is_some_and(|current| current.ptr_eq(credentials))
     }
 
+    /// # Errors
+    /// `Closed` after closing.
     fn lock_open(&self) -> Result<StateGuard<'_>> {
         self.cell.lock_open().ok_or_else(error::closed)
     }
 }
 
+/// Describes the present state to watchers.
 fn rotation_state(state: &StateGuard<'_>) -> RotationState {
     RotationState { generation: state.generation, closed: state.is_closed() }
 }
 
+/// Announces the present state. Called under the lock, so that watchers see generations in order.
 fn notify(state: &mut StateGuard<'_>) {
     let now = rotation_state(state);
     state.watch.notify(now);

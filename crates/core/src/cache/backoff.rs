@@ -6,6 +6,16 @@ use super::Freshness;
 use crate::{Error, ErrorKind};
 
 /// The last failure of an account's provider, until the next success.
+///
+/// Distinguishes three kinds of failures of an account that has credentials:
+///
+/// - Transient, internal, or an expired source: the credentials are served until they expire. The next attempt follows
+///   after 5 to 10 minutes, or after 1 to 5 seconds once a fetch is mandatory.
+/// - A person is required: the same, but the longer delay applies until the credentials have expired, since every attempt
+///   may prompt a person.
+/// - Permanent: the credentials are withdrawn, and callers receive the remembered error for 1 to 5 seconds.
+///
+/// The delays are random, so that sessions which failed together do not retry together.
 #[derive(Debug, Default)]
 pub(super) struct RefreshBackoff(Option<Box<LastFailure>>);
 
@@ -20,16 +30,19 @@ struct LastFailure {
 }
 
 impl RefreshBackoff {
+    /// Remembers a failure, with delays that apply until the next one.
     pub(super) fn record_failure(&mut self, error: Error, at: SystemTime, rng: &mut fastrand::Rng) {
         let short = Duration::from_millis(rng.u64(1_000..=5_000));
         let long = Duration::from_secs(rng.u64(300..=600));
         self.0 = Some(Box::new(LastFailure { error, at, short, long }));
     }
 
+    /// Forgets the failure: after a success, and whenever another epoch begins.
     pub(super) fn reset(&mut self) {
         self.0 = None;
     }
 
+    /// Returns the last failure, however long ago it was.
     pub(super) fn last_error(&self) -> Option<&Error> {
         self.0.as_ref().map(|failure| &failure.error)
     }
@@ -83,6 +96,7 @@ pub(super) fn is_permanent(error: &Error) -> bool {
         && !matches!(error.kind(), ErrorKind::Internal | ErrorKind::Expired | ErrorKind::InteractionRequired)
 }
 
+/// Returns whether a person has to act before another attempt can succeed.
 fn requires_interaction(error: &Error) -> bool {
     error.kind() == ErrorKind::InteractionRequired
 }

@@ -5,6 +5,8 @@ use super::{AccountCache, CredentialsVersion, RenewalChain};
 use crate::Result;
 
 /// How far a clear reaches.
+///
+/// It decides what ends the suspension that follows: see [`Suspension`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClearKind {
     /// One account.
@@ -44,6 +46,7 @@ impl AccountCache {
     }
 
     /// Returns whether the account was cleared or closed, and nothing was set since that ends this.
+    ///
     pub(crate) fn is_suspended(&self) -> bool {
         self.cell.lock().is_suspended()
     }
@@ -91,6 +94,8 @@ impl AccountCache {
     }
 
     /// Allows calls to the provider again.
+    ///
+    /// The caller fetches next. Credentials that were cleared do not come back.
     pub(crate) fn resume(&self) {
         self.cell.lock().suspension = Suspension::None;
     }

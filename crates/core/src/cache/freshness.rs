@@ -10,6 +10,21 @@ use crate::Credentials;
 use crate::clock::{Nanos, nanos};
 
 /// The freshness of credentials.
+///
+/// The order is that of time: later states are greater.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, Freshness, SessionContext};
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+/// let session = SessionContext::builder().build();
+/// session.set_credentials(credentials)?;
+///
+/// let status = session.status();
+/// assert!(status.accounts[0].freshness < Some(Freshness::Mandatory));
+/// assert_eq!(serde_json::to_value(Freshness::Fresh).ok(), Some("fresh".into()));
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -29,6 +44,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Returns how long before expiry credentials of this lifetime should be replaced (AWS cross-SDK credential refresh,
 /// 2026).
+///
+/// | lifetime | window |
+/// |---|---|
+/// | below 10 min | a quarter of the lifetime |
+/// | up to 20 min | 5 min |
+/// | below 90 min | 15 min |
+/// | longer | 60 min |
 fn advisory_window(lifetime: Duration) -> Duration {
     if lifetime < 10 * MINUTE {
         lifetime / 4
@@ -42,11 +64,16 @@ fn advisory_window(lifetime: Duration) -> Duration {
 }
 
 /// Returns how long before expiry credentials of this lifetime must be replaced before they are used.
+///
+/// A minute, or a quarter of a lifetime that is so short that a minute would be most of it.
 fn mandatory_window(lifetime: Duration) -> Duration {
     MINUTE.min(lifetime / 4)
 }
 
 /// The instants at which credentials change freshness.
+///
+/// `None` for an instant that never comes: credentials without expiry become advisory when they reach their maximum
+/// age, and never mandatory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefreshWindows {
     pub(crate) advisory_at: Option<SystemTime>,
@@ -80,6 +107,7 @@ impl RefreshWindows {
         }
     }
 
+    /// Returns the last state whose instant has come.
     pub(crate) fn freshness(&self, now: SystemTime) -> Freshness {
         let reached = |at: Option<SystemTime>| at.is_some_and(|at| at <= now);
         if reached(self.expires_at) {
@@ -95,6 +123,9 @@ impl RefreshWindows {
 }
 
 /// Metadata of credentials held by a session.
+///
+/// Written when the credentials are published. The only part that changes afterwards is `fresh_until`, from its
+/// first value to zero.
 pub(crate) struct IssueMetadata {
     pub(crate) id: CredentialsVersion,
     pub(crate) windows: RefreshWindows,
@@ -110,6 +141,7 @@ impl IssueMetadata {
         Self { id: CredentialsVersion::UNSET, windows, fresh_until: AtomicU64::new(0) }
     }
 
+    /// Returns whether no session holds the credentials.
     pub(crate) fn is_placeholder(&self) -> bool {
         self.id == CredentialsVersion::UNSET
     }
@@ -128,6 +160,7 @@ impl IssueMetadata {
         now < self.fresh_until.load(Ordering::Relaxed)
     }
 
+    /// Returns the freshness at `now`, and notes an expiry permanently.
     pub(crate) fn freshness(&self, now: SystemTime) -> Freshness {
         if self.fresh_until.load(Ordering::Relaxed) == 0 {
             return Freshness::Expired;
@@ -139,6 +172,7 @@ impl IssueMetadata {
         freshness
     }
 
+    /// Treats the credentials as expired from now on, in all copies that share this value.
     pub(crate) fn mark_expired(&self) {
         self.fresh_until.store(0, Ordering::Relaxed);
     }

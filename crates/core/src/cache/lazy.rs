@@ -23,12 +23,15 @@ impl<V> LazyArcSwap<V> {
         self.0.get()?.load_full()
     }
 
+    /// Stores the value. Storing `None` before the first value allocates nothing.
     pub(crate) fn store(&self, value: Option<Arc<V>>) {
         if self.0.get().is_some() || value.is_some() {
             self.0.get_or_init(ArcSwapOption::empty).store(value);
         }
     }
 
+    /// Replaces the value with one that is computed from it. `update` runs again if another thread stored a value
+    /// meanwhile.
     pub(crate) fn rcu(&self, update: impl FnMut(&Option<Arc<V>>) -> Option<Arc<V>>) {
         self.0.get_or_init(ArcSwapOption::empty).rcu(update);
     }
@@ -41,6 +44,9 @@ impl<V> Default for LazyArcSwap<V> {
 }
 
 /// A watch channel that exists only while there are receivers.
+///
+/// The owner keeps it under a lock, so that subscribing and sending are ordered. Most sessions have no watcher, and
+/// pay for no channel.
 pub(crate) struct LazyWatch<T>(Option<watch::Sender<T>>);
 
 impl<T> LazyWatch<T> {

@@ -12,6 +12,23 @@ use super::AccountCache;
 use super::refresh_queue::{MIN_RETRY_INTERVAL, RefreshQueue};
 
 /// Limits how many refreshes a background refresher performs.
+///
+/// The limits apply to a whole registry, or to one session that is [kept warm](crate::SessionContext::keep_warm)
+/// alone. Fetches of callers do not count.
+///
+/// # Examples
+/// ```
+/// # use std::num::NonZeroU32;
+/// # use valetkey_core::{RefreshLimits, SessionRegistry};
+/// let five = NonZeroU32::MIN.saturating_add(4);
+/// let limits = RefreshLimits::default().max_per_second(five);
+/// assert_eq!(limits.max_per_second.get(), 5);
+/// assert_eq!(limits.max_concurrent.get(), 64);
+///
+/// let registry = SessionRegistry::builder().build();
+/// let refreshing = registry.keep_warm(limits);
+/// # drop(refreshing);
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct RefreshLimits {
@@ -24,6 +41,15 @@ pub struct RefreshLimits {
 
 impl RefreshLimits {
     /// Sets [`max_concurrent`](Self::max_concurrent).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::num::NonZeroU32;
+    /// # use valetkey_core::RefreshLimits;
+    /// // A source that handles one request at a time.
+    /// let limits = RefreshLimits::default().max_concurrent(NonZeroU32::MIN);
+    /// assert_eq!(limits.max_concurrent.get(), 1);
+    /// ```
     #[must_use]
     pub fn max_concurrent(mut self, refreshes: NonZeroU32) -> Self {
         self.max_concurrent = refreshes;
@@ -31,16 +57,26 @@ impl RefreshLimits {
     }
 
     /// Sets [`max_per_second`](Self::max_per_second).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::num::NonZeroU32;
+    /// # use valetkey_core::RefreshLimits;
+    /// let limits = RefreshLimits::default().max_per_second(NonZeroU32::MIN);
+    /// assert_eq!(limits.max_per_second.get(), 1);
+    /// ```
     #[must_use]
     pub fn max_per_second(mut self, refreshes: NonZeroU32) -> Self {
         self.max_per_second = refreshes;
         self
     }
 
+    /// Returns whether another refresh may start beside those in flight.
     fn has_capacity(&self, in_flight: usize) -> bool {
         u32::try_from(in_flight).is_ok_and(|in_flight| in_flight < self.max_concurrent.get())
     }
 
+    /// Returns the time between two starts: refreshes are spread over a second instead of starting together.
     fn interval(&self) -> Duration {
         Duration::from_secs(1) / self.max_per_second.get()
     }
@@ -54,6 +90,12 @@ impl Default for RefreshLimits {
 }
 
 /// Runs the refreshes of a queue while its owner `is_open`.
+///
+/// Each turn of the loop waits for the first of: the end of a refresh, a change of the schedule, or the time when
+/// the next account is due. At full capacity only the first two can help, so the pause is unlimited.
+///
+/// # Cancel safety
+/// Dropping the future drops the queue and the refreshes in flight. Callers that wait for one of them continue it.
 pub(crate) async fn run_refreshes(
     queue: Arc<RefreshQueue>,
     limits: RefreshLimits,
@@ -78,6 +120,8 @@ pub(crate) async fn run_refreshes(
 }
 
 /// Refreshes one account. The account records an error and returns it to the next caller that requests credentials.
+///
+/// Checks the need again, since a caller may have refreshed the account after it was scheduled.
 async fn refresh_one(cache: Arc<AccountCache>, queue: &RefreshQueue) {
     if cache.needs_refresh() {
         let _outcome = cache.refresh().await;

@@ -9,6 +9,10 @@ use crate::session::error;
 use crate::{Credentials, Error, Result};
 
 impl AccountCache {
+    /// Sets credentials, which from now on take precedence over the provider, and returns their generation.
+    ///
+    /// # Errors
+    /// As [`set_if`](Self::set_if).
     pub(crate) fn set(&self, credentials: Credentials) -> Result<Generation> {
         self.set_if(credentials, |_| Ok(()))
     }
@@ -25,6 +29,14 @@ impl AccountCache {
         })
     }
 
+    /// Sets credentials if `check` accepts the state of the account, which it sees under the lock.
+    ///
+    /// The key exchange decides outside the lock, since it is user code. If it was replaced meanwhile, the new one
+    /// decides again: otherwise keys might be served that it would have exchanged.
+    ///
+    /// # Errors
+    /// `Invalid` for credentials that have expired, `Closed` after closing, and the error of `check`. The account
+    /// is then unchanged.
     fn set_if(&self, credentials: Credentials, check: impl Fn(&State) -> Result<()>) -> Result<Generation> {
         let now = self.shared.now();
         if credentials.expiry().has_passed(now) {
@@ -64,6 +76,11 @@ impl AccountCache {
     }
 
     /// Sets the provider. Credentials that were set before stay, and so does the key exchange.
+    ///
+    /// Ends a suspension, withdraws what the previous provider issued, and drops that provider.
+    ///
+    /// # Errors
+    /// `Closed` after closing.
     pub(crate) fn set_provider(&self, provider: ArcProvider) -> Result<()> {
         // Declared before the lock, so that it is dropped after it: its `Drop` is user code.
         let _previous;
@@ -75,6 +92,9 @@ impl AccountCache {
     }
 
     /// Sets the key exchange. Credentials that were set before are no longer served, unless it accepts them.
+    ///
+    /// # Errors
+    /// `Closed` after closing.
     pub(crate) fn set_key_exchange(&self, exchange: ArcKeyExchange) -> Result<()> {
         let provider = exchange.provider();
         let _previous = loop {
@@ -111,6 +131,7 @@ impl AccountCache {
     }
 }
 
+/// Compares by address: an exchange that was replaced by an equal one still decides again, which is harmless.
 fn is_same_exchange(before: Option<&ArcKeyExchange>, now: Option<&ArcKeyExchange>) -> bool {
     match (before, now) {
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),

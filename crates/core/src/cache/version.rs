@@ -8,16 +8,39 @@ use crate::Credentials;
 
 /// Counts the versions of an account's credentials. It grows whenever credentials are issued or set, and with each
 /// clear; not when a provider returns the same credentials again.
+///
+/// Generations of one account can be compared; those of different accounts are unrelated.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, SessionContext};
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+/// let session = SessionContext::builder().build();
+/// let first = session.set_credentials(credentials.clone())?;
+/// session.clear();
+/// let second = session.set_credentials(credentials)?;
+/// assert_eq!((first.get(), second.get()), (1, 3), "the clear is generation 2");
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Generation(u64);
 
 impl Generation {
+    /// Returns the generation that follows.
     pub(crate) fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
     /// Returns the number.
+    ///
+    /// Zero before the first credentials. It is what status and audit records show.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Generation;
+    /// assert_eq!(Generation::default().get(), 0);
+    /// ```
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
@@ -34,6 +57,8 @@ impl fmt::Display for Generation {
 /// Credentials that are set directly, a clear, an invalidation or a rejected key begin a new chain.
 ///
 /// Within a family, a later chain is greater.
+///
+/// The number comes from a counter of the family. The default, zero, stands for no clear: no chain is before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct RenewalChain(u64);
 
@@ -44,6 +69,24 @@ impl RenewalChain {
 }
 
 /// Identifies a version of credentials within its session and the session's family.
+///
+/// A consumer that keeps a copy of credentials keeps their version with it, to decide later whether the copy is out
+/// of date, and why.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, SessionContext};
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+/// let session = SessionContext::builder().build();
+/// session.set_credentials(credentials.clone())?;
+/// let copied = session.current().expect("credentials were set").id;
+///
+/// session.set_credentials(credentials)?;
+/// let current = session.current().expect("credentials were set").id;
+/// assert!(current.generation() > copied.generation());
+/// assert!(!current.is_renewal_of(copied), "they may belong to another identity");
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CredentialsVersion {
     chain: RenewalChain,
@@ -58,21 +101,58 @@ impl CredentialsVersion {
         Self { chain, generation }
     }
 
+    /// Returns whether the credentials were published in `chain`.
     pub(crate) fn belongs_to(self, chain: RenewalChain) -> bool {
         self.chain == chain
     }
 
+    /// Returns whether the credentials were published before `chain` began. Only chains of one family can be
+    /// compared.
     pub(crate) fn is_before(self, chain: RenewalChain) -> bool {
         self.chain < chain
     }
 
     /// Returns the generation within the account.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let generation = session.set_credentials(credentials)?;
+    /// let version = session.current().expect("credentials were set").id;
+    /// assert_eq!(version.generation(), generation);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn generation(self) -> Generation {
         self.generation
     }
 
     /// Returns whether this version is a refresh of `earlier`: the same provider issued both, without interruption.
+    ///
+    /// A consumer such as an SDK client may continue with a renewal. Other credentials may belong to another
+    /// identity, so what was built with the earlier ones must be built again.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::testing::{Script, ScriptedProvider};
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let key = |id: &str| Credentials::builder(id.parse()?, "example".into()).build();
+    /// # let first = key("ASIAIOSFODNN7EXAMPLE")?;
+    /// # let second = key("ASIAI44QH8DHBEXAMPLE")?;
+    /// let provider = ScriptedProvider::new([Script::Answer(first), Script::Answer(second)]);
+    /// let session = SessionContext::builder().provider(provider).build();
+    /// session.refresh().await?;
+    /// let earlier = session.current().expect("credentials were fetched").id;
+    /// session.refresh().await?;
+    /// let later = session.current().expect("credentials were fetched").id;
+    /// assert!(later.is_renewal_of(earlier));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_renewal_of(self, earlier: Self) -> bool {
         self.chain == earlier.chain && self.generation > earlier.generation
@@ -80,6 +160,18 @@ impl CredentialsVersion {
 }
 
 /// Credentials that can be served now, with their version.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, SessionContext};
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+/// let session = SessionContext::builder().build();
+/// session.set_credentials(credentials)?;
+/// let current = session.current().expect("credentials were set");
+/// assert_eq!(current.credentials.access_key_id().last_four(), "MPLE");
+/// assert_eq!(current.id.generation().get(), 1);
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CurrentCredentials {
