@@ -53,6 +53,7 @@ const MAX_POLICY_CHARS: usize = 2048;
 #[derive(Clone)]
 pub struct SessionPolicy(Arc<PolicyInner>);
 
+/// Built only from statements that serialize within the limits, so that `text` can be sent to AWS as it is.
 struct PolicyInner {
     /// At least one of them allows something.
     statements: Vec<Statement>,
@@ -69,6 +70,25 @@ impl SessionPolicy {
     /// # Errors
     /// `Invalid` when no permission is left; when an allowing statement uses `NotAction` or `NotResource`; when two
     /// statements set the same condition differently; when the result is too long.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionPolicy;
+    /// let buckets: SessionPolicy = r#"{
+    ///     "Version": "2012-10-17",
+    ///     "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::reports/*"}
+    /// }"#.parse()?;
+    /// let reading: SessionPolicy = r#"{
+    ///     "Version": "2012-10-17",
+    ///     "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}
+    /// }"#.parse()?;
+    /// let both = buckets.intersect(&reading)?;
+    /// assert!(both.to_string().contains(r#""Action":"s3:Get*","Resource":"arn:aws:s3:::reports/*""#));
+    ///
+    /// let queues = SessionPolicy::read_only(["sqs"])?;
+    /// assert!(buckets.intersect(&queues).is_err()); // no permission is left
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn intersect(&self, other: &Self) -> Result<Self> {
         Self::from_statements(intersection::intersect(&self.0.statements, &other.0.statements)?)
     }
@@ -92,16 +112,36 @@ impl SessionPolicy {
     ///     https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
     /// [view-only user]:
     ///     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionPolicy;
+    /// let policy = SessionPolicy::read_only(["logs", "sts"])?;
+    /// assert!(policy.to_string().contains("logs:FilterLogEvents"));
+    /// assert!(!policy.to_string().contains("Assume"));
+    /// assert!(SessionPolicy::read_only(["mainframe"]).is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn read_only<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         Self::from_statements(read_only::build_statements(services)?)
     }
 
     /// Returns a short digest of the policy. Equal policies have equal digests, in every spelling and every process.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionPolicy;
+    /// let spellings = [["s3", "sqs"], ["sqs", "s3"]].map(SessionPolicy::read_only);
+    /// let [first, second] = spellings.map(|policy| policy.map(|policy| policy.digest()));
+    /// assert_eq!(first?, second?);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn digest(&self) -> PolicyDigest {
         PolicyDigest::from_text(&self.0.text)
     }
 
+    /// The only constructor: every policy is checked and has its text.
     fn from_statements(statements: Vec<Statement>) -> Result<Self> {
         let text = document::serialize(&statements)?.into();
         Ok(Self(Arc::new(PolicyInner { statements, text })))
@@ -115,6 +155,13 @@ impl FromStr for SessionPolicy {
     ///
     /// # Errors
     /// `Invalid`, with the first part that breaks a rule and the rule; the text of the document is not repeated.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{ErrorKind, SessionPolicy};
+    /// let error = r#"{"Version": "2008-10-17", "Statement": []}"#.parse::<SessionPolicy>().unwrap_err();
+    /// assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("Version")));
+    /// ```
     fn from_str(text: &str) -> Result<Self> {
         Self::from_statements(document::parse(text)?)
     }
@@ -140,6 +187,7 @@ impl fmt::Debug for SessionPolicy {
     }
 }
 
+/// Policies are equal if their canonical texts are. Unequal policies may still allow the same requests.
 impl PartialEq for SessionPolicy {
     fn eq(&self, other: &Self) -> bool {
         self.0.text == other.0.text

@@ -72,6 +72,14 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     fn name(&self) -> Cow<'static, str>;
 
     /// Fetches credentials.
+    ///
+    /// # Errors
+    /// `NotConfigured` if there is no source to call, `Denied` if it refuses, `InteractionRequired` if a person has to act,
+    /// `Invalid` for a malformed setting or response, and `Throttled`, `TimedOut` or `Unavailable` if a later call may
+    /// succeed.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
     async fn provide(&self) -> Result<Credentials>;
 
     /// Returns credentials from memory if they can be served without further checks: the synchronous fast path of
@@ -95,6 +103,15 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `Invalid` when this provider cannot be narrowed, or not by this policy.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{CredentialProvider, Error, ErrorKind, SessionPolicy, provider_fn};
+    /// let keys = provider_fn("keys", async || Err(Error::not_configured("no keys")));
+    /// let error = keys.scope_down(&SessionPolicy::read_only(["s3"])?).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Invalid); // existing keys cannot be narrowed
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     fn scope_down(&self, _policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         Err(Error::invalid("policy", "cannot be put on what this provider issues")
             .with_provider(self.name())
@@ -108,6 +125,23 @@ impl dyn CredentialProvider + '_ {
     ///
     /// # Errors
     /// As `provide`.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::{CredentialProvider, Credentials, IntoProvider, provider_fn};
+    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    ///
+    /// let provider = provider_fn("store", async || Credentials::from_json(TEXT, "store")).into_provider();
+    /// assert!(provider.cached().is_none());
+    /// assert_eq!(provider.credentials().await?.provider(), "store");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn credentials(&self) -> Result<Credentials> {
         match self.cached() {
             Some(credentials) => Ok(credentials),

@@ -22,12 +22,56 @@ pub use into::IntoResolver;
 /// A host gives a resolver to a session; the resolver decides what that session may look up, and refuses all other ids
 /// with [`Denied`](ErrorKind::Denied). Otherwise the requirements of [`CredentialProvider`](crate::CredentialProvider)
 /// apply.
+///
+/// # Examples
+/// ```
+/// use std::borrow::Cow;
+///
+/// use valetkey_core::{CredentialId, CredentialResolver, Credentials, Error, ErrorKind, Result, async_trait};
+///
+/// /// Looks up the credentials of one team.
+/// #[derive(Debug)]
+/// struct TeamResolver {
+///     team: String,
+/// }
+///
+/// #[async_trait]
+/// impl CredentialResolver for TeamResolver {
+///     fn name(&self) -> Cow<'static, str> {
+///         Cow::Borrowed("team")
+///     }
+///
+///     async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
+///         if id.as_str().split('/').next() != Some(&self.team) {
+///             return Err(Error::new(ErrorKind::Denied, "the id belongs to another team").with_provider(self.name()));
+///         }
+///         Credentials::from_json(&read_document(id).await, self.name())
+///     }
+/// }
+/// # async fn read_document(_: &CredentialId) -> String {
+/// #     r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#.to_owned()
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+/// # let resolver = TeamResolver { team: "blue".to_owned() };
+/// # assert!(resolver.resolve(&"blue/job-7".parse()?).await.is_ok());
+/// # assert_eq!(resolver.resolve(&"red/job-7".parse()?).await.unwrap_err().kind(), ErrorKind::Denied);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait CredentialResolver: fmt::Debug + Send + Sync {
     /// Returns a short name for logs, status and errors.
     fn name(&self) -> Cow<'static, str>;
 
     /// Returns the credentials stored under `id`.
+    ///
+    /// # Errors
+    /// `Denied` for an id that the session may not use, whether or not it exists, so that ids cannot be guessed.
+    /// Otherwise as [`CredentialProvider::provide`](crate::CredentialProvider::provide).
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials>;
 
     /// Drops everything that is kept between calls. Must not block. The session that owns the resolver calls this when
@@ -62,6 +106,8 @@ impl<T: CredentialResolver + ?Sized> CredentialResolver for Arc<T> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// An id that is not in the map is refused with [`Denied`](ErrorKind::Denied).
 #[derive(Debug, Clone, Default)]
 pub struct MapResolver(BTreeMap<CredentialId, Credentials>);
 
@@ -73,6 +119,21 @@ impl MapResolver {
     }
 
     /// Stores `credentials` under `id`, and replaces those stored before.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::{CredentialResolver, Credentials, ErrorKind, MapResolver};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # let credentials = Credentials::from_json(text, "file")?;
+    ///
+    /// let resolver = MapResolver::new().with("job-7".parse()?, credentials);
+    /// assert_eq!(resolver.resolve(&"job-7".parse()?).await?.access_key_id().last_four(), "MPLE");
+    /// assert_eq!(resolver.resolve(&"job-8".parse()?).await.unwrap_err().kind(), ErrorKind::Denied);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with(mut self, id: CredentialId, credentials: Credentials) -> Self {
         self.0.insert(id, credentials);

@@ -44,6 +44,10 @@ impl Conditions {
     }
 
     /// Returns the conditions of both.
+    ///
+    /// # Errors
+    /// `Invalid` when both have values for one operator and key that differ. A JSON object cannot hold both, and which
+    /// values satisfy both depends on the operator.
     pub(super) fn merge(&self, other: &Self) -> Result<Self> {
         let mut merged = self.clone();
         for (operator, key, values) in other.iter() {
@@ -57,6 +61,8 @@ impl Conditions {
     }
 
     /// Returns whether each of these conditions is also in `others`, and so holds whenever those do.
+    ///
+    /// Compares texts only: `false` where a condition follows from another one.
     pub(super) fn is_subset_of(&self, others: &Self) -> bool {
         self.iter().all(|(operator, key, values)| others.get(operator, key) == Some(values))
     }
@@ -102,6 +108,7 @@ fn parse_values(value: Value) -> Option<ConditionValues> {
     texts.filter(|texts| !texts.is_empty())
 }
 
+/// AWS compares booleans and numbers as text; `null`, lists and objects are not values.
 fn parse_scalar(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),

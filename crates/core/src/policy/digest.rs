@@ -6,6 +6,16 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// Identifies a [`SessionPolicy`](crate::SessionPolicy): the SHA-256 of the document in its shortest form.
+///
+/// For logs: a record of a narrowed session has the digest, and the policy itself can be kept elsewhere under it.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::SessionPolicy;
+/// let digest = SessionPolicy::read_only(["s3"])?.digest();
+/// assert_eq!(digest.to_string().len(), 64); // hexadecimal digits
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyDigest([u8; 32]);
 

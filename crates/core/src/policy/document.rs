@@ -17,6 +17,10 @@ struct PolicyDocument<'a> {
 }
 
 /// Returns the statements of a policy, each in its shortest form.
+///
+/// # Errors
+/// `Invalid` for malformed JSON, another version, an unknown key, a malformed statement, a policy that allows nothing,
+/// and one that is too long.
 pub(super) fn parse(text: &str) -> Result<Vec<Statement>> {
     let Value::Object(mut fields) = json::parse(text)? else {
         return Err(Error::invalid("policy", "must be a JSON object"));
@@ -48,6 +52,10 @@ fn parse_statements(fields: &mut Map<String, Value>) -> Result<Vec<Statement>> {
 }
 
 /// Returns the policy as it is sent to AWS.
+///
+/// # Errors
+/// `Invalid` for a policy that allows nothing, holds a character that STS does not accept (`AssumeRole`, `Policy`), or
+/// is too long.
 pub(super) fn serialize(statements: &[Statement]) -> Result<String> {
     if !statements.iter().any(Statement::is_allow) {
         return Err(Error::invalid("policy", "must allow something").with_next_step(

@@ -15,6 +15,7 @@ pub(super) struct Glob {
     tokens: Box<[Token]>,
 }
 
+/// A unit of a pattern. A run of `*` is one token.
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
     Literal(char),
@@ -56,6 +57,9 @@ impl Glob {
     }
 
     /// Returns whether this pattern matches everything that `other` matches.
+    ///
+    /// Runs in time proportional to the product of the lengths, and without backtracking, since policies come from
+    /// models.
     pub(super) fn covers(&self, other: &Self) -> bool {
         // `reached[n]`: the tokens processed so far cover the first `n` tokens of the other pattern.
         let mut reached = vec![false; other.tokens.len() + 1];
@@ -136,6 +140,9 @@ impl Globs {
     }
 
     /// Sorts the patterns, and removes those that others cover.
+    ///
+    /// Of two patterns that cover each other, the first in order is kept. The result does not depend on the order in
+    /// which a policy lists the patterns.
     pub(super) fn minimized(mut self) -> Self {
         self.0.sort_by(|one, other| one.text.cmp(&other.text));
         self.0.dedup();
@@ -155,6 +162,8 @@ impl Globs {
     }
 
     /// Returns what is provably covered by both: of each pair of patterns, the one that the other covers.
+    ///
+    /// May be narrower than the true intersection, never wider: of `s3:Get*` and `s3:*Object`, it keeps neither.
     pub(super) fn intersect(&self, others: &Self) -> Self {
         let pairs = self.0.iter().flat_map(|one| others.0.iter().map(move |other| (one, other)));
         let narrower = pairs.filter_map(|(one, other)| match () {

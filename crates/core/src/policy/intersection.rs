@@ -1,4 +1,8 @@
 //! Computes what two policies both allow.
+//!
+//! Each statement that allows in one policy is paired with each that allows in the other; what both of a pair allow is
+//! kept. What either policy denies stays denied. Whatever cannot be compared is left out or refused, so that the result
+//! is never wider than either policy.
 
 use super::document::too_long_error;
 use super::glob::Globs;
@@ -37,6 +41,8 @@ fn intersect_statements(mine: &Statement, theirs: &Statement) -> Result<Option<S
     Ok(Some(Statement { conditions, ..Statement::without_conditions(Effect::Allow, actions, resources) }))
 }
 
+/// Returns the patterns of an element that lists what it matches. `NotAction` and `NotResource` match all but their
+/// patterns, which cannot be compared with a list.
 fn listed_patterns(subject: &PatternSet) -> Result<&Globs> {
     match subject {
         PatternSet::Only(globs) => Ok(globs),

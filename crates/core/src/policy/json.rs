@@ -19,6 +19,7 @@ pub(super) fn parse(text: &str) -> Result<Value> {
     }
 }
 
+/// A value that is refused if one of its objects, at any depth, repeats a key. `serde_json` would keep the last value.
 struct UniqueKeys(Value);
 
 impl<'de> Deserialize<'de> for UniqueKeys {

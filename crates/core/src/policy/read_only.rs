@@ -1,5 +1,7 @@
 //! Read-only access, service by service: the actions of the Service Authorization Reference that list and describe,
 //! except those that return secrets, code or stored data.
+//!
+//! A prefix such as `Describe*` also matches actions that AWS adds later: review the table when a service is extended.
 
 use super::glob::{Glob, Globs};
 use super::statement::{Effect, Statement};
@@ -58,6 +60,10 @@ const READ_ACTIONS: &[(&str, &[&str])] = &[
 /// User data is a script, and scripts often hold passwords.
 const USER_DATA_ACTIONS: [&str; 2] = ["ec2:DescribeInstanceAttribute", "ec2:DescribeLaunchTemplateVersions"];
 
+/// Returns one statement that allows, and for `ec2` a second that denies what returns user data.
+///
+/// # Errors
+/// `Invalid` for an unknown service, whose name is not repeated, and when no service is named.
 pub(super) fn build_statements<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Vec<Statement>> {
     let mut actions = Vec::new();
     for service in services {

@@ -7,6 +7,7 @@ use super::conditions::Conditions;
 use super::glob::{Glob, Globs};
 use crate::{Error, Result};
 
+/// Of statements that match a request, one that denies prevails.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) enum Effect {
     Allow,
@@ -16,10 +17,14 @@ pub(super) enum Effect {
 /// The actions or resources that a statement applies to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum PatternSet {
+    /// `Action` or `Resource`: what one of the patterns matches.
     Only(Globs),
+    /// `NotAction` or `NotResource`: what none of the patterns matches.
     Except(Globs),
 }
 
+/// Without its `Sid`, which has no authority. Serialized in the order of the fields, as such policies are usually
+/// written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Statement {
@@ -71,6 +76,9 @@ impl Statement {
     }
 
     /// Returns whether `other` is redundant beside this statement.
+    ///
+    /// It is if both have the same effect and this one applies whenever `other` does. May be `false` where that cannot
+    /// be shown by comparing patterns.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self == other
             || (self.effect == other.effect
@@ -104,6 +112,7 @@ fn parse_effect(place: &str, value: Option<Value>) -> Result<Effect> {
     }
 }
 
+/// Parses an element that a statement has in one of two forms, such as `Action` and `NotAction`.
 fn parse_patterns(
     place: &str,
     name: &str,

@@ -11,6 +11,23 @@ use crate::{CredentialProvider, Credentials, Error, ErrorKind, IntoProvider, Res
 ///
 /// Only `NotConfigured` falls through to the next provider. Any other error stops the chain: when a role is refused,
 /// the chain must not continue with credentials of a different identity, such as the host's.
+///
+/// A chain remembers nothing: each fetch begins with the first provider.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::{CredentialProvider, Credentials, Error, ProviderChain, provider_fn};
+/// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+///
+/// let profile = provider_fn("profile", async || Err(Error::not_configured("no profile is named")));
+/// let store = provider_fn("store", async || Credentials::from_json(TEXT, "store"));
+/// let chain = ProviderChain::new(profile).or_else(store);
+/// assert_eq!(chain.provide().await?.provider(), "store");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ProviderChain {
     providers: Vec<Arc<dyn CredentialProvider>>,
@@ -23,6 +40,21 @@ impl ProviderChain {
     }
 
     /// Adds `provider`, which is called when all providers before it are not configured.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, ProviderChain, provider_fn};
+    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    ///
+    /// let role = provider_fn("role", async || Err(Error::new(ErrorKind::Denied, "the role may not be assumed")));
+    /// let host = provider_fn("host", async || Credentials::from_json(TEXT, "host"));
+    /// let error = ProviderChain::new(role).or_else(host).provide().await.unwrap_err();
+    /// assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("role"))); // the host is not called
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn or_else(mut self, provider: impl IntoProvider) -> Self {
         self.providers.push(provider.into_provider());

@@ -47,6 +47,13 @@ where
 }
 
 /// A provider that calls a function. Created by [`provider_fn`].
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{CredentialProvider, Error, provider_fn};
+/// let store = provider_fn("store", async || Err(Error::not_configured("no store")));
+/// assert_eq!(store.name(), "store");
+/// ```
 #[derive(Clone)]
 pub struct ProviderFn<F> {
     name: Cow<'static, str>,

@@ -34,6 +34,8 @@ pub struct ObservedProvider {
 
 impl ObservedProvider {
     /// Wraps `inner`.
+    ///
+    /// Observers that are attached to `observers` later are notified as well.
     pub fn new(inner: impl IntoProvider, observers: &CredentialObservers) -> Self {
         Self { inner: inner.into_provider(), observers: observers.clone() }
     }
@@ -49,6 +51,7 @@ impl CredentialProvider for ObservedProvider {
         self.inner.name()
     }
 
+    /// Reports the credentials before it returns them.
     async fn provide(&self) -> Result<Credentials> {
         let credentials = self.inner.provide().await?;
         self.observers.report(&credentials);

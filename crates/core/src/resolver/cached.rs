@@ -40,6 +40,30 @@ pub struct CachedResolver(Arc<ResolverCache>);
 
 impl CachedResolver {
     /// Caches the results of `resolver`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// use valetkey_core::{CachedResolver, CredentialId, CredentialResolver, Credentials, resolver_fn};
+    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let lookups = std::sync::Arc::new(AtomicUsize::new(0));
+    /// # let counter = lookups.clone();
+    /// # let remote = resolver_fn("remote", move |_: CredentialId| {
+    /// #     counter.fetch_add(1, Ordering::Relaxed);
+    /// #     async { Credentials::from_json(TEXT, "remote") }
+    /// # });
+    ///
+    /// let resolver = CachedResolver::new(remote);
+    /// let id = "job-7".parse()?;
+    /// resolver.resolve(&id).await?;
+    /// resolver.resolve(&id).await?;
+    /// assert_eq!(lookups.load(Ordering::Relaxed), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(resolver: impl IntoResolver) -> Self {
         Self::with(Settings {
             resolver: resolver.into_resolver(),
@@ -50,18 +74,40 @@ impl CachedResolver {
     }
 
     /// Sets how long a result is cached (default: 5 minutes). With zero, only lookups in flight are shared.
+    ///
+    /// Returns a resolver with an empty cache of its own, so set this before the resolver is shared. The default bounds
+    /// how long rotated keys are still returned.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use valetkey_core::{CachedResolver, MapResolver};
+    /// let resolver = CachedResolver::new(MapResolver::new()).ttl(Duration::from_secs(60));
+    /// ```
     #[must_use]
     pub fn ttl(self, ttl: Duration) -> Self {
         Self::with(Settings { ttl, ..self.0.settings().clone() })
     }
 
     /// Sets how many ids are cached at most (default: 1,000).
+    ///
+    /// Returns a resolver with an empty cache of its own. Refusals count as well, so the default also bounds the memory
+    /// that a caller with many wrong ids can take.
     #[must_use]
     pub fn capacity(self, ids: usize) -> Self {
         Self::with(Settings { capacity: ids, ..self.0.settings().clone() })
     }
 
     /// Sets the source of wall time (default: the machine's clock).
+    ///
+    /// Returns a resolver with an empty cache of its own.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use valetkey_core::{CachedResolver, MapResolver, testing::ManualClock};
+    /// let resolver = CachedResolver::new(MapResolver::new()).clock(Arc::new(ManualClock::new()));
+    /// ```
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         Self::with(Settings { clock, ..self.0.settings().clone() })

@@ -34,6 +34,13 @@ where
 }
 
 /// A resolver that calls a function. Created by [`resolver_fn`].
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{CredentialId, CredentialResolver, Error, ErrorKind, resolver_fn};
+/// let none = resolver_fn("none", async |_: CredentialId| Err(Error::new(ErrorKind::Denied, "no id is granted")));
+/// assert_eq!(none.name(), "none");
+/// ```
 #[derive(Clone)]
 pub struct ResolverFn<F> {
     name: Cow<'static, str>,

@@ -7,6 +7,17 @@ use crate::CredentialResolver;
 
 /// Converts a value into a shared resolver: the counterpart of [`IntoProvider`](crate::IntoProvider), implemented for
 /// every [`CredentialResolver`].
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use valetkey_core::{CredentialResolver, IntoResolver, MapResolver, SessionContext};
+///
+/// let shared: Arc<dyn CredentialResolver> = MapResolver::new().into_resolver();
+/// let sessions = [shared.clone(), shared].map(|resolver| SessionContext::builder().resolver(resolver).build());
+/// assert_eq!(sessions.len(), 2);
+/// ```
 pub trait IntoResolver {
     /// Returns the resolver behind a shared pointer. An `Arc<dyn CredentialResolver>` is returned as it is.
     fn into_resolver(self) -> Arc<dyn CredentialResolver>;

@@ -14,6 +14,19 @@ use crate::{AccessKeyId, Credentials, Expiry, Result};
 const MIN_MATCH_CHARS: usize = 12;
 
 /// Credentials whose secret parts are unique marks.
+///
+/// Its `Debug` shows the marks, which are no secrets.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::{Expiry, testing::Canary};
+///
+/// let canary = Canary::new();
+/// let credentials = canary.credentials(Expiry::Never)?;
+/// assert!(canary.found_in(&format!("{credentials:?}")).is_empty());
+/// assert_eq!(canary.found_in(credentials.expose_secret_access_key()), ["secret"]);
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Canary {
     access_key_id: String,
@@ -48,6 +61,15 @@ impl Canary {
     }
 
     /// Returns the marks as JSON, in the form in which users paste credentials.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, testing::Canary};
+    /// let canary = Canary::new();
+    /// let credentials = Credentials::from_json_value(&canary.to_json(), "paste")?;
+    /// assert_eq!(credentials.expose_secret_access_key(), canary.expose_secret());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
@@ -63,6 +85,14 @@ impl Canary {
 
     /// Returns which marks occur in `output`, raw or in JSON, URL or form encoding: `secret` and `token` for any
     /// twelve consecutive characters of their random parts, and `access_key_id` for the whole key id.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::testing::Canary;
+    /// let canary = Canary::new();
+    /// assert_eq!(canary.found_in(&canary.to_json().to_string()), ["secret", "token", "access_key_id"]);
+    /// assert!(canary.found_in("a log line").is_empty());
+    /// ```
     #[must_use]
     pub fn found_in(&self, output: &str) -> Vec<&'static str> {
         // The middle of each mark is the same in every encoding.
@@ -90,6 +120,15 @@ impl Default for Canary {
 }
 
 /// Captures everything that `tracing` writes at TRACE while it is installed, as text.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::testing::CapturedLogs;
+///
+/// let logs = CapturedLogs::default();
+/// tracing::subscriber::with_default(logs.subscriber(), || tracing::info!("a session was opened"));
+/// assert!(logs.text().contains("a session was opened"));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct CapturedLogs(Arc<Mutex<Vec<u8>>>);
 

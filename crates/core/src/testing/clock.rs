@@ -9,6 +9,18 @@ use tokio::time::Instant;
 use crate::Clock;
 
 /// A clock that stands still until the test moves it. Clones share the time.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use valetkey_core::{Clock, testing::ManualClock};
+///
+/// let clock = ManualClock::new();
+/// let before = clock.now();
+/// clock.clone().advance(Duration::from_secs(60));
+/// assert_eq!(clock.now(), before + Duration::from_secs(60));
+/// ```
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<SystemTime>>);
 
@@ -25,6 +37,16 @@ impl ManualClock {
     }
 
     /// Moves the clock backwards, as when a machine's clock is corrected.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use valetkey_core::{Clock, testing::ManualClock};
+    /// let clock = ManualClock::new();
+    /// let before = clock.now();
+    /// clock.rewind(Duration::from_secs(1));
+    /// assert!(clock.now() < before);
+    /// ```
     pub fn rewind(&self, by: Duration) {
         *self.lock() -= by;
     }
@@ -35,6 +57,20 @@ impl ManualClock {
 }
 
 /// Wall time that advances with tokio's: in a runtime with paused time it is virtual, and advances with every sleep.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use valetkey_core::{Clock, testing::VirtualClock};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let clock = VirtualClock::new();
+/// tokio::time::sleep(Duration::from_secs(3600)).await; // returns at once: time is paused
+/// assert!(clock.elapsed() >= Duration::from_secs(3600));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct VirtualClock {
     started: Instant,

@@ -24,6 +24,26 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Checks `provider` against the clauses of [`CredentialProvider`] that can be observed from outside, and returns
 /// those that it violates. `secrets` are texts that its credentials contain and that must appear nowhere else. The
 /// provider may be configured to succeed or to fail; both are checked.
+///
+/// An empty list does not prove the clauses that concern the source itself, such as that nothing is cached. The
+/// provider is called ten times, one of which is dropped. Must be called in a tokio runtime with time enabled.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::testing::contract;
+/// use valetkey_core::{Credentials, provider_fn};
+/// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+///
+/// let sound = provider_fn("store", async || Credentials::from_json(TEXT, "store"));
+/// assert!(contract::faults(&sound, &["example"]).await.is_empty());
+///
+/// let leaky = provider_fn("example", async || Credentials::from_json(TEXT, "store"));
+/// assert_eq!(contract::faults(&leaky, &["example"]).await[0], "clause 6: its Debug output shows a secret");
+/// # Ok(())
+/// # }
+/// ```
 pub async fn faults(provider: &dyn CredentialProvider, secrets: &[&str]) -> Vec<String> {
     let mut violations = Vec::new();
     let name = provider.name();

@@ -25,6 +25,26 @@ pub enum Script {
 }
 
 /// Returns the results of its script, one per call; the last one repeats. Clones share the script and the count.
+///
+/// An empty script fails with `NotConfigured`.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::testing::{Script, ScriptedProvider};
+/// use valetkey_core::{CredentialProvider, Error, ErrorKind};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+/// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+/// # let credentials = valetkey_core::Credentials::from_json(text, "file")?;
+///
+/// let throttled = Error::new(ErrorKind::Throttled, "too many requests");
+/// let provider = ScriptedProvider::new([Script::Fail(throttled), Script::Answer(credentials)]);
+/// assert!(provider.provide().await.unwrap_err().is_transient());
+/// assert!(provider.provide().await.is_ok());
+/// assert_eq!(provider.call_count(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ScriptedProvider(Arc<ScriptedInner>);
 
@@ -42,6 +62,20 @@ impl ScriptedProvider {
     }
 
     /// Creates a provider that plays `script`; each call waits until [`release`](Self::release) admits it.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::testing::{Script, ScriptedProvider};
+    /// use valetkey_core::{CredentialProvider, Error};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    ///
+    /// let provider = ScriptedProvider::blocked([Script::Fail(Error::not_configured("no store"))]);
+    /// let (result, ()) = tokio::join!(provider.provide(), async { provider.release(1) });
+    /// assert!(result.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn blocked(script: impl IntoIterator<Item = Script>) -> Self {
         Self::with_permits(script, Some(Semaphore::new(0)))
     }
@@ -59,12 +93,27 @@ impl ScriptedProvider {
     }
 
     /// Returns how many calls were started.
+    ///
+    /// Counts calls that wait, and calls that were dropped, too.
     #[must_use]
     pub fn call_count(&self) -> usize {
         self.0.calls.load(Ordering::SeqCst)
     }
 
     /// Adds a result to the end of the script.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::testing::{Script, ScriptedProvider};
+    /// # use valetkey_core::{CredentialProvider, Error};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let provider = ScriptedProvider::new([]);
+    /// provider.push(Script::Fail(Error::not_configured("no profile is named")));
+    /// assert_eq!(provider.provide().await.unwrap_err().message(), "no profile is named");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn push(&self, next: Script) {
         self.lock_steps().push_back(next);
     }

@@ -20,6 +20,7 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Credentials are not cached into the last minute before they expire.
 const MIN_REMAINING: Duration = Duration::from_secs(60);
 
+/// Fixed for the life of a cache: a changed setting begins an empty one.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) resolver: Arc<dyn CredentialResolver>,
@@ -28,6 +29,8 @@ pub(super) struct Settings {
     pub(super) capacity: usize,
 }
 
+/// A result is returned only while its epoch is the current one: after a clear, nothing that was looked up before is
+/// read, even if moka still holds it.
 pub(super) struct ResolverCache {
     settings: Settings,
     results: Cache<CredentialId, Arc<CachedResult>>,
@@ -47,6 +50,7 @@ struct Lookups {
 /// `None` when the runtime of the lookup's timeout is gone: a caller on another runtime starts another lookup.
 type LookupResult = Option<Result<Credentials>>;
 
+/// Shared with moka, which may keep it for some time after it was removed: so the secrets are taken out of it.
 struct CachedResult {
     /// `None` once it was emptied.
     result: Mutex<Option<Result<Credentials>>>,
@@ -133,6 +137,9 @@ impl ResolverCache {
         self.settle();
     }
 
+    /// Stores the result before the lookup is removed from those in flight: a caller that comes in between joins the lookup
+    /// or reads the result, and does not start another one. After a clear, the place in `in_flight` may belong to a newer
+    /// lookup, and stays.
     async fn look_up(self: Arc<Self>, id: CredentialId, epoch: u64) -> LookupResult {
         let resolver = &self.settings.resolver;
         let callee = Callee { role: "resolver", name: || resolver.name() };
@@ -148,6 +155,8 @@ impl ResolverCache {
         result
     }
 
+    /// Stores a result for its time, unless the cache was cleared since the lookup began. Refusals are stored for a
+    /// random time, so that callers that were refused together do not repeat the lookup together.
     fn store(&self, id: &CredentialId, epoch: u64, result: &Result<Credentials>) {
         let stored_at = self.settings.clock.now();
         let ttl = match result {
@@ -183,12 +192,15 @@ impl CachedResult {
         if is_current && self.epoch == epoch { self.result.lock().clone() } else { None }
     }
 
+    /// Drops the result outside of its lock: an error may have a cause whose `Drop` is foreign code.
     fn empty(&self) {
         let result = self.result.lock().take();
         drop(result);
     }
 }
 
+/// Returns how long credentials may be returned. Zero, which means that they are not stored, shortly before they
+/// expire.
 fn ttl_of(credentials: &Credentials, ttl: Duration, now: SystemTime) -> Duration {
     match credentials.expiry().remaining(now) {
         Some(remaining) => ttl.min(remaining.saturating_sub(MIN_REMAINING)),
