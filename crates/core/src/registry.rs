@@ -84,6 +84,14 @@ impl<T: Send + Sync + 'static> Drop for CloseOnLastDrop<T> {
 
 impl SessionRegistry {
     /// Returns a builder with the default limits.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionRegistry;
+    /// let registry = SessionRegistry::builder().max_sessions(100).build();
+    /// assert_eq!(registry.len(), 0);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder::new()
     }
@@ -96,6 +104,26 @@ impl SessionRegistry {
     ///
     /// # Errors
     /// `Throttled` when there is no room and the principal has no idle session to close.
+    ///
+    /// The builder keeps everything else that it was given, such as its audit sink and its clock.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{ErrorKind, Principal, SessionContext, SessionRegistry};
+    /// let registry = SessionRegistry::builder().max_sessions_per_principal(1).build();
+    /// let alice: Principal = "alice".parse()?;
+    /// let first = registry.open(alice.clone(), SessionContext::builder())?;
+    ///
+    /// // The first session is in use.
+    /// let refused = registry.open(alice.clone(), SessionContext::builder()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Throttled);
+    ///
+    /// let handle = first.handle();
+    /// drop(first);
+    /// registry.open(alice.clone(), SessionContext::builder())?;
+    /// assert!(registry.find(&alice, &handle).is_err(), "it made room");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn open(&self, principal: Principal, builder: SessionBuilder) -> Result<SessionGuard> {
         self.open_with(principal, builder, |_| ())
     }
@@ -123,6 +151,8 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// `make_value` runs before the limits are checked, and no lock is held while it runs.
     pub fn open_with(
         &self,
         principal: Principal,
@@ -139,28 +169,91 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     /// # Errors
     /// `Closed`, with the same message whether the handle never existed, belongs to another principal, or its session has
     /// ended. A chain of providers does not fall through this error.
+    ///
+    /// The session counts as in use while the returned guard lives, and its idle time starts again when the guard
+    /// is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{ErrorKind, Principal, SessionContext, SessionRegistry};
+    /// let registry = SessionRegistry::builder().build();
+    /// let [alice, bob] = ["alice", "bob"].map(|name| name.parse::<Principal>());
+    /// let (alice, bob) = (alice?, bob?);
+    /// let handle = registry.open(alice.clone(), SessionContext::builder())?.handle();
+    ///
+    /// let session = registry.find(&alice, &handle)?;
+    /// assert_eq!(session.principal(), Some(&alice));
+    ///
+    /// let refused = registry.find(&bob, &handle).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Closed, "the handle of another principal");
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn find(&self, principal: &Principal, handle: &SessionHandle) -> Result<SessionGuard<T>> {
         self.store().find(principal, handle).ok_or_else(error::unknown_handle)
     }
 
     /// Closes a session, including its calls in flight, and returns the credentials that AWS may still accept. `None`
     /// when the principal has no such session open.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
+    /// let registry = SessionRegistry::builder().build();
+    /// let alice: Principal = "alice".parse()?;
+    /// let session = registry.open(alice.clone(), SessionContext::builder())?;
+    ///
+    /// let outstanding = registry.close(&alice, &session.handle()).expect("the session is open");
+    /// assert!(outstanding.is_empty(), "the session never held credentials");
+    /// assert!(session.is_closed(), "although a call is in flight");
+    /// assert!(registry.close(&alice, &session.handle()).is_none());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn close(&self, principal: &Principal, handle: &SessionHandle) -> Option<OutstandingCredentials> {
         self.store().close_session(principal, handle)
     }
 
     /// Closes all sessions of a principal, including their calls in flight, and returns how many there were.
+    ///
+    /// Use it when a principal signs out or loses its access. It may open sessions again.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
+    /// let registry = SessionRegistry::builder().build();
+    /// let alice: Principal = "alice".parse()?;
+    /// for _ in 0..3 {
+    ///     registry.open(alice.clone(), SessionContext::builder())?;
+    /// }
+    /// assert_eq!(registry.close_all(&alice), 3);
+    /// assert!(registry.is_empty());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn close_all(&self, principal: &Principal) -> usize {
         self.store().close_principal(principal)
     }
 
     /// Returns how many sessions count against the limit, including ended ones that were not swept yet.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{SessionContext, SessionRegistry};
+    /// let registry = SessionRegistry::builder().build();
+    /// let session = registry.open("alice".parse()?, SessionContext::builder())?;
+    /// assert_eq!(registry.len(), 1);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.store().len()
     }
 
     /// Returns whether the registry has no session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionRegistry;
+    /// assert!(SessionRegistry::builder().build().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -46,7 +46,6 @@ impl AccountCache {
     }
 
     /// Returns whether the account was cleared or closed, and nothing was set since that ends this.
-    ///
     pub(crate) fn is_suspended(&self) -> bool {
         self.cell.lock().is_suspended()
     }

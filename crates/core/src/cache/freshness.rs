@@ -65,7 +65,7 @@ fn advisory_window(lifetime: Duration) -> Duration {
 
 /// Returns how long before expiry credentials of this lifetime must be replaced before they are used.
 ///
-/// A minute, or a quarter of a lifetime that is so short that a minute would be most of it.
+/// A minute for lifetimes of four minutes and more, otherwise a quarter of the lifetime.
 fn mandatory_window(lifetime: Duration) -> Duration {
     MINUTE.min(lifetime / 4)
 }

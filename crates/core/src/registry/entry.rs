@@ -11,6 +11,10 @@ use super::timeline::Moment;
 use crate::sync::AtomicU64;
 use crate::{Principal, SessionContext};
 
+/// One session and the value that is kept beside it.
+///
+/// The index owns the entry, and each guard shares it. When the last reference is dropped, the session is closed
+/// and then the value is dropped, so the value may hold what depends on the session.
 pub(super) struct Entry<T> {
     pub(super) handle: SessionHandle,
     pub(super) principal: Principal,
@@ -113,6 +117,7 @@ impl Activity {
         self.last_used.load(Ordering::Acquire)
     }
 
+    /// Returns whether a call is in flight. False for a retired session, even if it was retired during a call.
     pub(super) fn in_use(&self) -> bool {
         is_in_use(self.calls.load(Ordering::Acquire))
     }
@@ -127,6 +132,7 @@ impl Activity {
         self.start_if(is_in_use)
     }
 
+    /// Adds one call to both halves of the word in one step, if `may_start` accepts the word.
     fn start_if(&self, may_start: impl Fn(u64) -> bool) -> bool {
         let add = |calls: u64| may_start(calls).then(|| calls.wrapping_add(STARTED + 1));
         self.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok()
@@ -154,6 +160,7 @@ impl Activity {
     }
 }
 
+/// Returns whether the word counts a call in flight.
 fn is_in_use(calls: u64) -> bool {
     calls != RETIRED && calls & IN_FLIGHT > 0
 }

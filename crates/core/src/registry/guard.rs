@@ -18,6 +18,24 @@ use crate::SessionContext;
 ///
 /// Hold a guard for the length of a call. A clone of the [`SessionContext`] that it dereferences to does not count as
 /// use.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
+/// # fn demo(registry: &SessionRegistry, principal: Principal) -> valetkey_core::Result<()> {
+/// let session = registry.open(principal.clone(), SessionContext::builder())?;
+/// // The guard dereferences to the session.
+/// assert!(!session.is_closed());
+///
+/// let handle = session.handle();
+/// drop(session); // the call has ended
+/// let session = registry.find(&principal, &handle)?;
+/// assert_eq!(session.handle(), handle);
+/// # Ok(())
+/// # }
+/// # demo(&SessionRegistry::builder().build(), "alice".parse()?)?;
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[must_use = "the session counts as in use only while the guard lives"]
 pub struct SessionGuard<T: Send + Sync + 'static = ()> {
     entry: Arc<Entry<T>>,
@@ -31,12 +49,40 @@ impl<T: Send + Sync + 'static> SessionGuard<T> {
     }
 
     /// Returns the handle that finds the session again.
+    ///
+    /// The handle alone grants nothing: it is valid only together with the principal that opened the session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{SessionContext, SessionRegistry};
+    /// let registry = SessionRegistry::builder().build();
+    /// let session = registry.open("alice".parse()?, SessionContext::builder())?;
+    /// // To be presented by the next call, for instance in a header.
+    /// assert_eq!(session.handle().to_string().len(), 32);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
         self.entry.handle
     }
 
     /// Returns the value that was kept beside the session when it was opened.
+    ///
+    /// All guards of a session share the value, so a value that changes needs a lock of its own.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
+    /// # use std::sync::atomic::{AtomicU32, Ordering};
+    /// let registry = SessionRegistry::builder().build_with::<AtomicU32>();
+    /// let alice: Principal = "alice".parse()?;
+    /// let opened = registry.open_with(alice.clone(), SessionContext::builder(), |_| AtomicU32::new(0))?;
+    /// opened.value().fetch_add(1, Ordering::Relaxed);
+    ///
+    /// let found = registry.find(&alice, &opened.handle())?;
+    /// assert_eq!(found.value().load(Ordering::Relaxed), 1);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn value(&self) -> &T {
         &self.entry.value

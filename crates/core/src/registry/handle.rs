@@ -9,6 +9,18 @@ use crate::{Error, Result};
 
 /// Finds a session where it was put: in a registry, together with the principal that opened it. 128 random bits,
 /// written as 32 lower-case hexadecimal digits. `Debug` shows the last four.
+///
+/// Treat it as confidential in logs, although it grants nothing without its principal.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::SessionHandle;
+/// let handle = SessionHandle::random();
+/// let presented = handle.to_string();
+/// assert_eq!(presented.parse::<SessionHandle>()?, handle);
+/// assert_eq!(format!("{handle:?}"), format!("…{}", &presented[28..]));
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionHandle([u8; 16]);
 
@@ -20,12 +32,29 @@ impl SessionHandle {
     ///
     /// # Panics
     /// If the operating system has no randomness to seed the generator of the thread.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionHandle;
+    /// assert_ne!(SessionHandle::random(), SessionHandle::random());
+    /// ```
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())
     }
 }
 
+/// Accepts only the form that `Display` writes, so each handle has one spelling.
+///
+/// # Errors
+/// `Invalid`, without the text.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{ErrorKind, SessionHandle};
+/// let error = "000000000000000000000000000000AB".parse::<SessionHandle>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Invalid, "the digits are lower-case");
+/// ```
 impl FromStr for SessionHandle {
     type Err = Error;
 
@@ -40,6 +69,7 @@ impl FromStr for SessionHandle {
     }
 }
 
+/// Writes the whole handle, for the caller that it belongs to.
 impl fmt::Display for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", u128::from_be_bytes(self.0))
@@ -64,6 +94,7 @@ impl Hash for SessionHandle {
 /// look; only the registry's own handles are ever put in.
 pub(super) type BuildOwnBits = BuildHasherDefault<OwnBits>;
 
+/// `write` mixes the bytes in order, for completeness: handles only use `write_u64`.
 #[derive(Default)]
 pub(super) struct OwnBits(u64);
 

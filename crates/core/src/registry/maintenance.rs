@@ -18,6 +18,27 @@ const BETWEEN_CHUNKS: Duration = Duration::from_millis(1);
 impl<T: Send + Sync + 'static> SessionRegistry<T> {
     /// Closes every session that is past its idle time or its lifetime and has no call in flight, and returns how many
     /// there were.
+    ///
+    /// For hosts that drive their own timers; [`keep_swept`](Self::keep_swept) calls it regularly. The cost is
+    /// proportional to the number of open sessions.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// # use valetkey_core::testing::ManualClock;
+    /// # use valetkey_core::{SessionContext, SessionRegistry};
+    /// let clock = Arc::new(ManualClock::new());
+    /// let minute = Duration::from_secs(60);
+    /// let registry = SessionRegistry::builder().idle_ttl(minute).clock(clock.clone()).build();
+    /// registry.open("alice".parse()?, SessionContext::builder())?;
+    /// let in_use = registry.open("bob".parse()?, SessionContext::builder())?;
+    ///
+    /// clock.advance(minute);
+    /// assert_eq!(registry.sweep(), 1, "the other one has a call in flight");
+    /// assert!(!in_use.is_closed());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn sweep(&self) -> usize {
         let removed = self.store().remove_ended();
         self.store().end_all(&removed);
@@ -33,6 +54,20 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     ///
     /// # Cancel safety
     /// Dropping the future closes the sessions that it has already removed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionRegistry;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let registry = SessionRegistry::builder().build();
+    /// let sweeping = tokio::spawn(registry.keep_swept());
+    ///
+    /// // At the end of the program:
+    /// drop(registry);
+    /// sweeping.await.expect("the task ends with the registry");
+    /// # }
+    /// ```
     pub fn keep_swept(&self) -> impl Future<Output = ()> + Send + 'static {
         let store = Arc::clone(self.store());
         let pause = store.limits.shortest().clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
@@ -62,6 +97,20 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     ///
     /// # Cancel safety
     /// Dropping the future stops the background refresh and loses nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{RefreshLimits, SessionRegistry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let registry = SessionRegistry::builder().build();
+    /// let refreshing = tokio::spawn(registry.keep_warm(RefreshLimits::default()));
+    ///
+    /// // At the end of the program:
+    /// drop(registry);
+    /// refreshing.await.expect("the task ends with the registry");
+    /// # }
+    /// ```
     pub fn keep_warm(&self, limits: RefreshLimits) -> impl Future<Output = ()> + Send + 'static {
         let store = Arc::clone(self.store());
         let refresher = RefreshQueue::new(store.clock());
@@ -71,6 +120,7 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
 }
 
 impl<T> Store<T> {
+    /// Registers a refresher for the open sessions and for those that are opened later.
     fn add_refresher(&self, refresher: &Arc<RefreshQueue>) {
         // Registered before the sessions are listed: a session opened meanwhile finds the refresher, or is in the list.
         let mut refreshers = self.refreshers.lock();
@@ -80,6 +130,7 @@ impl<T> Store<T> {
         self.sessions().iter().for_each(|session| session.attach_refresher(refresher));
     }
 
+    /// Registers a session that was just opened with the refreshers that run.
     pub(super) fn refresh_in_background(&self, session: &SessionContext) {
         self.live_refreshers().iter().for_each(|refresher| session.attach_refresher(refresher));
     }
@@ -89,6 +140,7 @@ impl<T> Store<T> {
         self.live_refreshers().iter().for_each(|refresher| refresher.notify());
     }
 
+    /// Returns the refreshers whose futures were not dropped.
     fn live_refreshers(&self) -> Vec<Arc<RefreshQueue>> {
         self.refreshers.lock().iter().filter_map(Weak::upgrade).collect()
     }

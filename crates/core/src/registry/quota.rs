@@ -13,6 +13,9 @@ type Entries<T> = Vec<Arc<Entry<T>>>;
 
 /// Owns the entries of a registry. It has one lock, so that the limits hold exactly. No session is closed while that lock
 /// is held, since closing runs the code of providers and audit sinks: removed entries are returned to the caller instead.
+///
+/// Invariants: `len` is the number of entries of all principals, no principal has an empty map, and an entry that
+/// left the index is retired, so that no call can start on it.
 pub(super) struct SessionIndex<T> {
     by_principal: HashMap<Principal, HashMap<SessionHandle, Arc<Entry<T>>>>,
     len: usize,
@@ -25,10 +28,12 @@ impl<T> Default for SessionIndex<T> {
 }
 
 impl<T> SessionIndex<T> {
+    /// Returns how many sessions count against the limit of the registry.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
+    /// Returns the entry if the handle belongs to the principal, whether or not its session has ended.
     pub(super) fn get(&self, principal: &Principal, handle: &SessionHandle) -> Option<&Arc<Entry<T>>> {
         self.by_principal.get(principal)?.get(handle)
     }
@@ -42,6 +47,11 @@ impl<T> SessionIndex<T> {
     }
 
     /// Inserts an entry if the limits allow it. Entries that make room are added to `removed`, also when it fails.
+    ///
+    /// The limit of the principal is checked first, since the other check may pass over all entries.
+    ///
+    /// # Errors
+    /// `Throttled` when the principal or the registry has no room.
     pub(super) fn insert(
         &mut self,
         entry: &Arc<Entry<T>>,
@@ -113,6 +123,7 @@ impl<T> SessionIndex<T> {
         self.remove_each(entries)
     }
 
+    /// Removes those of the entries that are still in the index, and returns them.
     fn remove_each(&mut self, entries: Entries<T>) -> Entries<T> {
         entries.iter().filter_map(|entry| self.remove(&entry.principal, &entry.handle)).collect()
     }

@@ -30,6 +30,9 @@ use crate::{OutstandingCredentials, Principal, Result, SessionContext};
 /// moka accepts no longer idle time.
 const MAX_CACHE_TTL: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
+/// The cache and the index change in this order: a session enters the index first and leaves it first. So the cache
+/// may miss a session that is open, for which `find` falls back to the index, and may still hold one that was
+/// removed, which is retired and cannot be used.
 pub(super) struct Store<T> {
     timeline: Timeline,
     pub(super) limits: Limits,
@@ -57,6 +60,8 @@ impl<T> Store<T> {
         self.index.lock().len()
     }
 
+    /// Returns handles to all open sessions. They keep no session open beyond its entry, since the entry closes its
+    /// session when it is dropped.
     pub(super) fn sessions(&self) -> Vec<SessionContext> {
         self.index.lock().entries().map(|entry| entry.session.clone()).collect()
     }
@@ -100,6 +105,10 @@ impl<T: Send + Sync + 'static> Store<T> {
         })
     }
 
+    /// Opens a session whose first call is in flight. The caller receives the guard of that call.
+    ///
+    /// # Errors
+    /// `Throttled` when there is no room. The session is then closed, and its value dropped.
     pub(super) fn open(
         self: &Arc<Self>,
         principal: Principal,
@@ -158,6 +167,7 @@ impl<T: Send + Sync + 'static> Store<T> {
         removed.is_some()
     }
 
+    /// Closes a session, whether or not it is in use. `None` if it was closed already.
     pub(super) fn close_session(
         &self,
         principal: &Principal,
@@ -169,6 +179,7 @@ impl<T: Send + Sync + 'static> Store<T> {
         was_open.then(|| entry.session.outstanding())
     }
 
+    /// Closes all sessions of a principal, whether or not they are in use, and returns how many there were.
     pub(super) fn close_principal(&self, principal: &Principal) -> usize {
         let removed = self.index.lock().remove_principal(principal);
         self.end_all(&removed);

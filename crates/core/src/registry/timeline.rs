@@ -38,6 +38,7 @@ impl Timeline {
         timeline
     }
 
+    /// Returns the clock that the timeline follows, for work that compares expiries, which are wall time.
     pub(super) fn clock(&self) -> &ClockSource {
         &self.clock
     }
