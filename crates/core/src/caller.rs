@@ -34,6 +34,16 @@ impl CallerIdentity {
     }
 
     /// Returns the account that the credentials belong to.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::CallerIdentity;
+    /// let arn = "arn:aws:iam::111111111111:user/alice";
+    /// let caller = CallerIdentity::new("111111111111".parse()?, arn, "AIDAEXAMPLE");
+    /// assert_eq!(caller.account().as_str(), "111111111111");
+    /// assert_eq!((caller.arn(), caller.user_id()), (arn, "AIDAEXAMPLE"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn account(&self) -> &AccountId {
         &self.account

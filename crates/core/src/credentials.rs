@@ -215,7 +215,7 @@ impl Credentials {
 
     /// Returns the same keys with another region.
     ///
-    /// Copies the keys: the clones made before keep their region.
+    /// The secrets are shared, not copied. Clones that were made before keep their region.
     #[must_use]
     pub fn with_region(&self, region: Region) -> Self {
         self.map_data(|parts| parts.region = Some(RegionOrigin::Credentials(region)))

@@ -10,6 +10,35 @@
 //! This crate performs no I/O, reads wall time only through [`Clock`], and spawns no tasks: background work is a
 //! future that its owner drives ([`SessionContext::keep_warm`], [`SessionRegistry::keep_swept`]). Timeouts use tokio's
 //! timer, so sessions must be used inside a tokio runtime with time enabled.
+//!
+//! # Entry points
+//! - [`SessionContext`] holds the credentials of one session: it fetches, caches, refreshes, narrows and clears them.
+//! - [`provider_fn`], [`ProviderChain`] and the trait [`CredentialProvider`] fetch credentials from a source.
+//! - [`resolver_fn`], [`CachedResolver`] and the trait [`CredentialResolver`] look up credentials by id.
+//! - [`SessionPolicy`] and [`SessionContext::narrow`] create a child session that may do less.
+//! - [`SessionRegistry`] holds the sessions of many principals.
+//! - [`audit`] records what was issued, served and refused.
+//!
+//! The feature `test-util` adds the module `testing`, with a manual clock, a scripted provider and a contract suite.
+//!
+//! # Examples
+//! ```
+//! use valetkey_core::{Credentials, SessionContext, provider_fn};
+//! # async fn read_store() -> String {
+//! #     r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#.to_owned()
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> valetkey_core::Result<()> {
+//!
+//! let store = provider_fn("store", async || Credentials::from_json(&read_store().await, "store"));
+//! let session = SessionContext::builder().provider(store).build();
+//! assert_eq!(session.credentials().await?.access_key_id().last_four(), "MPLE");
+//!
+//! session.close();
+//! assert!(session.credentials().await.is_err());
+//! # Ok(())
+//! # }
+//! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attribution;

@@ -74,9 +74,9 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     /// Fetches credentials.
     ///
     /// # Errors
-    /// `NotConfigured` if there is no source to call, `Denied` if it refuses, `InteractionRequired` if a person has to act,
-    /// `Invalid` for a malformed setting or response, and `Throttled`, `TimedOut` or `Unavailable` if a later call may
-    /// succeed.
+    /// `NotConfigured` if there is no source to call, `Denied` if it refuses, `InteractionRequired` if a person has to
+    /// act, `Invalid` for a malformed setting or response, and `Throttled`, `TimedOut` or `Unavailable` if a later call
+    /// may succeed.
     ///
     /// # Cancel safety
     /// The future may be dropped at any await.

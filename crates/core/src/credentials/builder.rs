@@ -123,6 +123,17 @@ impl CredentialsBuilder {
 
     /// Sets the region that the provider's environment specifies, such as `AWS_REGION` or a shared client
     /// configuration. It applies only if neither the credentials nor the account nor the session specify a region.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use valetkey_core::{Credentials, Region, SecretString};
+    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
+    /// let credentials = builder.environment_region("eu-west-1".parse::<Region>()?).build()?;
+    /// assert_eq!(credentials.region(), None);
+    /// assert_eq!(credentials.environment_region(), Some(&"eu-west-1".parse()?));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn environment_region(mut self, region: impl Into<Option<Region>>) -> Self {
         self.environment_region = region.into();
         self
@@ -131,6 +142,16 @@ impl CredentialsBuilder {
     /// Sets the age after which the source should be read again, regardless of the expiry: for sources whose
     /// credentials change before they expire, or never expire. By default, credentials without expiry are kept as long
     /// as the session's policy specifies.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use valetkey_core::{Credentials, Region, SecretString};
+    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
+    /// let credentials = builder.max_age(Duration::from_secs(300)).build()?;
+    /// assert_eq!(credentials.max_age(), Some(Duration::from_secs(300)));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.max_age = age.into();
         self

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::cache::{IssueMetadata, Sentinel};
 use crate::{AccessKeyId, AccountId, Region};
 
-/// The parts and the metadata of one issue. Immutable once it is shared.
+/// The parts and the metadata of one issue. The parts do not change once they are shared.
 pub(crate) struct CredentialsInner {
     pub(super) data: CredentialsData,
     pub(super) metadata: IssueMetadata,

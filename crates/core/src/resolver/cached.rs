@@ -80,9 +80,25 @@ impl CachedResolver {
     ///
     /// # Examples
     /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::{CachedResolver, MapResolver};
-    /// let resolver = CachedResolver::new(MapResolver::new()).ttl(Duration::from_secs(60));
+    /// # use std::{sync::{Arc, atomic::{AtomicUsize, Ordering}}, time::Duration};
+    /// # use valetkey_core::{CachedResolver, CredentialId, CredentialResolver, Credentials, resolver_fn};
+    /// # use valetkey_core::{testing::ManualClock};
+    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let lookups = Arc::new(AtomicUsize::new(0));
+    /// # let counter = lookups.clone();
+    /// # let remote = resolver_fn("remote", move |_: CredentialId| {
+    /// #     counter.fetch_add(1, Ordering::Relaxed);
+    /// #     async { Credentials::from_json(TEXT, "remote") }
+    /// # });
+    /// let resolver = CachedResolver::new(remote).ttl(Duration::ZERO);
+    /// for _ in 0..2 {
+    ///     resolver.resolve(&"job-7".parse()?).await?;
+    /// }
+    /// assert_eq!(lookups.load(Ordering::Relaxed), 2);
+    /// # Ok(())
+    /// # }
     /// ```
     #[must_use]
     pub fn ttl(self, ttl: Duration) -> Self {
@@ -104,9 +120,27 @@ impl CachedResolver {
     ///
     /// # Examples
     /// ```
-    /// # use std::sync::Arc;
-    /// # use valetkey_core::{CachedResolver, MapResolver, testing::ManualClock};
-    /// let resolver = CachedResolver::new(MapResolver::new()).clock(Arc::new(ManualClock::new()));
+    /// # use std::{sync::{Arc, atomic::{AtomicUsize, Ordering}}, time::Duration};
+    /// # use valetkey_core::{CachedResolver, CredentialId, CredentialResolver, Credentials, resolver_fn};
+    /// # use valetkey_core::{testing::ManualClock};
+    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let lookups = Arc::new(AtomicUsize::new(0));
+    /// # let counter = lookups.clone();
+    /// # let remote = resolver_fn("remote", move |_: CredentialId| {
+    /// #     counter.fetch_add(1, Ordering::Relaxed);
+    /// #     async { Credentials::from_json(TEXT, "remote") }
+    /// # });
+    /// let clock = ManualClock::new();
+    /// let resolver = CachedResolver::new(remote).clock(Arc::new(clock.clone()));
+    /// for _ in 0..2 {
+    ///     resolver.resolve(&"job-7".parse()?).await?;
+    ///     clock.advance(Duration::from_secs(300));
+    /// }
+    /// assert_eq!(lookups.load(Ordering::Relaxed), 2);
+    /// # Ok(())
+    /// # }
     /// ```
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {

@@ -135,6 +135,8 @@ pub struct CapturedLogs(Arc<Mutex<Vec<u8>>>);
 impl CapturedLogs {
     /// Returns a subscriber that writes here; install it with `tracing::subscriber::set_global_default` or
     /// `with_default`.
+    ///
+    /// `with_default` captures the current thread only: use it with a runtime of one thread.
     #[must_use]
     pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
         tracing_subscriber::fmt()

@@ -86,6 +86,8 @@ impl ScriptedProvider {
     }
 
     /// Admits `count` waiting or future calls of a gated script.
+    ///
+    /// Has no effect on a provider that was created by [`new`](Self::new).
     pub fn release(&self, count: usize) {
         if let Some(gate) = &self.0.permits {
             gate.add_permits(count);

@@ -137,9 +137,9 @@ impl ResolverCache {
         self.settle();
     }
 
-    /// Stores the result before the lookup is removed from those in flight: a caller that comes in between joins the lookup
-    /// or reads the result, and does not start another one. After a clear, the place in `in_flight` may belong to a newer
-    /// lookup, and stays.
+    /// Stores the result before the lookup is removed from those in flight: a caller that comes in between joins the
+    /// lookup or reads the result, and does not start another one. After a clear, the place in `in_flight` may belong
+    /// to a newer lookup, and stays.
     async fn look_up(self: Arc<Self>, id: CredentialId, epoch: u64) -> LookupResult {
         let resolver = &self.settings.resolver;
         let callee = Callee { role: "resolver", name: || resolver.name() };
