@@ -84,8 +84,8 @@ impl CredentialEndpoint {
 
     /// Like [`start`](Self::start), with the given clock.
     ///
-    /// The clock determines the expiry that is advertised, and which credentials have expired. Give the endpoint the clock of
-    /// its sessions.
+    /// The clock determines the expiry that is advertised, and which credentials have expired. Give the endpoint the
+    /// clock of its sessions.
     ///
     /// # Examples
     /// ```

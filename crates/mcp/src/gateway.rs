@@ -308,6 +308,7 @@ pub(crate) fn call_result(output: ToolOutput) -> Value {
     result
 }
 
+/// Closes the session when it is dropped, so that a dropped future of [`Gateway::serve`] closes it too.
 struct CloseSessionOnDrop(SessionContext);
 
 impl Drop for CloseSessionOnDrop {

@@ -86,6 +86,7 @@ pub struct McpHost {
     owned_endpoint: Option<CredentialEndpoint>,
 }
 
+/// The target of a tool name: the index of its server in `McpHost::servers`, and the server's own name for the tool.
 #[derive(Clone)]
 struct ToolRoute {
     server: usize,
@@ -316,8 +317,8 @@ impl McpHost {
 
     /// Stops every server, and waits until its whole process tree has exited.
     ///
-    /// A server gets two seconds to exit after its input is closed, and two more after SIGTERM; then it is killed. All servers are
-    /// stopped at the same time.
+    /// A server gets two seconds to exit after its input is closed, and two more after SIGTERM; then it is killed. All
+    /// servers are stopped at the same time.
     ///
     /// # Examples
     /// ```
@@ -410,6 +411,8 @@ impl McpHost {
         self.collect(self.servers.iter().map(|server| (server.name(), server.cached_tools())));
     }
 
+    /// Builds a catalog, and replaces all routes by those of its tools. A tool that is no longer listed cannot be
+    /// called.
     fn collect<'a>(&self, listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>) -> ToolCatalog {
         let catalog = ToolCatalog::collect(&self.prefixes, listed);
         let route = |tool: &ProxiedTool| {

@@ -145,6 +145,8 @@ impl HttpGateway {
     }
 }
 
+/// Runs a gateway, and stops it in this order: no further connection; requests finish, or are cancelled after
+/// [`STOP_TIMEOUT`]; sessions and servers stop; connections end, or are closed after the timeout.
 async fn run(state: &Arc<HttpState>, listener: TcpListener, stop: CancellationToken) {
     let connections = TaskTracker::new();
     let tokens = [&state.stopping, &state.abandoned, &state.closed];

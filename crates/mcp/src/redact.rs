@@ -113,6 +113,8 @@ impl Redactor {
         self.add_secrets(digest_secrets([secret]), Expiry::Never, [Some(secret)]);
     }
 
+    /// Adds secrets under one digest. Known secrets are only extended, which is the common case: each call adds the
+    /// session's credentials again.
     fn add_secrets<'a>(
         &self,
         digest: Digest,
@@ -257,6 +259,8 @@ fn build_patterns<'a>(secrets: impl IntoIterator<Item = Option<&'a str>>) -> Vec
     secrets.flat_map(Pattern::all_encodings).collect()
 }
 
+/// Returns `text` from the byte `from` on, with each range of `secrets` replaced by the mask. The ranges are in order
+/// and do not overlap. A range that begins before `from` is masked from there.
 fn mask_ranges(text: &str, from: usize, secrets: &[Range<usize>]) -> String {
     let (mut masked, mut at) = (String::with_capacity(text.len() - from), from);
     for secret in secrets.iter().filter(|secret| secret.end > from) {
@@ -281,6 +285,7 @@ fn fits_within(value: &Value, room: &mut usize) -> bool {
     }
 }
 
+/// Takes `size` bytes and one more from `room`. Returns false, and leaves no room, if there is not enough.
 fn consume_budget(room: &mut usize, size: usize) -> bool {
     let remaining = room.checked_sub(size + 1);
     *room = remaining.unwrap_or_default();

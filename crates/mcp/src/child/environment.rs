@@ -111,6 +111,8 @@ impl HostEnvironment {
         self.user_dirs.linked()
     }
 
+    /// Splits the host's variables into those that children inherit and the secrets to mask. The folders of the user
+    /// are read before the filter, because the XDG variables are not inherited.
     fn filtered(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         is_kept: impl Fn(&OsStr) -> bool,

@@ -68,6 +68,8 @@ fn kill_group_after_host_exit(host: Pid) {
     let _killed = kill_current_process_group(Signal::KILL);
 }
 
+/// Waits until `host` is no longer the parent of this process. A process id can be reused, but the parent cannot: when
+/// the host ends, this process gets another parent.
 fn wait_host_exit(host: Pid) {
     let watched = pidfd_open(host, PidfdFlags::empty());
     while is_parent_alive(host) {

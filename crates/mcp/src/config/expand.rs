@@ -37,6 +37,7 @@ type LookupFn = dyn Fn(&str) -> Option<String> + Send + Sync;
 #[derive(Clone, Default)]
 pub(crate) struct ResolvedVars(BTreeMap<String, ResolvedVar>);
 
+/// The value of a reference. A default is kept as text, because it may refer to the session, which exists only later.
 #[derive(Clone)]
 enum ResolvedVar {
     Value(String),
@@ -47,8 +48,8 @@ enum ResolvedVar {
 impl VarLookup {
     /// Creates a lookup that calls `lookup` with the name of each variable.
     ///
-    /// `lookup` returns `None` for a variable that is not set. An empty value counts as not set too, as with `${VAR:-…}` in a
-    /// shell.
+    /// `lookup` returns `None` for a variable that is not set. An empty value counts as not set too, as with
+    /// `${VAR:-…}` in a shell.
     ///
     /// # Examples
     /// ```
@@ -154,6 +155,7 @@ fn unknown_session_variable_error(field: &str) -> Error {
         .with_next_step("use `${session:id}`, or `${session:region}` in a session with a region")
 }
 
+/// Replaces each reference in `text` by what `value` returns for the text between its braces.
 fn expand_references(
     field: &str,
     text: &str,

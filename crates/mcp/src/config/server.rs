@@ -64,6 +64,7 @@ pub(super) enum ParsedEntry {
     Skipped(Error),
 }
 
+/// Reads one entry. It collects the warnings, and the values of the variables that the entry names.
 pub(super) struct EntryReader<'a> {
     variables: &'a VarLookup,
     resolved_vars: ResolvedVars,
@@ -141,6 +142,8 @@ impl<'a> EntryReader<'a> {
         Ok(())
     }
 
+    /// Keeps a key that has no meaning here, with a warning, or rejects it if it looks like a limit: ignoring a limit
+    /// would give the server more authority than the file intends.
     fn read_other_key(&mut self, server: &mut ServerConfig, key: &str, value: &Value) -> Result<()> {
         let lower = key.to_lowercase();
         let is_client_key = CLIENT_KEYS.contains(&key);

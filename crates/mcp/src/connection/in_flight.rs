@@ -32,6 +32,7 @@ pub(super) struct Lost {
 }
 
 impl InFlight {
+    /// Adds a request. It is no candidate for a response without an id that arrived before it was sent.
     pub(super) fn begin(&mut self, id: RequestId) {
         self.requests.insert(id);
     }

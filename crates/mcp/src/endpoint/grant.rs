@@ -115,7 +115,8 @@ impl Grant {
     /// Returns the secret token of this grant, for `AWS_CONTAINER_AUTHORIZATION_TOKEN`. Any program that has it can
     /// read the account's credentials.
     ///
-    /// The token has 64 hexadecimal digits. A reader sends it as the value of the header `Authorization`, without a scheme.
+    /// The token has 64 hexadecimal digits. A reader sends it as the value of the header `Authorization`, without a
+    /// scheme.
     #[must_use]
     pub fn expose_token(&self) -> &str {
         self.token.expose_secret()
@@ -141,9 +142,9 @@ impl Grant {
     /// Ends the current burst of requests: the next request may get new credentials. Call it when the reader is
     /// between two calls.
     ///
-    /// Requests less than a second apart belong to one burst. Within a burst the reader gets the same credentials for up to five
-    /// seconds, although the account has renewed them, so that a program that reads each field with a request of its own does
-    /// not combine two versions.
+    /// Requests less than a second apart belong to one burst. Within a burst, the reader gets the earlier credentials
+    /// for up to five seconds after the account has renewed them, so that a program that reads each field with a
+    /// request of its own does not combine two versions.
     pub fn end_burst(&self) {
         self.state.rotation_hold.release();
     }
@@ -207,6 +208,7 @@ const MAX_ROTATION_HOLD: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct RotationHold(Mutex<Option<HeldCredentials>>);
 
+/// The credentials of the last response, which the next request of the burst gets too.
 struct HeldCredentials {
     served: CurrentCredentials,
     last_request: Instant,
@@ -242,6 +244,8 @@ impl RotationHold {
 }
 
 impl HeldCredentials {
+    /// Whether the request belongs to the burst of the last one, and the held credentials may be served again: the
+    /// current ones renew them, the hold has not taken too long, and they have not expired.
     fn should_hold(&self, current: &CurrentCredentials, requested_at: Instant, now: SystemTime) -> bool {
         current.id.is_renewal_of(self.served.id)
             && requested_at.duration_since(self.last_request) < MAX_BURST_GAP

@@ -47,6 +47,8 @@ pub(super) async fn current_credentials(grant: &GrantState, now: SystemTime) -> 
     }
 }
 
+/// Fetches the credentials of an account that has none yet. The wait is shorter than the timeout of SDKs, so that they
+/// report this error and not a timeout of their own.
 async fn fetch_first(grant: &GrantState) -> Result<CurrentCredentials> {
     let fetched = timeout(FIRST_FETCH_TIMEOUT, grant.account.credentials()).await.map_err(|_elapsed| {
         Error::new(ErrorKind::TimedOut, "the first credentials of this account are still being fetched")
@@ -76,6 +78,8 @@ pub(super) fn credentials_response(
     json_response(StatusCode::OK, &body)
 }
 
+/// Returns the expiry to report. It is never later than the real one, so that no client uses credentials that AWS
+/// rejects.
 fn advertised_expiry_at(expiry: Expiry, advertised_expiry: AdvertisedExpiry, now: SystemTime) -> Expiry {
     let real = expiry.instant();
     let advertised = match advertised_expiry {

@@ -55,6 +55,10 @@ const MAX_HEAD_SIZE: usize = 16 * 1024;
 /// Present in requests that went through a proxy.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
+/// The state that the listener's task and all grants share.
+///
+/// Invariant: a grant is in `grants` from its creation until it is dropped or the server stops. A request finds its
+/// grant here, so a revoked grant has no effect from the next request on.
 pub(super) struct EndpointServer {
     address: SocketAddr,
     grants: Mutex<HashMap<Uuid, Arc<GrantState>>>,

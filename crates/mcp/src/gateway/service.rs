@@ -30,6 +30,7 @@ const INSTRUCTIONS: &str = "\
 AWS credentials for this session; every tool runs with them, also tools of servers that were started before. Secrets are \
 never returned: `get_aws_credentials_context` shows the status of an account, without the keys. ";
 
+/// Serves a source of tools over rmcp, for one connection or for one request over HTTP.
 pub(crate) struct GatewayService {
     source: Arc<dyn ToolSource>,
     protocol: ProtocolHandler,

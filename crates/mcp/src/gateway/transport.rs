@@ -67,6 +67,8 @@ where
         }
     }
 
+    /// Counts a request as in progress until its response is sent, or refuses it at the limit. A cancelled request no
+    /// longer counts.
     fn track_request(
         &mut self,
         message: RxJsonRpcMessage<RoleServer>,

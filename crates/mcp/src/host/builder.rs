@@ -213,8 +213,8 @@ impl McpHostBuilder {
     /// (default: 16). Beyond the maximum, the least recently called session that is idle is evicted; while all are
     /// busy, a call is refused.
     ///
-    /// A tool [policy](Self::tool_policy) counts as one narrowed session. Its processes cost as much memory as those of the
-    /// session itself, so the limit bounds what a model can start by narrowing a session again and again.
+    /// Calls with a tool [policy](Self::tool_policy) count as a narrowed session too; calls with the same policy in the
+    /// same account share it. The limit bounds the memory that a model can occupy by narrowing a session repeatedly.
     ///
     /// # Examples
     /// ```
@@ -233,7 +233,8 @@ impl McpHostBuilder {
 
     /// Sets the idle time after which the servers of a narrowed session are stopped (default: 10 min).
     ///
-    /// The time begins when the last call in progress ends. The default is long enough for a model to think between two calls.
+    /// The time begins when the last call in progress ends. The default is long enough for a model to think between two
+    /// calls.
     pub fn narrowed_idle_timeout(mut self, timeout: Duration) -> Self {
         self.narrowed_limits.idle_timeout = timeout;
         self
@@ -248,8 +249,8 @@ impl McpHostBuilder {
     /// Sets the time that [`McpHost::all_tools`] waits for servers (default: 5 s). Slower servers continue to start,
     /// and [`McpHost::tools_changed`] announces their tools.
     ///
-    /// The default is the time that a person is willing to wait for a list of tools. A client that does not follow changes of
-    /// the list needs a longer one:
+    /// The default is the time that a person is willing to wait for a list of tools. A client that does not follow
+    /// changes of the list needs a longer one:
     /// ```
     /// use std::time::Duration;
     /// use valetkey_mcp::McpHostBuilder;
@@ -271,8 +272,8 @@ impl McpHostBuilder {
 
     /// Sets the time a server may take to respond to a call (default: 1 h). The call is then cancelled and fails.
     ///
-    /// A server's own [`call_timeout`](crate::config::ServerConfig::call_timeout) takes precedence. The default allows for tools
-    /// that wait for a deployment; without a limit, a call that is never answered would stay open for ever.
+    /// A server's own [`call_timeout`](crate::config::ServerConfig::call_timeout) takes precedence. The default allows
+    /// for tools that wait for a deployment; without a limit, a call without a response would never end.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.call = timeout;
         self

@@ -36,6 +36,10 @@ pub(super) struct NarrowedLimits {
     pub(super) idle_timeout: Duration,
 }
 
+/// Finds or creates the server for a call of a narrowed session.
+///
+/// Invariant: a group is found and leased, or removed, under the lock of `reapers`. So a removed group gets no further
+/// lease, and its reaper waits for the leases that it has.
 pub(super) struct NarrowedServerPool {
     /// The spawn configuration of the host's own session.
     spawn_config: Arc<SpawnConfig>,
@@ -54,6 +58,7 @@ struct GroupKey {
     policy: Option<(AccountName, PolicyDigest)>,
 }
 
+/// A group in the cache. The reference is weak, because moka keeps a removed value for some time.
 #[derive(Clone)]
 struct PooledGroup {
     group: Weak<ServerGroup>,
@@ -258,6 +263,9 @@ impl Reaper {
 
 type ServersByName = BTreeMap<String, Arc<ServerHandle>>;
 
+/// The servers that run with the same authority, in one folder.
+///
+/// Invariant: after `stop`, `servers` is `None`, and no server is added.
 struct ServerGroup {
     /// The session narrowed for this group, which the group keeps open. `None` if the caller supplied the session and
     /// keeps it open itself.
@@ -359,6 +367,8 @@ impl ServerGroup {
     }
 }
 
+/// Waits until the session of `account` has ended, which ends the stream of its rotations. Returns at once if it has
+/// ended already.
 async fn wait_ended(account: &SessionAccount) {
     if let Ok(mut rotations) = account.watch_rotations() {
         while rotations.changed().await.is_some() {}

@@ -24,6 +24,7 @@ impl ToolPolicies {
         self.0.entry(server).or_default().insert(tool, policy);
     }
 
+    /// Returns the policy for a tool: its own one, or else that for every tool of the server.
     pub(super) fn get(&self, server: &str, tool: &str) -> Option<&SessionPolicy> {
         let tools = self.0.get(server)?;
         tools.get(tool).or_else(|| tools.get(ANY_TOOL))

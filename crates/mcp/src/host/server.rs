@@ -51,6 +51,11 @@ pub(super) struct ToolList {
 /// A request to the supervisor for a call on the up-to-date server. The reply is sent through it.
 type CallRequest = oneshot::Sender<Result<CallGuard>>;
 
+/// One server as the host sees it. The process may not run yet, and may be replaced at any time; the handle stays the
+/// same.
+///
+/// Invariant: `call_requests` is the only lasting strong sender, since the lister has a weak one. So the supervisor
+/// ends with the handle.
 pub(super) struct ServerHandle {
     shared: Arc<ServerShared>,
     timeouts: Timeouts,
@@ -189,6 +194,8 @@ impl ServerHandle {
         }
     }
 
+    /// Requires credentials twice: before the start, so that a server is not started for a call that must be refused,
+    /// and after it, because a start takes seconds.
     async fn begin_with_credentials(&self) -> Result<CallGuard> {
         self.shared.require_credentials().await?;
         let call = self.shared.begin_call(&self.call_requests).await?;
@@ -199,6 +206,8 @@ impl ServerHandle {
 }
 
 impl ServerShared {
+    /// Requests a call from the supervisor. Both channels close when the supervisor ends, so a caller never waits for a
+    /// server that was stopped.
     async fn begin_call(&self, requests: &mpsc::Sender<CallRequest>) -> Result<CallGuard> {
         let stopped = || self.stopped_error();
         let (reply, call) = oneshot::channel();
@@ -206,6 +215,8 @@ impl ServerShared {
         call.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name.clone()))
     }
 
+    /// Converts the failure of a request into the error that a caller gets. Texts of the server are masked first,
+    /// because a server may repeat its environment in an error message.
     async fn to_error(&self, error: RequestError, call: &CallGuard) -> Error {
         let error = match error {
             RequestError::Refused { code, message } => {
@@ -309,6 +320,7 @@ pub(super) fn with_set_credentials_hint(error: Error, account: &SessionAccount) 
     error.with_next_step(step)
 }
 
+/// Returns the last [`Error`] in the chain of sources. For a role, it is the error of its source account.
 fn root_cause(error: &Error) -> &Error {
     let mut root = error;
     while let Some(cause) = std::error::Error::source(root).and_then(|cause| cause.downcast_ref()) {

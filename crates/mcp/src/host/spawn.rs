@@ -137,6 +137,8 @@ impl SpawnConfig {
         timeout(self.start_timeout, Connection::open(stdout, stdin, handshake)).await
     }
 
+    /// Builds the environment of a server. The order matters: the configured variables come before the isolation, which
+    /// removes those that would override credentials, and the credentials come last.
     fn build_environment(
         &self,
         config: &ServerConfig,
@@ -194,6 +196,8 @@ impl SpawnConfig {
         })
     }
 
+    /// Expands the references in a text of the configuration: `${session:id}` and `${session:region}`, and the
+    /// variables that were resolved when the file was read.
     fn expand_vars(
         &self,
         config: &ServerConfig,

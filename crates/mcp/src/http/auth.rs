@@ -230,6 +230,7 @@ impl Authenticator {
     }
 }
 
+/// Decodes a digest of exactly 64 hexadecimal digits, in either case.
 fn decode_hex(text: &str) -> Option<TokenDigest> {
     let mut digest = TokenDigest::default();
     let digits: Vec<u8> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect::<Option<_>>()?;

@@ -22,7 +22,7 @@ use super::tenants::SessionFactory;
 /// | [`sessions`](Self::sessions) | limits of credential sessions | those of [`RegistryBuilder`] |
 /// | [`max_requests`](Self::max_requests) | requests in progress | 1,024 |
 /// | [`max_requests_per_principal`](Self::max_requests_per_principal) | those of one principal | 256 |
-/// | [`max_protocol_sessions_per_principal`](Self::max_protocol_sessions_per_principal) | legacy clients of one principal | 1,000 |
+/// | [`max_protocol_sessions_per_principal`](Self::max_protocol_sessions_per_principal) | sessions of its legacy clients | 1,000 |
 ///
 /// # Examples
 /// ```
@@ -99,8 +99,8 @@ impl HttpGatewayBuilder {
         self
     }
 
-    /// Sets how many protocol sessions of legacy clients one principal may have (default: 1,000). The least recently used
-    /// one ends for another one.
+    /// Sets how many protocol sessions of legacy clients one principal may have (default: 1,000). The least recently
+    /// used one ends for another one.
     pub fn max_protocol_sessions_per_principal(mut self, sessions: usize) -> Self {
         self.records.per_principal = sessions;
         self

@@ -101,6 +101,7 @@ impl CallerTools {
         self.tenants.find(&self.principal, &handle).ok()
     }
 
+    /// Opens a session, and returns its handle. The only argument is `label`; any other one is an error.
     fn create(&self, arguments: &Map<String, Value>) -> Result<ToolOutput> {
         if arguments.keys().any(|name| name != "label") {
             return Err(Error::invalid("arguments", "hold a name that this tool does not know"));

@@ -16,8 +16,8 @@ pub(super) const CREATE_SESSION: &str = "create_credential_session";
 pub(super) const LIST_SESSIONS: &str = "list_credential_sessions";
 pub(super) const CLOSE_SESSION: &str = "close_credential_session";
 
-/// Lists tools independently of principals, sessions and credentials. A server that runs for a session lists no tools for
-/// another one.
+/// Lists tools independently of principals, sessions and credentials. A server that runs for a session lists no tools
+/// for another one.
 pub(super) struct Catalog {
     tools: GatewayInner,
     /// The definitions last listed, by name; empty before the first list.
@@ -25,6 +25,7 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
+    /// Starts the host of the catalog's session. Its servers have no credentials, and are started at the first list.
     pub(super) async fn start(factory: &dyn SessionFactory, endpoint: &CredentialEndpoint) -> Result<Self> {
         let session = factory.catalog_session();
         let host = match factory.host(&session) {

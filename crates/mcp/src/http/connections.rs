@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use super::router::{HttpState, handle};
 
+/// Limit on open connections; further ones are closed. It exceeds the default limit on requests in progress, so that a
+/// client over that limit still gets a response.
 const MAX_CONNECTIONS: usize = 2_048;
 /// The time for the head of a request, and for the pause between two requests of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,6 +52,7 @@ pub(super) async fn accept_connections(
     }
 }
 
+/// Serves the requests of one connection. When the gateway stops, the request in progress still gets its response.
 async fn serve_connection(stream: TcpStream, state: Arc<HttpState>) {
     // Without it, the second event of a stream waits for an acknowledgement, which takes 40 ms. An error means that the
     // client has left.

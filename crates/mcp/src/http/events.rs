@@ -27,6 +27,7 @@ pub(super) trait EventSource: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Option<Self::Message>> + Send;
 }
 
+/// A stream in progress. Its first event is a comment, whatever the source has.
 struct StreamState<S> {
     source: S,
     /// Whether the first comment was sent, which makes a proxy forward the head of the response.

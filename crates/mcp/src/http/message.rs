@@ -135,6 +135,7 @@ impl Posted {
     }
 }
 
+/// Whether a version is modern. Versions are dates in ISO 8601, which compare as text.
 fn is_modern(version: &str) -> bool {
     version >= ProtocolVersion::V_2026_07_28.as_str()
 }

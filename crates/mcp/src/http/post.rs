@@ -38,6 +38,7 @@ const INSTRUCTIONS: &str = "\
 Each call acts in a credential session: that of the connection, or the one whose handle is in `credential_session`. \
 `create_credential_session` opens one.";
 
+/// Serves one message. It is parsed once, and its era then selects how it is run.
 pub(super) async fn post(
     state: &Arc<HttpState>,
     caller: Caller,

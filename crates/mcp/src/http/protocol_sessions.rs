@@ -34,6 +34,9 @@ pub(super) struct ProtocolSession {
     state: Mutex<RecordState>,
 }
 
+/// The part of a record that changes.
+///
+/// Invariant: an entry of `calls` is removed by the [`RegisteredCall`] that added it, and by nothing else.
 #[derive(Debug)]
 struct RecordState {
     /// The credential session of calls that name none.
@@ -109,6 +112,8 @@ impl ProtocolSessions {
     }
 }
 
+/// Ends the record whose last use is the longest ago, even if a call is in progress on it: a principal at its limit
+/// affects only its own clients.
 fn end_least_recently_used(records: &mut Records) {
     let oldest = records.values().min_by_key(|record| record.state.lock().last_used).map(|record| record.id);
     if let Some(removed) = oldest.and_then(|id| records.remove(&id)) {

@@ -63,6 +63,7 @@ pub(super) enum NamedSession {
     NotFound,
 }
 
+/// Responds to one request. No body is read before the sender is known.
 pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>) -> HttpResponse {
     if !state.site.is_allowed(request.headers()) {
         return text(

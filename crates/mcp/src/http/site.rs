@@ -96,6 +96,7 @@ impl Site {
         origin_allowed && self.allows_host(&host.to_ascii_lowercase())
     }
 
+    /// Whether `host`, in lowercase, is allowed: exactly, or by its name for a name that is allowed with any port.
     fn allows_host(&self, host: &str) -> bool {
         let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
         self.hosts.iter().any(|allowed| allowed == host || (!has_port(allowed) && allowed == name))

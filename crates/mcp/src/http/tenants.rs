@@ -97,7 +97,8 @@ pub trait SessionFactory: Send + Sync + 'static {
     /// Returns the host of the servers of a session that this factory described, or `None` without servers. Called at
     /// the first call of a server's tool.
     ///
-    /// The gateway replaces the builder's [endpoint](McpHostBuilder::endpoint) with the one that all its sessions share.
+    /// The gateway replaces the builder's [endpoint](McpHostBuilder::endpoint) with the one that all its sessions
+    /// share.
     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder>;
 
     /// Returns a session that has every account of the configuration and no provider. The gateway uses it to list the
@@ -117,6 +118,9 @@ pub(super) struct Tenant {
 /// An open session in use.
 pub(super) type TenantGuard = SessionGuard<Arc<Tenant>>;
 
+/// The sessions of all principals. The registry owns each session and ends it; the index finds those of one principal.
+///
+/// Invariant: the index has only weak references, so it keeps no ended session alive.
 pub(super) struct Tenants {
     pub(super) factory: Arc<dyn SessionFactory>,
     /// Shared by the hosts of all sessions.
@@ -212,6 +216,8 @@ impl Tenants {
         }
     }
 
+    /// Starts the host of a session at its first call of a server's tool. A session that uses only credential tools
+    /// starts none.
     async fn start(&self, session: &TenantGuard) -> Result<GatewayInner> {
         let tools = session.value().tools.clone()?;
         let host = match self.factory.host(session) {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Serializer, Value};
 
+/// Precedes the digits of an inexact number in its string. Private-use characters occur in hardly any other text.
 const NUMBER_MARK: &str = "\u{e000}exact-number\u{e001}";
 
 /// Returns the text with each inexact number replaced by a marked string, or `None` if it has no inexact number.

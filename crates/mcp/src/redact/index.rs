@@ -89,6 +89,8 @@ impl PatternIndex {
         })
     }
 
+    /// Returns the ranges of secrets in the source text. Ranges that touch or overlap are merged, so that no part of a
+    /// secret remains between two masks.
     pub(super) fn search(&self, text: &NormalizedText) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut window = 0;
@@ -128,6 +130,8 @@ impl PatternIndex {
     }
 }
 
+/// Returns the length of the longest pattern of a group that matches at `start`. A group with too many patterns is not
+/// compared, and its longest pattern counts as a match.
 fn longest_in_group(group: &[(usize, Hash)], start: usize, text: &NormalizedText) -> Option<usize> {
     let matches = |&&(length, hash): &&(usize, Hash)| text.range_hash(start, length) == Some(hash);
     match group {

@@ -105,6 +105,7 @@ fn decode_hex(digits: &[u8], count: usize) -> Option<u8> {
     u8::try_from(number).ok().filter(u8::is_ascii)
 }
 
+/// Unifies the two Base64 alphabets, and skips line breaks.
 fn normalize_byte(byte: u8) -> Option<u8> {
     match byte {
         b'\n' | b'\r' => None,

@@ -23,6 +23,8 @@ pub(super) const RETAINED_EXPIRED: usize = 32;
 /// The limit on known credentials. Beyond it every text is masked.
 pub(super) const MAX_SECRETS: usize = 16 * 1024;
 
+/// Invariant: the index has every pattern of `secrets` and `grants`, and after a removal no other. A search uses the
+/// index that it started with, so a change never waits for a search.
 #[derive(Default)]
 pub(super) struct RedactorState {
     secrets: HashMap<Digest, KnownSecret>,
@@ -50,6 +52,7 @@ impl RedactorState {
         true
     }
 
+    /// Adds a secret with its patterns. At the limit the secret is not added, and every text is masked from then on.
     pub(super) fn insert(&mut self, digest: Digest, valid_until: Expiry, patterns: Vec<Pattern>) {
         let index = Arc::make_mut(&mut self.index);
         if self.secrets.len() == MAX_SECRETS && !self.secrets.contains_key(&digest) {
@@ -89,6 +92,7 @@ impl RedactorState {
         }
     }
 
+    /// Builds the index anew. Patterns cannot be removed from an index, because several secrets may share an entry.
     fn rebuild_index(&mut self) {
         let mut index = PatternIndex::default();
         if self.index.is_overflowed() {
@@ -100,6 +104,7 @@ impl RedactorState {
     }
 }
 
+/// Returns the digest of a list of secrets. Each is followed by a zero byte, so that their borders affect the digest.
 pub(super) fn digest_secrets<const N: usize>(secrets: [&str; N]) -> Digest {
     let all = secrets.iter().fold(Sha256::new(), |all, secret| all.chain_update(secret).chain_update([0]));
     all.finalize().into()

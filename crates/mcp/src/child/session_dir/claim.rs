@@ -42,6 +42,7 @@ fn is_taken(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::WouldBlock)
 }
 
+/// Rejects a folder in which other users could replace a session's folder with one of their own.
 fn check_parent_permissions(parent: &Path) -> io::Result<()> {
     let mode = fs::metadata(parent)?.mode();
     if mode & WORLD_WRITABLE_BIT != 0 && mode & STICKY_BIT == 0 {

@@ -121,6 +121,7 @@ impl RunningProcess {
         self.snapshot.is_stale(shared, self.server.grant.as_ref())
     }
 
+    /// Closes the connection before the process is stopped, so that the server sees the end of its input first.
     pub(super) async fn stop(self) {
         self.driver.close().await;
         self.process.stop().await;
@@ -158,6 +159,8 @@ pub(super) struct CredentialSnapshot {
 }
 
 impl CredentialSnapshot {
+    /// Takes the snapshot before the process is started. It may be older than the credentials that the process then
+    /// reads, which causes an unneeded replacement; a snapshot that is too new would keep an outdated process.
     pub(super) fn take(shared: &ServerShared) -> Self {
         Self {
             version: shared.account.current().map(|current| current.id),

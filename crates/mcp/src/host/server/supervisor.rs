@@ -47,6 +47,10 @@ const MIN_LIST_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of starts for one call. A rotation during a start makes another one necessary.
 const MAX_STARTS_PER_CALL: usize = 4;
 
+/// Owns the process of one server, and decides when it is started, replaced and stopped.
+///
+/// Invariants: at most one process accepts calls, `running`; all others are in `draining`. A call begins only on a
+/// process that is not outdated at that time.
 pub(super) struct Supervisor {
     shared: Arc<ServerShared>,
     stop: CancellationToken,
@@ -81,6 +85,7 @@ impl Supervisor {
         }
     }
 
+    /// Runs until `stop` fires, the session ends or all request senders are dropped; then stops every process.
     pub(super) async fn run(mut self, requests: mpsc::Receiver<oneshot::Sender<Result<CallGuard>>>) {
         let stop = self.stop.clone();
         // Stopping interrupts any other step, such as a start that takes seconds.
@@ -179,6 +184,7 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Makes a started process the one that accepts calls. The snapshot is that of the time before its start.
     fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
         let SpawnedServer { process, session, connection, grant } = started;
         tracing::debug!(server = %self.shared.name, pid = process.pid(), "server started");
@@ -277,6 +283,7 @@ impl Supervisor {
         }
     }
 
+    /// Stops the current process, and kills those that are draining: calls in progress on them end with the session.
     async fn stop_all(mut self) {
         // Calls in progress on replaced servers end with the session.
         self.draining.shutdown().await;

@@ -28,6 +28,8 @@ pub(super) struct ToolCache {
     change_counter: watch::Sender<u64>,
 }
 
+/// Invariant: a round is in progress while `started_at` is present. Rounds never overlap, so a waiter needs only the
+/// number of finished rounds to recognize the end of the next one.
 #[derive(Default)]
 struct ListState {
     is_requested: bool,
@@ -120,6 +122,8 @@ impl ToolCache {
         self.state.borrow().current()
     }
 
+    /// Whether the last catalog has other tools. Before the first catalog no client knows any tools, so nothing
+    /// differs.
     fn differs_from_delivered(&self, tools: Option<&Arc<Vec<Value>>>) -> bool {
         let empty = Arc::default();
         self.lock_delivered().as_ref().is_some_and(|delivered| delivered != tools.unwrap_or(&empty))
@@ -130,6 +134,8 @@ impl ToolCache {
         self.delivered.lock()
     }
 
+    /// Joins the round in progress, or requests one. The waiter counts as delivering until it is dropped, so that a
+    /// result that it puts into a catalog is not announced as a change as well.
     fn join_round(&self, delivers: bool) -> RoundWaiter<'_> {
         let mut before = 0;
         self.state.send_modify(|state| {
@@ -192,6 +198,7 @@ fn pending_error() -> Error {
         .with_next_step("list the tools again later; a client that follows changes is notified")
 }
 
+/// Lists the tools of a server, round by round. Runs beside the supervisor, in the same task.
 pub(super) struct ToolLister {
     pub(super) shared: Arc<ServerShared>,
     /// Weak, because the supervisor ends when all other senders are dropped.

@@ -36,6 +36,7 @@ pub(super) fn bearer_token<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a 
     Ok(token)
 }
 
+/// Whether the query has an `access_token`. A name with an escape counts as one, because it could decode to that name.
 fn has_query_token(uri: &Uri) -> bool {
     let query = uri.query().unwrap_or_default();
     query.split('&').any(|pair| {

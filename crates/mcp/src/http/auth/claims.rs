@@ -66,6 +66,7 @@ pub(super) struct Claims {
     c_hash: Option<IgnoredAny>,
 }
 
+/// A claim that issuers write as a string or as an array of strings.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {

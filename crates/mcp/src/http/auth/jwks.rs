@@ -22,8 +22,9 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Fetches the JSON Web Key Set of an issuer.
 ///
-/// The gateway calls [`fetch`](Self::fetch) when its keys are ten minutes old or a token names a key that it does not have,
-/// and then at most every 30 s. It waits 10 s for the document, and uses keys that cannot be fetched again for at most a day.
+/// The gateway calls [`fetch`](Self::fetch) when a token arrives and its keys are ten minutes old, or the token names a
+/// key that it does not have; at most every 30 s, so that forged tokens cause few requests. It waits 10 s for the
+/// document, and uses keys that it cannot fetch again for at most a day.
 ///
 /// # Examples
 /// ```

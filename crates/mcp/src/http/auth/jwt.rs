@@ -49,6 +49,7 @@ pub struct JwtIssuer {
     verified: Cache<TokenDigest, VerifiedToken>,
 }
 
+/// A token that was verified. The cache has only its digest as the key, so it contains no token.
 #[derive(Debug, Clone)]
 struct VerifiedToken {
     principal: Principal,
