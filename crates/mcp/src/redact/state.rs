@@ -23,6 +23,8 @@ pub(super) const RETAINED_EXPIRED: usize = 32;
 /// The limit on known credentials. Beyond it every text is masked.
 pub(super) const MAX_SECRETS: usize = 16 * 1024;
 
+/// The secrets, and the index that finds them.
+///
 /// Invariant: the index has every pattern of `secrets` and `grants`, and after a removal no other. A search uses the
 /// index that it started with, so a change never waits for a search.
 #[derive(Default)]
