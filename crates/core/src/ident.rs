@@ -115,7 +115,7 @@ ident! {
 ident! {
     /// The name of an account within a session. Models choose aliases, never ARNs.
     ///
-    /// The host decides which AWS account and role an alias stands for, so a model cannot reach any other.
+    /// The host decides which AWS account and role an alias stands for.
     ///
     /// # Examples
     /// ```
