@@ -60,7 +60,7 @@ use versioned_cell::{VersionedCell, WriteGuard};
 /// - The state and the credentials change together, under the lock of the cell. No provider, observer or audit sink is
 ///   called or dropped under that lock.
 /// - Callers of one epoch share one fetch. It publishes its result only in the epoch in which it began, so nothing is
-///   served that was fetched before a set, a clear or a close.
+///   served that was fetched before other credentials were set, a clear or a close.
 /// - The generation grows whenever other credentials are served or credentials are withdrawn, and never goes back.
 pub(crate) struct AccountCache {
     alias: AccountName,
