@@ -59,8 +59,8 @@ use versioned_cell::{VersionedCell, WriteGuard};
 /// - Readers take no lock. They see credentials of one version, or none.
 /// - The state and the credentials change together, under the lock of the cell. No provider, observer or audit sink is
 ///   called or dropped under that lock.
-/// - Callers of one epoch share one fetch. It publishes its result only in the epoch in which it began, so nothing is
-///   served that was fetched before other credentials were set, a clear or a close.
+/// - Callers of one epoch share one fetch. It publishes its result only in the epoch in which it began, so nothing
+///   is served that was fetched before an update, a clear or a close.
 /// - The generation grows whenever other credentials are served or credentials are withdrawn, and never goes back.
 pub(crate) struct AccountCache {
     alias: AccountName,
@@ -296,6 +296,8 @@ impl AccountCache {
         self.current().is_some_and(|current| current.ptr_eq(credentials))
     }
 
+    /// Locks the state unless the cache is closed.
+    ///
     /// # Errors
     /// `Closed` after closing.
     fn lock_open(&self) -> Result<StateGuard<'_>> {

@@ -57,8 +57,11 @@ use timeline::Timeline;
 /// # Examples
 /// ```
 /// # use valetkey_core::{Credentials, Principal, SessionContext, SessionRegistry};
-/// # async fn demo(principal: Principal, credentials: Credentials) -> valetkey_core::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
 /// let registry = SessionRegistry::builder().max_sessions_per_principal(8).build();
+/// let principal: Principal = "alice".parse()?;
 ///
 /// let opened = registry.open(principal.clone(), SessionContext::builder())?;
 /// opened.set_credentials(credentials)?;
@@ -67,7 +70,7 @@ use timeline::Timeline;
 ///
 /// // A later call of the same principal.
 /// let session = registry.find(&principal, &handle)?;
-/// session.credentials().await?;
+/// assert_eq!(session.credentials().await?.access_key_id().last_four(), "MPLE");
 /// # Ok(())
 /// # }
 /// ```
@@ -142,14 +145,12 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
-    /// # fn demo(principal: Principal) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{SessionContext, SessionRegistry};
     /// // The registry keeps the number of the tenant's plan with each session.
     /// let registry = SessionRegistry::builder().build_with::<u8>();
-    /// let opened = registry.open_with(principal, SessionContext::builder(), |_session| 3)?;
+    /// let opened = registry.open_with("alice".parse()?, SessionContext::builder(), |_session| 3)?;
     /// assert_eq!(*opened.value(), 3);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     ///
     /// `make_value` runs before the limits are checked, and no lock is held while it runs.

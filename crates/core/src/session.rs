@@ -51,15 +51,17 @@ use inner::SessionInner;
 /// # Examples
 /// ```
 /// # use valetkey_core::{Credentials, SessionContext};
-/// # async fn demo(credentials: Credentials) -> valetkey_core::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
 /// let session = SessionContext::builder().build();
 /// session.set_credentials(credentials)?;
 ///
 /// let current = session.credentials().await?;
-/// println!("using the key that ends in {}", current.access_key_id().last_four());
+/// assert_eq!(current.access_key_id().last_four(), "MPLE");
 ///
 /// session.close();
-/// assert!(session.is_closed());
+/// assert!(session.credentials().await.is_err());
 /// # Ok(())
 /// # }
 /// ```
@@ -95,7 +97,9 @@ impl SessionContext {
     /// # Examples
     /// ```
     /// # use valetkey_core::{Credentials, SessionContext};
-    /// # async fn demo(credentials: Credentials) -> valetkey_core::Result<()> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
     /// let kept = SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
     ///     session.set_credentials(credentials)?;
     ///     session.credentials().await?;
@@ -125,11 +129,16 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{IntoProvider, SessionContext};
-    /// # async fn demo(provider: impl IntoProvider) -> valetkey_core::Result<()> {
-    /// let session = SessionContext::builder().provider(provider).build();
-    /// let credentials = session.credentials().await?;
-    /// assert_eq!(credentials.expiry(), session.credentials().await?.expiry());
+    /// # use valetkey_core::testing::{Script, ScriptedProvider};
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let provider = ScriptedProvider::new([Script::Answer(credentials)]);
+    /// let session = SessionContext::builder().provider(provider.clone()).build();
+    /// session.credentials().await?;
+    /// session.credentials().await?;
+    /// assert_eq!(provider.call_count(), 1, "the second call was served from memory");
     /// # Ok(())
     /// # }
     /// ```
@@ -184,13 +193,12 @@ impl SessionContext {
     /// # Examples
     /// ```
     /// # use valetkey_core::{Credentials, SessionContext};
-    /// # fn demo(first: Credentials, second: Credentials) -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
     /// let session = SessionContext::builder().build();
-    /// let before = session.set_credentials(first)?;
-    /// let after = session.set_credentials(second)?;
+    /// let before = session.set_credentials(credentials.clone())?;
+    /// let after = session.set_credentials(credentials)?;
     /// assert!(after > before);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
         self.inner().set_credentials(self.default_account(), credentials)
@@ -204,10 +212,14 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{IntoProvider, SessionContext};
-    /// # async fn demo(session: SessionContext, role: impl IntoProvider) -> valetkey_core::Result<()> {
-    /// session.set_provider(role)?;
-    /// let credentials = session.credentials().await?;
+    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().build();
+    /// session.set_provider(provider_fn("store", async || {
+    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
+    /// }))?;
+    /// assert_eq!(session.credentials().await?.access_key_id().last_four(), "MPLE");
     /// # Ok(())
     /// # }
     /// ```
@@ -249,11 +261,15 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{CredentialId, MapResolver, SessionContext};
-    /// # async fn demo(resolver: MapResolver, id: CredentialId) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{CredentialId, Credentials, MapResolver, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let id: CredentialId = "deploy".parse()?;
+    /// let resolver = MapResolver::new().with(id.clone(), credentials);
     /// let session = SessionContext::builder().resolver(resolver).build();
     /// let status = session.set_from_resolver(&id, None).await?;
-    /// println!("the key ends in {:?}", status.key_suffix);
+    /// assert_eq!(status.key_suffix.as_deref(), Some("MPLE"));
     /// # Ok(())
     /// # }
     /// ```
@@ -279,10 +295,16 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::SessionContext;
-    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
-    /// let generation = session.refresh().await?;
-    /// println!("generation {generation}");
+    /// # use valetkey_core::testing::{Script, ScriptedProvider};
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let provider = ScriptedProvider::new([Script::Answer(credentials)]);
+    /// let session = SessionContext::builder().provider(provider.clone()).build();
+    /// session.credentials().await?;
+    /// session.refresh().await?;
+    /// assert_eq!(provider.call_count(), 2, "although the credentials are fresh");
     /// # Ok(())
     /// # }
     /// ```
@@ -300,11 +322,17 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::SessionContext;
-    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let provider = provider_fn("store", async || {
+    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
+    /// });
+    /// let session = SessionContext::builder().provider(provider).build();
     /// session.clear();
-    /// assert!(session.is_cleared());
+    /// assert!(session.credentials().await.is_err(), "a cleared session is not refilled");
     /// session.resume().await?;
+    /// session.credentials().await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -369,10 +397,14 @@ impl SessionContext {
     /// # Examples
     /// ```
     /// # use valetkey_core::{AccountName, Credentials, SessionContext};
-    /// # async fn demo(session: SessionContext, credentials: Credentials) -> valetkey_core::Result<()> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
     /// let prod: AccountName = "prod".parse()?;
     /// session.for_account(&prod).set_credentials(credentials)?;
-    /// let credentials = session.for_account(&prod).credentials().await?;
+    /// session.for_account(&prod).credentials().await?;
+    /// assert!(session.credentials().await.is_err(), "the default account has none");
     /// # Ok(())
     /// # }
     /// ```
@@ -422,12 +454,17 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::SessionContext;
-    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
     /// let mut rotations = session.watch_rotations()?;
-    /// while let Some(generation) = rotations.changed().await {
-    ///     println!("generation {generation}");
-    /// }
+    /// let generation = session.set_credentials(credentials)?;
+    /// assert_eq!(rotations.changed().await, Some(generation));
+    ///
+    /// session.close();
+    /// assert_eq!(rotations.changed().await, None);
     /// # Ok(())
     /// # }
     /// ```
@@ -656,9 +693,14 @@ impl SessionContext {
     /// # Examples
     /// ```
     /// # use valetkey_core::{Credentials, SessionContext};
-    /// # async fn demo(session: SessionContext, other: Credentials) -> valetkey_core::Result<()> {
-    /// let child = session.with_credentials(other)?;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let child = session.with_credentials(credentials)?;
     /// child.credentials().await?;
+    /// assert!(session.credentials().await.is_err(), "the parent does not see them");
+    ///
     /// drop(child);
     /// assert!(!session.is_closed());
     /// # Ok(())
@@ -747,13 +789,17 @@ impl SessionContext {
     /// # Examples
     /// ```
     /// # use valetkey_core::SessionContext;
-    /// # async fn demo(session: SessionContext) {
-    /// tokio::select! {
-    ///     () = session.keep_warm() => {}
-    ///     () = work(&session) => {}
-    /// }
-    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().build();
+    /// let worked = tokio::select! {
+    ///     () = session.keep_warm() => false,
+    ///     () = work(&session) => true,
+    /// };
+    /// assert!(worked);
     /// # async fn work(_session: &SessionContext) {}
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn keep_warm(&self) -> impl Future<Output = ()> + Send + 'static {
         let queue = RefreshQueue::new(self.inner().shared.clock());
@@ -867,13 +913,12 @@ impl SessionContext {
     /// # Examples
     /// ```
     /// # use std::time::Duration;
-    /// # use valetkey_core::{AccessScope, Credentials, Expiry, SessionContext};
-    /// # fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{AccessScope, Expiry, SessionContext};
+    /// let session = SessionContext::builder().build();
     /// assert_eq!(session.expires_at(), Expiry::Never);
     /// let child = session.narrow(AccessScope::new().lifetime(Duration::from_secs(60)))?;
     /// assert_ne!(child.expires_at(), Expiry::Never);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     #[must_use]
     pub fn expires_at(&self) -> Expiry {

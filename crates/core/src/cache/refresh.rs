@@ -57,6 +57,9 @@ enum RefreshStep {
 }
 
 /// A fetch in flight, and the epoch in which it can publish.
+///
+/// All callers drive the same future. It continues for the others when one of them is dropped, and ends with the
+/// last.
 struct JoinedRefresh {
     fetch: Flight<FetchOutcome>,
     epoch: Epoch,
@@ -111,6 +114,10 @@ impl AccountCache {
         }
     }
 
+    /// Decides, in this order: fail if the account is closed; serve credentials that were set directly; fail while
+    /// no provider may be called, or while a permanent failure is remembered; serve what is fresh enough; fail
+    /// without credentials while a failure that requires a person is remembered; otherwise fetch, or join the fetch
+    /// in flight.
     fn next_step(self: &Arc<Self>) -> RefreshStep {
         let now = self.shared.now();
         // Declared before the lock, so that it is dropped after: it may be the last to hold a provider's future.
@@ -142,6 +149,9 @@ impl AccountCache {
     }
 
     /// Returns whether the current credentials are served without waiting for a fetch.
+    ///
+    /// In the advisory window, the first caller fetches and the others are served meanwhile; with a background
+    /// refresher, all are served. In the mandatory window, all wait, unless the backoff forbids a fetch.
     fn is_served_unchanged(
         &self,
         state: &State,
@@ -158,6 +168,7 @@ impl AccountCache {
         }
     }
 
+    /// Serves current credentials if they have not expired, or if the policy allows expired ones.
     fn serve_current(&self, state: &State, credentials: Credentials, now: SystemTime) -> RefreshStep {
         if credentials.metadata().freshness(now) < Freshness::Expired || self.shared.policy().serve_expired {
             RefreshStep::Serve(credentials)
@@ -180,6 +191,9 @@ impl AccountCache {
         }
     }
 
+    /// # Errors
+    /// `NotConfigured` for credentials that were set directly and while no provider may be called; `Closed` after
+    /// closing; a remembered permanent failure.
     fn start_refresh(self: &Arc<Self>) -> Result<JoinedRefresh> {
         let now = self.shared.now();
         let mut state = self.lock_open()?;
@@ -264,6 +278,9 @@ impl AccountCache {
 }
 
 /// Checks that there is a provider that may be called.
+///
+/// # Errors
+/// `NotConfigured`, with a next step that depends on whether the account was cleared.
 fn check_fetchable(state: &State) -> Result<()> {
     match state.active_provider() {
         provider if state.is_suspended() => Err(error::cleared(provider.is_some())),
@@ -272,6 +289,7 @@ fn check_fetchable(state: &State) -> Result<()> {
     }
 }
 
+/// Serves credentials that were set directly until they expire: no provider can replace them.
 fn serve_manually_set(current: Option<Credentials>, now: SystemTime) -> RefreshStep {
     match current {
         Some(credentials) if credentials.metadata().freshness(now) < Freshness::Expired => {
@@ -281,6 +299,8 @@ fn serve_manually_set(current: Option<Credentials>, now: SystemTime) -> RefreshS
     }
 }
 
+/// Refuses credentials that had expired when they arrived. The error is transient, since the cause may be a clock
+/// that is wrong for the moment.
 fn check_unexpired(credentials: Credentials, now: SystemTime) -> Result<Credentials> {
     if credentials.expiry().has_passed(now) {
         let provider = credentials.provider().to_owned();

@@ -16,6 +16,9 @@ pub(super) const MIN_RETRY_INTERVAL: Duration = SHORTEST_SLEEP;
 
 /// The schedule of one background refresher. It is dropped with the refresher, so a weak reference that can be
 /// upgraded means that the session is being kept warm.
+///
+/// Invariant: an account is scheduled at most once, in `later` or in `ready`, and `times` holds the keys under
+/// which it is found there.
 pub(crate) struct RefreshQueue {
     clock: ClockSource,
     state: Mutex<QueueState>,
@@ -100,12 +103,14 @@ impl RefreshQueue {
         None
     }
 
+    /// Locks the schedule. Briefly: no code awaits inside.
     fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock()
     }
 }
 
 impl QueueState {
+    /// Removes the account from the map that holds it, if any.
     fn unlink(&mut self, key: AccountKey) {
         if let Some(times) = self.times.remove(&key) {
             self.later.remove(&(times.refresh_at, key));
@@ -113,6 +118,7 @@ impl QueueState {
         }
     }
 
+    /// Moves the accounts whose time has come from `later` to `ready`.
     fn promote_due(&mut self, now: SystemTime) {
         while let Some(next) = self.later.first_entry().filter(|next| next.key().0 <= now) {
             let ((_, key), cache) = next.remove_entry();

@@ -13,6 +13,8 @@ use crate::{CredentialProvider, Credentials, Expiry, KeyExchange, Region};
 pub(crate) type ArcProvider = Arc<dyn CredentialProvider>;
 pub(crate) type ArcKeyExchange = Arc<dyn KeyExchange>;
 
+/// At most one of these serves the account: credentials that were set directly (`manually_set`), the exchanger, or
+/// the provider, in this order.
 pub(super) struct State {
     pub(super) provider: Option<ArcProvider>,
     cold: Option<Box<ColdState>>,
@@ -53,6 +55,7 @@ pub(super) struct ColdState {
 }
 
 impl State {
+    /// The state of an account that was never cleared and has nothing to serve.
     pub(super) fn new(chain: RenewalChain) -> Self {
         Self {
             provider: None,
@@ -70,11 +73,15 @@ impl State {
     }
 
     /// Returns the provider that serves the account.
+    ///
+    /// The exchanger takes precedence over the provider. Neither is called while credentials are set directly or
+    /// the account is suspended; the caller checks that.
     pub(super) fn active_provider(&self) -> Option<&ArcProvider> {
         let exchanger = self.cold.as_ref().and_then(|cold| cold.exchanger.as_ref());
         exchanger.or(self.provider.as_ref())
     }
 
+    /// Returns the provider that serves the account, unless the account is suspended.
     pub(super) fn enabled_provider(&self) -> Option<ArcProvider> {
         self.active_provider().cloned().filter(|_| !self.is_suspended())
     }
@@ -89,6 +96,7 @@ impl State {
         self.cold.get_or_insert_default().key_exchange.replace(exchange)
     }
 
+    /// Removes and returns the key exchange, to be dropped once no lock is held.
     #[must_use]
     pub(super) fn take_key_exchange(&mut self) -> Option<ArcKeyExchange> {
         self.cold.as_mut()?.key_exchange.take()
@@ -123,6 +131,8 @@ impl State {
 
     /// Credentials published from now on have a later chain than `last_clear`, and earlier ones an earlier chain. A
     /// clear of the session does not end the suspension of an account that was cleared on its own.
+    ///
+    /// Notes a clear, so that copies and lookups from before it are recognized.
     pub(super) fn record_clear(&mut self, shared: &SessionShared, suspension: Suspension) {
         self.last_clear = shared.new_renewal_chain();
         if self.suspension != Suspension::Alone {

@@ -15,6 +15,13 @@ use arc_swap::Guard;
 use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 
 /// Holds a value that is read without a lock, and the state `S` that is accessed only under the lock.
+///
+/// Invariants:
+///
+/// - Only the holder of the lock changes the value, so the value and the state agree whenever the lock is free.
+/// - A closed cell is in the last epoch, serves nothing, and stays so.
+/// - A reader may still use a value that it read before the value was replaced; the value is dropped with its last
+///   reader.
 pub(super) struct VersionedCell<V, S> {
     /// Created with the first value, as in [`LazyArcSwap`](super::LazyArcSwap).
     value: OnceLock<Swap<V>>,
@@ -45,6 +52,7 @@ impl Epoch {
 pub(crate) trait Sentinel {
     fn sentinel() -> Arc<Self>;
 
+    /// Returns whether this value stands for nothing.
     fn is_sentinel(&self) -> bool;
 }
 
@@ -70,6 +78,9 @@ impl<V: Sentinel, S> VersionedCell<V, S> {
     }
 
     /// Waits for the lock. It is held briefly: no code awaits or runs user code inside.
+    ///
+    /// A lock that is poisoned by a panic is entered nevertheless, so that the cell can always be emptied and
+    /// closed.
     pub(super) fn lock(&self) -> WriteGuard<'_, V, S> {
         WriteGuard { value: &self.value, inside: self.inside.lock().unwrap_or_else(PoisonError::into_inner) }
     }
@@ -92,6 +103,7 @@ pub(super) struct WriteGuard<'a, V, S> {
 }
 
 impl<V: Sentinel, S> WriteGuard<'_, V, S> {
+    /// Returns the epoch to remember with a fetch that begins now.
     pub(super) fn epoch(&self) -> Epoch {
         self.inside.epoch
     }
@@ -125,6 +137,8 @@ impl<V: Sentinel, S> WriteGuard<'_, V, S> {
     }
 
     /// Closes the cell permanently.
+    ///
+    /// Values that are published from now on are ignored.
     pub(super) fn close(&mut self) {
         self.inside.epoch = Epoch::LAST;
         self.unpublish();

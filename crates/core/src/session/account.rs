@@ -22,9 +22,14 @@ use crate::{
 /// # Examples
 /// ```
 /// # use valetkey_core::{Credentials, SessionContext};
-/// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> valetkey_core::Result<()> {
+/// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+/// let session = SessionContext::builder().build();
+/// session.set_credentials(credentials)?;
 /// let account = session.account(session.default_account())?;
 /// account.credentials().await?;
+///
 /// session.close();
 /// assert!(account.credentials().await.is_err());
 /// # Ok(())
@@ -152,12 +157,12 @@ impl SessionAccount {
     /// # Examples
     /// ```
     /// # use valetkey_core::{AccountName, Credentials, SessionContext};
-    /// # fn demo(session: SessionContext, credentials: Credentials) -> valetkey_core::Result<()> {
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
     /// let prod: AccountName = "prod".parse()?;
     /// session.for_account(&prod).set_credentials(credentials)?;
     /// assert!(session.accounts().contains(&prod));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
         self.session()?.set_credentials(&self.name, credentials)
@@ -171,11 +176,16 @@ impl SessionAccount {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{AccountName, IntoProvider, SessionContext};
-    /// # async fn demo(session: SessionContext, role: impl IntoProvider) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{AccountName, Credentials, SessionContext, provider_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().build();
     /// let prod: AccountName = "prod".parse()?;
-    /// session.for_account(&prod).set_provider(role)?;
-    /// let credentials = session.for_account(&prod).credentials().await?;
+    /// let prod = session.for_account(&prod);
+    /// prod.set_provider(provider_fn("store", async || {
+    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
+    /// }))?;
+    /// assert_eq!(prod.credentials().await?.access_key_id().last_four(), "MPLE");
     /// # Ok(())
     /// # }
     /// ```
@@ -322,15 +332,16 @@ impl SessionAccount {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{Credentials, Expiry, SessionContext};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// session.set_credentials(credentials)?;
     /// let account = session.account(session.default_account())?;
-    /// if let Some(expiry) = account.clear()? {
-    ///     println!("copies may work until {expiry}");
-    /// }
+    ///
+    /// let until = account.clear()?;
+    /// assert_eq!(until, Some(Expiry::Never), "a copy of a long-lived key continues to work");
     /// assert!(account.is_cleared());
-    /// # Ok(())
-    /// # }
+    /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     pub fn clear(&self) -> Result<Option<Expiry>> {
         self.session()?.clear_account(&self.name)

@@ -21,11 +21,9 @@ use crate::{
 /// ```
 /// # use std::sync::Arc;
 /// # use valetkey_core::audit::InMemoryAudit;
-/// # use valetkey_core::{IntoProvider, SessionContext};
-/// # fn demo(
-/// #     provider: impl IntoProvider,
-/// #     role: impl IntoProvider,
-/// # ) -> valetkey_core::Result<()> {
+/// # use valetkey_core::{Credentials, SessionContext, provider_fn};
+/// # let fetch = async || Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build();
+/// # let [provider, role] = [provider_fn("store", fetch), provider_fn("role", fetch)];
 /// let session = SessionContext::builder()
 ///     .principal("alice".parse()?)
 ///     .region("eu-west-1".parse()?)
@@ -34,8 +32,7 @@ use crate::{
 ///     .audit(Arc::new(InMemoryAudit::default()))
 ///     .build();
 /// assert_eq!(session.accounts().len(), 2);
-/// # Ok(())
-/// # }
+/// # Ok::<_, valetkey_core::Error>(())
 /// ```
 #[must_use]
 #[derive(Debug)]

@@ -26,6 +26,15 @@ use crate::{
 
 /// One session. A child holds a strong reference to its parent, and the parent a weak one to the child: a child does
 /// not keep a parent's session open, and ends with it.
+///
+/// Invariants:
+///
+/// - Each account name is served by one cache at a time: the session's own if it has one, otherwise that of the
+///   nearest ancestor. A [read-only](Self::is_read_only) session does not use its own.
+/// - `detached` and `closed` only change from false to true.
+/// - The lock of the topology is taken before that of a cache, and no provider, observer or audit sink is called
+///   while either is held.
+/// - A clear or a close reaches a session before its children.
 pub(super) struct SessionInner {
     pub(super) shared: Arc<SessionShared>,
     default: Arc<AccountCache>,
@@ -46,6 +55,7 @@ pub(super) struct SessionInner {
 }
 
 impl SessionInner {
+    /// Creates a session without a parent, with an empty default account.
     pub(super) fn new(
         shared: SessionShared,
         default: AccountName,
@@ -69,11 +79,15 @@ impl SessionInner {
         }
     }
 
+    /// Returns the cache of the default account. In a read-only session it is empty, and only its name counts.
     pub(super) fn default_account(&self) -> &Arc<AccountCache> {
         &self.default
     }
 
     /// Returns the cache that serves `alias`: the session's own, otherwise the parent's.
+    ///
+    /// # Errors
+    /// `Closed` after closing; `NotConfigured` for an account that this session does not see.
     pub(super) fn account_cache(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
         if self.is_closed() {
             return Err(error::closed());
@@ -81,6 +95,8 @@ impl SessionInner {
         self.find_account(alias).ok_or_else(|| self.unknown_account_error())
     }
 
+    /// Returns the cache that serves `alias`, if this session sees it, without checking whether the session is
+    /// closed.
     pub(super) fn find_account(&self, alias: &AccountName) -> Option<Arc<AccountCache>> {
         let found = || self.find_own_account(alias).or_else(|| self.inherited_parent()?.find_account(alias));
         if self.is_visible(alias) { found() } else { None }
@@ -92,6 +108,10 @@ impl SessionInner {
     }
 
     /// Checks whether credentials or a provider may be set on the account here.
+    ///
+    /// # Errors
+    /// `Closed` after closing; `Denied` in a narrowed session, and for an account that is not allowed here or in an
+    /// ancestor.
     pub(super) fn check_writable(&self, alias: &AccountName) -> Result<()> {
         match self.allow_list() {
             _ if self.is_closed() => Err(error::closed()),
@@ -101,17 +121,24 @@ impl SessionInner {
         }
     }
 
+    /// Returns the accounts that are allowed here; a session without a list has that of its nearest ancestor with
+    /// one.
     fn allow_list(&self) -> Option<&[AccountName]> {
         self.allowed_accounts().or_else(|| self.parent.as_ref()?.allow_list())
     }
 
     /// Returns the session's own cache for `alias`, and creates it if necessary. The parent never sees what is set on
     /// it.
+    ///
+    /// # Errors
+    /// As [`check_writable`](Self::check_writable).
     pub(super) fn own_account(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
         self.check_writable(alias)?;
         Ok(self.get_or_create_account(alias))
     }
 
+    /// Does not check whether the account may be created. If the session was closed meanwhile, the new cache is
+    /// closed as well, so a late caller cannot store credentials in a session that has ended.
     pub(super) fn get_or_create_account(&self, alias: &AccountName) -> Arc<AccountCache> {
         if let Some(own) = self.find_own_account(alias) {
             return own;
@@ -141,6 +168,12 @@ impl SessionInner {
 
     /// Sets something on an account, and invalidates what the providers of the others issued, unless a clear came in
     /// between.
+    ///
+    /// `apply` may run user code, so it runs outside the lock of the topology. Reading the last clear before and
+    /// after it shows whether a clear came in between; the other accounts then stay cleared.
+    ///
+    /// # Errors
+    /// As [`check_writable`](Self::check_writable), and the error of `apply`.
     pub(super) fn apply_update<T>(
         &self,
         cache: &AccountCache,
@@ -158,6 +191,8 @@ impl SessionInner {
     }
 
     /// Subscribes to changes of the cache that serves an account.
+    ///
+    /// The end of inheritance is reported as well. The channel ends with the session.
     pub(super) fn subscribe_topology(&self) -> watch::Receiver<()> {
         self.topology_lock().subscribe(())
     }
@@ -175,12 +210,19 @@ impl SessionInner {
         caches
     }
 
+    /// Returns the caches of the session itself, the default one first, including those of a read-only session,
+    /// which are empty.
     pub(super) fn own_accounts(&self) -> Vec<Arc<AccountCache>> {
         let mut caches = vec![Arc::clone(&self.default)];
         caches.extend(self.others.load().iter().flat_map(|others| others.values().cloned()));
         caches
     }
 
+    /// Looks up credentials. A failure is recorded in the audit log, since a caller may be probing for ids; found
+    /// credentials are reported to the observers even if they are then not set.
+    ///
+    /// # Errors
+    /// `NotConfigured` without a resolver; otherwise the error of the resolver, with its name.
     pub(super) async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
         let Some(resolver) = &self.resolver else {
             return Err(Error::not_configured("this session has no credential resolver")
@@ -194,10 +236,16 @@ impl SessionInner {
         result
     }
 
+    /// Returns the facts that were stored here, otherwise those of the parent.
     pub(super) fn service_context(&self) -> Option<Arc<Value>> {
         self.service.load_full().or_else(|| self.inherited_parent()?.service_context())
     }
 
+    /// Stored under the lock of the topology, so that a concurrent clear removes them or comes first. The check
+    /// afterwards covers a concurrent close.
+    ///
+    /// # Errors
+    /// `Closed` after closing.
     pub(super) fn set_service_context(&self, facts: Value) -> Result<()> {
         let topology = self.topology_lock();
         self.service.store(Some(Arc::new(facts)));
@@ -209,11 +257,17 @@ impl SessionInner {
         Ok(())
     }
 
+    /// Sets the provider without invalidating what other accounts hold: for a session that no other code has seen
+    /// yet.
+    ///
+    /// # Errors
+    /// As [`check_writable`](Self::check_writable).
     pub(super) fn set_default_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
         self.check_writable(self.default.alias())?;
         self.default.set_provider(provider)
     }
 
+    /// Adds a record about an account, with the version and key suffix of what it holds now.
     pub(super) fn record(
         &self,
         event: AuditEvent,
@@ -230,14 +284,17 @@ impl SessionInner {
         });
     }
 
+    /// Returns whether the session was closed, without looking at its deadline. Runs no user code.
     pub(super) fn is_closed_unchecked(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Returns whether the session was closed, and closes it if its deadline has passed, which may run user code.
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed_unchecked() || self.close_if_expired()
     }
 
+    /// Returns the session that other accounts are inherited from; `None` after a clear, which ends inheritance.
     fn inherited_parent(&self) -> Option<&Arc<Self>> {
         self.parent.as_ref().filter(|_| !self.is_detached())
     }
@@ -247,6 +304,7 @@ impl SessionInner {
         self.detached.load(Ordering::Acquire)
     }
 
+    /// Returns the session's own cache for `alias`. A read-only session has none.
     pub(super) fn find_own_account(&self, alias: &AccountName) -> Option<Arc<AccountCache>> {
         if self.is_read_only() {
             return None;
@@ -257,6 +315,7 @@ impl SessionInner {
         self.others.load().as_ref()?.get(alias).cloned()
     }
 
+    /// Names the accounts that the caller may use, and not the one it requested, which is unverified text.
     fn unknown_account_error(&self) -> Error {
         let known: Vec<_> = self.accounts().iter().map(|cache| cache.alias().to_string()).collect();
         Error::not_configured("this session has no account of that alias")
@@ -264,6 +323,8 @@ impl SessionInner {
             .with_next_step(format!("use one of: {}", known.join(", ")))
     }
 
+    /// Locks the accounts of this session against concurrent creation, suspension and resumption. The caller runs
+    /// no user code while it holds the lock.
     pub(super) fn topology_lock(&self) -> MutexGuard<'_, LazyWatch<()>> {
         self.topology.lock()
     }

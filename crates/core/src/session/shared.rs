@@ -11,6 +11,8 @@ use crate::cache::{LazyArcSwap, RefreshPolicy, RefreshQueue, RenewalChain};
 use crate::clock::{ClockSource, Nanos};
 use crate::{Clock, CredentialObservers, Credentials, Principal, Region, SessionId, SystemClock};
 
+/// A child has one of its own, with the settings of its parent. What belongs to the whole family, the counter of
+/// chains and the observers, is reached through `root`.
 pub(crate) struct SessionShared {
     pub(crate) id: SessionId,
     pub(crate) principal: Option<Principal>,
@@ -37,6 +39,7 @@ pub(crate) struct SessionConfig {
 }
 
 impl SessionShared {
+    /// Creates the state of a session without a parent, with default settings and a random id.
     pub(crate) fn new() -> Self {
         Self {
             id: SessionId::random(),
@@ -64,6 +67,7 @@ impl SessionShared {
         Arc::make_mut(self.config.get_or_insert_default())
     }
 
+    /// Returns the current wall time by the session's clock.
     pub(crate) fn now(&self) -> SystemTime {
         self.config.as_ref().map_or_else(|| SystemClock.now(), |config| config.clock.now())
     }
@@ -81,6 +85,7 @@ impl SessionShared {
         self.config.as_ref().map(|config| config.clock.clone()).unwrap_or_default()
     }
 
+    /// Returns the refresh rules; sessions without rules of their own share one constant.
     pub(crate) fn policy(&self) -> &RefreshPolicy {
         const STANDARD: &RefreshPolicy = &RefreshPolicy::STANDARD;
         self.config.as_ref().map_or(STANDARD, |config| &config.policy)
@@ -90,6 +95,7 @@ impl SessionShared {
         self.config.as_ref()?.environment_region.clone()
     }
 
+    /// Returns a chain that no account of the family has had, and that is later than all before it.
     pub(crate) fn new_renewal_chain(&self) -> RenewalChain {
         let next_chain = self.root.as_ref().map_or(&self.next_chain, |root| &root.next_chain);
         RenewalChain::new(next_chain.fetch_add(1, Ordering::Relaxed))
@@ -146,10 +152,13 @@ impl SessionShared {
         self.refreshers.load_full()
     }
 
+    /// Returns whether a refresher runs for this session. A caller in the advisory window then leaves the fetch to
+    /// it.
     pub(crate) fn has_background_refresh(&self) -> bool {
         self.refreshers.load().iter().flat_map(|known| known.iter()).any(|queue| queue.strong_count() > 0)
     }
 
+    /// Visits the refreshers that run.
     pub(crate) fn for_each_refresher(&self, act: impl Fn(&RefreshQueue)) {
         let refreshers = self.refreshers.load();
         refreshers

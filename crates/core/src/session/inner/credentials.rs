@@ -10,10 +10,13 @@ use crate::session::narrow::NarrowState;
 use crate::{AccountName, Credentials, Expiry, Result};
 
 impl SessionInner {
+    /// Returns the list of allowed accounts of this session; `None` without such a list, even if an ancestor has
+    /// one.
     pub(in crate::session) fn allowed_accounts(&self) -> Option<&[AccountName]> {
         self.restrictions.as_ref()?.allowed.as_deref()
     }
 
+    /// Returns how the session was narrowed; `None` for a session with the full authority of its parent.
     pub(in crate::session) fn narrow_state(&self) -> Option<&NarrowState> {
         self.restrictions.as_ref()?.narrowed.as_ref()
     }
@@ -23,12 +26,16 @@ impl SessionInner {
         self.narrow_state().is_some_and(|narrowed| !narrowed.own_accounts)
     }
 
+    /// Returns when the session ends by itself. It includes the deadlines of the ancestors, since a child never
+    /// outlives its parent.
     #[inline]
     pub(in crate::session) fn deadline(&self) -> Option<SystemTime> {
         self.narrow_state()?.deadline
     }
 
     /// Returns the time until the deadline.
+    ///
+    /// `None` without a deadline, and once it has passed.
     fn remaining(&self) -> Option<Duration> {
         self.deadline()?.duration_since(self.shared.now()).ok()
     }
@@ -56,6 +63,11 @@ impl SessionInner {
     }
 
     /// Returns valid credentials of the default account.
+    ///
+    /// The warm path: it allocates a future only when there is a decision to make.
+    ///
+    /// # Errors
+    /// As [`credentials_for`](Self::credentials_for).
     pub(in crate::session) async fn credentials(&self) -> Result<Credentials> {
         match self.cached_default() {
             Some(fresh) => Ok(fresh),
@@ -64,6 +76,12 @@ impl SessionInner {
     }
 
     /// Returns valid credentials of any account.
+    ///
+    /// Begins again when another cache serves the account at the end of a fetch, so that a caller never receives
+    /// credentials from a cache that this session no longer uses.
+    ///
+    /// # Errors
+    /// As [`account_cache`](Self::account_cache), and the errors of the fetch.
     pub(in crate::session) async fn credentials_for(&self, alias: &AccountName) -> Result<Credentials> {
         loop {
             let cache = self.account_cache(alias)?;
@@ -109,6 +127,7 @@ impl SessionInner {
         }
     }
 
+    /// Returns the credentials of any account if they are fresh.
     pub(in crate::session) fn cached(&self, alias: &AccountName) -> Option<Credentials> {
         Some(self.clamp(self.account_cache(alias).ok()?.cached()?))
     }
@@ -121,12 +140,16 @@ impl SessionInner {
         }
     }
 
+    /// Returns what an account serves without a fetch, with its version.
     pub(in crate::session) fn current(&self, alias: &AccountName) -> Option<CurrentCredentials> {
         let current = self.account_cache(alias).ok()?.current_credentials()?;
         Some(CurrentCredentials { credentials: self.clamp(current.credentials), ..current })
     }
 
     /// Returns credentials as this session may serve them: they expire with the session at the latest.
+    ///
+    /// The keys stay the same: AWS accepts them for as long as they were issued. The earlier expiry makes consumers
+    /// such as SDK clients return in time.
     fn clamp(&self, credentials: Credentials) -> Credentials {
         match self.deadline() {
             Some(deadline) => credentials.capped_at(deadline),
@@ -135,6 +158,8 @@ impl SessionInner {
     }
 }
 
+/// Sleeps in steps, and reads the clock after each: a machine that was suspended, or a clock that jumped, is
+/// noticed within one step. Returns at once if `remaining` is `None`; forever pending without a deadline.
 async fn sleep_until_deadline(has_deadline: bool, remaining: impl Fn() -> Option<Duration>) {
     if !has_deadline {
         std::future::pending::<()>().await;

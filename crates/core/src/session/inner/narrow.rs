@@ -10,6 +10,10 @@ use crate::session::{AccessScope, CloseOnLastDrop, SessionAccount, SessionContex
 use crate::{AccountName, Error, Expiry, Result, SessionPolicy};
 
 impl SessionInner {
+    /// Creates a child within `scope`. The checks come first, so that a refused request creates no child.
+    ///
+    /// # Errors
+    /// As [`SessionContext::narrow`].
     pub(in crate::session) fn narrow(self: &Arc<Self>, scope: &AccessScope) -> Result<SessionContext> {
         let accounts = self.select_accounts(scope.accounts.as_deref())?;
         let deadline = self.deadline_for(scope.lifetime)?;
@@ -22,6 +26,9 @@ impl SessionInner {
     }
 
     /// Returns the accounts that a scope selects, the default account first.
+    ///
+    /// # Errors
+    /// As [`account_cache`](Self::account_cache); `Invalid` for an empty list.
     fn select_accounts(&self, requested: Option<&[AccountName]>) -> Result<Vec<AccountName>> {
         let Some(requested) = requested else {
             self.account_cache(self.default_account().alias())?;
@@ -42,6 +49,9 @@ impl SessionInner {
     }
 
     /// Returns when a child of this lifetime ends, at the latest with this session.
+    ///
+    /// # Errors
+    /// `Invalid` for a lifetime of zero, and for one beyond the range of the clock.
     fn deadline_for(&self, lifetime: Option<Duration>) -> Result<Option<SystemTime>> {
         let invalid = |rule| Error::invalid("lifetime", rule);
         let end_of = |lifetime: Duration| match self.shared.now().checked_add(lifetime) {
@@ -52,6 +62,11 @@ impl SessionInner {
         Ok(requested.into_iter().chain(self.deadline()).min())
     }
 
+    /// Scopes the provider down once and drops the result, so that an unsuitable provider is reported when the
+    /// child is created and not at its first fetch. A refusal is recorded in the audit log.
+    ///
+    /// # Errors
+    /// As [`scope_down`](crate::cache::AccountCache::scope_down) of the account, which the error names.
     fn check_narrowable(&self, alias: &AccountName, policy: &SessionPolicy) -> Result<()> {
         let result = self
             .account_cache(alias)?
@@ -64,6 +79,8 @@ impl SessionInner {
         result
     }
 
+    /// Creates the child and attaches it. The child gets no resolver: it could look up credentials that the policy
+    /// does not bound.
     fn create_narrowed_child(
         self: &Arc<Self>,
         scope: &AccessScope,
@@ -96,6 +113,7 @@ impl SessionInner {
         Ok(child)
     }
 
+    /// Records in the log of this session what the child may do.
     fn record_narrowing(&self, child: &Self, scope: &AccessScope, accounts: Vec<AccountName>) {
         let details = || NarrowDetails {
             child: child.shared.id,

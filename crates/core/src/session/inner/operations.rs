@@ -38,6 +38,11 @@ impl SessionInner {
         self.apply_update(&*self.own_account(account)?, |cache| cache.set_key_exchange(exchange))
     }
 
+    /// The last clear is read before the lookup and compared when the credentials are set: a lookup that was slow
+    /// does not refill a session that was cleared in the meantime.
+    ///
+    /// # Errors
+    /// As [`SessionContext::set_from_resolver`](crate::SessionContext::set_from_resolver).
     pub(in crate::session) async fn set_from_resolver(
         &self,
         account: &AccountName,
@@ -76,6 +81,8 @@ impl SessionInner {
         cache.refresh().await
     }
 
+    /// The report goes to the cache that serves the account, which may belong to a parent: the key is then expired
+    /// for all sessions that use that cache.
     pub(in crate::session) fn mark_rejected(&self, account: &AccountName, rejected: &AccessKeyId) {
         if let Ok(cache) = self.account_cache(account) {
             cache.mark_rejected(rejected);
@@ -84,6 +91,12 @@ impl SessionInner {
 
     /// Clears one account, and invalidates what the providers of the others issued, since it may have been derived
     /// from what was cleared. Returns when the last credentials that the account held expire, unless that has passed.
+    ///
+    /// A cleared account of this session replaces an inherited one. It counts what the inherited account has held,
+    /// since this session may have passed that on.
+    ///
+    /// # Errors
+    /// As [`account_cache`](Self::account_cache) and [`check_writable`](Self::check_writable).
     pub(in crate::session) fn clear_account(&self, account: &AccountName) -> Result<Option<Expiry>> {
         let inherited = self.account_cache(account)?;
         let cache = self.own_account(account)?;

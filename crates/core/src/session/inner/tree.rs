@@ -15,6 +15,9 @@ use crate::{AccountName, CredentialObserver, Result};
 
 impl SessionInner {
     /// Creates a child with a default account of its own, which inherits the other accounts.
+    ///
+    /// # Errors
+    /// `Closed` after closing; `Denied` in a narrowed session, and when its default account is not allowed.
     pub(in crate::session) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
         let alias = self.default.alias();
         self.check_writable(alias)?;
@@ -23,6 +26,8 @@ impl SessionInner {
     }
 
     /// Creates the common state of a child, not yet attached.
+    ///
+    /// It has the identity, settings and region of this session, under an id of its own, and no resolver.
     pub(in crate::session) fn new_child(&self, default: &AccountName) -> Self {
         Self::new(self.shared.child(), default.clone(), self.region.as_deref().cloned(), None)
     }
@@ -59,6 +64,8 @@ impl SessionInner {
         self.for_each_child(|child| child.attach_refresher(queue));
     }
 
+    /// Clears the session and its children. A no-op once the session is closed. Recorded with what AWS still
+    /// accepts.
     pub(in crate::session) fn clear(&self) {
         if self.is_closed() {
             return;
@@ -73,6 +80,7 @@ impl SessionInner {
         self.for_each_child(Self::clear);
     }
 
+    /// Closes the session and its children, once: later calls return at once, also while the first one still runs.
     pub(in crate::session) fn close(&self) {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
@@ -85,6 +93,8 @@ impl SessionInner {
         self.propagate_to_parent();
     }
 
+    /// Detaches the session first, so that no account is inherited while its own are cleared. Watchers are notified
+    /// while the lock is held; caches of user code are cleared after it is released.
     fn clear_accounts(&self, kind: ClearKind) {
         let mut topology = self.topology_lock();
         self.detached.store(true, Ordering::Release);
@@ -98,6 +108,7 @@ impl SessionInner {
         resolver.into_iter().for_each(|resolver| ignore_panic(|| resolver.clear_cache()));
     }
 
+    /// Visits the children that live now. The list is copied first, so that `visit` may create or end children.
     pub(in crate::session) fn for_each_child(&self, visit: impl Fn(&Self)) {
         let children: Vec<_> = self.lock_children().iter().filter_map(Weak::upgrade).collect();
         for child in children {
@@ -118,10 +129,14 @@ impl SessionInner {
         cache.resume();
     }
 
+    /// Returns whether an account serves nothing because of a clear. An account that this session no longer
+    /// inherits counts as cleared.
     pub(in crate::session) fn is_account_cleared(&self, alias: &AccountName) -> bool {
         self.is_closed() || self.find_account(alias).map_or(self.is_detached(), |cache| cache.is_suspended())
     }
 
+    /// Returns whether an account was cleared after it published `id`. An account that this session no longer
+    /// inherits counts as cleared.
     pub(in crate::session) fn was_account_cleared_since(
         &self,
         alias: &AccountName,
@@ -131,16 +146,19 @@ impl SessionInner {
             || self.find_account(alias).map_or(self.is_detached(), |cache| cache.was_cleared_since(id))
     }
 
+    /// Returns the first session of the family.
     pub(in crate::session) fn root(&self) -> &Self {
         self.parent.as_ref().map_or(self, |parent| parent.root())
     }
 
+    /// Reports all credentials that this session and its children hold now.
     pub(in crate::session) fn report_held(&self, observer: &dyn CredentialObserver) {
         let held = self.own_accounts().into_iter().flat_map(|cache| cache.exposed_credentials());
         held.for_each(|credentials| observer.observe(&credentials));
         self.for_each_child(|child| child.report_held(observer));
     }
 
+    /// Locks the list of children. Dead entries are removed when another child is added.
     fn lock_children(&self) -> MutexGuard<'_, Vec<Weak<Self>>> {
         self.children.lock()
     }
