@@ -1,14 +1,13 @@
 //! The scenario of the demo: two tenants at once, step by step.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use valetkey::mcp::CredentialEndpoint;
 use valetkey::mcp::endpoint::{AdvertisedExpiry, Grant};
 
@@ -22,6 +21,9 @@ use crate::error::CliError;
 const CALLS_PER_TENANT: usize = 10;
 /// The timeout for a call to arrive at the server.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout for killed processes to end, and the interval at which they are looked at.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(super) async fn run_scenario(env: &DemoEnv, report: &mut DemoReport) -> Result<(), CliError> {
     let endpoint = CredentialEndpoint::start().await;
@@ -42,14 +44,32 @@ pub(super) async fn run_scenario(env: &DemoEnv, report: &mut DemoReport) -> Resu
     let pids: BTreeSet<u64> = pids.into_iter().chain(guardians).collect();
     tokio::join!(a.host.shutdown(), b.host.shutdown());
     endpoint.stop().await;
-    let remaining: Vec<_> = pids.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
+    let remaining = count_remaining(&pids).await;
     report.record(
         "A+B",
         "no child process is left",
-        remaining.is_empty(),
-        format!("{} of {} left", remaining.len(), pids.len()),
+        remaining == 0,
+        format!("{remaining} of {} left", pids.len()),
     );
     Ok(())
+}
+
+/// Waits for the processes to end, and returns how many have not. A server whose guardian was killed is no child of this
+/// process, so it may end a moment after the shutdown.
+async fn count_remaining(pids: &BTreeSet<u64>) -> usize {
+    let all_ended = async {
+        while pids.iter().any(|pid| is_running(*pid)) {
+            sleep(POLL_INTERVAL).await;
+        }
+    };
+    let _elapsed = timeout(EXIT_TIMEOUT, all_ended).await;
+    pids.iter().filter(|pid| is_running(**pid)).count()
+}
+
+/// Whether the process exists and has not ended. A zombie has ended.
+fn is_running(pid: u64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 async fn check_late_binding(a: &DemoTenant<'_>, report: &mut DemoReport) {
