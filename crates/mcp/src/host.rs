@@ -44,7 +44,7 @@ use server::{ServerHandle, ToolList, cancelled_error};
 /// host process. The host does not keep the session alive; when the session ends, the servers are stopped.
 /// [`shutdown`](Self::shutdown) stops the servers and waits until they have exited; dropping the host kills them.
 ///
-/// A process has one set of credentials. A call with fewer permissions, that is, a call of a tool that has a
+/// A process has the credentials of one account. A call with fewer permissions, that is, a call of a tool that has a
 /// [policy](McpHostBuilder::tool_policy) or a call [for](Self::call_for) a narrowed session, therefore runs in a
 /// separate process of the same server, with a separate home folder. That process is started at the first such call,
 /// and stopped after it has been idle for a while.

@@ -3,7 +3,7 @@
 //! | part | responsibility |
 //! |---|---|
 //! | `connections`, `router` | connections, and the checks that precede any message: names, paths, authentication |
-//! | `auth`, `challenge` | who sent a request, and what a client is told that is refused |
+//! | `auth`, `challenge` | the sender of a request, and the response to a request that is refused |
 //! | `post`, `exchange` | one message: its protocol era, its run through rmcp, its response |
 //! | `protocol_sessions` | the sessions of legacy clients, which are small records |
 //! | `caller`, `tenants` | which credential session a call acts on, with its tools and processes |

@@ -47,7 +47,7 @@ impl SessionStore {
         Ok(())
     }
 
-    /// Returns the session on which a call acts: the narrowed session that its arguments name, or the set's own.
+    /// Returns the session on which a call acts: the narrowed session that its arguments name, or that of the tool set.
     /// Removes the argument.
     pub(crate) fn session_for_call(&self, arguments: &mut ToolArguments) -> Result<SessionContext> {
         Ok(self.narrowed_session_for_call(arguments)?.unwrap_or_else(|| self.own.clone()))

@@ -61,7 +61,7 @@ impl ToolSet {
     /// Adds a tool at the end.
     ///
     /// # Errors
-    /// `Invalid` if the set already has a tool of that name.
+    /// `Invalid` if the tool set already has a tool of that name.
     ///
     /// # Examples
     /// ```
@@ -138,7 +138,7 @@ impl ToolSet {
     }
 
     /// Returns the JSON Schema of the argument that [`extract_session`](Self::extract_session) reads, or `None` for a
-    /// set without a session, which accepts no such argument.
+    /// tool set without a session, which accepts no such argument.
     #[must_use]
     pub fn session_argument_schema(&self) -> Option<Value> {
         self.sessions.as_ref().map(|_| sessions::session_argument_schema())

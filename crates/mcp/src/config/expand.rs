@@ -70,7 +70,7 @@ impl VarLookup {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
-    /// Resolves the references in `text`, except those to the session, and adds them to `answers`.
+    /// Resolves the references in `text`, except those to the session, and adds their values to `resolved`.
     ///
     /// # Errors
     /// Returns `Invalid`, naming `field` and the variable, if a variable without a default is not set. Returns

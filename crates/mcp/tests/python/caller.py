@@ -1,4 +1,4 @@
-"""One boto3 session on the default chain: answers each line of input, `caller` or `objects BUCKET`, with a line."""
+"""One boto3 session on the default chain: reads lines of input, `caller` or `objects BUCKET`, and prints a line for each."""
 
 import sys
 

@@ -21,7 +21,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ToolDefinition {
-    /// The name by which the tool is called, unique within a set.
+    /// The name by which the tool is called, unique within a tool set.
     pub name: Cow<'static, str>,
     /// A display name for people.
     pub title: Option<Cow<'static, str>>,

@@ -123,8 +123,8 @@ async fn tool_argument_invalid_json_reports_position_only() {
             &deep,
             &deep_object,
         ] {
-            let told = assert_refused(tool, json!({field: text}), field).await;
-            assert!(told.contains("Invalid JSON in `") && told.contains("at line 1 column"), "{told}");
+            let error = assert_refused(tool, json!({field: text}), field).await;
+            assert!(error.contains("Invalid JSON in `") && error.contains("at line 1 column"), "{error}");
         }
         let lines = assert_refused(tool, json!({field: "{\n\"a\": hunter2}"}), field).await;
         assert!(lines.contains("line 2 column"), "{lines}");
@@ -139,8 +139,8 @@ async fn tool_argument_oversized_text_is_refused() {
         (SET_FROM_STACK_JOB, "stack_job_json"),
         (SET_SERVICE, "service_info_json"),
     ] {
-        let told = assert_refused(tool, json!({field: text}), field).await;
-        assert!(told.contains("1 MiB"), "{told}");
+        let error = assert_refused(tool, json!({field: text}), field).await;
+        assert!(error.contains("1 MiB"), "{error}");
     }
     let error_text =
         assert_refused(SET_SERVICE, json!({"service_id": "hunter2".repeat(40_000)}), "service_info_json")

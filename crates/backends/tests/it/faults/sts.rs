@@ -153,7 +153,7 @@ impl StsHandler {
         };
         let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {promised}\r\n\r\n");
         // A caller that has given up does not read it.
-        let _told = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        let _sent = stream.write_all(format!("{head}{body}").as_bytes()).await;
     }
 
     /// New credentials, truncated to one part in `say` with a length of one part in `promise`.

@@ -38,27 +38,27 @@ async fn gateway_client_eof_fails_call_in_progress() {
 #[tokio::test]
 async fn gateway_client_not_reading_does_not_block_shutdown() {
     let session = SessionContext::builder().build();
-    let ((mut client, input), (output, answers)) = (duplex(64 * 1024), duplex(1024));
+    let ((mut client, input), (output, responses)) = (duplex(64 * 1024), duplex(1024));
     let gateway = gateway_for_session(&session, [("fixture", fixture_server(Delivery::None))]).await;
     let serving = tokio::spawn(gateway.serve(input, output, CancellationToken::new()));
     let info = json!({"name": "test", "version": "1"});
     let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
     let greeting = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
     client.write_all(format!("{greeting}\n").as_bytes()).await.unwrap();
-    let mut answers = BufReader::new(answers).lines();
-    answers.next_line().await.unwrap().unwrap();
+    let mut responses = BufReader::new(responses).lines();
+    responses.next_line().await.unwrap().unwrap();
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let params = json!({"name": "fixture__whoami", "arguments": {}});
     let whoami = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
     client.write_all(format!("{ready}\n{whoami}\n").as_bytes()).await.unwrap();
-    let answer: Value = serde_json::from_str(&answers.next_line().await.unwrap().unwrap()).unwrap();
+    let answer: Value = serde_json::from_str(&responses.next_line().await.unwrap().unwrap()).unwrap();
     let home = answer["result"]["structuredContent"]["home"].as_str().unwrap();
     let folder = Path::new(home).parent().unwrap();
     assert!(folder.is_dir());
     let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
     client.write_all(format!("{list}\n").as_bytes()).await.unwrap();
     // Only the first bytes of the response, which exceeds the buffer.
-    assert!(!answers.get_mut().fill_buf().await.unwrap().is_empty());
+    assert!(!responses.get_mut().fill_buf().await.unwrap().is_empty());
     drop(client);
     timeout(Duration::from_secs(25), serving).await.expect("serving ends").unwrap().unwrap();
     assert!(session.is_closed());

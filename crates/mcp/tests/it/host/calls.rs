@@ -140,7 +140,7 @@ async fn call_cancelled_before_start_is_not_sent() {
 #[tokio::test]
 async fn call_unknown_tool_returns_none() {
     let fixture = HostFixture::with_credentials("AAAA", Delivery::Endpoint).await;
-    for name in ["fixture__nothing", "nobody__whoami", "whoami", ""] {
+    for name in ["fixture__nothing", "unknown__whoami", "whoami", ""] {
         assert!(fixture.host.call(name, None, &CancellationToken::new()).await.is_none(), "{name}");
     }
     fixture.host.shutdown().await;

@@ -12,8 +12,8 @@ use crate::keys::keys;
 const CALLS: usize = 50;
 
 async fn call_concurrently(fixture: &HostFixture, name: &str) -> Vec<u32> {
-    let answers = join_all((0..CALLS).map(|_| fixture.key_and_pid())).await;
-    answers
+    let results = join_all((0..CALLS).map(|_| fixture.key_and_pid())).await;
+    results
         .into_iter()
         .map(|(key, pid)| {
             assert_eq!(key, name);

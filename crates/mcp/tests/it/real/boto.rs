@@ -83,8 +83,8 @@ async fn aws_refuses_revoked_session_of_one_tenant_only() -> Result<()> {
         .envs(signing_env(&ministack.url(), &root))
         .run()
         .await?;
-    let answers = [("AccessDenied", 0), ("0 objects", 1)];
-    for (expected, index) in answers {
+    let expected_results = [("AccessDenied", 0), ("0 objects", 1)];
+    for (expected, index) in expected_results {
         let (tenant, _session, caller) = &mut callers[index];
         assert_eq!(caller.send_line(&format!("objects {}", tenant.bucket)).await, expected);
     }

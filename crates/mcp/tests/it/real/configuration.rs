@@ -83,7 +83,7 @@ async fn package_runner_with_its_own_variable_keeps_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn uv_in_either_home_asks_its_users_index() -> Result<()> {
+async fn uv_in_either_home_uses_its_users_index() -> Result<()> {
     let (user, index) = (user_home(), ListenerFixture::start(NOT_FOUND).await);
     write(&user.path().join(".config/uv/uv.toml"), &format!("index-url = \"{}/simple\"\n", index.url));
     let host = host_environment(user.path(), &[]);
@@ -124,7 +124,7 @@ fn bunfig(registry: &str) -> String {
 }
 
 #[tokio::test]
-async fn bun_in_either_home_asks_its_users_registry() -> Result<()> {
+async fn bun_in_either_home_uses_its_users_registry() -> Result<()> {
     let (user, registry) = (user_home(), ListenerFixture::start(NOT_FOUND).await);
     write(&user.path().join(".bunfig.toml"), &bunfig(&registry.url));
     let host = host_environment(user.path(), &[]);

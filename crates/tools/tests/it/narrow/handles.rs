@@ -177,7 +177,7 @@ async fn extract_session_removes_only_its_argument() {
     assert!(bare.session_argument_schema().is_none() && fixture.tools.session_argument_schema().is_some());
     arguments.insert(CREDENTIAL_SESSION.to_owned(), json!("nothing"));
     assert!(bare.extract_session(&mut arguments).unwrap().is_none());
-    assert_eq!(arguments.len(), 2, "a set without a session takes nothing");
+    assert_eq!(arguments.len(), 2, "a tool set without a session takes nothing");
 }
 
 #[tokio::test]

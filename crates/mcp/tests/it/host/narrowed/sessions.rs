@@ -34,18 +34,18 @@ async fn call_for_narrowed_session_uses_its_credentials() {
             narrow_session(&fixture, AccessScope::new().policy(read_policy())),
             narrow_session(&fixture, AccessScope::new().policy(write_policy())),
         );
-        let answers = tokio::join!(
+        let results = tokio::join!(
             whoami_for_session(&fixture, &fixture.session),
             whoami_for_session(&fixture, &reads),
             whoami_for_session(&fixture, &writes),
             fixture.whoami()
         );
-        let seen = [&answers.0, &answers.1, &answers.2, &answers.3].map(access_and_role);
+        let seen = [&results.0, &results.1, &results.2, &results.3].map(access_and_role);
         assert_eq!(seen, ["Ax", "Rx", "Wx", "Ax"]);
-        assert_eq!(pid(&answers.0), pid(&answers.3), "the host's own session has the plain process");
-        assert_ne!(pid(&answers.1), pid(&answers.2));
+        assert_eq!(pid(&results.0), pid(&results.3), "the host's own session has the plain process");
+        assert_ne!(pid(&results.1), pid(&results.2));
         reads.close();
-        wait_until("its process is gone", || !is_running(pid(&answers.1))).await;
+        wait_until("its process is gone", || !is_running(pid(&results.1))).await;
         let refused = call_for_session(&fixture, &reads, "fixture__whoami").await;
         assert_eq!(refused["structuredContent"]["error"]["code"], "closed");
         assert_eq!(access_and_role(&whoami_for_session(&fixture, &writes).await), "Wx", "the others go on");
