@@ -9,6 +9,7 @@ use std::time::Duration;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::{ChildEnvironment, Launcher, StderrTail};
 
@@ -275,6 +276,22 @@ impl ChildProcess {
     /// # Cancel safety
     /// Dropping the future kills the group at once.
     pub async fn stop(mut self) {
+        self.stop_gracefully().await;
+        // Dropping `self` kills the remaining processes of the group.
+    }
+
+    /// As [`stop`](Self::stop), but kills the child and its group at once when `kill` fires. Waits until the child has
+    /// exited in either case.
+    pub(crate) async fn stop_or_kill(mut self, kill: &CancellationToken) {
+        tokio::select! {
+            biased;
+            () = kill.cancelled() => {}
+            () = self.stop_gracefully() => return,
+        }
+        self.kill().await;
+    }
+
+    async fn stop_gracefully(&mut self) {
         drop(self.group.stdin().take());
         if timeout(STOP_GRACE_PERIOD, self.group.wait()).await.is_err() {
             self.signal(SIGTERM);
@@ -283,7 +300,6 @@ impl ChildProcess {
                 let _reaped = self.group.wait().await;
             }
         }
-        // Dropping `self` kills the remaining processes of the group.
     }
 
     /// Kills the child and its group at once, and waits until the child has exited.
@@ -300,5 +316,26 @@ impl Drop for ChildProcess {
     fn drop(&mut self) {
         // An error means that the group has ended.
         let _gone = self.group.start_kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::HostEnvironment;
+    use super::*;
+
+    #[tokio::test]
+    async fn stop_or_kill_waits_for_the_killed_child() {
+        let host = HostEnvironment::new([("PATH".into(), "/usr/bin:/bin".into())]);
+        let command = ChildCommand::new("sleep").args(["600"]);
+        let child = ChildProcess::spawn(command, ChildEnvironment::new(&host, []), Stdio::Piped).unwrap();
+        let proc_dir = format!("/proc/{}", child.pid());
+        assert!(Path::new(&proc_dir).exists());
+        let kill = CancellationToken::new();
+        kill.cancel();
+        child.stop_or_kill(&kill).await;
+        assert!(!Path::new(&proc_dir).exists(), "neither running nor a zombie");
     }
 }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 use valetkey_core::{CredentialsVersion, Region};
 
 use super::ServerShared;
@@ -123,8 +124,17 @@ impl RunningProcess {
 
     /// Closes the connection before the process is stopped, so that the server sees the end of its input first.
     pub(super) async fn stop(self) {
-        self.driver.close().await;
-        self.process.stop().await;
+        self.stop_or_kill(&CancellationToken::new()).await;
+    }
+
+    /// As [`stop`](Self::stop), but kills the process at once when `kill` fires.
+    pub(super) async fn stop_or_kill(self, kill: &CancellationToken) {
+        tokio::select! {
+            biased;
+            () = kill.cancelled() => {}
+            () = self.driver.close() => {}
+        }
+        self.process.stop_or_kill(kill).await;
     }
 }
 

@@ -57,6 +57,8 @@ pub(super) struct Supervisor {
     running: Option<RunningProcess>,
     /// Tasks that stop replaced servers, after their calls have finished.
     draining: JoinSet<()>,
+    /// Makes these tasks kill their servers at once.
+    kill_draining: CancellationToken,
     /// The credentials version of the last drained server that had credentials. All others had earlier versions.
     draining_version: Option<CredentialsVersion>,
     backoff: RestartBackoff,
@@ -76,6 +78,7 @@ impl Supervisor {
             stop,
             running: None,
             draining: JoinSet::new(),
+            kill_draining: CancellationToken::new(),
             draining_version: None,
             backoff: RestartBackoff::default(),
             handshake: Handshake::Probe,
@@ -248,8 +251,7 @@ impl Supervisor {
     async fn kill_if_revoked(&mut self) {
         let cleared = |version| self.shared.account.was_cleared_since(version);
         if self.shared.config.delivery == Delivery::Env && self.draining_version.is_some_and(cleared) {
-            // Aborting the tasks drops the processes, which kills them.
-            self.draining.shutdown().await;
+            self.kill_draining().await;
             self.draining_version = None;
         }
     }
@@ -263,9 +265,9 @@ impl Supervisor {
         let Some(running) = self.running.take() else { return };
         self.shared.with_status(|status| status.pid = None);
         self.draining_version = running.snapshot.version.or(self.draining_version);
-        self.draining.spawn(async move {
-            let _drained = timeout(CALL_DRAIN_TIMEOUT, running.server.wait_idle()).await;
-            running.stop().await;
+        let server = Arc::clone(&running.server);
+        self.stop_in_background(running, async move {
+            let _drained = timeout(CALL_DRAIN_TIMEOUT, server.wait_idle()).await;
         });
     }
 
@@ -279,14 +281,37 @@ impl Supervisor {
                 self.backoff.reset();
             }
             self.backoff.record_failure(format!("it {reason}"));
-            self.draining.spawn(running.stop());
+            self.stop_in_background(running, std::future::ready(()));
         }
+    }
+
+    /// Stops a process after `idle`, or kills it when the draining processes are killed.
+    fn stop_in_background(
+        &mut self,
+        running: RunningProcess,
+        idle: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let kill = self.kill_draining.clone();
+        self.draining.spawn(async move {
+            tokio::select! {
+                biased;
+                () = kill.cancelled() => {}
+                () = idle => {}
+            }
+            running.stop_or_kill(&kill).await;
+        });
+    }
+
+    /// Kills the draining processes, including their calls, and waits until they have exited.
+    async fn kill_draining(&mut self) {
+        self.kill_draining.cancel();
+        while self.draining.join_next().await.is_some() {}
+        self.kill_draining = CancellationToken::new();
     }
 
     /// Stops the current process, and kills those that are draining: calls in progress on them end with the session.
     async fn stop_all(mut self) {
-        // Calls in progress on replaced servers end with the session.
-        self.draining.shutdown().await;
+        self.kill_draining().await;
         let Some(running) = self.running.take() else { return };
         self.shared.with_status(|status| status.pid = None);
         if self.shared.config.delivery == Delivery::Env && self.shared.account.is_closed() {

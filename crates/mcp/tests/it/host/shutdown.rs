@@ -1,9 +1,12 @@
 //! No server and no process that a server started remains, however the host ends.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;
+use valetkey_mcp::config::ServerConfig;
 
-use crate::host_fixture::{HostFixture, fixture_server, pid, raw_server};
+use crate::host_fixture::{HostFixture, example_path, fixture_server, pid, raw_server};
 use crate::process::{group_members, is_running, running_children, wait_until};
 
 /// Returns a running server, and a process that it started.
@@ -79,13 +82,31 @@ async fn env_delivery_rotation_ends_old_process_group() {
     fixture.host.shutdown().await;
 }
 
-#[tokio::test]
-async fn shutdown_kills_server_ignoring_sigterm() {
-    let mut server = valetkey_mcp::config::ServerConfig::new("sh");
-    let fixture = crate::host_fixture::example_path("fixture_server");
+/// Returns a server that ends neither with its input nor on SIGTERM.
+fn stubborn_server() -> ServerConfig {
+    let mut server = ServerConfig::new("sh");
+    let fixture = example_path("fixture_server");
     server.args =
         vec!["-c".into(), format!("trap '' TERM; {}; while :; do sleep 600; done", fixture.display())];
-    let fixture = HostFixture::without_credentials([("fixture", server)]).await;
+    server
+}
+
+#[tokio::test]
+async fn shutdown_waits_for_killed_draining_server() {
+    let fixture = HostFixture::without_credentials([("fixture", stubborn_server())]).await;
+    fixture.set("AAAA");
+    fixture.whoami().await;
+    let leader = fixture.pid("fixture").unwrap();
+    fixture.session.clear();
+    wait_until("the server drains", || fixture.pid("fixture").is_none()).await;
+    assert!(is_running(leader));
+    fixture.host.shutdown().await;
+    assert!(!Path::new(&format!("/proc/{leader}")).exists(), "the host has waited for its child");
+}
+
+#[tokio::test]
+async fn shutdown_kills_server_ignoring_sigterm() {
+    let fixture = HostFixture::without_credentials([("fixture", stubborn_server())]).await;
     let tools = fixture.catalog().await.tools;
     assert!(!tools.is_empty());
     let leader = fixture.pid("fixture").unwrap();
