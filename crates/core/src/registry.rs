@@ -233,6 +233,52 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
         self.store().close_principal(principal)
     }
 
+    /// Returns the handle of each session of `principal` that [`find`](Self::find) finds, and the value beside it, in no
+    /// order.
+    ///
+    /// To be listed is no use: it does not prolong the idle time of a session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
+    /// let registry = SessionRegistry::builder().build_with();
+    /// let alice: Principal = "alice".parse()?;
+    /// let session = registry.open_with(alice.clone(), SessionContext::builder(), |_| "a label")?;
+    ///
+    /// assert_eq!(registry.list(&alice), [(session.handle(), "a label")]);
+    /// assert_eq!(registry.list(&"bob".parse()?), []);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn list(&self, principal: &Principal) -> Vec<(SessionHandle, T)>
+    where
+        T: Clone,
+    {
+        self.store().entries_of(principal).iter().map(|entry| (entry.handle, entry.value.clone())).collect()
+    }
+
+    /// Closes all sessions of all principals, including their calls in flight, and returns the values beside them.
+    ///
+    /// Use it at shutdown, when the values have to be released with care. The registry stays open: further sessions may
+    /// be opened.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{SessionContext, SessionRegistry};
+    /// let registry = SessionRegistry::builder().build_with();
+    /// let session = registry.open_with("alice".parse()?, SessionContext::builder(), |_| "a label")?;
+    ///
+    /// assert_eq!(registry.drain(), ["a label"]);
+    /// assert!(session.is_closed() && registry.is_empty());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    pub fn drain(&self) -> Vec<T>
+    where
+        T: Clone,
+    {
+        self.store().drain().iter().map(|entry| entry.value.clone()).collect()
+    }
+
     /// Returns how many sessions count against the limit, including ended ones that were not swept yet.
     ///
     /// # Examples

@@ -84,6 +84,15 @@ impl<T> Entry<T> {
         }
     }
 
+    /// Returns whether [`try_start_call`](Self::try_start_call) would start a call at `now`.
+    pub(super) fn accepts_calls(&self, now: Moment) -> bool {
+        match self.state(now) {
+            EntryState::Active => true,
+            EntryState::Idle => self.activity.in_use(),
+            EntryState::Expired | EntryState::Closed => false,
+        }
+    }
+
     /// Starts a call unless the session has ended.
     pub(super) fn try_start_call(&self, now: Moment) -> bool {
         match self.state(now) {

@@ -46,6 +46,10 @@ impl<T> SessionIndex<T> {
         self.by_principal.values().flat_map(HashMap::values)
     }
 
+    pub(super) fn entries_of(&self, principal: &Principal) -> impl Iterator<Item = &Arc<Entry<T>>> {
+        self.by_principal.get(principal).into_iter().flat_map(HashMap::values)
+    }
+
     /// Inserts an entry if the limits allow it. Entries that make room are added to `removed`, also when it fails.
     ///
     /// The limit of the principal is checked first, since the other check may pass over all entries.
@@ -112,8 +116,7 @@ impl<T> SessionIndex<T> {
 
     /// Removes all entries of a principal, whether or not they are in use.
     pub(super) fn remove_principal(&mut self, principal: &Principal) -> Entries<T> {
-        let entries: Vec<_> =
-            self.by_principal.get(principal).into_iter().flat_map(HashMap::values).cloned().collect();
+        let entries: Vec<_> = self.entries_of(principal).cloned().collect();
         self.remove_each(entries)
     }
 
@@ -131,10 +134,9 @@ impl<T> SessionIndex<T> {
     /// Removes the sessions of `principal` that have ended, or else its least recently used one without a call in flight.
     /// False when all of them are in use.
     fn displace(&mut self, principal: &Principal, now: Moment, removed: &mut Entries<T>) -> bool {
-        let Some(sessions) = self.by_principal.get(principal) else { return false };
-        let mut leaving = retire_ended(sessions.values(), now);
+        let mut leaving = retire_ended(self.entries_of(principal), now);
         if leaving.is_empty() {
-            leaving.extend(retire_least_recently_used(sessions.values()));
+            leaving.extend(retire_least_recently_used(self.entries_of(principal)));
         }
         let displaced = self.remove_each(leaving);
         let made_room = !displaced.is_empty();

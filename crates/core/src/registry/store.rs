@@ -66,6 +66,13 @@ impl<T> Store<T> {
         self.index.lock().entries().map(|entry| entry.session.clone()).collect()
     }
 
+    /// Returns the entries of a principal that `find` finds.
+    pub(super) fn entries_of(&self, principal: &Principal) -> Vec<Arc<Entry<T>>> {
+        let now = self.now();
+        let index = self.index.lock();
+        index.entries_of(principal).filter(|entry| entry.accepts_calls(now)).cloned().collect()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -184,6 +191,13 @@ impl<T: Send + Sync + 'static> Store<T> {
         let removed = self.index.lock().remove_principal(principal);
         self.end_all(&removed);
         removed.len()
+    }
+
+    /// Closes every session, and returns their entries.
+    pub(super) fn drain(&self) -> Vec<Arc<Entry<T>>> {
+        let removed = self.index.lock().remove_all();
+        self.end_all(&removed);
+        removed
     }
 
     /// Removes what has ended from the index, for the caller to close with [`end_all`](Self::end_all).

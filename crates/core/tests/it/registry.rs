@@ -5,6 +5,7 @@ mod caps;
 mod closing;
 mod finding;
 mod handles;
+mod listing;
 mod model;
 mod stress;
 mod sweeping;

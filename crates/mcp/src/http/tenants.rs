@@ -1,11 +1,9 @@
 //! `Tenants`: the credential sessions of all principals, each with tools and server processes of its own.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
-use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -118,16 +116,12 @@ pub(super) struct Tenant {
 /// An open session in use.
 pub(super) type TenantGuard = SessionGuard<Arc<Tenant>>;
 
-/// The sessions of all principals. The registry owns each session and ends it; the index finds those of one principal.
-///
-/// Invariant: the index has only weak references, so it keeps no ended session alive.
+/// The sessions of all principals.
 pub(super) struct Tenants {
     pub(super) factory: Arc<dyn SessionFactory>,
     /// Shared by the hosts of all sessions.
     endpoint: CredentialEndpoint,
     registry: SessionRegistry<Arc<Tenant>>,
-    /// The sessions of each principal by handle, including some that have ended.
-    index: Mutex<HashMap<Principal, HashMap<SessionHandle, Weak<Tenant>>>>,
 }
 
 impl Tenants {
@@ -136,7 +130,7 @@ impl Tenants {
         endpoint: CredentialEndpoint,
         registry: RegistryBuilder,
     ) -> Self {
-        Self { factory, endpoint, registry: registry.build_with(), index: Mutex::default() }
+        Self { factory, endpoint, registry: registry.build_with() }
     }
 
     /// Opens a session for `principal`.
@@ -150,13 +144,6 @@ impl Tenants {
             self.registry.close(principal, &opened.handle());
             return Err(error);
         }
-        let mut index = self.index.lock();
-        index.retain(|_, sessions| {
-            sessions.retain(|_, tenant| tenant.strong_count() > 0);
-            !sessions.is_empty()
-        });
-        let own = index.entry(principal.clone()).or_default();
-        own.insert(opened.handle(), Arc::downgrade(opened.value()));
         Ok(opened)
     }
 
@@ -181,9 +168,7 @@ impl Tenants {
 
     /// Returns the open sessions of `principal`.
     pub(super) fn sessions(&self, principal: &Principal) -> Vec<(SessionHandle, Arc<Tenant>)> {
-        let index = self.index.lock();
-        let own = index.get(principal).into_iter().flatten();
-        own.filter_map(|(handle, tenant)| Some((*handle, tenant.upgrade()?))).collect()
+        self.registry.list(principal)
     }
 
     /// Closes a session of `principal`, and returns whether there was one.
@@ -229,18 +214,8 @@ impl Tenants {
 
     /// Closes every session, and waits until all servers have exited.
     pub(super) async fn stop(&self) {
-        let sessions: Vec<_> = {
-            let index = self.index.lock();
-            let all = index.iter().flat_map(|(principal, own)| own.iter().map(move |own| (principal, own)));
-            all.filter_map(|(principal, (handle, tenant))| {
-                Some((principal.clone(), *handle, tenant.upgrade()?))
-            })
-            .collect()
-        };
-        for (principal, handle, _) in &sessions {
-            self.close(principal, handle);
-        }
-        let hosts = sessions.iter().filter_map(|(.., tenant)| tenant.gateway.get()?.host());
+        let tenants = self.registry.drain();
+        let hosts = tenants.iter().filter_map(|tenant| tenant.gateway.get()?.host());
         join_all(hosts.map(|host| host.stop())).await;
         self.endpoint.stop().await;
     }
