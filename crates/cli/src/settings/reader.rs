@@ -112,10 +112,8 @@ impl<'p> LenientReader<'p> {
         value: Spanned<DeValue<'_>>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<AccountSettings> {
-        let mut table = self.expect_table(path, value, diagnostics)?;
-        let exchange = table.get_mut().remove("exchange");
+        let (exchange, table) = self.split_key(path, "exchange", value, diagnostics)?;
         let exchange = exchange.and_then(|value| self.read_exchange(path, value, diagnostics));
-        let table = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let errors_before = diagnostics.len();
         let (name, rest) = self.take_provider(path, table, ProviderSettings::NAMES, diagnostics)?;
         let misspelt = diagnostics.len() > errors_before;
@@ -167,10 +165,8 @@ impl<'p> LenientReader<'p> {
         value: Spanned<DeValue<'_>>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<ServerSettings> {
-        let mut table = self.expect_table(path, value, diagnostics)?;
-        let tools = table.get_mut().remove("tools");
+        let (tools, table) = self.split_key(path, "tools", value, diagnostics)?;
         let tools = tools.and_then(|value| self.read(&[path, &["tools"]].concat(), value, diagnostics));
-        let table = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let server: ServerSettings = self.read(path, table, diagnostics)?;
         Some(ServerSettings { tools: tools.unwrap_or_default(), ..server })
     }
@@ -215,6 +211,19 @@ impl<'p> LenientReader<'p> {
         None
     }
 
+    /// Expects a table, and takes the value of `key` out of it, because it is read apart from the other keys.
+    fn split_key<'v>(
+        &self,
+        path: &[&str],
+        key: &str,
+        value: Spanned<DeValue<'v>>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<(Option<Spanned<DeValue<'v>>>, Spanned<DeValue<'v>>)> {
+        let mut table = self.expect_table(path, value, diagnostics)?;
+        let taken = table.get_mut().remove(key);
+        Some((taken, Spanned::new(table.span(), DeValue::Table(table.into_inner()))))
+    }
+
     /// Removes the provider from a table. A misspelt provider is reported, and its correction is returned, so that the
     /// other keys can be checked.
     fn take_provider<'v>(
@@ -224,19 +233,15 @@ impl<'p> LenientReader<'p> {
         choices: &[&str],
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<(String, Spanned<DeValue<'v>>)> {
-        let mut table = self.expect_table(path, value, diagnostics)?;
-        let provider = table.get_mut().remove("provider");
+        let (provider, table) = self.split_key(path, "provider", value, diagnostics)?;
         let named = provider.as_ref().and_then(|value| value.get_ref().as_str());
         if let Some(named) = named.filter(|named| choices.contains(named)) {
-            return Some((named.to_owned(), Spanned::new(table.span(), DeValue::Table(table.into_inner()))));
+            return Some((named.to_owned(), table));
         }
         if let Some(intended) = named.and_then(|named| keys::closest_match(named, choices)) {
             let what = format!("is not a provider; did you mean `{intended}`?");
             diagnostics.push(self.source_map.diagnostic(&[path, &["provider"]].concat(), what));
-            return Some((
-                intended.to_owned(),
-                Spanned::new(table.span(), DeValue::Table(table.into_inner())),
-            ));
+            return Some((intended.to_owned(), table));
         }
         let choices: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
         let choices = choices.join(" or ");
