@@ -40,13 +40,18 @@ const LEEWAY: u64 = 60;
 /// # Ok::<(), valetkey_core::Error>(())
 /// ```
 pub struct JwtIssuer {
+    config: IssuerConfig,
+    verified: Cache<TokenDigest, VerifiedToken>,
+}
+
+/// What a builder sets: the rules by which tokens of the issuer are accepted, and its keys.
+struct IssuerConfig {
     issuer: String,
     audiences: Vec<String>,
     required_scopes: Vec<String>,
     principals: HashMap<String, Principal>,
     keys: KeyCache,
     clock: Arc<dyn Clock>,
-    verified: Cache<TokenDigest, VerifiedToken>,
 }
 
 /// A token that was verified. The cache has only its digest as the key, so it contains no token.
@@ -68,34 +73,27 @@ struct VerifiedToken {
 /// assert_eq!(error.field(), Some("audience"));
 /// ```
 #[must_use]
-pub struct JwtIssuerBuilder {
-    issuer: String,
-    audiences: Vec<String>,
-    required_scopes: Vec<String>,
-    principals: HashMap<String, Principal>,
-    keys: KeyCache,
-    clock: Arc<dyn Clock>,
-}
+pub struct JwtIssuerBuilder(IssuerConfig);
 
 impl JwtIssuer {
     /// Returns a builder for the issuer whose tokens have exactly this `iss`, and whose keys `keys` fetches.
     pub fn builder(issuer: impl Into<String>, keys: impl JwksSource) -> JwtIssuerBuilder {
-        JwtIssuerBuilder {
+        JwtIssuerBuilder(IssuerConfig {
             issuer: issuer.into(),
             audiences: Vec::new(),
             required_scopes: Vec::new(),
             principals: HashMap::new(),
             keys: KeyCache::new(keys),
             clock: Arc::new(SystemClock),
-        }
+        })
     }
 
     pub(super) fn issuer(&self) -> &str {
-        &self.issuer
+        &self.config.issuer
     }
 
     pub(super) fn required_scopes(&self) -> &[String] {
-        &self.required_scopes
+        &self.config.required_scopes
     }
 
     /// Returns the principal of a token.
@@ -111,19 +109,19 @@ impl JwtIssuer {
             return Ok(known.principal);
         }
         let claims = self.verify_signature(token).await?;
-        if claims.iss != self.issuer {
+        if claims.iss != self.config.issuer {
             return Err(Refusal::InvalidToken("the token is of another issuer"));
         }
-        if !claims.is_for(&self.audiences) {
+        if !claims.is_for(&self.config.audiences) {
             return Err(Refusal::InvalidToken("the token is for another audience"));
         }
         if claims.sub.trim().is_empty() || claims.is_id_token() || claims.is_from_future(now) {
             return Err(Refusal::InvalidToken("the token is no access token of a user"));
         }
-        if !self.required_scopes.iter().all(|scope| claims.has_scope(scope)) {
+        if !self.config.required_scopes.iter().all(|scope| claims.has_scope(scope)) {
             return Err(Refusal::InsufficientScope);
         }
-        let principal = self.principals.get(&claims.sub).cloned().ok_or(Refusal::UnknownPrincipal)?;
+        let principal = self.config.principals.get(&claims.sub).cloned().ok_or(Refusal::UnknownPrincipal)?;
         let verified = VerifiedToken { principal: principal.clone(), expires_at: claims.exp };
         self.verified.insert(*digest, verified);
         Ok(principal)
@@ -133,7 +131,7 @@ impl JwtIssuer {
     async fn verify_signature(&self, token: &str) -> std::result::Result<Claims, Refusal> {
         let invalid = || Refusal::InvalidToken("the token is not valid");
         let header = TokenHeader::parse(token).filter(TokenHeader::is_acceptable).ok_or_else(invalid)?;
-        let current = self.keys.keys_for(header.kid.as_deref()).await.ok_or(Refusal::Unavailable)?;
+        let current = self.config.keys.keys_for(header.kid.as_deref()).await.ok_or(Refusal::Unavailable)?;
         if current.changed {
             // Tokens of keys that the issuer has removed.
             self.verified.invalidate_all();
@@ -141,8 +139,8 @@ impl JwtIssuer {
         let key = current.keys.find(header.kid.as_deref()).ok_or_else(invalid)?;
         let mut validation = Validation::new(key.algorithm(&header.alg).ok_or_else(invalid)?);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&self.audiences);
+        validation.set_issuer(&[&self.config.issuer]);
+        validation.set_audience(&self.config.audiences);
         validation.leeway = LEEWAY;
         // The time is checked below, with the clock of this issuer.
         validation.validate_exp = false;
@@ -156,32 +154,32 @@ impl JwtIssuer {
 
     /// Returns the time in seconds since 1970.
     fn now(&self) -> u64 {
-        self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+        self.config.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
     }
 }
 
 impl JwtIssuerBuilder {
     /// Accepts tokens for this audience, compared exactly. At least one is required.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audiences.push(audience.into());
+        self.0.audiences.push(audience.into());
         self
     }
 
     /// Requires a scope of every token (default: none).
     pub fn required_scope(mut self, scope: impl Into<String>) -> Self {
-        self.required_scopes.push(scope.into());
+        self.0.required_scopes.push(scope.into());
         self
     }
 
     /// Takes tokens with this `sub` for tokens of `principal`. A token with another subject is refused.
     pub fn principal(mut self, subject: impl Into<String>, principal: Principal) -> Self {
-        self.principals.insert(subject.into(), principal);
+        self.0.principals.insert(subject.into(), principal);
         self
     }
 
     /// Sets the source of the time at which tokens expire (default: the system clock).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.0.clock = clock;
         self
     }
 
@@ -192,31 +190,30 @@ impl JwtIssuerBuilder {
     /// principal is given.
     pub fn build(self) -> Result<JwtIssuer> {
         let is_local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-        if !self.issuer.starts_with("https://")
-            && !is_local.iter().any(|prefix| self.issuer.starts_with(prefix))
+        if !self.0.issuer.starts_with("https://")
+            && !is_local.iter().any(|prefix| self.0.issuer.starts_with(prefix))
         {
             return Err(Error::invalid("issuer", "must be an `https` URL"));
         }
-        if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
+        if self.0.audiences.is_empty() || self.0.audiences.iter().any(String::is_empty) {
             return Err(Error::invalid("audience", "must name what the tokens are issued for"));
         }
-        if self.principals.is_empty() {
+        if self.0.principals.is_empty() {
             return Err(Error::invalid("principals", "must have a subject whose tokens are accepted"));
         }
         let verified = Cache::builder().max_capacity(MAX_CACHED_TOKENS).time_to_live(MAX_CACHE_TIME).build();
-        let Self { issuer, audiences, required_scopes, principals, keys, clock } = self;
-        Ok(JwtIssuer { issuer, audiences, required_scopes, principals, keys, clock, verified })
+        Ok(JwtIssuer { config: self.0, verified })
     }
 }
 
 impl fmt::Debug for JwtIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("JwtIssuer").field("issuer", &self.config.issuer).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for JwtIssuerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtIssuerBuilder").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("JwtIssuerBuilder").field("issuer", &self.0.issuer).finish_non_exhaustive()
     }
 }
