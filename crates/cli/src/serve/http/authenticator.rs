@@ -65,19 +65,14 @@ fn bearer(settings: &Settings, http: &HttpSettings, diagnostics: &mut Vec<Diagno
         // An invalid name is reported with the session.
         let Ok(principal) = name.parse::<Principal>() else { continue };
         for digest in &settings_of_principal.token_sha256 {
-            match authenticator.add_token(digest, principal.clone()) {
-                Ok(()) => {}
-                Err(error) => diagnostics.push(settings.to_diagnostic(&["principals", name], &error)),
+            if let Err(error) = authenticator.add_token(digest, principal.clone()) {
+                diagnostics.push(settings.to_diagnostic(&["principals", name], &error));
             }
         }
     }
-    match issuer(settings, http).transpose() {
-        Ok(Some(issuer)) => match authenticator.add_issuer(issuer) {
-            Ok(()) => {}
-            Err(error) => diagnostics.push(settings.to_diagnostic(&["http"], &error)),
-        },
-        Ok(None) => {}
-        Err(error) => diagnostics.push(settings.to_diagnostic(&["http"], &error)),
+    let issuer = issuer(settings, http);
+    if let Some(Err(error)) = issuer.map(|issuer| authenticator.add_issuer(issuer?)) {
+        diagnostics.push(settings.to_diagnostic(&["http"], &error));
     }
     authenticator
 }
