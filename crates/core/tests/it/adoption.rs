@@ -1,4 +1,4 @@
-//! Adoption: from a credential id to a set in the session.
+//! Adoption: a session takes the credentials of a credential id.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ async fn set_from_resolver_without_resolver_is_not_configured() {
     assert!(error.next_step().is_some());
 }
 
-/// Answers when it is let.
+/// Resolves once it has a permit.
 #[derive(Debug, Clone)]
 struct BlockingResolver(Arc<Semaphore>);
 

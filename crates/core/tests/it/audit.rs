@@ -1,4 +1,4 @@
-//! The audit trail: what is recorded, and that no line holds a secret.
+//! The audit log: what is recorded, and that no line holds a secret.
 
 use std::io;
 use std::sync::{Arc, Mutex};

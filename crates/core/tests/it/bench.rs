@@ -1,4 +1,4 @@
-//! A session on a clock that is set by hand, with numbered sets of credentials.
+//! A session on a manual clock, with numbered credentials.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -23,7 +23,7 @@ pub(crate) struct SessionFixture {
 }
 
 impl SessionFixture {
-    /// A session whose provider answers in the order of `script`; the last entry repeats.
+    /// A session whose provider follows `script` in order; the last entry repeats.
     pub(crate) fn new(script: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
         Self::with_policy(script, RefreshPolicy::default())
     }
@@ -46,7 +46,7 @@ impl SessionFixture {
         Self { clock, provider, session }
     }
 
-    /// A session that holds set 1, good for `lifetime`, and whose provider then answers as told.
+    /// A session that holds credentials 1, valid for `lifetime`, and whose provider follows the script `then`.
     pub(crate) async fn with_cached(
         lifetime: Duration,
         then: impl FnOnce(&ManualClock) -> Vec<Script>,
@@ -56,7 +56,7 @@ impl SessionFixture {
         bench
     }
 
-    /// The number of the set that a caller gets.
+    /// The number of the credentials that a caller gets.
     pub(crate) async fn number(&self) -> Result<u64> {
         self.session.credentials().await.map(|credentials| number(&credentials))
     }
@@ -70,7 +70,7 @@ pub(crate) fn builder(clock: &ManualClock) -> SessionBuilder {
     SessionContext::builder().clock(Arc::new(clock.clone()))
 }
 
-/// Set `n`, good for `lifetime` from the clock's now.
+/// Credentials `n`, valid for `lifetime` from the current time of `clock`.
 pub(crate) fn expiring(clock: &ManualClock, n: u64, lifetime: Duration) -> Credentials {
     numbered(n, Expiry::At(clock.now() + lifetime))
 }
@@ -99,7 +99,7 @@ pub(crate) fn fails_denied() -> Script {
     Script::Fail(Error::new(ErrorKind::Denied, "no"))
 }
 
-/// Polls once, and tells whether it is done.
+/// Polls once, and returns the output if the future is ready.
 pub(crate) async fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>) -> Option<T> {
     poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(value) => Poll::Ready(Some(value)),

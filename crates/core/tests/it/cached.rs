@@ -21,7 +21,7 @@ fn credential_id(text: &str) -> CredentialId {
     text.parse().unwrap()
 }
 
-/// Answers any id by its script, and counts how often it was told to forget.
+/// Resolves every id by its script, and counts the calls to `clear_cache`.
 #[derive(Debug, Clone)]
 struct ScriptedResolver {
     provider: ScriptedProvider,
@@ -64,7 +64,7 @@ impl CachedResolverFixture {
         Self { clock, source, resolver }
     }
 
-    /// The number of the set that `name` is resolved to.
+    /// The number of the credentials that `name` is resolved to.
     async fn resolve_number(&self, name: &str) -> Result<u64> {
         self.resolver.resolve(&credential_id(name)).await.map(|credentials| number(&credentials))
     }

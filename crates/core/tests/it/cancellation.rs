@@ -1,4 +1,4 @@
-//! Cancellation at every await: whoever waits may leave after any number of polls, and nothing is lost with him.
+//! Cancellation at every await: a waiting caller may be dropped after any number of polls, at no cost to others.
 
 mod beside;
 mod panics;
@@ -23,7 +23,7 @@ type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// As many polls as a fetch needs here at most.
 const MOST: usize = 4;
 
-/// A provider that numbers its sets and answers at the last of so many polls.
+/// A provider that numbers its credentials and returns them at the last of a given number of polls.
 #[derive(Debug, Clone)]
 struct Slow(Arc<SlowProviderInner>);
 
@@ -51,7 +51,7 @@ impl Slow {
         self.0.calls.load(Ordering::SeqCst)
     }
 
-    /// Calls that were begun and neither answered nor dropped.
+    /// Calls that have begun and have neither returned nor been dropped.
     fn under_way(&self) -> usize {
         self.0.under_way.load(Ordering::SeqCst)
     }
@@ -88,7 +88,7 @@ impl CredentialProvider for Slow {
             tokio::task::yield_now().await;
         }
         if self.0.panics.load(Ordering::SeqCst) {
-            panic!("as it was told");
+            panic!("the provider is set to panic");
         }
         Ok(expiring(&self.0.clock, n, 2 * HOUR))
     }
@@ -110,7 +110,7 @@ struct CancellationFixture {
     clock: ManualClock,
     provider: Slow,
     session: SessionContext,
-    /// How often the provider was asked before the fetch that matters.
+    /// How often the provider was called before the fetch that matters.
     earlier_fetches: usize,
 }
 
@@ -140,7 +140,7 @@ impl CancellationFixture {
         Box::pin(async move { session.credentials().await.map(|credentials| number(&credentials)) })
     }
 
-    /// Always a fetch, or the one under way; the number of the set that is served afterwards.
+    /// Always fetches, or joins the fetch under way; returns the number of the credentials served afterwards.
     fn refresh(&self) -> Waiting<'static, Result<u64>> {
         let session = self.session.clone();
         Box::pin(async move {
@@ -153,7 +153,7 @@ impl CancellationFixture {
         self.provider.call_count() - self.earlier_fetches
     }
 
-    /// Somebody else asks, and gets a set that was fetched just now.
+    /// Another caller gets credentials that were fetched just now.
     async fn assert_fetches_anew(&self) {
         assert!(self.get().await.unwrap() > self.earlier_fetches as u64);
     }
@@ -188,7 +188,7 @@ async fn cancelled_caller_costs_at_most_one_more_fetch() {
             let mut leaver = ask(&stage);
             assert_eq!(poll(&mut leaver, after).await.is_some(), after == polls, "{case}");
             drop(leaver);
-            assert_eq!(stage.provider.under_way(), 0, "{case}: nobody wants it any more");
+            assert_eq!(stage.provider.under_way(), 0, "{case}: no caller waits for it any more");
             stage.assert_fetches_anew().await;
             // One that came to its end was published; one that was left half-way is begun again.
             let again = usize::from((1..polls).contains(&after));
@@ -233,7 +233,7 @@ async fn stalled_caller_blocks_no_other_caller() {
                 assert_eq!(
                     stalled.await.unwrap(),
                     stage.earlier_fetches as u64 + 1,
-                    "{case}: he may come back"
+                    "{case}: the stalled caller may continue"
                 );
             }
         }

@@ -6,7 +6,7 @@ use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain}
 use crate::bench::*;
 
 fn failing(kind: ErrorKind) -> ScriptedProvider {
-    ScriptedProvider::new([Script::Fail(Error::new(kind, "told to"))])
+    ScriptedProvider::new([Script::Fail(Error::new(kind, "scripted failure"))])
 }
 
 fn returning(n: u64) -> ScriptedProvider {

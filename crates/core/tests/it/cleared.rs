@@ -30,8 +30,8 @@ fn current_version(account: &SessionAccount) -> CredentialsVersion {
 
 /// A session whose two accounts hold credentials of their providers.
 async fn session_with_two_accounts(clock: &ManualClock) -> SessionContext {
-    let answers = |n| ScriptedProvider::new([returns(clock, n, HOUR), returns(clock, n + 1, HOUR)]);
-    let session = builder(clock).provider(answers(10)).provider_for(prod(), answers(20)).build();
+    let scripted = |n| ScriptedProvider::new([returns(clock, n, HOUR), returns(clock, n + 1, HOUR)]);
+    let session = builder(clock).provider(scripted(10)).provider_for(prod(), scripted(20)).build();
     session.credentials().await.unwrap();
     session.for_account(&prod()).credentials().await.unwrap();
     session
@@ -190,7 +190,7 @@ async fn resume_after_clear_restores_configured_providers() {
 }
 
 #[tokio::test]
-async fn resume_after_clear_restores_no_set_credentials() {
+async fn resume_after_clear_does_not_restore_set_credentials() {
     let session = session_with_two_accounts(&ManualClock::new()).await;
     session.set_credentials(long_lived(5)).unwrap();
     session.clear();

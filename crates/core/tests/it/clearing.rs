@@ -99,11 +99,11 @@ async fn clear_suspends_providers_until_credentials_are_set() {
         bench.session.for_account(&default).refresh().await.unwrap_err().kind(),
         ErrorKind::NotConfigured
     );
-    assert!(bench.session.status().accounts[0].provider.is_none(), "nobody would provide");
+    assert!(bench.session.status().accounts[0].provider.is_none(), "no provider would be called");
     assert_eq!(bench.provider.call_count(), 1);
     let stale = expiring(&bench.clock, 8, std::time::Duration::ZERO);
     bench.session.for_account(&prod).set_credentials(stale).unwrap_err();
-    assert_eq!(bench.kind().await, ErrorKind::NotConfigured, "a set that fails wakes nobody");
+    assert_eq!(bench.kind().await, ErrorKind::NotConfigured, "expired credentials resume no account");
     bench.session.for_account(&prod).set_credentials(numbered(9, Expiry::Never)).unwrap();
     assert_eq!(bench.number().await.unwrap(), 2);
 }
@@ -179,7 +179,7 @@ async fn clear_and_close_clear_cache_of_every_provider() {
     assert_eq!((default.clear_count(), deploy.clear_count()), (2, 2));
 }
 
-/// Counts how often it was told to forget.
+/// Counts the calls to `clear_cache`.
 #[derive(Debug, Clone, Default)]
 struct ClearCountingProvider(Arc<AtomicUsize>);
 

@@ -48,7 +48,7 @@ async fn derived_account_refetches_when_source_changes() {
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert_eq!(role_number(&session).await, 101);
     session.set_credentials(numbered(2, Expiry::Never)).unwrap();
-    assert_eq!(role_number(&session).await, 102, "never the role of whoever was set before");
+    assert_eq!(role_number(&session).await, 102, "the role of the previous credentials is never served");
 }
 
 #[tokio::test]

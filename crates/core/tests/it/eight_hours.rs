@@ -1,9 +1,9 @@
 //! A working day over one-hour roles, one assumed with the other, in virtual time: what it costs upstream, and that
-//! nobody is ever given what has expired.
+//! that no caller ever gets expired credentials.
 //!
-//! How many calls a role may cost: a set lasts 60 min and is replaced when its advisory window opens, 15 min before its
-//! end and with a tenth of jitter 16.5 min. So two sets are never less than 43.5 min apart, and 8 h take at most
-//! ⌈480 / 43.5⌉ = 12 of them: the eight that the lifetime alone asks for, and four for replacing each one early.
+//! How many calls a role may cost: credentials last 60 min and are replaced when their advisory window opens, 15 min
+//! before their expiry, or 16.5 min with a tenth of jitter. So two fetches are never less than 43.5 min apart, and 8 h
+//! take at most ⌈480 / 43.5⌉ = 12 of them: the eight that the lifetime alone requires, and four for the early refreshes.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -34,7 +34,7 @@ fn max_fetches() -> usize {
     WORKDAY.as_secs().div_ceil((LIFETIME - MAX_ADVISORY_WINDOW).as_secs()).try_into().unwrap()
 }
 
-/// Issues sets of an hour, but for its outages.
+/// Issues credentials that last an hour, except during its outages.
 #[derive(Debug)]
 struct UpstreamFixture {
     clock: VirtualClock,
@@ -49,7 +49,7 @@ impl UpstreamFixture {
     }
 }
 
-/// One role, and when it was asked for: answered, or not.
+/// One role, and whether each call for it succeeded.
 #[derive(Debug, Clone)]
 struct RoleProvider {
     sts: Arc<UpstreamFixture>,
@@ -152,8 +152,9 @@ impl WorkdayFixture {
 
     async fn fetch(&self, account: &AccountName) {
         let asked = Instant::now();
-        let set = self.session.for_account(account).credentials().await.expect("an outage reaches nobody");
-        assert!(!set.expiry().has_passed(self.clock.now()), "an expired set is never served");
+        let credentials =
+            self.session.for_account(account).credentials().await.expect("an outage reaches no caller");
+        assert!(!credentials.expiry().has_passed(self.clock.now()), "expired credentials are never served");
         self.served_count.fetch_add(1, Ordering::SeqCst);
         if asked.elapsed() > Duration::ZERO {
             self.waited_count.fetch_add(1, Ordering::SeqCst);
@@ -163,7 +164,7 @@ impl WorkdayFixture {
     /// Each role cost no more than it may, and the agents did work.
     fn assert_fetch_counts(&self, failures: RangeInclusive<usize>) {
         for role in [&self.hub, &self.role] {
-            assert!((8..=max_fetches()).contains(&role.success_count()), "{} sets", role.success_count());
+            assert!((8..=max_fetches()).contains(&role.success_count()), "{} fetches", role.success_count());
             assert!(failures.contains(&role.failure_count()), "{} failures", role.failure_count());
         }
         assert!(self.served_count.load(Ordering::SeqCst) > 1_000);
@@ -174,8 +175,8 @@ impl WorkdayFixture {
     }
 }
 
-/// Three outages of this length. The first is there when the first sets are to be replaced, 43.5 to 45 min after they
-/// were issued; the others come at some time of the day, so far apart that no window meets two of them.
+/// Three outages of this length. The first lasts while the first credentials are to be replaced, 43.5 to 45 min after
+/// they were issued; the others come at some time of the day, so far apart that no window meets two of them.
 fn random_outages(seed: u64, duration: Duration) -> Vec<(Duration, Duration)> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let sometime = |third: u32, rng: &mut fastrand::Rng| WORKDAY * third / 3 + SECOND * rng.u32(60..7_000);
@@ -194,7 +195,11 @@ async fn workday_on_demand_stays_within_fetch_limit() {
         day.run(seed).await;
         day.assert_fetch_counts(0..=0);
         let refreshes = day.hub.success_count() + day.role.success_count();
-        assert!(day.waited_count() <= refreshes, "only who refreshes waits: {} waited", day.waited_count());
+        assert!(
+            day.waited_count() <= refreshes,
+            "only the refreshing caller waits: {} waited",
+            day.waited_count()
+        );
     }
 }
 

@@ -44,11 +44,17 @@ async fn is_renewal_of_holds_only_after_refresh() {
         .for_account(&account)
         .mark_rejected(bench.session.credentials().await.unwrap().access_key_id());
     bench.session.for_account(&account).refresh().await.unwrap();
-    assert!(!current_version(&bench.session).is_renewal_of(second), "a rejected set is not continued");
+    assert!(
+        !current_version(&bench.session).is_renewal_of(second),
+        "new credentials do not renew rejected ones"
+    );
     for n in [4, 5] {
         let before = current_version(&bench.session);
         bench.session.set_credentials(numbered(n, Expiry::Never)).unwrap();
-        assert!(!current_version(&bench.session).is_renewal_of(before), "nor is what somebody set");
+        assert!(
+            !current_version(&bench.session).is_renewal_of(before),
+            "manually set credentials renew no earlier ones"
+        );
     }
 }
 
@@ -69,12 +75,12 @@ async fn rotation_watcher_inherited_follows_override() {
     let mut rotations = child.for_account(&prod()).watch_rotations().unwrap();
     assert!(!has_changed(&mut rotations));
     parent.for_account(&prod()).set_credentials(numbered(3, Expiry::Never)).unwrap();
-    assert!(has_changed(&mut rotations), "the parent's new set");
+    assert!(has_changed(&mut rotations), "the parent's new credentials");
     child.for_account(&prod()).set_credentials(numbered(4, Expiry::Never)).unwrap();
-    assert!(has_changed(&mut rotations), "the child's own");
+    assert!(has_changed(&mut rotations), "the child's own credentials");
     while has_changed(&mut rotations) {}
     parent.for_account(&prod()).set_credentials(numbered(5, Expiry::Never)).unwrap();
-    assert!(!has_changed(&mut rotations), "which the parent has no part in any more");
+    assert!(!has_changed(&mut rotations), "the account of the parent is no longer inherited");
 }
 
 #[tokio::test]

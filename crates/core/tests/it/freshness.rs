@@ -26,7 +26,7 @@ async fn advisory_window_one_caller_refreshes_others_are_served() {
         assert_eq!(poll_once(&mut other).await.expect("at once").unwrap(), 1);
     }
     bench.provider.release(1);
-    assert_eq!(first.await.unwrap(), 2, "and gets the new set");
+    assert_eq!(first.await.unwrap(), 2, "and gets the new credentials");
     assert_eq!(bench.provider.call_count(), 2);
 }
 

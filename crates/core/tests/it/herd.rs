@@ -1,4 +1,4 @@
-//! Many callers, one fetch: whoever leaves, nobody is left waiting.
+//! Many callers, one fetch: a caller that leaves does not keep the others waiting.
 
 use std::future::Future;
 use std::pin::Pin;

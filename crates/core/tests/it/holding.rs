@@ -1,4 +1,4 @@
-//! Sets in the hands of callers: a session hands them out without counting, and that is nobody's concern.
+//! Credentials held by callers: a session returns them without counting them, and they stay intact.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +60,7 @@ fn credentials_moved_between_threads_stay_intact() {
         let mut held = VecDeque::new();
         loop {
             held.push_back(current_credentials(&session));
-            // Nobody receives any more: enough have arrived.
+            // The receiver is gone: enough have arrived.
             if held.len() > 12 && send.send(held.pop_front().unwrap()).is_err() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! Accounts whose provider answers in place of what is set on them by hand.
+//! Accounts whose provider exchanges manually set static keys for other credentials.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -179,7 +179,7 @@ async fn key_exchange_added_during_set_is_applied() {
     assert_eq!(fetch_number(&session).await, Ok(101));
 }
 
-/// Has a stand-in that calls the session back when it is dropped.
+/// Returns a provider that calls the session back when it is dropped.
 #[derive(Debug, Default)]
 struct ReentrantExchange(Option<ReentrantOnDrop>);
 
@@ -272,6 +272,10 @@ async fn key_exchange_set_from_resolver_returns_no_keys() {
     let resolver = MapResolver::new().with(id.clone(), credentials(1));
     let session = SessionContext::builder().exchange_static_keys(key_exchange()).resolver(resolver).build();
     let status = session.set_from_resolver(&id, None).await.unwrap();
-    assert_eq!((status.key_suffix, status.freshness), (None, None), "what was found is never served");
+    assert_eq!(
+        (status.key_suffix, status.freshness),
+        (None, None),
+        "the keys from the resolver are never served"
+    );
     assert_eq!(fetch_number(&session).await, Ok(101));
 }

@@ -17,10 +17,10 @@ use world::ModelFixture;
 /// The accounts that operations name; the first is the default one.
 const ACCOUNT_NAMES: [&str; 3] = ["default", "a", "b"];
 
-/// What is asked of a session. Sessions and sources are named by any number, taken modulo how many there are; accounts
-/// by their place among the aliases. `FetchAtInstants` has an account's source behave in some way, and asks at one instant after the
-/// other; `ChangeDuringFetch` asks, and has the change happen before upstream answers; `CheckVisibleState` compares all that can be seen without
-/// asking.
+/// An operation on a session. Sessions and sources are named by any number, taken modulo how many there are; accounts
+/// by their place among the aliases. `FetchAtInstants` sets the behavior of an account's source, and fetches at one
+/// instant after the other; `ChangeDuringFetch` begins a fetch, and makes the change before upstream responds;
+/// `CheckVisibleState` compares all that can be seen without a fetch.
 #[derive(Debug, Clone)]
 enum Operation {
     Open,
@@ -40,8 +40,8 @@ enum ChildOverride {
     Provider,
 }
 
-/// What asks nobody. A provider that is `derived` works with the session's default account. A service may reject the
-/// set that is `held`, or another.
+/// A change that calls no provider. A provider that is `derived` works with the session's default account. A service
+/// may reject the `current` credentials, or others.
 #[derive(Debug, Clone)]
 enum Change {
     Set { alias: usize, minutes: u64 },

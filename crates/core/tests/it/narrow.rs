@@ -118,7 +118,11 @@ async fn provider_chain_scope_down_covers_all_or_fails() {
     let chain = ProviderChain::new(first.clone()).or_else(Arc::new(second.clone()));
     let narrowed = chain.scope_down(&read_policy()).unwrap();
     assert_eq!(number(&narrowed.provide().await.unwrap()), 200);
-    assert_eq!(second.issued_policies(), [Some(read_policy())], "the one that answers is narrowed");
+    assert_eq!(
+        second.issued_policies(),
+        [Some(read_policy())],
+        "the provider that returns credentials is narrowed"
+    );
     let chain = chain.or_else(ScriptedProvider::new([]));
     let error = chain.scope_down(&read_policy()).unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("scripted")), "{error}");
@@ -142,6 +146,6 @@ async fn account_as_provider_is_scoped_down_at_its_source() {
     assert_eq!(
         role.issued_policies().len(),
         2,
-        "what was set there by hand is not narrowed, nor is anything else in its place"
+        "manually set credentials are not narrowed, and no provider replaces them"
     );
 }

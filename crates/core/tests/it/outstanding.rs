@@ -1,4 +1,4 @@
-//! Until when AWS accepts what a session has held: never told too early.
+//! Until when AWS accepts the credentials that a session has held: never reported too early.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 
-/// By account, how long the sets work on.
+/// By account, how long its credentials remain valid.
 fn remaining_by_account(
     bench: &SessionFixture,
     outstanding: &OutstandingCredentials,
@@ -44,7 +44,7 @@ async fn outstanding_includes_rotated_until_expiry() {
     assert_eq!(
         remaining_by_account(&bench, &bench.session.outstanding()),
         default_account_remaining(HOUR),
-        "that of the first set"
+        "the expiry of the first credentials"
     );
     bench.clock.advance(HOUR - SECOND);
     assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(SECOND));
@@ -61,7 +61,7 @@ async fn outstanding_is_returned_by_clear_and_close() {
     assert_eq!(
         remaining_by_account(&bench, &closed),
         default_account_remaining(HOUR),
-        "what was cleared lives on as well"
+        "cleared credentials remain valid as well"
     );
     assert_eq!(closed, bench.session.close());
 }
@@ -87,7 +87,7 @@ async fn outstanding_of_parent_includes_dropped_children() {
     assert_eq!(
         remaining_by_account(&bench, &bench.session.outstanding()),
         default_account_remaining(3 * HOUR),
-        "while they are there"
+        "while the children are open"
     );
     drop(grandchild);
     drop(child);
@@ -115,20 +115,20 @@ async fn outstanding_of_view_reports_expiry_beyond_deadline() {
     assert_eq!(
         remaining_by_account(&bench, &view.close()),
         default_account_remaining(HOUR),
-        "AWS knows nothing of the view's end"
+        "AWS does not know of the view's deadline"
     );
     assert_eq!(bench.session.outstanding().accounts.len(), 2);
 }
 
 #[tokio::test]
 async fn outstanding_is_audited_on_clear_and_close() {
-    let (clock, trail) = (valetkey_core::testing::ManualClock::new(), Arc::new(InMemoryAudit::default()));
+    let (clock, audit) = (valetkey_core::testing::ManualClock::new(), Arc::new(InMemoryAudit::default()));
     let provider = ScriptedProvider::new([Script::Answer(expiring(&clock, 1, HOUR))]);
-    let session: SessionContext = builder(&clock).audit(trail.clone()).provider(provider).build();
+    let session: SessionContext = builder(&clock).audit(audit.clone()).provider(provider).build();
     session.credentials().await.unwrap();
     session.clear();
     drop(session);
-    let ends: Vec<_> = trail
+    let ends: Vec<_> = audit
         .records()
         .into_iter()
         .filter(|record| matches!(record.event, AuditEvent::Clear | AuditEvent::Close))
@@ -163,11 +163,11 @@ async fn outstanding_of_child_includes_inherited_before_override() {
 
 #[tokio::test]
 async fn outstanding_audited_on_close_includes_children() {
-    let (clock, trail) = (valetkey_core::testing::ManualClock::new(), Arc::new(InMemoryAudit::default()));
-    let session = builder(&clock).audit(trail.clone()).build();
+    let (clock, audit) = (valetkey_core::testing::ManualClock::new(), Arc::new(InMemoryAudit::default()));
+    let session = builder(&clock).audit(audit.clone()).build();
     let _child = session.with_credentials(expiring(&clock, 1, HOUR)).unwrap();
     session.close();
-    let records = trail.records();
+    let records = audit.records();
     let mut ends = records.iter().filter(|record| record.event == AuditEvent::Close);
     let ended = ends.find(|record| record.session == session.id()).unwrap();
     assert_eq!(ended.expires_at, Some(Expiry::At(clock.now() + HOUR)));

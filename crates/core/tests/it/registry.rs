@@ -1,4 +1,4 @@
-//! A registry on a clock that is set by hand.
+//! A registry on a manual clock.
 
 mod cache;
 mod caps;

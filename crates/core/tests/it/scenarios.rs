@@ -1,8 +1,8 @@
 //! The refresh rules as a table: every row, and the edges between rows, in words and in figures.
 //!
-//! A scenario is a session that was given one set, and steps. Each step moves the clock, says what upstream does, lets
-//! a herd of callers ask, and tells what they see. Each scenario is played many times, since every session draws its
-//! own jitter and every failure its own hold: what is expected must hold for all of them.
+//! A scenario is a session that starts with credentials 1, or with none, and steps. Each step moves the clock, sets
+//! what upstream does, lets some callers fetch, and states what they observe. Each scenario runs many times, since every
+//! session draws its own jitter and every failure its own backoff: the expectation must be met in each run.
 
 mod clocks;
 mod lasting;
@@ -23,9 +23,9 @@ use valetkey_core::{ErrorKind, RefreshPolicy};
 
 use stage::ScenarioFixture;
 
-/// How many ask at each step.
+/// How many callers fetch at each step.
 const CALLERS: usize = 5;
-/// How many sessions play each scenario.
+/// How many sessions run each scenario.
 const SESSIONS_PER_SCENARIO: usize = 24;
 
 const fn seconds(n: u64) -> Duration {
@@ -61,7 +61,7 @@ async fn run_scenarios(table: impl IntoIterator<Item = Scenario>) {
     }
 }
 
-/// What a session starts from: set 1, or nothing.
+/// What a session starts with: credentials 1, or none.
 #[derive(Clone)]
 struct InitialState {
     credentials: InitialCredentials,
@@ -77,12 +77,12 @@ enum InitialCredentials {
     Unexpiring,
 }
 
-/// Set 1, good for `life`; what upstream issues later is good for as long.
+/// Credentials 1, valid for `life`; what upstream issues later is valid for as long.
 fn expiring_after(life: Duration) -> InitialState {
     initial_state(InitialCredentials::Expiring(life))
 }
 
-/// Set 1, without expiry.
+/// Credentials 1, without expiry.
 fn unexpiring() -> InitialState {
     initial_state(InitialCredentials::Unexpiring)
 }
@@ -114,7 +114,7 @@ impl InitialState {
         self.with_policy(RefreshPolicy::default().serve_expired())
     }
 
-    /// The age after which the source of the set would be asked again.
+    /// The age after which the credentials would be fetched again.
     fn with_max_age(self, age: Duration) -> Self {
         Self { max_age: Some(age), ..self }
     }
@@ -123,14 +123,14 @@ impl InitialState {
 /// An instant that the rules name.
 #[derive(Debug, Clone, Copy)]
 enum WindowEdge {
-    /// Set 1 was issued, or the session opened.
+    /// Credentials 1 were issued, or the session was opened.
     Issued,
-    /// The advisory window of set 1 opens, as this session's jitter has it: to the nanosecond.
+    /// The advisory window of credentials 1 opens, as this session's jitter has it: to the nanosecond.
     Advisory,
-    /// One minute before set 1 expires.
+    /// One minute before credentials 1 expire.
     Mandatory,
     Expiry,
-    /// Upstream was last asked.
+    /// Upstream was last called.
     LastFetch,
     Now,
 }
@@ -178,14 +178,14 @@ impl Sub<Duration> for EdgeOffset {
 /// What upstream does.
 #[derive(Debug, Clone, Copy)]
 enum UpstreamBehavior {
-    /// Answers with the next set.
+    /// Returns the next credentials.
     Issues,
-    /// Answers with the next set, which is good for this long; for no time at all, it has already expired.
+    /// Returns the next credentials, which are valid for this long; if that is zero, they have already expired.
     IssuesFor(Duration),
     /// Fails with this kind.
     Fails(ErrorKind),
     Panics,
-    /// Never answers.
+    /// Never responds.
     Hangs,
 }
 
@@ -195,13 +195,13 @@ const DOWN: UpstreamBehavior = Fails(ErrorKind::Unavailable);
 const DENIES: UpstreamBehavior = Fails(ErrorKind::Denied);
 const NEEDS_INTERACTION: UpstreamBehavior = Fails(ErrorKind::InteractionRequired);
 
-/// What happens just before the herd asks.
+/// What happens just before the callers fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Precondition {
     Nothing,
-    /// A service rejects the set that is served.
+    /// A service rejects the credentials that are served.
     Rejected,
-    /// Somebody asks for a refresh, and waits.
+    /// A caller starts an explicit refresh, and waits for it.
     Refresh,
 }
 
@@ -213,7 +213,7 @@ struct Step {
     expected: Observation,
 }
 
-/// At this moment, with upstream like this, the herd sees that.
+/// At `when`, while upstream behaves like `upstream`, the callers observe `seen`.
 fn at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
     Step {
         when: when.into(),
@@ -224,28 +224,28 @@ fn at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation
     }
 }
 
-/// As [`at`], while a refresh that somebody asked for is under way.
+/// As [`at`], while an explicit refresh is under way.
 fn during_refresh_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
     Step { precondition: Precondition::Refresh, ..at(when, upstream, seen) }
 }
 
-/// As [`at`], when nobody asks: what the warmer does by itself.
+/// As [`at`], without callers: what the warmer does by itself.
 fn without_callers_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, calls: usize) -> Step {
     let seen = Observation { calls, waited: 0, immediate: None, awaited: None };
     Step { callers: 0, ..at(when, upstream, seen) }
 }
 
-/// As [`at`], after a service has rejected the set that is served.
+/// As [`at`], after a service has rejected the credentials that are served.
 fn rejected_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
     Step { precondition: Precondition::Rejected, ..at(when, upstream, seen) }
 }
 
-/// What the herd saw.
+/// What the callers observed.
 #[derive(Debug, PartialEq, Eq)]
 struct Observation {
     calls: usize,
     waited: usize,
-    /// What those were told who did not wait, and those who did; none when there were none.
+    /// The result of the callers that did not wait, and of those that did; `None` without such callers.
     immediate: Option<CallResult>,
     awaited: Option<CallResult>,
 }
@@ -263,22 +263,22 @@ const DENIED: CallResult = CallResult::Error(ErrorKind::Denied);
 const INTERACTION_REQUIRED: CallResult = CallResult::Error(ErrorKind::InteractionRequired);
 const EXPIRED: CallResult = CallResult::Expired(ErrorKind::Unavailable);
 
-/// Upstream is not asked, and nobody waits.
-fn all_immediate(told: CallResult) -> Observation {
-    Observation { calls: 0, waited: 0, immediate: Some(told), awaited: None }
+/// Upstream is not called, and no caller waits.
+fn all_immediate(result: CallResult) -> Observation {
+    Observation { calls: 0, waited: 0, immediate: Some(result), awaited: None }
 }
 
-/// One caller asks upstream and waits; the others do not.
+/// One caller fetches and waits; the others do not.
 fn one_fetches(result: CallResult, others: CallResult) -> Observation {
     Observation { calls: 1, waited: 1, immediate: Some(others), awaited: Some(result) }
 }
 
-/// One asks upstream, and all wait for it.
+/// One caller fetches, and all wait for it.
 fn all_wait(result: CallResult) -> Observation {
     Observation { calls: 1, waited: CALLERS, immediate: None, awaited: Some(result) }
 }
 
-/// Somebody else asks upstream, the warmer or who asked for a refresh, and nobody waits.
-fn fetched_elsewhere(told: CallResult) -> Observation {
-    Observation { calls: 1, ..all_immediate(told) }
+/// The warmer or an explicit refresh fetches, and no caller waits.
+fn fetched_elsewhere(result: CallResult) -> Observation {
+    Observation { calls: 1, ..all_immediate(result) }
 }

@@ -1,4 +1,4 @@
-//! Credentials set by hand, and accounts by alias.
+//! Credentials set manually, and accounts by alias.
 
 use valetkey_core::testing::ScriptedProvider;
 use valetkey_core::{AccountName, ErrorKind, Expiry, Region, SessionBuilder, SessionContext};

@@ -9,7 +9,7 @@ use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Expiry, Result, 
 
 use crate::bench::*;
 
-/// Answers a little later, each time with the next set.
+/// Returns the next credentials each time, after a few yields.
 #[derive(Debug, Default)]
 struct CountingProvider(AtomicU64);
 
@@ -27,7 +27,7 @@ impl CredentialProvider for CountingProvider {
     }
 }
 
-/// Asks for refreshes and credentials until told to stop; errors do not matter here.
+/// Refreshes and fetches until `stop` is set; errors do not matter here.
 fn spawn_noise(session: &SessionContext, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<()>> {
     let ask = |session: SessionContext, stop: Arc<AtomicBool>| async move {
         while !stop.load(Ordering::SeqCst) {

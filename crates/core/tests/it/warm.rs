@@ -1,4 +1,4 @@
-//! `keep_warm`: refreshed ahead of need, so that nobody waits.
+//! `keep_warm`: refreshed ahead of need, so that no caller waits.
 
 use futures_util::FutureExt;
 use tokio::time::{Duration, sleep, timeout};
@@ -6,7 +6,7 @@ use valetkey_core::{AccountName, Expiry, Freshness, SessionContext};
 
 use crate::bench::*;
 
-/// Longer than a warmer sleeps. Time is paused, so nobody really waits.
+/// Longer than a warmer sleeps. Time is paused, so the test does not really wait.
 const LONGER_THAN_SLEEP: Duration = Duration::from_secs(35);
 
 #[tokio::test(start_paused = true)]

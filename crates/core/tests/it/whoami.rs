@@ -1,4 +1,5 @@
-//! Whom AWS takes an account for: asked once a set, told to nobody after the set is gone.
+//! The identity that AWS reports for an account: fetched once for each version of its credentials, and not returned
+//! once they are gone.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use valetkey_core::{
 
 use crate::bench::*;
 
-/// Knows set `n` as user `n`, once it is let; fails or panics for some.
+/// Reports credentials `n` as user `n` once it has a permit; fails or panics if `error_kind` is set.
 #[derive(Debug)]
 struct CallerIdentityFixture {
     calls: AtomicUsize,
@@ -52,7 +53,7 @@ impl CallerIdentityProvider for CallerIdentityFixture {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
         match self.error_kind {
-            Some(ErrorKind::Internal) => panic!("as told"),
+            Some(ErrorKind::Internal) => panic!("the provider is set to panic"),
             Some(kind) => Err(Error::new(kind, "no")),
             None => Ok(CallerIdentity::new(
                 "111111111111".parse().unwrap(),
@@ -175,7 +176,7 @@ async fn caller_identity_cache_dropped_leader_keeps_follower() {
         drop(first);
         sts.permits.add_permits(1);
     });
-    assert_eq!((user, sts.call_count()), (1, 1), "who came second goes on with the same call");
+    assert_eq!((user, sts.call_count()), (1, 1), "the second caller continues with the same call");
 }
 
 #[tokio::test]

@@ -31,11 +31,11 @@ async fn lookup_concurrent_calls_share_one_result() {
         let desk =
             CachedResolverFixture::blocked(|clock| vec![script.unwrap_or_else(|| returns(clock, 1, HOUR))]);
         let callers = join_all((0..1_000).map(|_| desk.resolve_number("one")));
-        let (answers, ()) = tokio::join!(callers, async {
+        let (results, ()) = tokio::join!(callers, async {
             settle().await;
             desk.source.provider.release(1_000);
         });
-        assert!(answers.into_iter().all(|it| it.map_err(|error| error.kind()) == expected));
+        assert!(results.into_iter().all(|it| it.map_err(|error| error.kind()) == expected));
         assert_eq!(desk.lookup_count(), 1);
     }
 }
@@ -91,12 +91,12 @@ async fn lookup_abandoned_by_all_is_restarted() {
 async fn lookup_panic_fails_all_callers_and_is_not_cached() {
     let desk = CachedResolverFixture::blocked(|clock| vec![Script::Panic, returns(clock, 1, HOUR)]);
     let callers = join_all((0..10).map(|_| desk.resolve_number("one")));
-    let (answers, ()) = tokio::join!(callers, async {
+    let (results, ()) = tokio::join!(callers, async {
         settle().await;
         desk.source.provider.release(2);
     });
-    for answer in answers {
-        let error = answer.unwrap_err();
+    for result in results {
+        let error = result.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (ErrorKind::Internal, Some("scripted")));
     }
     assert_eq!((desk.resolve_number("one").await.unwrap(), desk.lookup_count()), (1, 2));
@@ -136,7 +136,7 @@ async fn lookup_overtaken_by_clear_cache_is_not_cached() {
     let before = start_lookup(&desk, "one").await;
     desk.resolver.clear_cache();
     let after = start_lookup(&desk, "one").await;
-    assert_eq!(desk.lookup_count(), 2, "whoever asks after it joins no lookup from before");
+    assert_eq!(desk.lookup_count(), 2, "a caller after `clear_cache` joins no earlier lookup");
     desk.source.provider.release(1);
     assert_eq!(before.await.unwrap(), 1);
     let third = start_lookup(&desk, "one").await;

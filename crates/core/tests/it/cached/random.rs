@@ -69,7 +69,7 @@ impl ModelEntry {
     }
 }
 
-/// Answers with what is found now, and counts.
+/// Resolves every id to the current result, and counts the calls.
 #[derive(Debug, Clone, Default)]
 struct FixedResolver(Arc<Mutex<(usize, Option<Result<Credentials>>)>>);
 

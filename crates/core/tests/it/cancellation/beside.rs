@@ -96,7 +96,10 @@ async fn rotation_watcher_cancelled_wait_keeps_change() {
     assert!(rotations.changed().now_or_never().is_none());
     inherited.for_account(&prod).set_credentials(numbered(6, Expiry::Never)).unwrap();
     drop(rotations.changed());
-    assert!(rotations.changed().now_or_never().flatten().is_some(), "the child answers for it now");
+    assert!(
+        rotations.changed().now_or_never().flatten().is_some(),
+        "the child has an account of its own now"
+    );
     assert!(rotations.changed().now_or_never().is_none());
     inherited.close();
     drop(rotations.changed());

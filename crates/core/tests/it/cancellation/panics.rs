@@ -1,4 +1,4 @@
-//! A provider that panics takes nobody with it.
+//! A provider that panics fails the calls that wait for it, and nothing else.
 
 use futures_util::future::join_all;
 use valetkey_core::{CredentialId, CredentialResolver, ErrorKind, Expiry};
@@ -46,7 +46,7 @@ impl CredentialProvider for PanickingName {
     }
 }
 
-/// A provider that panics when it is told to forget.
+/// A provider that panics when its cache is cleared.
 #[derive(Debug)]
 struct PanickingClearCache;
 
@@ -61,7 +61,7 @@ impl CredentialProvider for PanickingClearCache {
     }
 
     fn clear_cache(&self) {
-        panic!("it does not forget")
+        panic!("the cache cannot be cleared")
     }
 }
 
@@ -101,7 +101,7 @@ async fn resolver_panic_keeps_credentials() {
         }
 
         async fn resolve(&self, _: &CredentialId) -> Result<Credentials> {
-            panic!("as it was told")
+            panic!("the resolver is broken")
         }
     }
 

@@ -1,4 +1,4 @@
-//! One account as the rules have it: what it holds, whether it asks upstream, what it tells.
+//! One account as the rules have it: what it holds, whether it calls upstream, what it returns.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use super::source::ModelProvider;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);
-/// The shortest and the longest hold, in seconds: while the set in hand has time left, and otherwise.
+/// The shortest and the longest backoff, in seconds: while the current credentials have time left, and otherwise.
 const LONG_BACKOFF: (u64, u64) = (300, 600);
 const SHORT_BACKOFF: (u64, u64) = (1, 5);
 
@@ -87,7 +87,7 @@ impl ModelCredentials {
 /// The smallest step: an edge belongs to the staler side.
 pub(super) const TICK: Duration = Duration::from_nanos(1);
 
-/// Whether upstream is asked.
+/// Whether upstream is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fetches {
     No,
@@ -99,7 +99,7 @@ pub(super) enum Fetches {
 pub(super) struct ModelAccount {
     pub(super) provider: Option<(usize, ModelProvider)>,
     pub(super) current: Option<ModelCredentials>,
-    /// By hand.
+    /// Set by a caller, not fetched from the provider.
     pub(super) manually_set: bool,
     pub(super) suspended: bool,
     pub(super) closed: bool,
@@ -109,26 +109,26 @@ pub(super) struct ModelAccount {
 }
 
 impl ModelAccount {
-    /// What is told without upstream, and whether upstream is asked instead.
+    /// Returns whether upstream is called, and the result if it is not.
     pub(super) fn expected_fetch(&mut self, now: SystemTime) -> (Fetches, Result<u64, ErrorKind>) {
         if let Some(error) = self.unavailable_error() {
             return (Fetches::No, Err(error));
         }
         if !self.manually_set
-            && let Some((asks, kind)) = self.cached_failure(now)
+            && let Some((fetches, kind)) = self.cached_failure(now)
         {
-            return (asks, Err(kind));
+            return (fetches, Err(kind));
         }
         let Some(freshness) = self.observe_freshness(now) else {
             let person = self.needs_person();
-            let asks = if person { self.backoff(SHORT_BACKOFF, now) } else { Fetches::Yes };
-            return (asks, Err(if person { NEEDS_PERSON } else { ErrorKind::NotConfigured }));
+            let fetches = if person { self.backoff(SHORT_BACKOFF, now) } else { Fetches::Yes };
+            return (fetches, Err(if person { NEEDS_PERSON } else { ErrorKind::NotConfigured }));
         };
-        let asks = if self.manually_set { Fetches::No } else { self.expected_fetch_at(freshness, now) };
-        (asks, self.current_or_expired())
+        let fetches = if self.manually_set { Fetches::No } else { self.expected_fetch_at(freshness, now) };
+        (fetches, self.current_or_expired())
     }
 
-    /// As [`next`](Self::next_state), for a refresh that is asked for.
+    /// As [`expected_fetch`](Self::expected_fetch), for an explicit refresh.
     pub(super) fn expected_refresh(&self, now: SystemTime) -> (Fetches, ErrorKind) {
         match self.unavailable_error() {
             Some(error) => (Fetches::No, error),
@@ -151,7 +151,7 @@ impl ModelAccount {
         let (_, kind) = self.failure.filter(|(_, kind)| is_permanent(*kind))?;
         match self.backoff(SHORT_BACKOFF, now) {
             Fetches::Yes => None,
-            asks => Some((asks, kind)),
+            fetches => Some((fetches, kind)),
         }
     }
 
@@ -166,7 +166,7 @@ impl ModelAccount {
         }
     }
 
-    /// Whether a hold of at least and at most so many seconds lets anybody ask. A clock that jumped back lifts it.
+    /// Whether a backoff of at least and at most so many seconds allows a fetch. A clock that jumped back ends it.
     fn backoff(&self, (least, most): (u64, u64), now: SystemTime) -> Fetches {
         let since = self.failure.and_then(|(at, _)| now.duration_since(at).ok());
         match since {
@@ -176,7 +176,7 @@ impl ModelAccount {
         }
     }
 
-    /// How fresh the set in hand is. What is seen expired stays so.
+    /// Returns how fresh the current credentials are. Once seen expired, they stay expired.
     pub(super) fn observe_freshness(&mut self, now: SystemTime) -> Option<ModelFreshness> {
         let held = self.current.as_mut()?;
         let freshness = held.freshness(now);
@@ -184,7 +184,7 @@ impl ModelAccount {
         Some(freshness)
     }
 
-    /// The set in hand if it may be served, as it was last looked at; else that.
+    /// Returns the number of the current credentials if they were usable when last observed, else `otherwise`.
     pub(super) fn current_or(&self, otherwise: ErrorKind) -> Result<u64, ErrorKind> {
         self.current.filter(|held| !held.unusable).map(|held| held.number).ok_or(otherwise)
     }
@@ -207,7 +207,7 @@ impl ModelAccount {
         self.current = Some(held);
     }
 
-    /// Remembers a failure, and tells what those are told who waited with `current_credentials`.
+    /// Remembers a failure, and returns the result of the callers that waited while `current_number` was current.
     pub(super) fn record_failure(
         &mut self,
         kind: ErrorKind,

@@ -1,4 +1,4 @@
-//! Who answers for which account, and whom a gift, a clear and an end reach.
+//! Which session's account serves a call, and which sessions are reached by set credentials, a clear and a close.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -49,7 +49,7 @@ impl ModelSessions {
         index
     }
 
-    /// The account that answers.
+    /// The account that serves `alias` in this session: its own, or an inherited one.
     pub(super) fn find_account(&self, member: usize, alias: usize) -> Result<usize, ErrorKind> {
         let session = &self.sessions[member];
         match (session.closed, session.own_accounts.get(&alias), session.parent) {
@@ -60,7 +60,7 @@ impl ModelSessions {
         }
     }
 
-    /// The account that answers, if it is the session's own.
+    /// The session's own account for `alias`, if it has one.
     pub(super) fn own_account(&self, member: usize, alias: usize) -> Option<usize> {
         self.sessions[member].own_accounts.get(&alias).copied()
     }

@@ -1,4 +1,4 @@
-//! Upstream of one account: it numbers what it issues, and counts how often it is asked.
+//! Upstream of one account: it numbers what it issues, and counts how often it is called.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -24,7 +24,7 @@ pub(super) enum UpstreamBehavior {
     Fails(ErrorKind),
 }
 
-/// While it is closed, no source answers. Whoever waits is polled by hand, and need not be woken.
+/// While it is closed, no source responds. The test polls the waiting calls itself, so they need not be woken.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ResponseLatch(Arc<AtomicBool>);
 
@@ -45,7 +45,7 @@ pub(super) struct ModelProvider(Arc<ModelProviderState>);
 struct ModelProviderState {
     clock: ManualClock,
     latch: ResponseLatch,
-    /// The numbers of its sets begin here.
+    /// The numbers of its credentials begin here.
     base: u64,
     issued: AtomicU64,
     calls: AtomicU64,
@@ -84,7 +84,7 @@ impl ModelProvider {
         self.0.calls.load(Ordering::SeqCst)
     }
 
-    /// The number of the set that it issued last.
+    /// The number of the credentials that it issued last.
     pub(super) fn last_number(&self) -> u64 {
         self.0.base + self.0.issued.load(Ordering::SeqCst)
     }
@@ -114,7 +114,7 @@ impl CredentialProvider for ModelProvider {
             }
             UpstreamBehavior::IssuesUnexpiring => Ok(self.issue(Expiry::Never)),
             UpstreamBehavior::IssuesExpired => Ok(self.issue(Expiry::At(now))),
-            UpstreamBehavior::Fails(kind) => Err(Error::new(kind, "as it was told")),
+            UpstreamBehavior::Fails(kind) => Err(Error::new(kind, "the source is set to fail")),
         }
     }
 }

@@ -15,17 +15,17 @@ use super::source::{ModelProvider, ResponseLatch, UpstreamBehavior};
 use super::{ACCOUNT_NAMES, Change, ChildOverride, Instant, Operation};
 use crate::bench::{builder, number, numbered};
 
-/// What was told: the number of a set, or the kind of an error.
+/// The result of a call: the number of the credentials, or the kind of the error.
 type CallResult = Result<u64, ErrorKind>;
 
-/// The numbers of sets that are given by hand are below those of all sources.
+/// The numbers of manually set credentials are below those of all sources.
 const MANUAL_NUMBERS: std::ops::Range<u64> = 1..1_000_000;
 
 pub(super) struct ModelFixture {
     clock: ManualClock,
     gate: ResponseLatch,
     model: ModelSessions,
-    /// Each source, how often it was asked when the operation began, and the account that is derived from, if any.
+    /// Each source, how often it was called when the operation began, and the account that is derived from, if any.
     sources: Vec<(ModelProvider, u64, Option<usize>)>,
     manual_numbers: std::ops::Range<u64>,
 }
@@ -40,7 +40,7 @@ fn result(answer: Result<Credentials, Error>) -> CallResult {
 
 /// Nothing here waits but for the gate.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("every source answers at once")
+    future.now_or_never().expect("every source responds at once")
 }
 
 impl ModelFixture {
@@ -178,31 +178,31 @@ impl ModelFixture {
         }
     }
 
-    /// What a caller is told, now that it is seen whom the session asked.
+    /// The expected result of a call, given whether the session called the account's source.
     fn predict_result(&mut self, account: usize) -> CallResult {
         let now = self.now();
-        let (asks, told) = self.model.accounts[account].expected_fetch(now);
-        if !self.check_fetched(account, asks) {
-            return told;
+        let (fetches, without_fetch) = self.model.accounts[account].expected_fetch(now);
+        if !self.check_fetched(account, fetches) {
+            return without_fetch;
         }
-        let in_hand = self.model.accounts[account].current.map(|held| held.number);
-        self.complete_fetch(account, in_hand)
+        let current_number = self.model.accounts[account].current.map(|held| held.number);
+        self.complete_fetch(account, current_number)
     }
 
-    /// Whether the account asked its source, which is checked against whether it may.
-    fn check_fetched(&mut self, account: usize, asks: Fetches) -> bool {
+    /// Whether the account called its source, which is checked against whether it may.
+    fn check_fetched(&mut self, account: usize, fetches: Fetches) -> bool {
         let source = self.model.accounts[account].provider.as_ref().map(|(index, _)| *index);
         let Some((source, before, _)) = source.map(|index| &mut self.sources[index]) else {
             return false;
         };
-        let asked = asks != Fetches::No && source.call_count() > *before;
-        assert!(asked || asks != Fetches::Yes, "upstream is to be asked");
-        *before += u64::from(asked);
-        asked
+        let called = fetches != Fetches::No && source.call_count() > *before;
+        assert!(called || fetches != Fetches::Yes, "upstream must be called");
+        *before += u64::from(called);
+        called
     }
 
-    /// A fetch ends: what those are told who waited with `current_credentials`.
-    fn complete_fetch(&mut self, account: usize, in_hand: Option<u64>) -> CallResult {
+    /// Ends a fetch, and returns the result of the callers that waited while `current_number` was current.
+    fn complete_fetch(&mut self, account: usize, current_number: Option<u64>) -> CallResult {
         let now = self.now();
         let answer = self.fetch_result(account);
         let account = &mut self.model.accounts[account];
@@ -211,11 +211,11 @@ impl ModelFixture {
                 account.publish(held);
                 Ok(held.number)
             }
-            Err(kind) => account.record_failure(kind, in_hand, now),
+            Err(kind) => account.record_failure(kind, current_number, now),
         }
     }
 
-    /// What the account's source answers now.
+    /// What the account's source returns now.
     fn fetch_result(&mut self, account: usize) -> Result<ModelCredentials, ErrorKind> {
         let (index, source) = self.model.accounts[account].provider.clone().unwrap();
         if let Some(signer) = self.sources[index].2 {
@@ -231,14 +231,14 @@ impl ModelFixture {
         }
     }
 
-    /// Each call upstream was one that the rules ask for, or leave open.
+    /// Each call upstream was one that the rules require or permit.
     fn assert_no_unexpected_calls(&self) {
         for (index, (source, known, _)) in self.sources.iter().enumerate() {
-            assert_eq!(source.call_count(), *known, "source {index} was asked more often than it may be");
+            assert_eq!(source.call_count(), *known, "source {index} was called more often than it may be");
         }
     }
 
-    /// Only of a source that waits for nobody but the gate.
+    /// Only for a source that waits for nothing but the gate.
     fn check_change_during_fetch(&mut self, member: usize, index: usize, change: Change) {
         let plain = self.model.find_account(member, index).ok().filter(|account| {
             let provider = self.model.accounts[*account].provider.as_ref();
@@ -251,10 +251,10 @@ impl ModelFixture {
         let mut caller = pin!(lent.credentials());
         let first = poll(caller.as_mut());
         let now = self.now();
-        let (asks, otherwise) = self.model.accounts[account].expected_fetch(now);
-        let asked = self.check_fetched(account, asks);
-        assert_eq!(first.is_pending(), asked, "who asks waits, and nobody else");
-        let (epoch, in_hand) = {
+        let (fetches, otherwise) = self.model.accounts[account].expected_fetch(now);
+        let fetched = self.check_fetched(account, fetches);
+        assert_eq!(first.is_pending(), fetched, "a caller waits exactly when it fetches");
+        let (epoch, current_number) = {
             let account = &self.model.accounts[account];
             (account.epoch, account.current.map(|held| held.number))
         };
@@ -265,15 +265,18 @@ impl ModelFixture {
             Poll::Pending => {
                 let Poll::Ready(answer) = poll(caller.as_mut()) else { panic!("the gate is open") };
                 let void = self.model.accounts[account].epoch != epoch;
-                let result =
-                    if void { self.predict_result(account) } else { self.complete_fetch(account, in_hand) };
+                let result = if void {
+                    self.predict_result(account)
+                } else {
+                    self.complete_fetch(account, current_number)
+                };
                 (answer, self.final_result(member, index, account, result))
             }
         };
-        assert_eq!(result(answer), expected, "after a change while upstream was asked");
+        assert_eq!(result(answer), expected, "after a change while upstream was called");
     }
 
-    /// What is told through a session in the end: it may have lost the account that it waited for, or got its own.
+    /// The result that a session returns in the end: it may have lost the account that it waited for, or got its own.
     fn final_result(
         &mut self,
         member: usize,
@@ -292,8 +295,8 @@ impl ModelFixture {
         let answer = at_once(session.for_account(&account_name(index)).refresh());
         let now = self.now();
         let expected = self.model.find_account(member, index).and_then(|account| {
-            let (asks, error) = self.model.accounts[account].expected_refresh(now);
-            if !self.check_fetched(account, asks) {
+            let (fetches, error) = self.model.accounts[account].expected_refresh(now);
+            if !self.check_fetched(account, fetches) {
                 return Err(error);
             }
             self.complete_fetch(account, None)?;

@@ -1,4 +1,4 @@
-//! A shorter life: what is told of it, and what is left when it is over.
+//! A shorter lifetime: how it is reported, and what is left when it is over.
 
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ async fn keep_warm_of_parent_refreshes_narrowed_until_deadline() {
         "ahead of need, and only what was asked for"
     );
     assert_eq!(account_number(&child, "default").now_or_never().unwrap().unwrap(), 101);
-    // Nobody uses the child any more, nor drops it.
+    // The child is no longer used, but it is not dropped.
     clock.advance(75 * MINUTE);
     sleep(10 * MINUTE).await;
     assert_eq!(role.issued_policies().len(), 2, "nothing is asked for a session whose time is up");
@@ -194,7 +194,11 @@ async fn narrowed_session_near_deadline_fetches_once() {
         child.credentials().await.unwrap();
         clock.advance(MINUTE);
     }
-    assert_eq!(role.issued_policies().len(), 1, "what AWS said of the set decides when it is renewed");
+    assert_eq!(
+        role.issued_policies().len(),
+        1,
+        "the expiry that AWS reported decides when credentials are renewed"
+    );
 }
 
 #[tokio::test]

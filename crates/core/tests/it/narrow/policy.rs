@@ -17,11 +17,11 @@ async fn narrow_with_policy_scopes_down_each_account() {
         .build();
     assert_eq!(account_number(&session, "default").await.unwrap(), 100);
     let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
-    assert!(child.current().is_none(), "the parent's set never reaches it");
+    assert!(child.current().is_none(), "the parent's credentials never reach it");
     assert_eq!(
         (default.issued_policies().len(), prod.issued_policies().len()),
         (1, 0),
-        "nobody is asked before it is used"
+        "no provider is called before its account is used"
     );
     assert_eq!(
         (account_number(&child, "default").await.unwrap(), account_number(&child, "prod").await.unwrap()),
@@ -57,7 +57,7 @@ async fn narrow_with_policy_refuses_set_credentials() {
     let child =
         session.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
     assert_eq!(account_number(&child, "prod").await.unwrap(), 200);
-    assert!(role.issued_policies().is_empty(), "the provider may be somebody else's");
+    assert!(role.issued_policies().is_empty(), "the provider may act for another identity");
 }
 
 #[tokio::test]
@@ -95,7 +95,10 @@ async fn narrow_with_policy_follows_replacement_in_parent() {
     assert_eq!(account_number(&child, "default").await.unwrap(), 100);
 
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert!(child.current().is_none(), "it was of somebody whom the session no longer works for");
+    assert!(
+        child.current().is_none(),
+        "the child's credentials were of an identity that the session no longer uses"
+    );
     let error = child.credentials().await.unwrap_err();
     assert!(error.message().contains("set directly") && error.message().contains("`default`"), "{error}");
     rotations.changed().await.unwrap();

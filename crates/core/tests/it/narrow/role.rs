@@ -52,7 +52,7 @@ impl NarrowableProvider {
         Self { policy: Some(policy), ..Self::new(100) }
     }
 
-    /// The policy of each set that was issued, in order.
+    /// The policies with which credentials were issued, in order.
     pub(super) fn issued_policies(&self) -> Vec<Option<SessionPolicy>> {
         self.issued_policies.lock().unwrap().clone()
     }

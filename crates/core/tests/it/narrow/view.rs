@@ -39,7 +39,7 @@ async fn narrow_view_hides_other_accounts() {
     assert_eq!(child.for_account(&account_name("prod")).region(), Some(Region::us_east_1()));
     let error = child.for_account(&account_name("default")).credentials().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::NotConfigured, Some("account")));
-    assert!(!error.to_string().contains("default"), "what is out of sight is not told of: {error}");
+    assert!(!error.to_string().contains("default"), "an account outside the view is not named: {error}");
     assert!(
         child.account(&account_name("default")).is_err()
             && child.for_account(&account_name("default")).watch_rotations().is_err()
@@ -73,7 +73,7 @@ async fn narrow_view_follows_credentials_of_parent() {
     assert_eq!(
         number(&account.current().unwrap().credentials),
         1,
-        "by hand, too, since no policy says otherwise"
+        "manually set credentials are served too, since the view has no policy"
     );
     assert_eq!(rotations.changed().await.unwrap(), session.status().accounts[0].generation);
     child.for_account(&account_name("default")).refresh().await.unwrap_err();

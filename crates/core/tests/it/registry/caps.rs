@@ -1,4 +1,4 @@
-//! Caps: how many sessions there may be, and who makes way for whom.
+//! Caps: how many sessions there may be, and which session makes way for a new one.
 
 use valetkey_core::ErrorKind;
 
@@ -39,7 +39,7 @@ fn a_session_in_use_never_makes_way() {
 }
 
 #[test]
-fn at_the_capacity_what_is_due_goes_first_whoever_has_it() {
+fn open_at_capacity_closes_due_session_of_any_principal() {
     let gateway = Gateway::with(|registry| registry.max_sessions(3));
     let (_, due) = gateway.idle("ben");
     let in_use = gateway.open("ben");

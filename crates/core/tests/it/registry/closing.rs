@@ -1,4 +1,4 @@
-//! How sessions are closed: by their registry, by themselves, by its end; wiped each time, and for good.
+//! How sessions are closed: by their registry, by themselves, by the end of the registry; each time for good.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
@@ -77,7 +77,7 @@ async fn a_fetch_by_what_was_lent_does_not_bring_a_swept_session_back() {
 }
 
 #[test]
-fn a_session_that_closes_itself_in_a_call_frees_its_place_with_it() {
+fn session_closed_during_call_frees_its_place_after_call() {
     let gateway = Gateway::new();
     let (in_use, other) = (gateway.open("ana"), gateway.open("ana"));
     in_use.close();
@@ -90,7 +90,7 @@ fn a_session_that_closes_itself_in_a_call_frees_its_place_with_it() {
 }
 
 #[test]
-fn the_place_of_a_session_that_closed_itself_is_free_when_that_is_noticed_though_calls_go_on() {
+fn session_closed_during_call_frees_its_place_once_noticed() {
     let notices: [fn(&Gateway, SessionHandle); 3] = [
         |gateway, handle| assert!(!gateway.is_found("ana", &handle)),
         |gateway, _| {
@@ -121,7 +121,7 @@ fn a_session_that_closed_itself_has_nothing_left_to_be_closed() {
 }
 
 #[test]
-fn the_last_handle_to_a_registry_closes_every_session_whoever_holds_it() {
+fn registry_last_clone_dropped_closes_every_session() {
     let gateway = Gateway::new();
     let (handle, session) = gateway.idle("ana");
     let in_use = gateway.open("ben");
@@ -134,7 +134,7 @@ fn the_last_handle_to_a_registry_closes_every_session_whoever_holds_it() {
 }
 
 #[test]
-fn nothing_is_left_of_a_registry_once_its_handles_and_calls_are_gone() {
+fn registry_without_clones_and_guards_is_freed() {
     let clock = Arc::new(ManualClock::new());
     let registry = SessionRegistry::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).build();
     let open = |name| registry.open(principal(name), builder(&clock)).unwrap();

@@ -1,4 +1,4 @@
-//! Who finds what: a session is found by its principal with its handle, and by nobody else.
+//! Finding: a session is found only by its principal, and only with its handle.
 
 use valetkey_core::{ErrorKind, Expiry};
 
@@ -17,7 +17,7 @@ async fn a_session_is_found_by_its_principal_with_its_handle() {
 }
 
 #[test]
-fn a_session_acts_for_the_principal_that_opened_it_whatever_the_builder_says() {
+fn open_with_other_principal_in_builder_ignores_it() {
     let gateway = Gateway::new();
     let builder = gateway.builder().principal(principal("mallory"));
     let opened = gateway.registry.open(principal("ana"), builder).unwrap();

@@ -1,4 +1,4 @@
-//! Handles: unguessable, read back as they were written, and shown to nobody by accident.
+//! Handles: unguessable, read back as they were written, and never shown by accident.
 
 use std::collections::HashSet;
 

@@ -158,7 +158,10 @@ impl World {
         let there = subject.owner == by && !subject.gone;
         match self.gateway.find(NAMES[by], &subject.handle) {
             Ok(found) => {
-                assert!(there && !subject.is_over(now), "nobody finds what is not theirs, gone or over");
+                assert!(
+                    there && !subject.is_over(now),
+                    "no session of another principal, and none that is gone or over, is found"
+                );
                 assert_eq!((found.id(), found.handle()), (subject.session.id(), subject.handle));
                 if hold {
                     subject.held.push(found);
@@ -252,7 +255,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_sequence_of_operations_makes_a_registry_differ_from_its_model(
+    fn registry_random_operations_match_model(
         operations in prop::collection::vec(operation(), 1..150)
     ) {
         let mut world = World::new();

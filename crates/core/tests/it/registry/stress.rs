@@ -6,7 +6,7 @@ use std::thread;
 
 use super::*;
 
-/// What a thread does, until it is told that the first is done.
+/// What a thread does, until the flag reports that the first thread is done.
 type Work<'a> = Box<dyn Fn(&AtomicBool) + Sync + 'a>;
 
 /// Runs each of `works` on a thread of its own; the first ends the others.
@@ -38,7 +38,7 @@ impl Drop for Ends<'_> {
 }
 
 #[test]
-fn what_is_found_stays_open_while_it_is_in_use_whoever_sweeps() {
+fn session_in_use_stays_open_during_concurrent_sweeps() {
     let gateway = Gateway::with(|registry| registry.idle_ttl(2 * SECOND));
     let found = AtomicUsize::new(0);
     let swept = AtomicUsize::new(0);
@@ -120,7 +120,7 @@ fn what_was_closed_is_never_found_again() {
 }
 
 #[test]
-fn the_caps_hold_and_nothing_in_use_makes_way_whoever_opens() {
+fn concurrent_opens_keep_caps_and_close_no_session_in_use() {
     let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(4).max_sessions(6));
     let opener = |name: &'static str| {
         let gateway = &gateway;

@@ -9,7 +9,7 @@ use valetkey_core::Clock;
 use super::*;
 
 #[test]
-fn a_sweep_closes_what_is_idle_too_long_and_tells_how_many() {
+fn sweep_closes_idle_sessions_and_returns_their_count() {
     let gateway = Gateway::new();
     let early: Vec<_> = (0..600).map(|n| gateway.idle(&format!("p{n}")).1).collect();
     gateway.clock.advance(MINUTE);
@@ -67,7 +67,7 @@ fn a_session_in_use_is_not_swept_however_long_the_call() {
 }
 
 #[test]
-fn a_session_whose_lifetime_is_over_is_found_no_more_and_ends_with_its_last_call() {
+fn session_past_lifetime_is_not_found_and_ends_with_last_call() {
     for swept in [true, false] {
         let gateway = Gateway::new();
         let first = gateway.open("ana");
@@ -91,7 +91,7 @@ fn a_session_whose_lifetime_is_over_is_found_no_more_and_ends_with_its_last_call
 }
 
 #[test]
-fn the_last_call_closes_what_is_over_though_nobody_has_looked() {
+fn session_past_lifetime_ends_with_last_call_without_sweep() {
     let gateway = Gateway::new();
     let in_use = gateway.open("ana");
     let session = in_use.clone();

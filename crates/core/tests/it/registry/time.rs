@@ -49,7 +49,7 @@ fn a_clock_that_jumps_back_ends_nothing() {
 }
 
 #[test]
-fn a_clock_that_jumps_forward_ends_what_is_idle_and_spares_what_is_in_use() {
+fn clock_jump_forward_closes_idle_but_not_used_sessions() {
     let gateway = Gateway::new();
     let in_use = gateway.open("ana");
     let (_, idle) = gateway.idle("ana");
@@ -59,7 +59,7 @@ fn a_clock_that_jumps_forward_ends_what_is_idle_and_spares_what_is_in_use() {
 }
 
 #[test]
-fn what_was_used_before_a_jump_back_is_older_than_what_was_used_after() {
+fn clock_rewind_keeps_order_of_use() {
     let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(2));
     let (_, before) = gateway.idle("ana");
     gateway.clock.advance(2 * SECOND);
@@ -86,7 +86,7 @@ fn overlooked(gateway: &Gateway) -> SessionContext {
 }
 
 #[test]
-fn a_session_whose_last_call_saw_time_left_is_closed_by_a_later_sweep() {
+fn session_overlooked_by_last_call_is_closed_by_later_sweep() {
     for (idle_ttl, later) in [(IDLE, IDLE + SECOND), (Duration::MAX, LIFETIME + SECOND)] {
         let gateway = Gateway::with(|registry| registry.idle_ttl(idle_ttl));
         let session = overlooked(&gateway);

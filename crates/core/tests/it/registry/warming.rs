@@ -1,4 +1,5 @@
-//! One future keeps every session of a registry warm: nobody waits, nothing runs out, and the source is not stormed.
+//! One future keeps every session of a registry warm: no caller waits, no credentials expire, and the calls to the
+//! source stay within the limits.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,15 +19,15 @@ use valetkey_core::{
 use super::principal;
 use crate::bench::*;
 
-/// What a call to the source takes.
+/// How long a call to the source takes.
 const CALL: Duration = Duration::from_millis(300);
 
-/// Issues sets that last an hour, and sees how it is pressed.
+/// Issues credentials that last an hour, and counts the calls.
 #[derive(Debug, Clone)]
-struct Source(Arc<Pressed>);
+struct Source(Arc<SourceState>);
 
 #[derive(Debug)]
-struct Pressed {
+struct SourceState {
     clock: VirtualClock,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
@@ -37,7 +38,12 @@ struct Pressed {
 impl Source {
     fn new(clock: VirtualClock) -> Self {
         let zero = || AtomicUsize::new(0);
-        Self(Arc::new(Pressed { clock, under_way: zero(), most_under_way: zero(), begun: Mutex::default() }))
+        Self(Arc::new(SourceState {
+            clock,
+            under_way: zero(),
+            most_under_way: zero(),
+            begun: Mutex::default(),
+        }))
     }
 
     fn calls(&self) -> usize {
@@ -61,23 +67,23 @@ impl CredentialProvider for Source {
     }
 
     async fn provide(&self) -> Result<Credentials> {
-        let pressed = &self.0;
-        *pressed.begun.lock().unwrap().entry(pressed.clock.elapsed().as_secs()).or_default() += 1;
-        let now = pressed.under_way.fetch_add(1, Ordering::SeqCst) + 1;
-        pressed.most_under_way.fetch_max(now, Ordering::SeqCst);
+        let state = &self.0;
+        *state.begun.lock().unwrap().entry(state.clock.elapsed().as_secs()).or_default() += 1;
+        let now = state.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        state.most_under_way.fetch_max(now, Ordering::SeqCst);
         sleep(CALL).await;
-        pressed.under_way.fetch_sub(1, Ordering::SeqCst);
-        Ok(numbered(self.calls() as u64, Expiry::At(pressed.clock.now() + HOUR)))
+        state.under_way.fetch_sub(1, Ordering::SeqCst);
+        Ok(numbered(self.calls() as u64, Expiry::At(state.clock.now() + HOUR)))
     }
 }
 
-struct House {
+struct KeepWarmFixture {
     clock: VirtualClock,
     source: Source,
     registry: SessionRegistry,
 }
 
-impl House {
+impl KeepWarmFixture {
     fn new() -> Self {
         let clock = VirtualClock::new();
         let registry = SessionRegistry::builder()
@@ -94,8 +100,8 @@ impl House {
         self.registry.open(principal("alice"), builder).unwrap()
     }
 
-    /// Opens sessions, each with a set.
-    async fn opened(&self, count: usize) -> Vec<SessionGuard> {
+    /// Opens sessions, each with cached credentials.
+    async fn open_many(&self, count: usize) -> Vec<SessionGuard> {
         let sessions: Vec<_> = (0..count).map(|_| self.open()).collect();
         futures_util::future::join_all(sessions.iter().map(|session| session.credentials())).await;
         self.source.forget_calls();
@@ -109,72 +115,72 @@ fn limits(concurrent: u32, per_second: u32) -> RefreshLimits {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_sessions_opened_together_neither_storm_the_source_nor_run_out_nor_wait() {
-    let house = House::new();
-    let sessions = house.opened(10_000).await;
-    let warmer = tokio::spawn(house.registry.keep_warm(limits(20, 40)));
-    let end = house.clock.now() + 2 * HOUR;
-    while house.clock.now() < end {
+async fn keep_warm_10_000_sessions_keeps_limits_and_no_caller_waits() {
+    let fixture = KeepWarmFixture::new();
+    let sessions = fixture.open_many(10_000).await;
+    let warmer = tokio::spawn(fixture.registry.keep_warm(limits(20, 40)));
+    let end = fixture.clock.now() + 2 * HOUR;
+    while fixture.clock.now() < end {
         sleep(20 * SECOND).await;
         for session in sessions.iter().step_by(97) {
-            let set = session.credentials().now_or_never().expect("nobody waits").unwrap();
-            assert!(!set.expiry().has_passed(house.clock.now()));
+            let credentials = session.credentials().now_or_never().expect("no caller waits").unwrap();
+            assert!(!credentials.expiry().has_passed(fixture.clock.now()));
         }
     }
-    let (most, calls) = (house.source.0.most_under_way.load(Ordering::SeqCst), house.source.calls());
+    let (most, calls) = (fixture.source.0.most_under_way.load(Ordering::SeqCst), fixture.source.calls());
     assert!(most <= 20, "{most} at once");
-    assert!(house.source.most_in_a_second() <= 41, "{} in a second", house.source.most_in_a_second());
+    assert!(fixture.source.most_in_a_second() <= 41, "{} in a second", fixture.source.most_in_a_second());
     assert!((2 * sessions.len()..=3 * sessions.len()).contains(&calls), "{calls} calls");
     warmer.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_is_opened_later_is_kept_warm_and_so_is_its_child() {
-    let house = House::new();
-    let warmer = tokio::spawn(house.registry.keep_warm(RefreshLimits::default()));
+async fn keep_warm_session_opened_later_and_child_are_refreshed() {
+    let fixture = KeepWarmFixture::new();
+    let warmer = tokio::spawn(fixture.registry.keep_warm(RefreshLimits::default()));
     sleep(SECOND).await;
-    let session = house.open();
-    let child = session.with_provider(house.source.clone()).unwrap();
+    let session = fixture.open();
+    let child = session.with_provider(fixture.source.clone()).unwrap();
     session.credentials().await.unwrap();
     child.credentials().await.unwrap();
-    house.source.forget_calls();
+    fixture.source.forget_calls();
     sleep(50 * MINUTE).await;
-    assert_eq!(house.source.calls(), 2, "both were refreshed when their windows opened");
+    assert_eq!(fixture.source.calls(), 2, "both were refreshed when their windows opened");
     warmer.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_closed_cleared_or_set_by_hand_is_taken_off_the_agenda() {
-    let house = House::new();
-    let sessions = house.opened(3).await;
-    let warmer = tokio::spawn(house.registry.keep_warm(RefreshLimits::default()));
+async fn keep_warm_closed_cleared_or_set_session_is_not_refreshed() {
+    let fixture = KeepWarmFixture::new();
+    let sessions = fixture.open_many(3).await;
+    let warmer = tokio::spawn(fixture.registry.keep_warm(RefreshLimits::default()));
     sleep(SECOND).await;
     sessions[0].close();
     sessions[1].clear();
     sessions[2].set_credentials(numbered(1, Expiry::Never)).unwrap();
     sleep(3 * HOUR).await;
-    assert_eq!(house.source.calls(), 0);
+    assert_eq!(fixture.source.calls(), 0);
     warmer.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_warmer_ends_with_the_registry() {
-    let house = House::new();
-    let session = house.opened(1).await;
-    let warmer = tokio::spawn(house.registry.keep_warm(RefreshLimits::default()));
+async fn keep_warm_ends_when_registry_is_dropped() {
+    let fixture = KeepWarmFixture::new();
+    let session = fixture.open_many(1).await;
+    let warmer = tokio::spawn(fixture.registry.keep_warm(RefreshLimits::default()));
     sleep(SECOND).await;
-    drop(house);
+    drop(fixture);
     tokio::time::timeout(SECOND, warmer).await.expect("at once").unwrap();
     assert!(session[0].is_closed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_that_is_dropped_leaves_the_sessions_to_their_callers() {
-    let house = House::new();
-    let sessions = house.opened(2).await;
-    drop(house.registry.keep_warm(RefreshLimits::default()));
+async fn keep_warm_dropped_makes_no_calls() {
+    let fixture = KeepWarmFixture::new();
+    let sessions = fixture.open_many(2).await;
+    drop(fixture.registry.keep_warm(RefreshLimits::default()));
     sleep(50 * MINUTE).await;
-    assert_eq!(house.source.calls(), 0);
+    assert_eq!(fixture.source.calls(), 0);
     sessions[0].credentials().await.unwrap();
-    assert_eq!(house.source.calls(), 1);
+    assert_eq!(fixture.source.calls(), 1);
 }

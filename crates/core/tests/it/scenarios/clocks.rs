@@ -30,7 +30,7 @@ async fn clock_rewind_returns_to_earlier_window() {
             ],
         ),
         scenario(
-            "from mandatory to before the set was issued",
+            "from mandatory to before the credentials were issued",
             one_hour(),
             [
                 at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),

@@ -1,4 +1,4 @@
-//! Rows: fresh, advisory, mandatory, expired, while upstream answers.
+//! Rows: fresh, advisory, mandatory, expired, while upstream responds.
 
 use super::*;
 
@@ -24,7 +24,7 @@ async fn fresh_returns_cached_credentials() {
 async fn advisory_one_caller_refreshes_others_are_served() {
     run_scenarios([
         scenario(
-            "once, and the new set is fresh",
+            "once, and the new credentials are fresh",
             one_hour(),
             [
                 at(Advisory, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),

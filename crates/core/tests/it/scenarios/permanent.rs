@@ -1,4 +1,5 @@
-//! Row: a permanent failure, in each window. It withdraws the set in hand, and is remembered for 1 to 5 seconds.
+//! Row: a permanent failure, in each window. It unpublishes the current credentials, and is remembered for
+//! 1 to 5 seconds.
 
 use super::*;
 
@@ -6,7 +7,8 @@ fn one_hour() -> InitialState {
     expiring_after(minutes(60))
 }
 
-/// Whoever waited is told; so is everybody after, until it is forgotten; then upstream is asked with nothing in hand.
+/// The callers that waited get the failure, and so do all later callers until it is forgotten. Then upstream is called,
+/// without credentials to fall back on.
 fn permanent_failure(
     name: impl Into<String>,
     given: InitialState,
@@ -29,20 +31,25 @@ fn permanent_failure(
 
 #[tokio::test]
 async fn permanent_failure_in_every_window_unpublishes() {
-    let one_asked = || one_fetches(DENIED, CallResult::Credentials(1));
+    let one_denied = || one_fetches(DENIED, CallResult::Credentials(1));
     run_scenarios([
-        permanent_failure("as the advisory window opens", one_hour(), Advisory, one_asked()),
-        permanent_failure("as it ends", one_hour(), Mandatory - TICK, one_asked()),
+        permanent_failure("as the advisory window opens", one_hour(), Advisory, one_denied()),
+        permanent_failure("as it ends", one_hour(), Mandatory - TICK, one_denied()),
         permanent_failure("as the mandatory window opens", one_hour(), Mandatory, all_wait(DENIED)),
         permanent_failure("as it ends", one_hour(), Expiry - TICK, all_wait(DENIED)),
         permanent_failure("at expiry", one_hour(), Expiry, all_wait(DENIED)),
         permanent_failure(
-            "with expired sets served",
+            "with expired credentials served",
             one_hour().serving_expired(),
             Expiry + minutes(1),
             all_wait(DENIED),
         ),
-        permanent_failure("with a set that never expires", unexpiring(), Issued + minutes(15), one_asked()),
+        permanent_failure(
+            "with credentials that never expire",
+            unexpiring(),
+            Issued + minutes(15),
+            one_denied(),
+        ),
     ])
     .await;
 }

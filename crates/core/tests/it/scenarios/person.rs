@@ -1,5 +1,5 @@
-//! Row: a failure that needs a person. The set in hand is served to its end, nobody asks in a loop, and who asks by hand
-//! asks at once.
+//! Row: a failure that needs a person. The current credentials are served until they expire, no caller retries in a
+//! loop, and an explicit refresh calls upstream at once.
 
 use super::*;
 
@@ -11,9 +11,9 @@ fn twelve_hours() -> InitialState {
     expiring_after(minutes(12 * 60))
 }
 
-/// Asked as the advisory window opens and 300 to 600 seconds after each attempt, and no sooner.
-fn with_long_backoff(name: &str, given: InitialState, asks: fn(CallResult) -> Observation) -> Scenario {
-    let asked = |when| at(when, NEEDS_INTERACTION, asks(CallResult::Credentials(1)));
+/// Upstream is called as the advisory window opens and 300 to 600 seconds after each attempt, and no sooner.
+fn with_long_backoff(name: &str, given: InitialState, observed: fn(CallResult) -> Observation) -> Scenario {
+    let fetched = |when| at(when, NEEDS_INTERACTION, observed(CallResult::Credentials(1)));
     let too_soon = || {
         at(LastFetch + (seconds(300) - TICK), NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1)))
     };
@@ -21,12 +21,12 @@ fn with_long_backoff(name: &str, given: InitialState, asks: fn(CallResult) -> Ob
         name,
         given,
         [
-            asked(Advisory.into()),
+            fetched(Advisory.into()),
             at(Now, NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1))),
             too_soon(),
-            asked(LastFetch + seconds(600)),
+            fetched(LastFetch + seconds(600)),
             too_soon(),
-            asked(LastFetch + seconds(600)),
+            fetched(LastFetch + seconds(600)),
         ],
     )
 }
@@ -38,10 +38,10 @@ fn one_fetches_others_cached(result: CallResult) -> Observation {
 #[tokio::test(start_paused = true)]
 async fn interaction_required_advisory_backs_off_300_to_600_s() {
     run_scenarios([
-        with_long_backoff("whoever asks", twelve_hours(), one_fetches_others_cached),
+        with_long_backoff("any caller", twelve_hours(), one_fetches_others_cached),
         with_long_backoff("the warmer", twelve_hours().with_background_refresh(), fetched_elsewhere),
         with_long_backoff(
-            "with expired sets served",
+            "with expired credentials served",
             twelve_hours().serving_expired(),
             one_fetches_others_cached,
         ),
@@ -93,7 +93,7 @@ async fn interaction_required_backoff_ignores_mandatory_window() {
 #[tokio::test]
 async fn interaction_required_expired_backs_off_1_to_5_s() {
     run_scenarios([scenario(
-        "told as it is, and remembered",
+        "returned unchanged, and remembered",
         one_hour(),
         [
             at(Expiry, NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),
@@ -139,7 +139,7 @@ async fn interaction_required_uncached_backs_off() {
 async fn interaction_required_refresh_bypasses_backoff() {
     run_scenarios([
         scenario(
-            "while the set is served",
+            "while credentials are served",
             one_hour(),
             [
                 at(Advisory, NEEDS_INTERACTION, one_fetches_others_cached(CallResult::Credentials(1))),
@@ -148,7 +148,7 @@ async fn interaction_required_refresh_bypasses_backoff() {
             ],
         ),
         scenario(
-            "with nothing in hand, and whoever asks meanwhile waits with it",
+            "without credentials, when other callers wait for the refresh too",
             uncached(),
             [
                 at(Issued, NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),

@@ -1,4 +1,4 @@
-//! Beside the rows: a refresh that was asked for, whatever the freshness and the hold, and who asks meanwhile.
+//! Beside the rows: an explicit refresh, whatever the freshness and the backoff, and the callers meanwhile.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Row: a service rejected the set. It counts as expired from then on, and no hold is bypassed.
+//! Row: a service rejected the credentials. They count as expired from then on, and no backoff is bypassed.
 
 use super::*;
 
@@ -76,7 +76,7 @@ async fn rejected_credentials_use_short_backoff() {
 #[tokio::test]
 async fn rejected_unexpiring_credentials_are_replaced() {
     run_scenarios([scenario(
-        "and upstream is asked",
+        "and upstream is called",
         unexpiring(),
         [
             rejected_at(Issued, Issues, all_wait(CallResult::Credentials(2))),

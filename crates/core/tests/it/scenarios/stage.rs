@@ -1,4 +1,4 @@
-//! The interpreter: a session, its upstream and its clock, on which steps are played.
+//! The interpreter: a session, its upstream and its clock, on which steps are run.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -95,7 +95,7 @@ impl ScenarioFixture {
         }
     }
 
-    /// Who is answered at once, and who waits.
+    /// The results that are returned at once, and the calls that wait.
     async fn call_concurrently(
         &self,
         herd: usize,
@@ -112,13 +112,13 @@ impl ScenarioFixture {
     }
 
     fn resolve_instant(&self, EdgeOffset(edge, offset): EdgeOffset) -> SystemTime {
-        let expiry = || self.issued_at + self.lifetime.expect("a set that expires");
+        let expiry = || self.issued_at + self.lifetime.expect("the credentials expire");
         let edge = match edge {
             WindowEdge::Issued => self.issued_at,
             WindowEdge::Advisory => self.advisory_at,
             WindowEdge::Mandatory => expiry() - self.lifetime.map_or(MINUTE, |life| MINUTE.min(life / 4)),
             WindowEdge::Expiry => expiry(),
-            WindowEdge::LastFetch => self.upstream.lock_state().last_fetch_at.expect("upstream was asked"),
+            WindowEdge::LastFetch => self.upstream.lock_state().last_fetch_at.expect("upstream was called"),
             WindowEdge::Now => self.clock.now(),
         };
         let by = Duration::from_nanos(offset.unsigned_abs());
@@ -132,7 +132,7 @@ impl ScenarioFixture {
         }
     }
 
-    /// The first nanosecond at which set 1 is no longer fresh.
+    /// The first nanosecond at which credentials 1 are no longer fresh.
     fn find_advisory_start(&self) -> SystemTime {
         let ahead = self.lifetime.map_or(24 * 3_600_000_000_000, |life| duration_nanos(life) - 1);
         let (mut fresh, mut stale) = (-1, ahead);
@@ -159,10 +159,10 @@ impl Drop for ScenarioFixture {
 
 type BoxedCall<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What all of them were told; they must have been told the same.
-fn common_result(answers: Vec<Result<Credentials>>) -> Option<CallResult> {
-    let results: Vec<_> = answers.iter().map(to_call_result).collect();
-    assert!(results.windows(2).all(|two| two[0] == two[1]), "not all were told the same: {results:?}");
+/// The result of all these calls, which must be the same.
+fn common_result(returned: Vec<Result<Credentials>>) -> Option<CallResult> {
+    let results: Vec<_> = returned.iter().map(to_call_result).collect();
+    assert!(results.windows(2).all(|two| two[0] == two[1]), "the results differ: {results:?}");
     results.first().copied()
 }
 
@@ -176,7 +176,7 @@ fn to_call_result(answer: &Result<Credentials>) -> CallResult {
     }
 }
 
-/// Upstream. It answers once the gate is open.
+/// Upstream. It responds once the gate is open.
 #[derive(Debug, Clone)]
 struct UpstreamProvider {
     open: watch::Sender<bool>,
@@ -242,7 +242,7 @@ impl UpstreamState {
     }
 }
 
-/// The same set, whose source would be asked again after `age`.
+/// The same credentials, except that they would be fetched again after `age`.
 fn with_max_age(set: &Credentials, age: Duration) -> Credentials {
     let secret = set.expose_secret_access_key().to_owned().into();
     Credentials::builder(set.access_key_id().clone(), secret)

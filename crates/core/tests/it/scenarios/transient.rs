@@ -1,4 +1,5 @@
-//! Rows: a transient failure with a set in hand, an answer that has already expired, the load time-out, `serve_expired`.
+//! Rows: a transient failure with current credentials, a result that has already expired, the load timeout,
+//! `serve_expired`.
 
 use super::*;
 
@@ -6,14 +7,14 @@ fn one_hour() -> InitialState {
     expiring_after(minutes(60))
 }
 
-/// Whatever upstream fails with that may pass, and how it is told.
+/// The failures from which upstream may recover, and the kind of error that is reported for each.
 const TRANSIENT_FAILURES: [(UpstreamBehavior, ErrorKind); 7] = [
     (DOWN, ErrorKind::Unavailable),
     (Fails(ErrorKind::Throttled), ErrorKind::Throttled),
     (Fails(ErrorKind::TimedOut), ErrorKind::TimedOut),
     (IssuesFor(Duration::ZERO), ErrorKind::Unavailable),
     (Hangs, ErrorKind::TimedOut),
-    // Neither is transient, and neither says that the set in hand is bad.
+    // Neither is transient, and neither means that the current credentials are bad.
     (Panics, ErrorKind::Internal),
     (Fails(ErrorKind::Expired), ErrorKind::Expired),
 ];
@@ -68,7 +69,7 @@ async fn transient_failure_expired_backs_off_1_to_5_s() {
     for (upstream, kind) in TRANSIENT_FAILURES {
         let expired = CallResult::Expired(kind);
         run_scenarios([scenario(
-            format!("{upstream:?}, {kind}: told with its cause, and remembered", kind = kind.code()),
+            format!("{upstream:?}, {kind}: returned with its cause, and remembered", kind = kind.code()),
             one_hour(),
             [
                 at(Expiry, upstream, all_wait(expired)),

@@ -1,4 +1,5 @@
-//! Row: sets without expiry, kept for `max_age` and read again as in the advisory window; and sources that ask for it.
+//! Row: credentials without expiry, kept for `max_age` and fetched again as in the advisory window; and credentials
+//! with a `max_age` of their own.
 
 use super::*;
 
@@ -77,7 +78,7 @@ async fn max_age_of_credentials_opens_advisory_window() {
             )],
         ),
         scenario(
-            "instead of the policy's, for a set without expiry",
+            "instead of the policy's, for credentials without expiry",
             unexpiring().with_max_age(minutes(30)),
             [
                 at(Issued + (minutes(27) - TICK), Issues, all_immediate(CallResult::Credentials(1))),

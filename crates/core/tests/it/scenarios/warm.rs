@@ -1,4 +1,4 @@
-//! Row: advisory, with the session kept warm. The warmer asks, and nobody waits.
+//! Row: advisory, with the session kept warm. The warmer fetches, and no caller waits.
 
 use super::*;
 
@@ -33,7 +33,7 @@ async fn keep_warm_advisory_refreshes_and_no_caller_waits() {
             [at(Mandatory - TICK, Issues, fetched_elsewhere(CallResult::Credentials(1)))],
         ),
         scenario(
-            "a set without expiry too",
+            "credentials without expiry too",
             unexpiring().with_background_refresh(),
             [
                 at(Advisory, Issues, fetched_elsewhere(CallResult::Credentials(1))),

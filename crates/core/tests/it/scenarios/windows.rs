@@ -5,7 +5,11 @@ use super::*;
 /// Whatever the session's jitter: fresh until the window at its widest, stale from the window at its narrowest.
 fn advisory_window_opens(life: Duration, window: Duration) -> Scenario {
     scenario(
-        format!("a set of {} s is worth replacing {} s before its end", life.as_secs(), window.as_secs()),
+        format!(
+            "credentials of {} s are worth replacing {} s before their end",
+            life.as_secs(),
+            window.as_secs()
+        ),
         expiring_after(life),
         [
             at(Issued, Issues, all_immediate(CallResult::Credentials(1))),
@@ -38,7 +42,7 @@ async fn window_edge_belongs_to_staler_side() {
     let hour = || expiring_after(minutes(60));
     run_scenarios([
         scenario(
-            "a tick before the advisory window nobody asks, at its edge one does",
+            "a tick before the advisory window no caller fetches, at its edge one does",
             hour(),
             [
                 at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
@@ -60,11 +64,11 @@ async fn window_edge_belongs_to_staler_side() {
             [at(Mandatory, Issues, all_wait(CallResult::Credentials(2)))],
         ),
         scenario(
-            "a tick before expiry the set still covers for a failure",
+            "a tick before expiry the credentials still cover for a failure",
             hour(),
             [at(Expiry - TICK, DOWN, all_wait(CallResult::Credentials(1)))],
         ),
-        scenario("at expiry it does not", hour(), [at(Expiry, DOWN, all_wait(EXPIRED))]),
+        scenario("at expiry they do not", hour(), [at(Expiry, DOWN, all_wait(EXPIRED))]),
     ])
     .await;
 }
@@ -73,7 +77,7 @@ async fn window_edge_belongs_to_staler_side() {
 async fn windows_follow_lifetime_of_new_credentials() {
     run_scenarios([
         scenario(
-            "after an hour's set comes one of a quarter of an hour",
+            "after credentials of an hour come those of a quarter of an hour",
             expiring_after(minutes(60)),
             [
                 at(
@@ -91,7 +95,7 @@ async fn windows_follow_lifetime_of_new_credentials() {
             ],
         ),
         scenario(
-            "after a set of a quarter of an hour comes one of half a day",
+            "after credentials of a quarter of an hour come those of half a day",
             expiring_after(minutes(15)),
             [
                 at(
@@ -115,7 +119,7 @@ async fn windows_follow_lifetime_of_new_credentials() {
 async fn short_lifetime_is_replaced_in_last_quarter() {
     run_scenarios([
         scenario(
-            "five minutes: fresh for three quarters, then one caller asks and the others are served",
+            "five minutes: fresh for three quarters, then one caller fetches and the others are served",
             expiring_after(minutes(5)),
             [
                 at(Issued, Issues, all_immediate(CallResult::Credentials(1))),
