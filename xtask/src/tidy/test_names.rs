@@ -6,12 +6,8 @@ use super::{Violation, Workspace, source::SourceFile};
 
 const MAX_NAME_LENGTH: usize = 60;
 
-/// Members with longer names.
-const PENDING: &[&str] = &["crates/core", "crates/tools", "crates/mcp"];
-
 pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
-    let checked = workspace.sources.iter().filter(|source| !PENDING.contains(&source.member_dir()));
-    checked.flat_map(check_file).collect()
+    workspace.sources.iter().flat_map(check_file).collect()
 }
 
 fn check_file(source: &SourceFile) -> Vec<Violation> {
