@@ -22,6 +22,7 @@ use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::McpHost;
+use crate::client::ClientContext;
 use crate::host::error_result;
 use crate::json::round_numbers;
 use service::describe_accounts;
@@ -264,7 +265,7 @@ impl ToolSource for GatewayInner {
         &self,
         name: &str,
         arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
+        context: &ClientContext,
     ) -> Option<Value> {
         if self.tools.get(name).is_some() {
             let mut input = arguments.map_or(Value::Null, Value::Object);
@@ -273,7 +274,7 @@ impl ToolSource for GatewayInner {
         }
         let (host, mut arguments) = (self.host.as_ref()?, arguments);
         match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.extract_session(arguments)) {
-            Ok(narrowed) => host.call_with_session(narrowed.as_ref(), name, arguments, cancelled).await,
+            Ok(narrowed) => host.call_with_session(narrowed.as_ref(), name, arguments, context).await,
             Err(error) => Some(error_result(&error)),
         }
     }

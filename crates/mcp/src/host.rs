@@ -25,6 +25,7 @@ use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, Sessi
 use valetkey_tools::ToolOutput;
 
 use crate::child::Delivery;
+use crate::client::ClientContext;
 use crate::config::{ConfigError, McpConfig};
 use crate::json::round_numbers;
 use crate::{CredentialEndpoint, Redactor};
@@ -193,7 +194,9 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
-        self.call_with_session(None, name, arguments, cancelled).await.map(round_result)
+        self.call_with_session(None, name, arguments, &ClientContext::without_client(cancelled))
+            .await
+            .map(round_result)
     }
 
     /// Like [`call`](Self::call), with the credentials of `session`: the host's session or a session narrowed from it.
@@ -226,7 +229,9 @@ impl McpHost {
         cancelled: &CancellationToken,
     ) -> Option<Value> {
         let narrowed = (session.id() != self.session_id).then_some(session);
-        self.call_with_session(narrowed, name, arguments, cancelled).await.map(round_result)
+        self.call_with_session(narrowed, name, arguments, &ClientContext::without_client(cancelled))
+            .await
+            .map(round_result)
     }
 
     /// Calls a tool for a narrowed session, or for the host's own session if `narrowed` is `None`. The result must be
@@ -236,17 +241,17 @@ impl McpHost {
         narrowed: Option<&SessionContext>,
         name: &str,
         arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
+        context: &ClientContext,
     ) -> Option<Value> {
         let found = tokio::select! {
             found = self.find_route(name) => found,
-            () = cancelled.cancelled() => Err(cancelled_error()),
+            () = context.cancelled.cancelled() => Err(cancelled_error()),
         };
         let result = match found {
             Ok(found) => {
                 let ToolRoute { server, tool } = found?;
                 match self.call_target(self.servers.get(server)?, &tool, narrowed) {
-                    Ok(server) => server.call(&tool, arguments, cancelled).await,
+                    Ok(server) => server.call(&tool, arguments, context).await,
                     Err(error) => Err(error),
                 }
             }

@@ -35,6 +35,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod child;
+mod client;
 pub mod config;
 mod connection;
 pub mod endpoint;

@@ -24,6 +24,7 @@ use valetkey_core::SessionContext;
 
 use super::changes::{ToolChangeNotifier, accepted_filter};
 use super::source::ToolSource;
+use crate::client::ClientContext;
 
 /// The start of the instructions, followed by the accounts.
 const INSTRUCTIONS: &str = "\
@@ -57,7 +58,10 @@ impl GatewayService {
                 Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.source.list_tools().await))]))
             }
             ProxiedRequest::Call(params) => {
-                let result = self.source.call_tool(&params.name, params.arguments, &context.ct).await;
+                let result = {
+                    let context = ClientContext { cancelled: context.ct.clone() };
+                    self.source.call_tool(&params.name, params.arguments, &context).await
+                };
                 match result {
                     Some(Value::Object(fields)) => Ok(fields),
                     Some(_) => Err(ErrorData::internal_error("the server's result is not an object", None)),

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
+
+use crate::client::ClientContext;
 
 /// Lists and calls the tools that a gateway serves.
 ///
@@ -21,6 +22,6 @@ pub(crate) trait ToolSource: Send + Sync {
         &self,
         name: &str,
         arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
+        context: &ClientContext,
     ) -> Option<Value>;
 }

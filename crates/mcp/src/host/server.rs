@@ -25,6 +25,7 @@ use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
 use super::spawn::SpawnConfig;
 use crate::child::Delivery;
+use crate::client::ClientContext;
 use crate::config::ServerConfig;
 use crate::connection::RequestError;
 
@@ -166,13 +167,13 @@ impl ServerHandle {
         &self,
         tool: &str,
         arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
+        context: &ClientContext,
     ) -> Result<Value> {
         let call = tokio::select! {
             call = self.begin_with_credentials() => call?,
-            () = cancelled.cancelled() => return Err(cancelled_error()),
+            () = context.cancelled.cancelled() => return Err(cancelled_error()),
         };
-        let cancel = cancelled.child_token();
+        let cancel = context.cancelled.child_token();
         let response = call.connection().call_tool(tool, arguments, &cancel);
         match with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), response, &cancel).await
         {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Principal, Result, SessionHandle};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolOutput};
 
 use super::catalog::{CLOSE_SESSION, CREATE_SESSION, Catalog, LIST_SESSIONS};
 use super::protocol_sessions::ProtocolSession;
 use super::tenants::{TenantGuard, Tenants, no_session};
+use crate::client::ClientContext;
 use crate::gateway::{ToolSource, call_result};
 use crate::host::error_result;
 
@@ -38,7 +38,7 @@ impl ToolSource for CallerTools {
         &self,
         name: &str,
         arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
+        context: &ClientContext,
     ) -> Option<Value> {
         let mut arguments = arguments.unwrap_or_default();
         let own = match name {
@@ -51,7 +51,7 @@ impl ToolSource for CallerTools {
             return Some(call_result(output.into()));
         }
         match self.select(&mut arguments) {
-            Ok(session) => self.tenants.call(&session, name, Some(arguments), cancelled).await,
+            Ok(session) => self.tenants.call(&session, name, Some(arguments), context).await,
             Err(error) => Some(error_result(&error)),
         }
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
-use tokio_util::sync::CancellationToken;
 use valetkey_core::{
     Error, ErrorKind, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionGuard,
     SessionHandle, SessionRegistry,
 };
 use valetkey_tools::ToolSet;
 
+use crate::client::ClientContext;
 use crate::gateway::{GatewayInner, ToolSource};
 use crate::host::error_result;
 use crate::{CredentialEndpoint, McpHostBuilder};
@@ -187,16 +187,16 @@ impl Tenants {
         session: &TenantGuard,
         name: &str,
         arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
+        context: &ClientContext,
     ) -> Option<Value> {
         match &session.value().tools {
             Ok(tools) if tools.get(name).is_some() => {
-                return GatewayInner::new(tools.clone(), None).call_tool(name, arguments, cancelled).await;
+                return GatewayInner::new(tools.clone(), None).call_tool(name, arguments, context).await;
             }
             _ => {}
         }
         match session.value().gateway.get_or_try_init(|| self.start(session)).await {
-            Ok(gateway) => gateway.call_tool(name, arguments, cancelled).await,
+            Ok(gateway) => gateway.call_tool(name, arguments, context).await,
             Err(error) => Some(error_result(&error)),
         }
     }
