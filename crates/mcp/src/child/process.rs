@@ -327,7 +327,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn stop_or_kill_waits_for_the_killed_child() {
+    async fn stop_or_kill_killed_child_is_awaited() {
         let host = HostEnvironment::new([("PATH".into(), "/usr/bin:/bin".into())]);
         let command = ChildCommand::new("sleep").args(["600"]);
         let child = ChildProcess::spawn(command, ChildEnvironment::new(&host, []), Stdio::Piped).unwrap();

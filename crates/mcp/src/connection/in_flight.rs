@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn unnamed_response_fails_the_only_request() {
+    fn unnamed_response_single_request_fails() {
         let mut one = in_flight([1]);
         let lost = Lost { id: RequestId::Number(1), reason: "is not valid".to_owned() };
         assert_eq!(one.answer_unnamed("is not valid".to_owned()), [lost]);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn unnamed_response_fails_the_request_that_is_left_over() {
+    fn unnamed_response_remaining_request_fails() {
         let mut three = in_flight([1, 2, 3]);
         assert_eq!(unnamed(&mut three), [0; 0]);
         three.begin(RequestId::Number(4));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn unnamed_responses_fail_as_many_requests() {
+    fn unnamed_responses_each_fail_one_request() {
         let mut two = in_flight([1, 2]);
         assert_eq!(unnamed(&mut two), [0; 0]);
         two.begin(RequestId::Number(3));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn request_cancelled_after_an_unnamed_response_stays_suspect() {
+    fn cancelled_request_after_unnamed_response_stays_suspect() {
         let mut two = in_flight([1, 2]);
         assert_eq!(unnamed(&mut two), [0; 0]);
         two.cancel(&RequestId::Number(1));

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotas_principal_at_its_limit_delays_no_other() {
+    fn quota_of_principal_at_limit_delays_no_other() {
         let quotas = Quotas::new(QuotaLimits { per_principal: 2, total: 3 });
         let (alice, bob): (Principal, Principal) = ("alice".parse().unwrap(), "bob".parse().unwrap());
         let first = quotas.acquire(&alice).unwrap();

@@ -115,18 +115,18 @@ async fn canary_secret_is_in_no_output_log_record_or_argument() {
         for delivery in [Delivery::Endpoint, Delivery::Env] {
             let mut fixture = GatewayCanaryFixture::new(era, delivery).await;
             fixture.call_all_tools().await;
-            let mut shown = String::new();
+            let mut output = String::new();
             let pids: Vec<u32> = crate::process::running_children();
             for pid in &pids {
-                shown += &fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                output += &fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             }
             assert!(!pids.is_empty());
-            write!(shown, "{:?} {:?}", fixture.client.session, fixture.client.session.status()).unwrap();
-            shown += &fixture.client.received;
-            shown += &fixture.audit.text();
-            assert!(shown.contains("\"serve\""), "{era:?} {delivery:?}");
-            assert_masks_are_whole(&shown);
-            assert_eq!(fixture.canary.found_in(&shown), [""; 0], "{era:?} {delivery:?}\n{shown}");
+            write!(output, "{:?} {:?}", fixture.client.session, fixture.client.session.status()).unwrap();
+            output += &fixture.client.received;
+            output += &fixture.audit.text();
+            assert!(output.contains("\"serve\""), "{era:?} {delivery:?}");
+            assert_masks_are_whole(&output);
+            assert_eq!(fixture.canary.found_in(&output), [""; 0], "{era:?} {delivery:?}\n{output}");
             assert_eq!(fixture.canary.found_in(&logs.text()), [""; 0], "{era:?} {delivery:?}");
             fixture.client.close().await.unwrap();
         }

@@ -1,9 +1,9 @@
 //! The container credentials endpoint, with requests as SDKs send them, and with invalid ones.
 
-mod answer;
-mod client;
-mod crowd;
+mod connection_limits;
+mod fixture;
 mod hardening;
-mod masked;
+mod masking;
+mod response;
 mod rotation;
 mod state;

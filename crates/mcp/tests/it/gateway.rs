@@ -1,12 +1,12 @@
 //! The gateway over a stream, with raw and real clients of both protocol eras.
 
-mod changes;
 mod client;
 pub(crate) mod client_fixture;
 mod closing;
-mod contents;
-mod eras;
-mod leaving;
+mod disconnect;
 mod malformed;
 mod narrowed;
+mod pass_through;
+mod protocol_eras;
+mod tool_changes;
 mod unreadable;

@@ -1,18 +1,18 @@
 //! The host: servers as children of a session.
 
-mod broken;
 mod calls;
+mod child_sessions;
 mod crash;
 mod delivery;
 mod environment;
-mod family;
 mod masking;
-mod names;
 mod narrowed;
 mod sessions;
 mod shutdown;
-mod slow;
-pub(crate) mod stubborn;
+mod slow_start;
+mod start_errors;
+mod tool_names;
+pub(crate) mod unresponsive;
 
 use std::path::PathBuf;
 

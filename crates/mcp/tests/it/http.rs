@@ -1,12 +1,12 @@
 //! The gateway over HTTP, on real sockets: transport, authentication, and whose session a call acts on.
 
 mod challenge;
-pub(crate) mod client;
+pub(crate) mod client_fixture;
+pub(crate) mod fixture;
 mod hijack;
 mod isolation;
 mod legacy;
 mod limits;
 mod modern;
-pub(crate) mod stage;
 mod streams;
 mod tokens;

@@ -13,4 +13,4 @@ mod http;
 mod keys;
 mod process;
 mod real;
-mod role;
+mod role_fixture;

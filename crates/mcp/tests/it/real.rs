@@ -2,13 +2,13 @@
 //! them.
 
 mod boto;
-mod caller;
+mod boto3_fixture;
 mod client;
 mod configuration;
 #[cfg(feature = "http")]
 mod http;
 mod isolation;
-mod listener;
+mod listener_fixture;
 mod malformed;
 mod proxy;
 mod switch;
@@ -24,29 +24,29 @@ use valetkey_rig::{AccessKey, Result, Script, aws_environment};
 
 /// Runs a program to its end with this environment, and returns its output.
 async fn run_to_output(environment: ChildEnvironment, command: &[String]) -> String {
-    let ended = run(environment, command).await;
-    assert!(ended.status.success(), "{}: {}", ended.status, ended.complained);
-    ended.printed
+    let output = run(environment, command).await;
+    assert!(output.status.success(), "{}: {}", output.status, output.stderr);
+    output.stdout
 }
 
 /// The result of a program that has ended.
-struct Ended {
+struct ProgramOutput {
     status: ExitStatus,
-    printed: String,
-    complained: String,
+    stdout: String,
+    stderr: String,
 }
 
-async fn run(environment: ChildEnvironment, command: &[String]) -> Ended {
+async fn run(environment: ChildEnvironment, command: &[String]) -> ProgramOutput {
     let (program, args) = command.split_first().unwrap();
     let command = ChildCommand::new(program).args(args);
     let mut child = ChildProcess::spawn(command, environment, Stdio::Piped).unwrap();
     let (mut stdout, _stdin) = child.take_streams().unwrap();
-    let mut printed = String::new();
-    stdout.read_to_string(&mut printed).await.unwrap();
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).await.unwrap();
     let status = child.wait().await.unwrap();
     child.stderr().wait_drained().await;
-    let complained = child.stderr().last_lines(&Redactor::default(), 20);
-    Ended { status, printed, complained }
+    let stderr = child.stderr().last_lines(&Redactor::default(), 20);
+    ProgramOutput { status, stdout: text, stderr }
 }
 
 fn python_script(name: &str) -> PathBuf {

@@ -324,7 +324,7 @@ async fn rotated_key_is_fetched_and_the_old_one_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_are_kept_while_they_cannot_be_fetched() {
+async fn keys_unavailable_keeps_cached_keys() {
     let key = SigningKeyFixture::elliptic("e");
     let keys = JwksFixture::default();
     let (authenticator, _) = authenticator(keys.clone());

@@ -10,7 +10,7 @@ use valetkey_core::testing::Canary;
 use valetkey_core::{Expiry, SessionContext};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{EndpointFixture, EndpointResponse, fetch_with_grant, fetch_with_token, send_request};
+use super::fixture::{EndpointFixture, EndpointResponse, fetch_with_grant, fetch_with_token, send_request};
 
 fn status_and_body(response: &EndpointResponse) -> (u16, &Value) {
     (response.status, &response.body)

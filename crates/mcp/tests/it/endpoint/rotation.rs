@@ -5,7 +5,7 @@
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{EndpointFixture, fetch_with_grant};
+use super::fixture::{EndpointFixture, fetch_with_grant};
 
 /// Returns an endpoint with a session whose provider issues AAAA, and BBBB on refresh.
 async fn rotating_endpoint() -> EndpointFixture {

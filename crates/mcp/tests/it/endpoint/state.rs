@@ -7,7 +7,7 @@ use valetkey_core::testing::{Canary, Script, ScriptedProvider};
 use valetkey_core::{AccessScope, Error, ErrorKind, Expiry};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{EndpointFixture, fetch_with_grant, fetch_with_token, send_request};
+use super::fixture::{EndpointFixture, fetch_with_grant, fetch_with_token, send_request};
 use crate::keys::keys_expiring_at;
 
 async fn endpoint_with_failing_provider(kind: ErrorKind) -> EndpointFixture {
@@ -77,7 +77,7 @@ async fn endpoint_dropped_grant_equals_unknown_grant() {
     let fixture = EndpointFixture::new().await;
     fixture.set_credentials("AAAA");
     let (address, headers) = (fixture.address(), fixture.headers());
-    let (_, path) = super::client::address_and_path(&fixture.grant.url());
+    let (_, path) = super::fixture::address_and_path(&fixture.grant.url());
     let never = send_request(&address, "GET /credentials/x HTTP/1.1", &headers).await;
     drop(fixture.grant);
     let gone = send_request(&address, &format!("GET {path} HTTP/1.1"), &headers).await;
@@ -126,17 +126,17 @@ async fn endpoint_refusal_contains_no_secret_or_token() {
     let (fixture, canary) = (EndpointFixture::new().await, Canary::new());
     fixture.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
     assert_eq!(canary.found_in(&fixture.fetch().await.body.to_string()).len(), 3, "present where it belongs");
-    let mut said = String::new();
+    let mut bodies = String::new();
     for response in [
         fetch_with_token(&fixture.grant, "nonsense").await,
         fixture.send_to_grant("POST", &fixture.headers()).await,
         fixture.send_to_grant("GET", &[format!("Authorization: {}", fixture.grant.expose_token())]).await,
     ] {
-        said += &format!("{} {} {}", response.status, response.head, response.body);
+        bodies += &format!("{} {} {}", response.status, response.head, response.body);
     }
     fixture.session.clear();
     let response = fixture.fetch().await;
-    said += &format!("{} {} {:?} {:?}", response.head, response.body, fixture.grant, fixture.endpoint);
-    assert_eq!(canary.found_in(&said), [""; 0], "{said}");
-    assert!(!said.contains(fixture.grant.expose_token()), "{said}");
+    bodies += &format!("{} {} {:?} {:?}", response.head, response.body, fixture.grant, fixture.endpoint);
+    assert_eq!(canary.found_in(&bodies), [""; 0], "{bodies}");
+    assert!(!bodies.contains(fixture.grant.expose_token()), "{bodies}");
 }

@@ -7,7 +7,7 @@ use valetkey_mcp::child::Delivery;
 use super::client_fixture::{ERAS, GatewayClientFixture, ProtocolEra};
 use crate::host_fixture::{fixture_server, pid};
 use crate::process::{is_running, wait_until};
-use crate::role::{RoleProviderFixture, read_policy, write_policy};
+use crate::role_fixture::{RoleProviderFixture, read_policy, write_policy};
 
 async fn narrowed_gateway(era: ProtocolEra, delivery: Delivery) -> GatewayClientFixture {
     let session = SessionContext::builder().provider(RoleProviderFixture::new('x')).build();

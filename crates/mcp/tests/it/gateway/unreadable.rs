@@ -33,7 +33,7 @@ async fn unreadable_response_fails_only_its_call() {
 }
 
 #[tokio::test]
-async fn response_without_an_id_fails_the_call_left_over() {
+async fn response_without_id_fails_remaining_call() {
     let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("either"))]).await;
     client.set("AAAA").await;
     let mut results = Vec::new();
@@ -53,7 +53,7 @@ async fn response_without_an_id_fails_the_call_left_over() {
 }
 
 #[tokio::test]
-async fn log_that_resembles_a_response_fails_no_call() {
+async fn log_resembling_response_fails_no_call() {
     let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("logging"))]).await;
     client.set("AAAA").await;
     assert_eq!(client.call("raw__tool", json!({})).await["structuredContent"]["value"], 1);
@@ -103,7 +103,7 @@ async fn unreadable_request_returns_error_with_its_id() {
 }
 
 #[tokio::test]
-async fn request_that_lost_its_id_gets_an_error_without_one() {
+async fn request_without_id_returns_error_without_id() {
     let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("cancelled"))]).await;
     client.set("AAAA").await;
     let pending = client.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
@@ -144,7 +144,7 @@ async fn requests_beyond_limit_get_an_error() {
 }
 
 #[tokio::test]
-async fn child_flooding_requests_still_completes_its_call() {
+async fn child_flooding_requests_completes_its_call() {
     let mut client = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("floods"))]).await;
     client.set("AAAA").await;
     assert!(client.call("raw__tool", json!({})).await["content"].is_array());

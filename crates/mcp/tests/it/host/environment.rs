@@ -10,7 +10,7 @@ use valetkey_mcp::child::{Delivery, GATEWAY_MARKER, HomeFolder, HostEnvironment}
 
 use crate::host_fixture::{HostFixture, fixture_server, host_environment, mcp_config};
 use crate::keys::keys;
-use crate::role::{RoleProviderFixture, read_policy};
+use crate::role_fixture::{RoleProviderFixture, read_policy};
 
 fn sorted_variable_names(answer: &Value) -> Vec<&str> {
     let mut names: Vec<_> = answer["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -178,7 +178,7 @@ async fn session_dir_is_private_and_removed_at_shutdown() {
 }
 
 #[tokio::test]
-async fn homes_link_configuration_that_has_no_variable() {
+async fn home_links_configuration_without_variable() {
     let user = tempfile::tempdir().unwrap();
     std::fs::write(user.path().join(".yarnrc.yml"), "of the user").unwrap();
     let path = std::env::var_os("PATH").unwrap();

@@ -11,7 +11,7 @@ use valetkey_mcp::McpHostBuilder;
 use valetkey_mcp::child::Delivery;
 
 use crate::host_fixture::{HostFixture, fixture_server};
-use crate::role::{RoleProviderFixture, read_policy, write_policy};
+use crate::role_fixture::{RoleProviderFixture, read_policy, write_policy};
 
 const DELIVERIES: [Delivery; 2] = [Delivery::Endpoint, Delivery::Env];
 

@@ -25,33 +25,36 @@ async fn call_concurrently(fixture: &HostFixture, name: &str) -> Vec<u32> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_sessions_concurrent_calls_use_their_own_keys() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let (one, other) = tokio::join!(
+        let (first, second) = tokio::join!(
             HostFixture::with_credentials("AAAA", delivery),
             HostFixture::with_credentials("BBBB", delivery)
         );
-        let (first, second) =
-            tokio::join!(call_concurrently(&one, "AAAA"), call_concurrently(&other, "BBBB"));
-        assert!(first.iter().all(|pid| !second.contains(pid)), "each session has a process of its own");
-        tokio::join!(one.host.shutdown(), other.host.shutdown());
+        let (first_pids, second_pids) =
+            tokio::join!(call_concurrently(&first, "AAAA"), call_concurrently(&second, "BBBB"));
+        assert!(
+            first_pids.iter().all(|pid| !second_pids.contains(pid)),
+            "each session has a process of its own"
+        );
+        tokio::join!(first.host.shutdown(), second.host.shutdown());
     }
 }
 
 #[tokio::test]
 async fn two_sessions_rotate_and_clear_are_independent() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let (one, other) = tokio::join!(
+        let (first, second) = tokio::join!(
             HostFixture::with_credentials("AAAA", delivery),
             HostFixture::with_credentials("BBBB", delivery)
         );
-        one.key_and_pid().await;
-        let before = other.key_and_pid().await;
-        one.set("CCCC");
-        assert_eq!(one.key_and_pid().await.0, "CCCC");
-        assert_eq!(other.key_and_pid().await, before);
-        one.session.clear();
-        one.call_error("fixture__whoami").await;
-        assert_eq!(other.key_and_pid().await, before);
-        tokio::join!(one.host.shutdown(), other.host.shutdown());
+        first.key_and_pid().await;
+        let before = second.key_and_pid().await;
+        first.set("CCCC");
+        assert_eq!(first.key_and_pid().await.0, "CCCC");
+        assert_eq!(second.key_and_pid().await, before);
+        first.session.clear();
+        first.call_error("fixture__whoami").await;
+        assert_eq!(second.key_and_pid().await, before);
+        tokio::join!(first.host.shutdown(), second.host.shutdown());
     }
 }
 
@@ -59,14 +62,14 @@ async fn two_sessions_rotate_and_clear_are_independent() {
 async fn shared_endpoint_outlives_host_shutdown() {
     let endpoint = CredentialEndpoint::start().await.unwrap();
     let describe = |host: valetkey_mcp::McpHostBuilder| host.endpoint(endpoint.clone());
-    let one = HostFixture::with_builder([("fixture", fixture_server(Delivery::Endpoint))], describe).await;
-    let other = HostFixture::with_builder([("fixture", fixture_server(Delivery::Endpoint))], describe).await;
-    one.set("AAAA");
-    other.set("BBBB");
-    assert_eq!(one.key_and_pid().await.0, "AAAA");
-    one.host.shutdown().await;
-    assert_eq!(other.key_and_pid().await.0, "BBBB");
-    other.host.shutdown().await;
+    let first = HostFixture::with_builder([("fixture", fixture_server(Delivery::Endpoint))], describe).await;
+    let second = HostFixture::with_builder([("fixture", fixture_server(Delivery::Endpoint))], describe).await;
+    first.set("AAAA");
+    second.set("BBBB");
+    assert_eq!(first.key_and_pid().await.0, "AAAA");
+    first.host.shutdown().await;
+    assert_eq!(second.key_and_pid().await.0, "BBBB");
+    second.host.shutdown().await;
 }
 
 #[tokio::test]

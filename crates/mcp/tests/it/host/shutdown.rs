@@ -83,7 +83,7 @@ async fn env_delivery_rotation_ends_old_process_group() {
 }
 
 /// Returns a server that ends neither with its input nor on SIGTERM.
-fn stubborn_server() -> ServerConfig {
+fn server_ignoring_sigterm() -> ServerConfig {
     let mut server = ServerConfig::new("sh");
     let fixture = example_path("fixture_server");
     server.args =
@@ -93,7 +93,7 @@ fn stubborn_server() -> ServerConfig {
 
 #[tokio::test]
 async fn shutdown_waits_for_killed_draining_server() {
-    let fixture = HostFixture::without_credentials([("fixture", stubborn_server())]).await;
+    let fixture = HostFixture::without_credentials([("fixture", server_ignoring_sigterm())]).await;
     fixture.set("AAAA");
     fixture.whoami().await;
     let leader = fixture.pid("fixture").unwrap();
@@ -106,7 +106,7 @@ async fn shutdown_waits_for_killed_draining_server() {
 
 #[tokio::test]
 async fn shutdown_kills_server_ignoring_sigterm() {
-    let fixture = HostFixture::without_credentials([("fixture", stubborn_server())]).await;
+    let fixture = HostFixture::without_credentials([("fixture", server_ignoring_sigterm())]).await;
     let tools = fixture.catalog().await.tools;
     assert!(!tools.is_empty());
     let leader = fixture.pid("fixture").unwrap();

@@ -4,8 +4,8 @@ use hyper::Request;
 use serde_json::json;
 use valetkey_mcp::http::{Authenticator, JwtIssuer, StaticJwks};
 
-use super::client::{HttpClient, HttpReply};
-use super::stage::HttpGatewayFixture;
+use super::client_fixture::{HttpClientFixture, HttpReply};
+use super::fixture::HttpGatewayFixture;
 
 async fn gateway_behind_proxy() -> HttpGatewayFixture {
     let issuer = JwtIssuer::builder("https://login.example.com", StaticJwks::new(b"{}".to_vec()))
@@ -21,7 +21,7 @@ async fn gateway_behind_proxy() -> HttpGatewayFixture {
     .await
 }
 
-async fn get(client: &HttpClient, path: &str, host: &str) -> HttpReply {
+async fn get(client: &HttpClientFixture, path: &str, host: &str) -> HttpReply {
     let request =
         Request::builder().uri(path).header("host", host).header("x-forwarded-host", "evil.example");
     client.send(request.body("".into()).unwrap()).await
@@ -30,7 +30,7 @@ async fn get(client: &HttpClient, path: &str, host: &str) -> HttpReply {
 #[tokio::test]
 async fn challenge_leads_to_metadata_of_public_url() {
     let gateway = gateway_behind_proxy().await;
-    let client = HttpClient::new(gateway.address, None);
+    let client = HttpClientFixture::new(gateway.address, None);
     let reply = client.send(client.initialize_request()).await;
     let metadata = "https://mcp.example.com/.well-known/oauth-protected-resource/aws/mcp";
     let challenge = format!(r#"Bearer resource_metadata="{metadata}", scope="aws tools""#);
@@ -64,7 +64,7 @@ async fn issuer_without_keys_is_unavailable() {
     let gateway = gateway_behind_proxy().await;
     // {"alg":"RS256"}.{"iss":"https://login.example.com"}.
     let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUuY29tIn0.AAAA";
-    let client = HttpClient::new(gateway.address, Some(token));
+    let client = HttpClientFixture::new(gateway.address, Some(token));
     let reply = client.send(client.initialize_request()).await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("30")));
     gateway.stop().await;

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::client::{HttpClient, with_header};
-use super::stage::{ALICE, BOB, HttpGatewayFixture};
+use super::client_fixture::{HttpClientFixture, with_header};
+use super::fixture::{ALICE, BOB, HttpGatewayFixture};
 
 /// A gateway on which alice has a credential session and a protocol session.
-async fn gateway_of_alice() -> (HttpGatewayFixture, HttpClient, String) {
+async fn gateway_of_alice() -> (HttpGatewayFixture, HttpClientFixture, String) {
     let gateway = HttpGatewayFixture::with_server().await;
     let mut alice = gateway.legacy(ALICE).await;
     let handle = alice.create_session().await;

@@ -3,13 +3,13 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::client::HttpClient;
-use super::stage::{ALICE, BOB, HttpGatewayFixture};
+use super::client_fixture::HttpClientFixture;
+use super::fixture::{ALICE, BOB, HttpGatewayFixture};
 
 const CALLS: usize = 25;
 
 /// Sets, calls and clears in one session, whose keys no other session has.
-async fn use_session(mut client: HttpClient, name: &str) {
+async fn use_session(mut client: HttpClientFixture, name: &str) {
     client.handle = Some(client.create_session().await);
     client.set(name).await;
     for round in 0..CALLS {

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::client::{with_header, without_header};
-use super::stage::{ALICE, HttpGatewayFixture};
+use super::client_fixture::{with_header, without_header};
+use super::fixture::{ALICE, HttpGatewayFixture};
 
 #[tokio::test]
 async fn legacy_session_keeps_its_credentials() {

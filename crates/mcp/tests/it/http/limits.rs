@@ -10,8 +10,8 @@ use valetkey_core::ErrorKind;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::http::{Authenticator, HttpGateway};
 
-use super::client::{HttpClient, with_header};
-use super::stage::{ALICE, BOB, HttpGatewayFixture, SessionFactoryFixture, registry, tokens};
+use super::client_fixture::{HttpClientFixture, with_header};
+use super::fixture::{ALICE, BOB, HttpGatewayFixture, SessionFactoryFixture, registry, tokens};
 use crate::host_fixture::fixture_server;
 use crate::process::wait_until;
 
@@ -135,7 +135,7 @@ async fn stopped_gateway_ends_connections_and_processes() {
 async fn anonymous_principal_needs_no_token() {
     let authenticator = Authenticator::none("local".parse().unwrap());
     let gateway = HttpGatewayFixture::start_with(Vec::new(), authenticator, |gateway| gateway).await;
-    let mut client = HttpClient::new(gateway.address, None);
+    let mut client = HttpClientFixture::new(gateway.address, None);
     client.handle = Some(client.create_session().await);
     client.set("AAAA").await;
     assert_eq!(client.own_key().await, "AAAA");

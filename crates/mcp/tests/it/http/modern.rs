@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::client::{HttpClient, with_header, without_header};
-use super::stage::{ALICE, HttpGatewayFixture};
+use super::client_fixture::{HttpClientFixture, with_header, without_header};
+use super::fixture::{ALICE, HttpGatewayFixture};
 
 #[tokio::test]
 async fn modern_call_acts_in_named_session() {
@@ -91,7 +91,7 @@ async fn modern_headers_that_differ_from_body_are_refused() {
     let gateway = HttpGatewayFixture::start().await;
     let mut client = gateway.modern(ALICE);
     let call = client.message("tools/call", json!({"name": "list_credential_sessions", "arguments": {}}));
-    let request = |client: &HttpClient| client.request_for(&call);
+    let request = |client: &HttpClientFixture| client.request_for(&call);
     assert_eq!(client.send(request(&client)).await.status, 200);
     for name in ["mcp-method", "mcp-name", "mcp-protocol-version"] {
         let missing = client.send(without_header(request(&client), name)).await;

@@ -5,15 +5,15 @@ use hyper::Response;
 use hyper::body::Incoming;
 use serde_json::json;
 
-use super::client::{HttpClient, with_header};
-use super::stage::{ALICE, HttpGatewayFixture};
+use super::client_fixture::{HttpClientFixture, with_header};
+use super::fixture::{ALICE, HttpGatewayFixture};
 
 async fn next_text(stream: &mut Response<Incoming>) -> Option<String> {
     let frame = stream.body_mut().frame().await?.ok()?;
     Some(String::from_utf8(frame.into_data().ok()?.to_vec()).unwrap())
 }
 
-async fn open_get(client: &HttpClient) -> Response<Incoming> {
+async fn open_get(client: &HttpClientFixture) -> Response<Incoming> {
     client.open(with_header(client.request_with("GET", ""), "accept", "text/event-stream")).await
 }
 

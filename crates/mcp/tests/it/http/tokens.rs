@@ -3,14 +3,14 @@
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use serde_json::json;
 
-use super::client::{HttpClient, without_header};
-use super::stage::{ALICE, HttpGatewayFixture};
+use super::client_fixture::{HttpClientFixture, without_header};
+use super::fixture::{ALICE, HttpGatewayFixture};
 
 #[tokio::test]
 async fn request_without_valid_token_is_challenged() {
     let gateway = HttpGatewayFixture::start().await;
     for token in [None, Some("wrong"), Some("token-of-alic"), Some("token-of-alicee"), Some("${TOKEN}")] {
-        let client = HttpClient::new(gateway.address, token);
+        let client = HttpClientFixture::new(gateway.address, token);
         for method in ["POST", "GET", "DELETE"] {
             let reply = client.send(client.request_with(method, "{}")).await;
             assert_eq!(reply.status, 401, "{token:?}");
@@ -20,7 +20,7 @@ async fn request_without_valid_token_is_challenged() {
             assert!(token.is_none_or(|token| !reply.body.contains(token)), "{reply:?}");
         }
     }
-    let client = HttpClient::new(gateway.address, Some(ALICE));
+    let client = HttpClientFixture::new(gateway.address, Some(ALICE));
     let metadata = client.request_with("GET", "");
     let metadata = hyper::Request::builder()
         .uri("/.well-known/oauth-protected-resource")
@@ -34,14 +34,14 @@ async fn request_without_valid_token_is_challenged() {
 #[tokio::test]
 async fn ambiguous_token_is_refused() {
     let gateway = HttpGatewayFixture::start().await;
-    let client = HttpClient::new(gateway.address, Some(ALICE));
+    let client = HttpClientFixture::new(gateway.address, Some(ALICE));
     let mut twice = client.initialize_request();
     twice.headers_mut().append(AUTHORIZATION, HeaderValue::from_static("Bearer token-of-bob"));
     assert_eq!(client.send(twice).await.status, 400);
     let mut in_query = without_header(client.initialize_request(), "authorization");
     *in_query.uri_mut() = "/mcp?access_token=token-of-alice".parse().unwrap();
     assert_eq!(client.send(in_query).await.status, 400);
-    let in_body = HttpClient::new(gateway.address, None);
+    let in_body = HttpClientFixture::new(gateway.address, None);
     let in_body = in_body.request_with("POST", "access_token=token-of-alice");
     assert_eq!(client.send(in_body).await.status, 401);
     let mut basic = client.initialize_request();

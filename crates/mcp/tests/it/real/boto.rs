@@ -4,7 +4,7 @@
 use valetkey_core::SessionContext;
 use valetkey_rig::{MiniStack, Moto, Result, Script};
 
-use super::caller::Boto3CallerFixture;
+use super::boto3_fixture::Boto3CallerFixture;
 use super::{assume_role, python_script, signing_env};
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/agent";

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionDir};
 use valetkey_rig::{Result, Venv, docker, packages, program};
 
-use super::listener::{ListenerFixture, NOT_FOUND};
+use super::listener_fixture::{ListenerFixture, NOT_FOUND};
 use super::{run, run_to_output};
 
 const NPM: &str = "https://npm.corp.example/";
@@ -70,7 +70,7 @@ async fn package_runner_in_either_home_uses_its_users_registry() -> Result<()> {
 }
 
 #[tokio::test]
-async fn package_runner_with_its_own_variable_keeps_it() -> Result<()> {
+async fn package_runner_own_variable_is_kept() -> Result<()> {
     let (user, home, other) = (user_home(), SessionDir::create(None).unwrap(), tempfile::tempdir().unwrap());
     let npmrc = other.path().join("npmrc");
     fs::write(&npmrc, "registry=https://other.example/\n").unwrap();
@@ -91,12 +91,12 @@ async fn uv_in_either_home_uses_its_users_index() -> Result<()> {
     let uvx =
         command(&Venv::Node.program("uv")?, &["tool", "run", "--no-python-downloads", "valetkey-probe"]);
     for (environment, count) in either_home(&host, &home).into_iter().zip(1..) {
-        let ended = run(environment, &uvx).await;
+        let output = run(environment, &uvx).await;
         assert_eq!(
             index.requests(),
             vec!["GET /simple/valetkey-probe/ HTTP/1.1"; count],
             "{}",
-            ended.complained
+            output.stderr
         );
     }
     Ok(())
@@ -131,8 +131,8 @@ async fn bun_in_either_home_uses_its_users_registry() -> Result<()> {
     let home = session_home(&host);
     let bunx = command(&packages::bun()?, &["x", "valetkey-probe"]);
     for (environment, count) in either_home(&host, &home).into_iter().zip(1..) {
-        let ended = run(environment, &bunx).await;
-        assert_eq!(registry.requests(), vec!["GET /valetkey-probe HTTP/1.1"; count], "{}", ended.complained);
+        let output = run(environment, &bunx).await;
+        assert_eq!(registry.requests(), vec!["GET /valetkey-probe HTTP/1.1"; count], "{}", output.stderr);
     }
     assert!(
         fs::symlink_metadata(home.home_dir().join(".bunfig.toml")).unwrap().is_symlink(),
@@ -142,7 +142,7 @@ async fn bun_in_either_home_uses_its_users_registry() -> Result<()> {
 }
 
 #[tokio::test]
-async fn bun_uses_the_file_beside_its_users_configuration() -> Result<()> {
+async fn bun_user_configuration_applies_file_beside_it() -> Result<()> {
     let (user, registry) = (user_home(), ListenerFixture::start(NOT_FOUND).await);
     let folder = user.path().join("configuration");
     write(&user.path().join(".bunfig.toml"), &bunfig("http://127.0.0.1:9"));
@@ -150,8 +150,8 @@ async fn bun_uses_the_file_beside_its_users_configuration() -> Result<()> {
     let host = host_environment(user.path(), &[("XDG_CONFIG_HOME", folder.to_str().unwrap())]);
     let home = session_home(&host);
     let [environment, _] = either_home(&host, &home);
-    let ended = run(environment, &command(&packages::bun()?, &["x", "valetkey-probe"])).await;
-    assert_eq!(registry.requests(), ["GET /valetkey-probe HTTP/1.1"], "{}", ended.complained);
+    let output = run(environment, &command(&packages::bun()?, &["x", "valetkey-probe"])).await;
+    assert_eq!(registry.requests(), ["GET /valetkey-probe HTTP/1.1"], "{}", output.stderr);
     Ok(())
 }
 

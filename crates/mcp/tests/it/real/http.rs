@@ -8,8 +8,8 @@ use valetkey_mcp::config::ServerConfig;
 use valetkey_rig::{AccessKey, Egress, Moto, Result, Script, aws_api_environment, aws_environment, program};
 
 use super::{assume_role, python_script};
-use crate::http::client::HttpClient;
-use crate::http::stage::{ALICE, BOB, HttpGatewayFixture, tokens};
+use crate::http::client_fixture::HttpClientFixture;
+use crate::http::fixture::{ALICE, BOB, HttpGatewayFixture, tokens};
 
 const CALLS: usize = 8;
 
@@ -25,13 +25,13 @@ async fn run_client(script: Script, gateway: &HttpGatewayFixture, token: &str) -
 #[tokio::test]
 async fn python_client_over_http_sets_credentials_and_calls() -> Result<()> {
     let gateway = HttpGatewayFixture::with_server().await;
-    let said = run_client(Script::new(python_script("http_client.py")), &gateway, ALICE).await?;
-    assert_eq!(said["server"], "valetkey");
-    assert_eq!(said["tools"].as_array().unwrap().len(), 18, "{said}");
-    assert_eq!((&said["given"], &said["empty"]), (&json!(false), &json!(true)), "{said}");
-    assert_eq!((&said["after"]["key"], &said["after"]["source"]), (&json!("AAAA"), &json!("endpoint")));
-    assert_eq!(said["separate"]["key"], "AAAA", "with an MCP session for each call: {said}");
-    assert_ne!(said["separate"]["pid"], said["after"]["pid"]);
+    let output = run_client(Script::new(python_script("http_client.py")), &gateway, ALICE).await?;
+    assert_eq!(output["server"], "valetkey");
+    assert_eq!(output["tools"].as_array().unwrap().len(), 18, "{output}");
+    assert_eq!((&output["given"], &output["empty"]), (&json!(false), &json!(true)), "{output}");
+    assert_eq!((&output["after"]["key"], &output["after"]["source"]), (&json!("AAAA"), &json!("endpoint")));
+    assert_eq!(output["separate"]["key"], "AAAA", "with an MCP session for each call: {output}");
+    assert_ne!(output["separate"]["pid"], output["after"]["pid"]);
     gateway.stop().await;
     Ok(())
 }
@@ -39,9 +39,9 @@ async fn python_client_over_http_sets_credentials_and_calls() -> Result<()> {
 #[tokio::test]
 async fn typescript_client_over_http_sets_credentials_and_calls() -> Result<()> {
     let gateway = HttpGatewayFixture::with_server().await;
-    let said = run_client(Script::node(node_script("http_client.mjs")), &gateway, BOB).await?;
-    assert_eq!(said["tools"].as_array().unwrap().len(), 18, "{said}");
-    assert_eq!((&said["given"], &said["after"]["key"]), (&json!(false), &json!("BBBB")), "{said}");
+    let output = run_client(Script::node(node_script("http_client.mjs")), &gateway, BOB).await?;
+    assert_eq!(output["tools"].as_array().unwrap().len(), 18, "{output}");
+    assert_eq!((&output["given"], &output["after"]["key"]), (&json!(false), &json!("BBBB")), "{output}");
     gateway.stop().await;
     Ok(())
 }
@@ -55,7 +55,7 @@ async fn credentials(moto: &Moto, account: &str, name: &str) -> Result<Credentia
 }
 
 /// Sets credentials of an account, and calls AWS with them. Every call must act in this account.
-async fn act_in(mut client: HttpClient, account: &str, credentials: Credentials) {
+async fn act_in(mut client: HttpClientFixture, account: &str, credentials: Credentials) {
     client.handle = Some(client.create_session().await);
     let keys = json!({
         "access_key_id": credentials.access_key_id().as_str(),

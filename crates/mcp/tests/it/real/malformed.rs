@@ -43,13 +43,13 @@ async fn gateway_malformed_definitions_are_accepted_by_clients() -> Result<()> {
         let rejected = run_client(client.clone(), "sound", &direct).await?;
         assert!(rejected["rejected"].is_string(), "without the gateway: {rejected}");
 
-        let said = run_client(client, "raw__sound", &gateway).await?;
-        let names = said["tools"].as_array().unwrap_or_else(|| panic!("{said}"));
+        let output = run_client(client, "raw__sound", &gateway).await?;
+        let names = output["tools"].as_array().unwrap_or_else(|| panic!("{output}"));
         let server_tools: Vec<_> =
             names.iter().filter_map(|name| name.as_str()?.strip_prefix("raw__")).collect();
         assert_eq!(server_tools, NORMALIZED_TOOLS);
         assert!(names.len() > NORMALIZED_TOOLS.len(), "the gateway's own tools are there too");
-        assert_eq!(said["isError"], false);
+        assert_eq!(output["isError"], false);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionDir};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 use valetkey_rig::{Result, Venv, packages, program};
 
-use super::listener::{BAD_GATEWAY, ListenerFixture};
+use super::listener_fixture::{BAD_GATEWAY, ListenerFixture};
 use super::{python_script, run_to_output};
 use crate::keys::keys;
 

@@ -12,7 +12,7 @@ use super::{DELIVERIES, access_and_role, call_slow, host_with_policies, narrowed
 use crate::host_fixture::{HostFixture, fixture_server, host_environment, mcp_config, pid, raw_server};
 use crate::keys::assert_masks_are_whole;
 use crate::process::is_running;
-use crate::role::{RoleProviderFixture, read_policy, write_policy};
+use crate::role_fixture::{RoleProviderFixture, read_policy, write_policy};
 
 #[tokio::test]
 async fn tool_policy_has_its_own_process_and_keys() {

@@ -9,7 +9,7 @@ use super::{DELIVERIES, access_and_role, narrowed_pids, set_role};
 use crate::host_fixture::{HostFixture, fixture_server, pid};
 use crate::keys::keys;
 use crate::process::{is_running, wait_until};
-use crate::role::{RoleProviderFixture, read_policy, write_policy};
+use crate::role_fixture::{RoleProviderFixture, read_policy, write_policy};
 
 async fn call_for_session(fixture: &HostFixture, session: &SessionContext, tool: &str) -> Value {
     fixture.host.call_for(session, tool, None, &CancellationToken::new()).await.unwrap()

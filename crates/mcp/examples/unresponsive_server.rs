@@ -75,7 +75,7 @@ impl StubbornServer {
                 &json!({
                     "protocolVersion": "2025-06-18",
                     "capabilities": {"tools": {}},
-                    "serverInfo": {"name": "stubborn", "version": "1"},
+                    "serverInfo": {"name": "unresponsive", "version": "1"},
                 }),
             ),
             "tools/list" if self.mode == "listless" => Ok(()),

@@ -8,7 +8,7 @@ use valetkey_core::testing::Canary;
 use valetkey_mcp::Redactor;
 use valetkey_mcp::endpoint::{AdvertisedExpiry, Grant};
 
-use super::client::{EndpointFixture, fetch_with_grant};
+use super::fixture::{EndpointFixture, fetch_with_grant};
 use crate::keys::assert_no_secret_part;
 
 fn grant_with_redactor(fixture: &EndpointFixture, redactor: &Arc<Redactor>) -> Grant {

@@ -12,7 +12,7 @@ use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
 use super::client_fixture::{ERAS, GatewayClientFixture, ProtocolEra, gateway_for_session};
-use crate::host::stubborn::stubborn_server;
+use crate::host::unresponsive::unresponsive_server;
 use crate::host_fixture::{fixture_server, pid};
 use crate::process::is_running;
 
@@ -69,7 +69,7 @@ async fn gateway_client_not_reading_does_not_block_shutdown() {
 async fn input_required_result_is_typed_for_modern_clients_only() {
     for era in ERAS {
         let mut client =
-            GatewayClientFixture::open(era, [("asking", stubborn_server("asking", Path::new("")))]).await;
+            GatewayClientFixture::open(era, [("asking", unresponsive_server("asking", Path::new("")))]).await;
         client.set("AAAA").await;
         let result = client.call("asking__tool", json!({})).await;
         let expected = (era == ProtocolEra::Modern).then(|| json!("input_required"));

@@ -16,8 +16,8 @@ use crate::process::{is_running, wait_until};
 /// A limit for operations that would otherwise never end.
 const TEST_TIMEOUT: Duration = Duration::from_secs(25);
 
-pub(crate) fn stubborn_server(mode: &str, folder: &Path) -> ServerConfig {
-    let mut server = server("stubborn_server", Delivery::Env);
+pub(crate) fn unresponsive_server(mode: &str, folder: &Path) -> ServerConfig {
+    let mut server = server("unresponsive_server", Delivery::Env);
     server.args = vec![mode.to_owned(), folder.to_str().unwrap().to_owned()];
     server
 }
@@ -32,7 +32,7 @@ impl LateServerFixture {
     async fn new() -> Self {
         let notes = tempfile::tempdir().unwrap();
         let fixture =
-            HostFixture::without_credentials([("late", stubborn_server("late", notes.path()))]).await;
+            HostFixture::without_credentials([("late", unresponsive_server("late", notes.path()))]).await;
         fixture.catalog().await;
         fixture.set("AAAA");
         Self { host: fixture, marker_dir: notes }
@@ -85,7 +85,8 @@ async fn close_during_start_cancels_the_start() {
 #[tokio::test]
 async fn env_delivery_close_kills_server_without_grace_period() {
     let notes = tempfile::tempdir().unwrap();
-    let fixture = HostFixture::without_credentials([("plain", stubborn_server("plain", notes.path()))]).await;
+    let fixture =
+        HostFixture::without_credentials([("plain", unresponsive_server("plain", notes.path()))]).await;
     fixture.set("AAAA");
     fixture.call("plain__tool", json!({})).await;
     let pid = fixture.pid("plain").unwrap();
@@ -97,7 +98,7 @@ async fn env_delivery_close_kills_server_without_grace_period() {
 
 #[tokio::test]
 async fn list_timeout_reports_error_and_lists_others() {
-    let servers = [("mute", listless_server()), ("fixture", fixture_server(Delivery::Endpoint))];
+    let servers = [("mute", server_without_tool_list()), ("fixture", fixture_server(Delivery::Endpoint))];
     let fixture =
         HostFixture::with_builder(servers, |host| host.list_timeout(Duration::from_millis(300))).await;
     let catalog = timeout(TEST_TIMEOUT, fixture.catalog()).await.expect("the list is not held up");
@@ -109,7 +110,7 @@ async fn list_timeout_reports_error_and_lists_others() {
 
 #[tokio::test]
 async fn call_cancelled_during_tool_lookup_returns() {
-    let fixture = HostFixture::without_credentials([("mute", listless_server())]).await;
+    let fixture = HostFixture::without_credentials([("mute", server_without_tool_list())]).await;
     let cancelled = CancellationToken::new();
     let call = fixture.host.call("mute__tool", None, &cancelled);
     let cancel = async {
@@ -123,8 +124,8 @@ async fn call_cancelled_during_tool_lookup_returns() {
     fixture.host.shutdown().await;
 }
 
-fn listless_server() -> ServerConfig {
-    stubborn_server("listless", Path::new(""))
+fn server_without_tool_list() -> ServerConfig {
+    unresponsive_server("listless", Path::new(""))
 }
 
 #[tokio::test]
@@ -147,7 +148,8 @@ async fn call_timeout_cancels_call_at_server() {
 #[tokio::test]
 async fn shutdown_stops_server_that_does_not_read_input() {
     let notes = tempfile::tempdir().unwrap();
-    let fixture = HostFixture::without_credentials([("deaf", stubborn_server("deaf", notes.path()))]).await;
+    let fixture =
+        HostFixture::without_credentials([("deaf", unresponsive_server("deaf", notes.path()))]).await;
     fixture.set("AAAA");
     fixture.catalog().await;
     let pid = fixture.pid("deaf").unwrap();

@@ -12,7 +12,7 @@ use valetkey_core::SessionContext;
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{EndpointFixture, address_and_path, fetch_with_grant};
+use super::fixture::{EndpointFixture, address_and_path, fetch_with_grant};
 use crate::keys::long_lived_keys;
 
 /// Sends half of a request, and returns the connection and the other half.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{McpHostBuilder, ToolCatalog};
 
-use super::stubborn::stubborn_server;
+use super::unresponsive::unresponsive_server;
 use crate::host_fixture::{HostFixture, fixture_server, raw_server};
 use crate::process::{is_running, wait_until};
 
@@ -69,7 +69,7 @@ async fn first_call_does_not_wait_for_another_server() {
 async fn slow_server_is_started_once_and_announced() {
     let notes = marker_dir();
     let fixture =
-        HostFixture::with_builder([("slow", stubborn_server("slow", notes.path()))], without_list_budget)
+        HostFixture::with_builder([("slow", unresponsive_server("slow", notes.path()))], without_list_budget)
             .await;
     let mut changes = fixture.host.tools_changed();
     let catalog = fixture.catalog().await;
@@ -130,7 +130,8 @@ async fn tools_changed_by_server_are_announced() {
 #[tokio::test]
 async fn tools_of_failed_server_stay_listed() {
     let notes = marker_dir();
-    let fixture = HostFixture::without_credentials([("once", stubborn_server("once", notes.path()))]).await;
+    let fixture =
+        HostFixture::without_credentials([("once", unresponsive_server("once", notes.path()))]).await;
     fixture.set("AAAA");
     fixture.catalog().await;
     let pid = fixture.pid("once").unwrap();

@@ -28,7 +28,7 @@ async fn legacy_client_is_notified_of_changed_tools() {
 }
 
 #[tokio::test]
-async fn modern_client_is_notified_of_changed_tools_if_it_subscribes() {
+async fn modern_client_with_subscription_is_notified_of_tools() {
     let mut client = GatewayClientFixture::open(ProtocolEra::Modern, [("raw", raw_server("changing"))]).await;
     let id = client
         .send_request("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}))

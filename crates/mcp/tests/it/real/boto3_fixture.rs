@@ -46,8 +46,8 @@ impl Boto3CallerFixture {
     pub(super) async fn send_line(&mut self, line: &str) -> String {
         let sent = self.input.write_all(format!("{line}\n").as_bytes()).await;
         let answer = self.output.next_line().await.unwrap();
-        let said = || self.process.stderr().last_lines(&Redactor::default(), 5);
-        answer.filter(|_| sent.is_ok()).unwrap_or_else(|| panic!("the program ended: {}", said()))
+        let stderr = || self.process.stderr().last_lines(&Redactor::default(), 5);
+        answer.filter(|_| sent.is_ok()).unwrap_or_else(|| panic!("the program ended: {}", stderr()))
     }
 
     /// Returns the ARN of the program's caller identity, or the error. Ends the burst of an earlier call first.

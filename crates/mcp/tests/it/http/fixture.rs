@@ -13,7 +13,7 @@ use valetkey_mcp::http::{Authenticator, HttpGateway, HttpGatewayBuilder, NewSess
 use valetkey_mcp::{McpHost, McpHostBuilder};
 use valetkey_tools::ToolSet;
 
-use super::client::HttpClient;
+use super::client_fixture::HttpClientFixture;
 use crate::host_fixture::{fixture_server, host_environment, mcp_config};
 
 pub(crate) const ALICE: &str = "token-of-alice";
@@ -82,13 +82,13 @@ impl HttpGatewayFixture {
     }
 
     /// Returns a client that identifies itself in every request.
-    pub(crate) fn modern(&self, token: &str) -> HttpClient {
-        HttpClient::new(self.address, Some(token))
+    pub(crate) fn modern(&self, token: &str) -> HttpClientFixture {
+        HttpClientFixture::new(self.address, Some(token))
     }
 
     /// Returns a client with a protocol session.
-    pub(crate) async fn legacy(&self, token: &str) -> HttpClient {
-        let mut client = HttpClient::new(self.address, Some(token));
+    pub(crate) async fn legacy(&self, token: &str) -> HttpClientFixture {
+        let mut client = HttpClientFixture::new(self.address, Some(token));
         client.initialize().await;
         client
     }

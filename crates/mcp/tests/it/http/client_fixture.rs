@@ -15,7 +15,7 @@ use crate::keys::{secret_of_key, token_of_key};
 
 /// A client of one principal. It is modern until it has initialized a protocol session.
 #[derive(Clone)]
-pub(crate) struct HttpClient {
+pub(crate) struct HttpClientFixture {
     address: SocketAddr,
     pub(crate) token: Option<String>,
     pub(crate) session_id: Option<String>,
@@ -49,7 +49,7 @@ impl HttpReply {
     }
 }
 
-impl HttpClient {
+impl HttpClientFixture {
     pub(crate) fn new(address: SocketAddr, token: Option<&str>) -> Self {
         let token = token.map(str::to_owned);
         Self { address, token, session_id: None, handle: None, last_id: 0 }

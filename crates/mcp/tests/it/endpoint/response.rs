@@ -6,7 +6,7 @@ use serde_json::json;
 use valetkey_core::{Clock, Credentials, Expiry};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{EndpointFixture, fetch_with_grant};
+use super::fixture::{EndpointFixture, fetch_with_grant};
 use crate::keys::{keys, keys_expiring_at, long_lived_keys, secret_of_key, token_of_key};
 
 #[tokio::test]
