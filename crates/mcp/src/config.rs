@@ -58,7 +58,7 @@ pub struct McpConfig {
 /// let mut server = ServerConfig::new("npx");
 /// server.args = vec!["-y".to_owned(), "some-server".to_owned()];
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ServerConfig {
     /// The program.

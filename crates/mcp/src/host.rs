@@ -1,5 +1,6 @@
 //! `McpHost`: starts the servers of a session as child processes, lists their tools and calls them.
 
+mod activity;
 mod builder;
 mod catalog;
 mod narrowed;
@@ -15,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
@@ -36,7 +37,8 @@ pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 use catalog::NamePrefixes;
 use narrowed::{NarrowedServerPool, ServerLease};
 use policies::ToolPolicies;
-use server::{ServerHandle, ToolList, cancelled_error};
+use server::{ServerHandle, Timeouts, ToolList, cancelled_error};
+use spawn::SpawnConfig;
 
 /// Runs the MCP servers of one session.
 ///
@@ -70,15 +72,17 @@ use server::{ServerHandle, ToolList, cancelled_error};
 /// ```
 pub struct McpHost {
     session_id: SessionId,
-    servers: Vec<ServerHandle>,
+    /// Replaced as a whole by [`reconfigure`](Self::reconfigure). A call keeps the table that it began with.
+    table: RwLock<Arc<ServerTable>>,
+    /// Tasks that stop the servers of earlier tables after their calls have ended; `None` after the host was stopped.
+    /// The lock is held while the table is replaced.
+    retired: Mutex<Option<JoinSet<()>>>,
+    stopping: CancellationToken,
+    spawn_config: Arc<SpawnConfig>,
+    timeouts: Timeouts,
     /// Processes of the same servers for narrowed sessions.
     narrowed_pool: Arc<NarrowedServerPool>,
-    policies: ToolPolicies,
-    prefixes: NamePrefixes,
-    config_errors: Vec<ConfigError>,
     redactor: Arc<Redactor>,
-    /// The server and the tool that were last listed under each name.
-    routes: Mutex<HashMap<String, ToolRoute>>,
     list_budget: Duration,
     change_counter: watch::Sender<u64>,
     /// Refreshes the session's credentials before they are needed, so that the endpoint responds from memory.
@@ -87,20 +91,31 @@ pub struct McpHost {
     owned_endpoint: Option<CredentialEndpoint>,
 }
 
-/// The target of a tool name: the index of its server in `McpHost::servers`, and the server's own name for the tool.
+/// The servers that one configuration describes.
+struct ServerTable {
+    servers: Vec<Arc<ServerHandle>>,
+    policies: ToolPolicies,
+    prefixes: NamePrefixes,
+    config_errors: Vec<ConfigError>,
+    /// The server and the tool that were last listed under each name.
+    routes: Mutex<HashMap<String, ToolRoute>>,
+    list_budget: Duration,
+}
+
+/// The target of a tool name: its server, and the server's own name for the tool.
 #[derive(Clone)]
 struct ToolRoute {
-    server: usize,
+    server: Arc<ServerHandle>,
     tool: String,
 }
 
 /// The server process that runs one call.
-enum CallTarget<'a> {
-    Shared(&'a ServerHandle),
+enum CallTarget {
+    Shared(Arc<ServerHandle>),
     Narrowed(ServerLease),
 }
 
-impl Deref for CallTarget<'_> {
+impl Deref for CallTarget {
     type Target = ServerHandle;
 
     fn deref(&self) -> &ServerHandle {
@@ -153,14 +168,15 @@ impl McpHost {
     /// Cancel safe. Servers continue to start and to list their tools.
     pub async fn all_tools(&self) -> ToolCatalog {
         let list = async |server: &ServerHandle| server.list_tools_within(self.list_budget).await;
-        let listed = join_all(self.servers.iter().map(list)).await;
-        let mut catalog = self.collect(self.servers.iter().map(ServerHandle::name).zip(listed));
-        let config_errors = self.config_errors.iter();
+        let table = self.table();
+        let listed = join_all(table.servers.iter().map(|server| list(server))).await;
+        let mut catalog = table.collect(table.servers.iter().map(|server| server.name()).zip(listed));
+        let config_errors = table.config_errors.iter();
         catalog.errors.extend(
             config_errors
                 .map(|config| ServerError { server: config.server.clone(), error: config.error.clone() }),
         );
-        catalog.errors.extend(self.policies.unlisted(&catalog));
+        catalog.errors.extend(table.policies.unlisted(&catalog));
         catalog
     }
 
@@ -243,14 +259,15 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         context: &ClientContext,
     ) -> Option<Value> {
+        let table = self.table();
         let found = tokio::select! {
-            found = self.find_route(name) => found,
+            found = table.find_route(name) => found,
             () = context.cancelled.cancelled() => Err(cancelled_error()),
         };
         let result = match found {
             Ok(found) => {
                 let ToolRoute { server, tool } = found?;
-                match self.call_target(self.servers.get(server)?, &tool, narrowed) {
+                match self.call_target(&table, server, &tool, narrowed) {
                     Ok(server) => server.call(&tool, arguments, context).await,
                     Err(error) => Err(error),
                 }
@@ -267,22 +284,23 @@ impl McpHost {
     }
 
     /// Returns the process of `server` that may run a call of `tool`.
-    fn call_target<'a>(
+    fn call_target(
         &self,
-        server: &'a ServerHandle,
+        table: &ServerTable,
+        server: Arc<ServerHandle>,
         tool: &str,
         narrowed: Option<&SessionContext>,
-    ) -> Result<CallTarget<'a>> {
+    ) -> Result<CallTarget> {
         let config = server.config();
         let account = match narrowed {
             Some(session) => &session_account(session, config.account.as_ref())?,
             None => server.account(),
         };
-        let policy = self.policies.get(server.name(), tool);
+        let policy = table.policies.get(server.name(), tool);
         if config.delivery == Delivery::None || (narrowed.is_none() && policy.is_none()) {
             return Ok(CallTarget::Shared(server));
         }
-        self.narrowed_pool.lease_server(server, account, policy).map(CallTarget::Narrowed)
+        self.narrowed_pool.lease_server(&server, account, policy).map(CallTarget::Narrowed)
     }
 
     /// Returns the process ids of the running servers, by server name. With a launcher, they are the ids of the
@@ -296,8 +314,9 @@ impl McpHost {
     /// }
     /// # }
     /// ```
-    pub fn pids(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.servers.iter().filter_map(|server| Some((server.name(), server.pid()?)))
+    pub fn pids(&self) -> impl Iterator<Item = (String, u32)> {
+        let pids = self.table().servers.clone().into_iter();
+        pids.filter_map(|server| Some((server.name().to_owned(), server.pid()?)))
     }
 
     /// Like [`pids`](Self::pids), for the processes that run for narrowed sessions. A server may have several of them.
@@ -352,13 +371,75 @@ impl McpHost {
     /// so that results still being sent remain masked.
     pub(crate) async fn stop(&self) {
         self.refresher.abort();
-        tokio::join!(join_all(self.servers.iter().map(ServerHandle::stop)), self.narrowed_pool.stop());
+        self.stopping.cancel();
+        // After this, the table is not replaced.
+        let mut retired = self.retired.lock().take().unwrap_or_default();
+        let drained = async { while retired.join_next().await.is_some() {} };
+        let table = self.table();
+        let servers = join_all(table.servers.iter().map(|server| server.stop()));
+        tokio::join!(servers, drained, self.narrowed_pool.stop());
         // Removed explicitly: requests that are never polled to completion keep the shared state, and thereby the
         // folder, alive.
         self.narrowed_pool.remove_session_dir().await;
         if let Some(endpoint) = &self.owned_endpoint {
             endpoint.stop().await;
         }
+    }
+
+    /// Takes the servers and the tool policies of `builder`, and nothing else of it.
+    ///
+    /// | server | effect |
+    /// |---|---|
+    /// | added | is started at the next list or call, and [`tools_changed`](Self::tools_changed) announces it |
+    /// | removed | gets no new call, and is stopped when its calls in progress have ended, after 15 minutes at the latest |
+    /// | changed | is replaced: as one removed and one added |
+    /// | unchanged | keeps its process |
+    ///
+    /// The same applies to the processes of narrowed sessions. A policy applies from the next call on.
+    ///
+    /// # Errors
+    /// `Invalid` when a tool policy names a server that is not configured or that is given no credentials, or when
+    /// `builder` is for another session. `Closed` when the host was stopped. The host then keeps its servers.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::config::ServerConfig;
+    /// use valetkey_mcp::{McpConfig, McpHost};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().build();
+    /// let host = McpHost::builder(&session, McpConfig::default()).start().await?;
+    /// let mut config = McpConfig::default();
+    /// config.servers.insert("notes".to_owned(), ServerConfig::new("/no/such/program"));
+    /// host.reconfigure(McpHost::builder(&session, config))?;
+    /// assert_eq!(host.all_tools().await.errors[0].server, "notes");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reconfigure(&self, builder: McpHostBuilder) -> Result<()> {
+        if builder.session.id() != self.session_id {
+            return Err(Error::invalid("session", "must be the session of the host"));
+        }
+        builder.policies.validate(&builder.config)?;
+        let mut retired = self.retired.lock();
+        let retired =
+            retired.as_mut().ok_or_else(|| Error::new(ErrorKind::Closed, "the host was stopped"))?;
+        let before = self.table();
+        let table = builder.build_table(&before.servers, &self.spawn_config, self.timeouts, self.list_budget);
+        let table = Arc::new(table);
+        *self.table.write() = Arc::clone(&table);
+        let narrowed = self.narrowed_pool.remove_outdated(&table.servers);
+        let is_current =
+            |server: &Arc<ServerHandle>| table.servers.iter().any(|kept| Arc::ptr_eq(kept, server));
+        let removed = before.servers.iter().filter(|server| !is_current(server)).cloned();
+        while retired.try_join_next().is_some() {}
+        for server in removed.chain(narrowed) {
+            retired.spawn(server.drain(self.stopping.clone()));
+        }
+        self.change_counter.send_modify(|count| *count += 1);
+        Ok(())
     }
 
     /// Returns a counter of tool changes since the last catalog: a slow server listed its tools, or a server changed
@@ -378,6 +459,12 @@ impl McpHost {
         self.change_counter.subscribe()
     }
 
+    fn table(&self) -> Arc<ServerTable> {
+        Arc::clone(&self.table.read())
+    }
+}
+
+impl ServerTable {
     /// Finds the tool listed under `name`, waiting only for servers that the name may belong to.
     ///
     /// # Errors
@@ -386,7 +473,7 @@ impl McpHost {
         if let Some(route) = self.route(name) {
             return Ok(Some(route));
         }
-        let is_owner = |server: &&ServerHandle| self.prefixes.may_own(server.name(), name);
+        let is_owner = |server: &&Arc<ServerHandle>| self.prefixes.may_own(server.name(), name);
         let owners: Vec<_> = self.servers.iter().filter(is_owner).collect();
         let mut listed = pin!(join_all(owners.iter().map(|server| server.list_tools())));
         if timeout(self.list_budget, &mut listed).await.is_err() {
@@ -398,7 +485,7 @@ impl McpHost {
         }
         if owners.is_empty() {
             // A name with a hash need not begin with its server's prefix.
-            let everything = join_all(self.servers.iter().map(ServerHandle::list_tools));
+            let everything = join_all(self.servers.iter().map(|server| server.list_tools()));
             let _elapsed = timeout(self.list_budget, everything).await;
         }
         self.refresh_routes();
@@ -421,8 +508,9 @@ impl McpHost {
     fn collect<'a>(&self, listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>) -> ToolCatalog {
         let catalog = ToolCatalog::collect(&self.prefixes, listed);
         let route = |tool: &ProxiedTool| {
-            let server = self.servers.iter().position(|server| server.name() == tool.server)?;
-            Some((tool.name.clone(), ToolRoute { server, tool: tool.tool.clone() }))
+            let server = self.servers.iter().find(|server| server.name() == tool.server)?;
+            let route = ToolRoute { server: Arc::clone(server), tool: tool.tool.clone() };
+            Some((tool.name.clone(), route))
         };
         *self.lock_routes() = catalog.tools.iter().filter_map(route).collect();
         catalog
@@ -461,7 +549,8 @@ pub(crate) fn error_result(error: &Error) -> Value {
 
 impl fmt::Debug for McpHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.servers.iter().map(ServerHandle::name).collect();
+        let table = self.table();
+        let names: Vec<_> = table.servers.iter().map(|server| server.name()).collect();
         f.debug_struct("McpHost").field("servers", &names).finish_non_exhaustive()
     }
 }

@@ -34,11 +34,11 @@ pub struct VarLookup(Arc<LookupFn>);
 type LookupFn = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// The values of one server's references, as resolved when the file was read.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct ResolvedVars(BTreeMap<String, ResolvedVar>);
 
 /// The value of a reference. A default is kept as text, because it may refer to the session, which exists only later.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum ResolvedVar {
     Value(String),
     /// The variable is not set, so the default is expanded instead.

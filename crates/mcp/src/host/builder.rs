@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
 use super::catalog::NamePrefixes;
@@ -13,7 +15,7 @@ use super::narrowed::{NarrowedLimits, NarrowedServerPool};
 use super::policies::ToolPolicies;
 use super::server::{ServerHandle, Timeouts};
 use super::spawn::SpawnConfig;
-use super::{McpHost, session_account};
+use super::{McpHost, ServerTable, session_account};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
 use crate::config::{ConfigError, McpConfig};
 use crate::endpoint::AdvertisedExpiry;
@@ -65,9 +67,9 @@ const DEFAULT_MAX_NARROWED_SESSIONS: usize = 16;
 /// ```
 #[must_use]
 pub struct McpHostBuilder {
-    session: SessionContext,
-    config: McpConfig,
-    policies: ToolPolicies,
+    pub(super) session: SessionContext,
+    pub(super) config: McpConfig,
+    pub(super) policies: ToolPolicies,
     environment: HostEnvironment,
     launcher: Option<Launcher>,
     endpoint: Option<CredentialEndpoint>,
@@ -309,8 +311,8 @@ impl McpHostBuilder {
             move |error: io::Error| Error::new(ErrorKind::Internal, what).with_source(error)
         };
         let shared_endpoint = self.endpoint.is_some();
-        let endpoint = match self.endpoint {
-            Some(endpoint) => endpoint,
+        let endpoint = match &self.endpoint {
+            Some(endpoint) => endpoint.clone(),
             None => CredentialEndpoint::start()
                 .await
                 .map_err(internal_error("the credential endpoint cannot listen"))?,
@@ -327,8 +329,8 @@ impl McpHostBuilder {
         let change_counter = watch::Sender::new(0);
         let spawn_config = Arc::new(SpawnConfig {
             driver: self.session.id(),
-            environment: self.environment,
-            launcher: self.launcher,
+            environment: self.environment.clone(),
+            launcher: self.launcher.clone(),
             endpoint: endpoint.clone(),
             advertised_expiry: self.advertised_expiry,
             session_dir,
@@ -336,31 +338,61 @@ impl McpHostBuilder {
             redactor: Arc::clone(&redactor),
             change_counter: change_counter.clone(),
         });
+        let (session, timeouts) = (self.session.clone(), self.timeouts);
+        let (list_budget, narrowed_limits) = (self.list_budget, self.narrowed_limits);
+        let table = self.build_table(&[], &spawn_config, timeouts, list_budget);
+        Ok(McpHost {
+            session_id: session.id(),
+            table: RwLock::new(Arc::new(table)),
+            retired: Mutex::new(Some(JoinSet::new())),
+            stopping: CancellationToken::new(),
+            narrowed_pool: Arc::new(NarrowedServerPool::new(Arc::clone(&spawn_config), narrowed_limits)),
+            spawn_config,
+            timeouts,
+            redactor,
+            list_budget,
+            change_counter,
+            refresher: tokio::spawn(session.keep_warm()),
+            owned_endpoint: (!shared_endpoint).then_some(endpoint),
+        })
+    }
+
+    /// Builds the table of the configured servers. A server of `before` with the same configuration is kept.
+    pub(super) fn build_table(
+        self,
+        before: &[Arc<ServerHandle>],
+        spawn_config: &Arc<SpawnConfig>,
+        timeouts: Timeouts,
+        list_budget: Duration,
+    ) -> ServerTable {
         let prefixes = NamePrefixes::new(self.config.servers.keys().map(String::as_str));
         let mut config_errors = self.config.errors;
         let mut servers = Vec::new();
         for (name, config) in self.config.servers {
+            if let Some(kept) =
+                before.iter().find(|server| server.name() == name && *server.config() == config)
+            {
+                servers.push(Arc::clone(kept));
+                continue;
+            }
             match session_account(&self.session, config.account.as_ref()) {
                 Ok(account) => {
-                    let spawn_config = Arc::clone(&spawn_config);
-                    servers.push(ServerHandle::supervise(name, config, account, spawn_config, self.timeouts));
+                    let spawn_config = Arc::clone(spawn_config);
+                    let server = ServerHandle::supervise(name, config, account, spawn_config, timeouts);
+                    servers.push(Arc::new(server));
                 }
                 Err(error) => config_errors.push(ConfigError { server: name, error }),
             }
         }
-        Ok(McpHost {
-            session_id: self.session.id(),
+        let table = ServerTable {
             servers,
-            narrowed_pool: Arc::new(NarrowedServerPool::new(spawn_config, self.narrowed_limits)),
             policies: self.policies,
             prefixes,
             config_errors,
-            redactor,
             routes: Mutex::default(),
-            list_budget: self.list_budget,
-            change_counter,
-            refresher: tokio::spawn(self.session.keep_warm()),
-            owned_endpoint: (!shared_endpoint).then_some(endpoint),
-        })
+            list_budget,
+        };
+        table.refresh_routes();
+        table
     }
 }

@@ -16,15 +16,14 @@ use futures_util::future::join_all;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{
     AccountName, Error, ErrorKind, PolicyDigest, Result, SessionAccount, SessionContext, SessionId,
     SessionPolicy,
 };
 
+use super::activity::CallCounter;
 use super::server::{ServerHandle, with_set_credentials_hint};
 use super::spawn::SpawnConfig;
 use crate::child::SessionDir;
@@ -108,6 +107,11 @@ impl NarrowedServerPool {
     /// Returns the servers of all groups.
     pub(super) fn servers(&self) -> Vec<Arc<ServerHandle>> {
         self.open_groups().flat_map(|(_, group)| group.all_servers()).collect()
+    }
+
+    /// Removes the servers that are not copies of one of `models`, and returns them.
+    pub(super) fn remove_outdated(&self, models: &[Arc<ServerHandle>]) -> Vec<Arc<ServerHandle>> {
+        self.open_groups().flat_map(|(_, group)| group.remove_outdated(models)).collect()
     }
 
     /// Removes the folder of the host's own session. Its servers must have exited.
@@ -241,7 +245,7 @@ impl Reaper {
                 () = self.removed.cancelled() => {}
             }
             self.remove_from_pool();
-            self.group.wait_idle().await;
+            self.group.active_calls.wait_idle().await;
         };
         tokio::select! {
             () = drained => {}
@@ -275,7 +279,7 @@ struct ServerGroup {
     spawn_config: Arc<SpawnConfig>,
     /// The servers called so far, by name; `None` after the group was stopped.
     servers: Mutex<Option<ServersByName>>,
-    active_calls: watch::Sender<usize>,
+    active_calls: CallCounter,
 }
 
 impl ServerGroup {
@@ -289,7 +293,7 @@ impl ServerGroup {
             account,
             spawn_config,
             servers: Mutex::new(Some(ServersByName::new())),
-            active_calls: watch::Sender::new(0),
+            active_calls: CallCounter::default(),
         }
     }
 
@@ -297,12 +301,12 @@ impl ServerGroup {
     /// idle.
     fn lease(self: &Arc<Self>, model: &ServerHandle, account: &SessionAccount) -> Result<ServerLease> {
         let server = self.get_or_create_server(model, account)?;
-        self.active_calls.send_modify(|count| *count += 1);
+        self.active_calls.begin();
         Ok(ServerLease { server, group: Arc::clone(self) })
     }
 
     fn is_busy(&self) -> bool {
-        *self.active_calls.borrow() > 0
+        !self.active_calls.is_idle()
     }
 
     /// Whether the session has ended.
@@ -310,7 +314,8 @@ impl ServerGroup {
         self.account.is_closed()
     }
 
-    /// Returns the group's own server like `model`, creating it if needed. It acts in `account`, unless the group has a
+    /// Returns the group's own server like `model`, creating it if needed. A server with an earlier configuration is
+    /// replaced, and killed when its calls in progress have ended. It acts in `account`, unless the group has a
     /// session of its own.
     fn get_or_create_server(
         &self,
@@ -325,32 +330,28 @@ impl ServerGroup {
         let mut servers = self.lock_servers();
         let servers = servers.as_mut().ok_or_else(stopped)?;
         let create = || Arc::new(model.clone_for(account, Arc::clone(&self.spawn_config)));
+        servers.retain(|name, server| name != model.name() || server.config() == model.config());
         Ok(Arc::clone(servers.entry(model.name().to_owned()).or_insert_with(create)))
+    }
+
+    fn remove_outdated(&self, models: &[Arc<ServerHandle>]) -> Vec<Arc<ServerHandle>> {
+        let is_current = |server: &ServerHandle| {
+            models.iter().any(|model| model.name() == server.name() && model.config() == server.config())
+        };
+        let mut servers = self.lock_servers();
+        let Some(servers) = servers.as_mut() else { return Vec::new() };
+        let outdated = servers.extract_if(.., |_, server| !is_current(server));
+        outdated.map(|(_, server)| server).collect()
     }
 
     fn all_servers(&self) -> Vec<Arc<ServerHandle>> {
         self.lock_servers().iter().flat_map(ServersByName::values).cloned().collect()
     }
 
-    /// Waits until no call is in progress. Cancel safe.
-    async fn wait_idle(&self) {
-        let mut active_calls = self.active_calls.subscribe();
-        // `wait_for` fails only without a sender, which lives as long as `self`.
-        let _idle = active_calls.wait_for(|count| *count == 0).await;
-    }
-
     /// Waits until the session has ended, or no call was made for `idle_timeout`. Cancel safe.
     async fn wait_unused(&self, idle_timeout: Duration) {
-        let unused = async {
-            let mut active_calls = self.active_calls.subscribe();
-            while active_calls.wait_for(|count| *count == 0).await.is_ok() {
-                if timeout(idle_timeout, active_calls.changed()).await.is_err() {
-                    break;
-                }
-            }
-        };
         tokio::select! {
-            () = unused => {}
+            () = self.active_calls.wait_unused(idle_timeout) => {}
             () = wait_ended(&self.account) => {}
         }
     }
@@ -392,6 +393,6 @@ impl Deref for ServerLease {
 
 impl Drop for ServerLease {
     fn drop(&mut self) {
-        self.group.active_calls.send_modify(|count| *count -= 1);
+        self.group.active_calls.end();
     }
 }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
+use super::activity::CallCounter;
 use super::spawn::SpawnConfig;
 use crate::child::Delivery;
 use crate::client::ClientContext;
@@ -31,7 +32,7 @@ use crate::connection::RequestError;
 
 use running::CallGuard;
 pub(super) use running::quote_stderr;
-use supervisor::Supervisor;
+use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 use tools::{ToolCache, ToolLister};
 
 /// The timeouts of requests to a running server.
@@ -62,6 +63,7 @@ pub(super) struct ServerHandle {
     timeouts: Timeouts,
     call_requests: mpsc::Sender<CallRequest>,
     stop: CancellationToken,
+    active_calls: CallCounter,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -112,7 +114,14 @@ impl ServerHandle {
                 () = lister.run() => {}
             }
         });
-        Self { shared, timeouts, call_requests, stop, task: Mutex::new(Some(task)) }
+        Self {
+            shared,
+            timeouts,
+            call_requests,
+            stop,
+            active_calls: CallCounter::default(),
+            task: Mutex::new(Some(task)),
+        }
     }
 
     /// Returns the same server for `account` and `recipe`. It has a process of its own and shares no state with this
@@ -169,6 +178,7 @@ impl ServerHandle {
         arguments: Option<Map<String, Value>>,
         context: &ClientContext,
     ) -> Result<Value> {
+        let _active = self.active_calls.enter();
         let call = tokio::select! {
             call = self.begin_with_credentials() => call?,
             () = context.cancelled.cancelled() => return Err(cancelled_error()),
@@ -183,6 +193,16 @@ impl ServerHandle {
             }
             Err(error) => Err(self.shared.to_error(error, &call).await),
         }
+    }
+
+    /// Stops the server when its calls in progress have ended, after 15 minutes at the latest, or when `stopping`
+    /// fires. Waits until it has exited.
+    pub(super) async fn drain(self: Arc<Self>, stopping: CancellationToken) {
+        tokio::select! {
+            _drained = timeout(CALL_DRAIN_TIMEOUT, self.active_calls.wait_idle()) => {}
+            () = stopping.cancelled() => {}
+        }
+        self.stop().await;
     }
 
     /// Stops the server and waits until it has exited.
@@ -253,7 +273,10 @@ impl ServerShared {
     /// The error for requests to a server that no longer runs.
     fn stopped_error(&self) -> Error {
         let closed = self.account.status().err();
-        closed.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the server was stopped"))
+        closed.unwrap_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "the server was stopped")
+                .with_next_step("list the tools again; its configuration may have changed")
+        })
     }
 
     /// Refuses a call without usable credentials, with a hint how to provide them. A call never runs with the

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{CredentialsVersion, Region};
@@ -19,6 +18,7 @@ use crate::Redactor;
 use crate::child::{ChildProcess, Delivery, StderrTail};
 use crate::connection::{Connection, ConnectionDriver};
 use crate::endpoint::Grant;
+use crate::host::activity::CallCounter;
 
 /// The number of standard error lines quoted when a server fails.
 const STDERR_LINES: usize = 5;
@@ -30,7 +30,7 @@ pub(super) struct RunningServer {
     pub(super) stderr: StderrTail,
     pub(super) redactor: Arc<Redactor>,
     pub(super) cached_tools: Mutex<Option<Vec<Value>>>,
-    pub(super) active_calls: watch::Sender<usize>,
+    pub(super) active_calls: CallCounter,
     /// Whether a tool call has succeeded. If so, the restart backoff starts over when the server ends.
     pub(super) has_served: AtomicBool,
     /// Whether a request failed because the server was gone.
@@ -41,12 +41,8 @@ impl RunningServer {
     /// Registers a call. The first of concurrent calls ends the endpoint's burst, so that a rotation takes effect
     /// immediately.
     pub(super) fn begin_call(self: &Arc<Self>) -> CallGuard {
-        let mut first = false;
-        self.active_calls.send_modify(|count| {
-            first = *count == 0;
-            *count += 1;
-        });
-        if let (true, Some(grant)) = (first, &self.grant) {
+        let is_first = self.active_calls.begin();
+        if let (true, Some(grant)) = (is_first, &self.grant) {
             grant.end_burst();
         }
         CallGuard(Arc::clone(self))
@@ -55,13 +51,6 @@ impl RunningServer {
     /// Whether the connection still accepts requests.
     pub(super) fn is_open(&self) -> bool {
         !self.is_disconnected.load(Ordering::Acquire) && !self.connection.is_closed()
-    }
-
-    /// Waits until no call is in progress. Cancel safe.
-    pub(super) async fn wait_idle(&self) {
-        let mut active_calls = self.active_calls.subscribe();
-        // `wait_for` fails only without a sender, which lives as long as `self`.
-        let _idle = active_calls.wait_for(|count| *count == 0).await;
     }
 }
 
@@ -105,7 +94,7 @@ pub(in crate::host) fn quote_stderr(stderr: &StderrTail, redactor: &Redactor) ->
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        self.0.active_calls.send_modify(|count| *count -= 1);
+        self.0.active_calls.end();
     }
 }
 

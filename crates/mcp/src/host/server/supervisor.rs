@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -36,10 +36,11 @@ use super::running::{
 };
 use crate::child::Delivery;
 use crate::connection::Handshake;
+use crate::host::activity::CallCounter;
 use crate::host::spawn::SpawnedServer;
 
 /// The timeout of calls on a server that was replaced: 15 min, the duration of the shortest STS session.
-const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+pub(super) const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The minimum interval between lists of tools of a server that keeps announcing changes.
 const MIN_LIST_INTERVAL: Duration = Duration::from_secs(1);
@@ -198,7 +199,7 @@ impl Supervisor {
             stderr: process.stderr().clone(),
             redactor: Arc::clone(&self.shared.spawn_config.redactor),
             cached_tools: Mutex::new(None),
-            active_calls: watch::Sender::new(0),
+            active_calls: CallCounter::default(),
             has_served: AtomicBool::new(false),
             is_disconnected: AtomicBool::new(false),
         });
@@ -267,7 +268,7 @@ impl Supervisor {
         self.draining_version = running.snapshot.version.or(self.draining_version);
         let server = Arc::clone(&running.server);
         self.stop_in_background(running, async move {
-            let _drained = timeout(CALL_DRAIN_TIMEOUT, server.wait_idle()).await;
+            let _drained = timeout(CALL_DRAIN_TIMEOUT, server.active_calls.wait_idle()).await;
         });
     }
 
