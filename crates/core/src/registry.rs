@@ -5,23 +5,26 @@
 //! | [`store`] | the cache that `find` reads, and the index that `open` and `close` change |
 //! | [`entry`] | one session: when it was last used, when it expires, how many calls are in flight |
 //! | [`quota`] | the index: sessions by principal, and the limits |
-//! | [`maintenance`] | sweeping and background refresh |
 //! | [`timeline`] | the registry's own time, which never goes back |
 
 mod builder;
 mod entry;
-mod error;
 mod guard;
 mod handle;
-mod maintenance;
 mod quota;
 mod store;
 mod timeline;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{OutstandingCredentials, Principal, Result, SessionBuilder, SessionContext};
+use crate::cache::{RefreshQueue, run_refreshes};
+use crate::{
+    Error, ErrorKind, OutstandingCredentials, Principal, RefreshLimits, Result, SessionBuilder,
+    SessionContext,
+};
 
 pub use builder::RegistryBuilder;
 pub use guard::SessionGuard;
@@ -30,6 +33,10 @@ pub use handle::SessionHandle;
 use builder::Limits;
 use store::Store;
 use timeline::Timeline;
+
+/// How many sessions are closed before other tasks run.
+const SWEEP_CHUNK: usize = 256;
+const BETWEEN_CHUNKS: Duration = Duration::from_millis(1);
 
 /// The open sessions of many principals. A session is found by its principal together with its handle.
 ///
@@ -190,7 +197,7 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     pub fn find(&self, principal: &Principal, handle: &SessionHandle) -> Result<SessionGuard<T>> {
-        self.store().find(principal, handle).ok_or_else(error::unknown_handle)
+        self.store().find(principal, handle).ok_or_else(unknown_handle)
     }
 
     /// Closes a session, including its calls in flight, and returns the credentials that AWS may still accept. `None`
@@ -306,6 +313,108 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
         self.len() == 0
     }
 
+    /// Closes every session that is past its idle time or its lifetime and has no call in flight, and returns how many
+    /// there were.
+    ///
+    /// For hosts that drive their own timers; [`keep_swept`](Self::keep_swept) calls it regularly. The cost is
+    /// proportional to the number of open sessions.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// # use valetkey_core::testing::ManualClock;
+    /// # use valetkey_core::{SessionContext, SessionRegistry};
+    /// let clock = Arc::new(ManualClock::new());
+    /// let minute = Duration::from_secs(60);
+    /// let registry = SessionRegistry::builder().idle_ttl(minute).clock(clock.clone()).build();
+    /// registry.open("alice".parse()?, SessionContext::builder())?;
+    /// let in_use = registry.open("bob".parse()?, SessionContext::builder())?;
+    ///
+    /// clock.advance(minute);
+    /// assert_eq!(registry.sweep(), 1, "the other one has a call in flight");
+    /// assert!(!in_use.is_closed());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    pub fn sweep(&self) -> usize {
+        let removed = self.store().remove_ended();
+        self.store().end_all(&removed);
+        removed.len()
+    }
+
+    /// Sweeps every 30 seconds, or more often if the idle time or the lifetime is shorter, until the registry is dropped;
+    /// then the future ends at once. Without it, ended sessions are not found either, but they are closed only when they
+    /// are looked up or when a session is opened.
+    ///
+    /// Spawn the future, or select over it: it does not keep the registry alive. It must be polled inside a tokio runtime
+    /// with time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the sessions that it has already removed.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionRegistry;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let registry = SessionRegistry::builder().build();
+    /// let sweeping = tokio::spawn(registry.keep_swept());
+    ///
+    /// // At the end of the program:
+    /// drop(registry);
+    /// sweeping.await.expect("the task ends with the registry");
+    /// # }
+    /// ```
+    pub fn keep_swept(&self) -> impl Future<Output = ()> + Send + 'static {
+        let store = Arc::clone(self.store());
+        let pause = store.limits.sweep_interval();
+        async move {
+            loop {
+                // Listens before it checks, so that it does not miss an end in between.
+                let ended = store.ended.notified();
+                if store.is_closed() {
+                    break;
+                }
+                for chunk in store.remove_ended().chunks(SWEEP_CHUNK) {
+                    store.end_all(chunk);
+                    tokio::time::sleep(BETWEEN_CHUNKS).await;
+                }
+                let _either = tokio::time::timeout(pause, ended).await;
+            }
+        }
+    }
+
+    /// Refreshes the credentials of every session, including sessions opened later, as they enter the advisory window,
+    /// until the registry is dropped. The limits are shared by all sessions, so that sessions opened together neither
+    /// overload their sources nor run out. The credentials that expire first are refreshed first. The work is
+    /// proportional to what is due, not to what is open.
+    ///
+    /// A background refresh does not count as a call: it does not keep a session from being idle. Spawn the future, or
+    /// select over it: it does not keep the registry alive. It must be polled inside a tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the background refresh and loses nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{RefreshLimits, SessionRegistry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let registry = SessionRegistry::builder().build();
+    /// let refreshing = tokio::spawn(registry.keep_warm(RefreshLimits::default()));
+    ///
+    /// // At the end of the program:
+    /// drop(registry);
+    /// refreshing.await.expect("the task ends with the registry");
+    /// # }
+    /// ```
+    pub fn keep_warm(&self, limits: RefreshLimits) -> impl Future<Output = ()> + Send + 'static {
+        let store = Arc::clone(self.store());
+        let refresher = RefreshQueue::new(store.clock());
+        store.add_refresher(&refresher);
+        run_refreshes(refresher, limits, move || !store.is_closed())
+    }
+
     fn store(&self) -> &Arc<Store<T>> {
         &self.0.0
     }
@@ -321,4 +430,10 @@ impl<T: Send + Sync + 'static> fmt::Debug for SessionRegistry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionRegistry").field("len", &self.0.0.len()).finish_non_exhaustive()
     }
+}
+
+/// The same error for a handle that never existed, one whose session has ended, and one of another principal. Its kind is
+/// not `NotConfigured`, since a chain of providers would go on to the next provider then.
+fn unknown_handle() -> Error {
+    Error::new(ErrorKind::Closed, "no session is open under this handle").with_next_step("open a new session")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::SessionRegistry;
 use super::timeline::Timeline;
 use crate::Clock;
-use crate::clock::{ClockSource, duration_nanos};
+use crate::clock::{ClockSource, LONGEST_SLEEP, SHORTEST_SLEEP, duration_nanos};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -205,8 +205,8 @@ impl Limits {
         duration_nanos(self.max_lifetime)
     }
 
-    /// How long a session that is opened or used remains at least.
-    pub(super) fn shortest(&self) -> Duration {
-        self.idle_ttl.min(self.max_lifetime)
+    /// Returns the time between two sweeps.
+    pub(super) fn sweep_interval(&self) -> Duration {
+        self.idle_ttl.min(self.max_lifetime).clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::str::FromStr;
 
-use super::error;
 use crate::{Error, Result};
 
 /// Finds a session where it was put: in a registry, together with the principal that opened it. 128 random bits,
@@ -65,8 +64,14 @@ impl FromStr for SessionHandle {
         } else {
             None
         };
-        number.map(|number| Self(number.to_be_bytes())).ok_or_else(error::malformed_handle)
+        number.map(|number| Self(number.to_be_bytes())).ok_or_else(malformed_handle)
     }
+}
+
+/// The text is not repeated in the message: it may be the handle of another session with a typing error.
+fn malformed_handle() -> Error {
+    Error::invalid("handle", "must be 32 lower-case hexadecimal digits")
+        .with_next_step("present the handle as it was given, or open a new session")
 }
 
 /// Writes the whole handle, for the caller that it belongs to.

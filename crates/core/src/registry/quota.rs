@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::SessionHandle;
 use super::builder::Limits;
 use super::entry::Entry;
 use super::timeline::Moment;
-use super::{SessionHandle, error};
-use crate::{Principal, Result};
+use crate::{Error, ErrorKind, Principal, Result};
 
 type Entries<T> = Vec<Arc<Entry<T>>>;
 
@@ -66,13 +66,13 @@ impl<T> SessionIndex<T> {
         let principal = &entry.principal;
         let count = self.by_principal.get(principal).map_or(0, HashMap::len);
         if count >= limits.max_sessions_per_principal && !self.displace(principal, now, removed) {
-            return Err(error::principal_full());
+            return Err(principal_full());
         }
         if self.len >= limits.max_sessions {
             removed.extend(self.remove_ended(now));
         }
         if self.len >= limits.max_sessions && !self.displace(principal, now, removed) {
-            return Err(error::registry_full());
+            return Err(registry_full());
         }
         self.by_principal.entry(principal.clone()).or_default().insert(entry.handle, Arc::clone(entry));
         self.len += 1;
@@ -162,4 +162,16 @@ fn retire_least_recently_used<'a, T: 'a>(
         .into_iter()
         .find(|(since, entry)| entry.activity.retire_if(|| entry.activity.last_used() == *since));
     retired.map(|(_, entry)| Arc::clone(entry))
+}
+
+/// The limit of one principal. Transient: room is made when a call ends.
+fn principal_full() -> Error {
+    Error::new(ErrorKind::Throttled, "this principal has as many sessions as it may, and all are in use")
+        .with_next_step("close one of them, or try again when a call has ended")
+}
+
+/// The limit of the whole registry. Transient: room is made when any session ends.
+fn registry_full() -> Error {
+    Error::new(ErrorKind::Throttled, "the registry holds as many sessions as it may")
+        .with_next_step("try again later, or raise the registry's capacity")
 }

@@ -42,7 +42,7 @@ pub(super) struct Store<T> {
     /// the listener does no more than this.
     evicted: Arc<Mutex<Vec<Weak<Entry<T>>>>>,
     closed: AtomicBool,
-    pub(super) refreshers: Mutex<Vec<Weak<RefreshQueue>>>,
+    refreshers: Mutex<Vec<Weak<RefreshQueue>>>,
     /// Wakes background tasks at the end of the registry.
     pub(super) ended: Notify,
 }
@@ -71,6 +71,31 @@ impl<T> Store<T> {
         let now = self.now();
         let index = self.index.lock();
         index.entries_of(principal).filter(|entry| entry.accepts_calls(now)).cloned().collect()
+    }
+
+    /// Registers a refresher for the open sessions and for those that are opened later.
+    pub(super) fn add_refresher(&self, refresher: &Arc<RefreshQueue>) {
+        // Registered before the sessions are listed: a session opened meanwhile finds the refresher, or is in the list.
+        let mut refreshers = self.refreshers.lock();
+        refreshers.retain(|known| known.strong_count() > 0);
+        refreshers.push(Arc::downgrade(refresher));
+        drop(refreshers);
+        self.sessions().iter().for_each(|session| session.attach_refresher(refresher));
+    }
+
+    /// Registers a session that was just opened with the refreshers that run.
+    fn refresh_in_background(&self, session: &SessionContext) {
+        self.live_refreshers().iter().for_each(|refresher| session.attach_refresher(refresher));
+    }
+
+    /// Makes background refreshes notice the end of the registry.
+    fn wake_refreshers(&self) {
+        self.live_refreshers().iter().for_each(|refresher| refresher.notify());
+    }
+
+    /// Returns the refreshers whose futures were not dropped.
+    fn live_refreshers(&self) -> Vec<Arc<RefreshQueue>> {
+        self.refreshers.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     pub(super) fn is_closed(&self) -> bool {

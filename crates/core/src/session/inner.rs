@@ -1,10 +1,7 @@
 //! `SessionInner`: one session behind its handles: its accounts, and the session that it inherits others from.
 
-mod credentials;
+mod accounts;
 mod narrow;
-mod operations;
-mod outstanding;
-mod region;
 mod tree;
 
 use std::collections::BTreeMap;

@@ -1,12 +1,13 @@
 //! `AccessScope`: how much authority a narrowed session has, and the restrictions that follow from it.
 
-mod provider;
-
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::{AccountName, Error, SessionPolicy};
+use async_trait::async_trait;
 
-pub(super) use provider::NarrowedAccountProvider;
+use super::{SessionAccount, error};
+use crate::{AccountName, CredentialProvider, Credentials, Error, Result, SessionPolicy};
 
 /// Specifies how much of a session's authority a [narrowed](crate::SessionContext::narrow) session has (default: all of it).
 ///
@@ -142,5 +143,52 @@ pub(super) fn with_account_context(alias: &AccountName, error: &Error) -> Error 
     match error.provider() {
         Some(provider) => named.with_provider(provider.to_owned()),
         None => named,
+    }
+}
+
+/// Narrows the provider of an account. The provider is looked up at each fetch: it may be replaced, suspended by a
+/// clear, or overridden by credentials that are set directly, and must not be used from then on.
+#[derive(Debug)]
+pub(super) struct NarrowedAccountProvider {
+    account: SessionAccount,
+    policy: SessionPolicy,
+    /// No fetch is made after this instant. Background refreshers do not check the bounds of a session themselves.
+    deadline: Option<SystemTime>,
+}
+
+impl NarrowedAccountProvider {
+    pub(super) fn new(account: SessionAccount, policy: SessionPolicy, deadline: Option<SystemTime>) -> Self {
+        Self { account, policy, deadline }
+    }
+
+    /// Returns the current provider of the account, narrowed.
+    ///
+    /// # Errors
+    /// `Closed` after the deadline and once the session has ended; `NotConfigured` while the account has no
+    /// provider that may be called; `Invalid` while its credentials are set directly; the error of the provider if
+    /// it cannot apply the policy.
+    pub(super) fn provider(&self) -> Result<Arc<dyn CredentialProvider>> {
+        let now = self.account.session()?.shared.now();
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(error::closed());
+        }
+        let narrowed = self.account.cache()?.scope_down(&self.policy);
+        narrowed.map_err(|error| with_account_context(self.account.account_name(), &error))
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for NarrowedAccountProvider {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("narrowed")
+    }
+
+    /// Fetches with what the account has now, not with what it had when the child was created.
+    async fn provide(&self) -> Result<Credentials> {
+        self.provider()?.credentials().await
+    }
+
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        self.provider()?.scope_down(policy)
     }
 }

@@ -1,13 +1,20 @@
-//! The credentials of a session's accounts, own and inherited, within the limits of the session.
+//! The accounts of a session: their credentials and regions, and the operations on them, within the limits of the session.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::SessionInner;
-use crate::cache::{AccountCache, CurrentCredentials};
+use super::tree::clear_provider_caches;
+use crate::audit::AuditEvent;
+use crate::cache::{AccountCache, ClearKind, CurrentCredentials, Generation, RenewalChain};
 use crate::clock::LONGEST_SLEEP;
+use crate::session::AccountStatus;
 use crate::session::narrow::NarrowState;
-use crate::{AccountName, Credentials, Expiry, Result};
+use crate::session::outstanding::expiry_from_nanos;
+use crate::{
+    AccessKeyId, AccountName, CredentialId, CredentialProvider, Credentials, Expiry, KeyExchange, Region,
+    Result,
+};
 
 impl SessionInner {
     /// Returns the list of allowed accounts of this session; `None` without such a list, even if an ancestor has
@@ -155,6 +162,147 @@ impl SessionInner {
             Some(deadline) => credentials.capped_at(deadline),
             None => credentials,
         }
+    }
+
+    /// Returns the configured region: of the credentials, the account, or the session. `None` leaves the choice to
+    /// the environment.
+    pub(in crate::session) fn region_for(&self, alias: &AccountName) -> Option<Region> {
+        self.account_region(alias).or_else(|| self.region.as_deref().cloned())
+    }
+
+    /// Returns the region to use. `us-east-1`, the last resort, applies when no source specifies one.
+    pub(in crate::session) fn resolved_region(&self, alias: &AccountName) -> Region {
+        let configured = self.region_for(alias).or_else(|| self.environment_region(alias));
+        configured.unwrap_or_else(Region::us_east_1)
+    }
+
+    /// Returns the region that the credentials or the account specify.
+    fn account_region(&self, alias: &AccountName) -> Option<Region> {
+        let own = self.account_cache(alias).ok().and_then(|cache| cache.region());
+        own.or_else(|| self.narrowed_parent()?.account_region(alias))
+    }
+
+    /// Returns the region of the environment in which the credentials were fetched, otherwise that of the host.
+    pub(in crate::session) fn environment_region(&self, alias: &AccountName) -> Option<Region> {
+        let fetched = self.account_cache(alias).ok().and_then(|cache| cache.environment_region());
+        let inherited = || self.narrowed_parent()?.environment_region(alias);
+        fetched.or_else(inherited).or_else(|| self.shared.environment_region())
+    }
+
+    /// Returns the session whose accounts this session narrows by a policy: they are used in the same regions.
+    fn narrowed_parent(&self) -> Option<&Self> {
+        let narrowed = self.narrow_state().filter(|narrowed| narrowed.own_accounts);
+        narrowed.and(self.parent.as_deref())
+    }
+
+    pub(in crate::session) fn set_credentials(
+        &self,
+        account: &AccountName,
+        credentials: Credentials,
+    ) -> Result<Generation> {
+        self.apply_update(&*self.own_account(account)?, |cache| cache.set(credentials))
+    }
+
+    pub(in crate::session) fn set_provider(
+        &self,
+        account: &AccountName,
+        provider: Arc<dyn CredentialProvider>,
+    ) -> Result<()> {
+        self.apply_update(&*self.own_account(account)?, |cache| cache.set_provider(provider))
+    }
+
+    pub(in crate::session) fn set_key_exchange(
+        &self,
+        account: &AccountName,
+        exchange: Arc<dyn KeyExchange>,
+    ) -> Result<()> {
+        self.apply_update(&*self.own_account(account)?, |cache| cache.set_key_exchange(exchange))
+    }
+
+    /// The last clear is read before the lookup and compared when the credentials are set: a lookup that was slow
+    /// does not refill a session that was cleared in the meantime.
+    ///
+    /// # Errors
+    /// As [`SessionContext::set_from_resolver`](crate::SessionContext::set_from_resolver).
+    pub(in crate::session) async fn set_from_resolver(
+        &self,
+        account: &AccountName,
+        id: &CredentialId,
+        region: Option<Region>,
+    ) -> Result<AccountStatus> {
+        self.check_writable(account)?;
+        let last_clear = self.last_clear(account)?;
+        let found = self.resolve(id).await?;
+        let found = match region {
+            Some(region) => found.with_region(region),
+            None => found,
+        };
+        let cache = self.own_account(account)?;
+        self.apply_update(&cache, |cache| cache.set_unless_cleared(last_clear, found))?;
+        Ok(AccountStatus::of(self, &cache))
+    }
+
+    /// Identifies the last clear of an account that the session owns, or would own if something were set on it.
+    fn last_clear(&self, account: &AccountName) -> Result<RenewalChain> {
+        match self.find_own_account(account) {
+            Some(own) => own.last_clear(),
+            // Nothing is inherited any more, so a new account replaces nothing.
+            None if self.is_detached() => self.own_account(account)?.last_clear(),
+            None => Ok(RenewalChain::default()),
+        }
+    }
+
+    pub(in crate::session) async fn refresh(&self, account: &AccountName) -> Result<Generation> {
+        self.account_cache(account)?.refresh().await
+    }
+
+    pub(in crate::session) async fn resume(&self, account: &AccountName) -> Result<Generation> {
+        let cache = self.account_cache(account)?;
+        self.resume_for(&cache);
+        cache.refresh().await
+    }
+
+    /// The report goes to the cache that serves the account, which may belong to a parent: the key is then expired
+    /// for all sessions that use that cache.
+    pub(in crate::session) fn mark_rejected(&self, account: &AccountName, rejected: &AccessKeyId) {
+        if let Ok(cache) = self.account_cache(account) {
+            cache.mark_rejected(rejected);
+        }
+    }
+
+    /// Clears one account, and invalidates what the providers of the others issued, since it may have been derived
+    /// from what was cleared. Returns when the last credentials that the account held expire, unless that has passed.
+    ///
+    /// A cleared account of this session replaces an inherited one. It counts what the inherited account has held,
+    /// since this session may have passed that on.
+    ///
+    /// # Errors
+    /// As [`account_cache`](Self::account_cache) and [`check_writable`](Self::check_writable).
+    pub(in crate::session) fn clear_account(&self, account: &AccountName) -> Result<Option<Expiry>> {
+        let inherited = self.account_cache(account)?;
+        let cache = self.own_account(account)?;
+        cache.extend_latest_expiry(inherited.latest_expiry());
+        let cleared = {
+            let _topology = self.topology_lock();
+            let cleared = cache.clear(ClearKind::Alone);
+            self.invalidate_issued();
+            cleared
+        };
+        clear_provider_caches(&cleared);
+        let outstanding = expiry_from_nanos(cache.latest_expiry());
+        let outstanding = Some(outstanding).filter(|expiry| !expiry.has_passed(self.shared.now()));
+        self.shared.audit(AuditEvent::Clear, |record| record.account(account).with_expiry(outstanding));
+        self.close_narrowed_children(account);
+        Ok(outstanding)
+    }
+
+    /// Closes the children whose own account is narrowed from `account`, as a clear of the session does.
+    fn close_narrowed_children(&self, account: &AccountName) {
+        self.for_each_child(|child| match child.find_own_account(account) {
+            Some(_) if child.narrow_state().is_some() => child.close(),
+            Some(_) => {}
+            None => child.close_narrowed_children(account),
+        });
     }
 }
 
