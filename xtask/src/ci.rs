@@ -30,7 +30,8 @@ pub fn run() -> Result<()> {
 
 fn check_format() -> Result<()> {
     run_cargo(&["fmt", "--all", "--check"])?;
-    run_cargo(&["fmt", "--manifest-path", "bench/Cargo.toml", "--check"])
+    run_cargo(&["fmt", "--manifest-path", "bench/Cargo.toml", "--check"])?;
+    run_cargo(&["fmt", "--manifest-path", "rig/conformance-server/Cargo.toml", "--check"])
 }
 
 /// Checks the dependencies against `deny.toml`. The advisory list needs the network, so it is not checked here.
