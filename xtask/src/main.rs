@@ -28,8 +28,8 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Compare the public API of the libraries with its snapshots under docs/api.
     Api(api::ApiArgs),
-    /// Run the official MCP conformance suite against the gateway over HTTP.
-    Conformance,
+    /// Run the official MCP conformance suite against the gateway over HTTP, alone and as the proxy of a server.
+    Conformance(conformance::ConformanceArgs),
     /// Run every check that a change must pass.
     Ci,
 }
@@ -55,7 +55,7 @@ fn run(task: Task) -> Result<()> {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Api(options) => api::run(&options),
-        Task::Conformance => conformance::run(),
+        Task::Conformance(options) => conformance::run(&options),
         Task::Ci => ci::run(),
     }
 }
