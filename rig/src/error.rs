@@ -89,6 +89,9 @@ pub enum Error {
         /// The end of its standard error.
         output: String,
     },
+    /// A key could not be generated, or could not sign.
+    #[error("no signature: {0}")]
+    Key(String),
     /// The file system or the loopback network refused.
     #[error("{doing}: {source}")]
     Io {

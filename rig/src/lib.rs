@@ -27,6 +27,8 @@ mod peer;
 mod port;
 mod script;
 mod seed;
+#[cfg(feature = "tokens")]
+mod signing_key;
 mod venv;
 
 pub use docker::docker;
@@ -37,4 +39,6 @@ pub use ministack::MiniStack;
 pub use moto::Moto;
 pub use script::{Script, python};
 pub use seed::{AccessKey, Seed, Tenant};
+#[cfg(feature = "tokens")]
+pub use signing_key::SigningKey;
 pub use venv::{Venv, program};

@@ -46,7 +46,9 @@ use quota::Quotas;
 use router::HttpState;
 use tenants::Tenants;
 
-pub use auth::{Authenticator, JwksSource, JwksUrl, JwtIssuer, JwtIssuerBuilder, StaticJwks};
+pub use auth::{
+    Authenticator, ClaimRule, JwksSource, JwksUrl, JwtIssuer, JwtIssuerBuilder, StaticJwks, VerifiedCaller,
+};
 pub use builder::HttpGatewayBuilder;
 pub use tenants::{NewSession, SessionFactory};
 
@@ -67,15 +69,15 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// ```no_run
 /// use tokio::net::TcpListener;
 /// use tokio_util::sync::CancellationToken;
-/// use valetkey_core::{Principal, Result, SessionContext};
+/// use valetkey_core::{Result, SessionContext};
 /// use valetkey_mcp::McpHostBuilder;
-/// use valetkey_mcp::http::{Authenticator, HttpGateway, NewSession, SessionFactory};
+/// use valetkey_mcp::http::{Authenticator, HttpGateway, NewSession, SessionFactory, VerifiedCaller};
 /// use valetkey_tools::ToolSet;
 ///
 /// struct Sessions;
 ///
 /// impl SessionFactory for Sessions {
-///     fn new_session(&self, _: &Principal) -> Result<NewSession> {
+///     fn new_session(&self, _: &VerifiedCaller) -> Result<NewSession> {
 ///         Ok(NewSession::new(SessionContext::builder(), |session| {
 ///             Ok(ToolSet::for_session(session.clone()))
 ///         }))

@@ -1,7 +1,10 @@
 //! `Authenticator`: finds the principal of a request by its bearer token.
 
 mod bearer;
+mod caller;
+mod claim_rule;
 mod claims;
+mod issuer_builder;
 mod jwks;
 mod jwks_url;
 mod jwt;
@@ -18,9 +21,12 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use valetkey_core::{Error, Principal, Result};
 
+pub use caller::VerifiedCaller;
+pub use claim_rule::ClaimRule;
+pub use issuer_builder::JwtIssuerBuilder;
 pub use jwks::{JwksSource, StaticJwks};
 pub use jwks_url::JwksUrl;
-pub use jwt::{JwtIssuer, JwtIssuerBuilder};
+pub use jwt::JwtIssuer;
 
 use bearer::bearer_token;
 
@@ -61,8 +67,8 @@ pub(super) enum Refusal {
     InvalidToken(&'static str),
     /// Its token is valid for a principal that is not configured.
     UnknownPrincipal,
-    /// Its token lacks scopes. All that are required are listed.
-    InsufficientScope,
+    /// Its token lacks scopes. All that its issuer requires are listed.
+    InsufficientScope(Vec<String>),
     /// The keys of the issuer cannot be fetched.
     Unavailable,
 }
@@ -108,7 +114,8 @@ impl Authenticator {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when `digest` is not such a digest, or is that of another principal's token.
+    /// `Invalid` when `digest` is not such a digest, or is that of another principal's token; or when the principal could
+    /// be that of a caller that a rule of an issuer accepts.
     pub fn token(mut self, digest: &str, principal: Principal) -> Result<Self> {
         self.add_token(digest, principal)?;
         Ok(self)
@@ -141,6 +148,9 @@ impl Authenticator {
         if self.tokens.iter().any(|(known, _)| *known == digest) {
             return Err(Error::invalid("token_sha256", "occurs twice"));
         }
+        if self.may_derive(&principal) {
+            return Err(derived_principal_error());
+        }
         self.tokens.push((digest, principal));
         Ok(())
     }
@@ -162,7 +172,8 @@ impl Authenticator {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when the issuer was added before.
+    /// `Invalid` when the issuer or its name was added before, or when a rule could give a caller the principal of a
+    /// token or of a subject.
     pub fn issuer(mut self, issuer: JwtIssuer) -> Result<Self> {
         self.add_issuer(issuer)?;
         Ok(self)
@@ -173,47 +184,67 @@ impl Authenticator {
     /// # Errors
     /// As [`issuer`](Self::issuer). The authenticator is then unchanged.
     pub fn add_issuer(&mut self, issuer: JwtIssuer) -> Result<()> {
-        if self.issuers.iter().any(|known| known.issuer() == issuer.issuer()) {
+        let added = issuer.rules();
+        if self.issuers.iter().any(|known| known.rules().issuer == added.issuer) {
             return Err(Error::invalid("issuer", "occurs twice"));
+        }
+        if added.name.is_some() && self.issuers.iter().any(|known| known.rules().name == added.name) {
+            return Err(Error::invalid("name", "is the name of another issuer"));
+        }
+        let configured = self.tokens.iter().map(|(_, principal)| principal).chain(added.principals.values());
+        let others = self.issuers.iter().flat_map(|known| known.rules().principals.values());
+        let is_derived = |principal| added.may_derive(principal);
+        let is_derived_by_other = |principal| self.may_derive(principal);
+        if configured.chain(others).any(is_derived) || added.principals.values().any(is_derived_by_other) {
+            return Err(derived_principal_error());
         }
         self.issuers.push(Arc::new(issuer));
         Ok(())
     }
 
+    /// Whether a rule of an issuer could give a caller this principal.
+    fn may_derive(&self, principal: &Principal) -> bool {
+        self.issuers.iter().any(|issuer| issuer.rules().may_derive(principal))
+    }
+
     /// Returns the URLs of the authorization servers.
     pub(super) fn authorization_servers(&self) -> Vec<&str> {
-        self.issuers.iter().map(|issuer| issuer.issuer()).collect()
+        self.issuers.iter().map(|issuer| issuer.rules().issuer.as_str()).collect()
     }
 
     /// Returns every scope that a token may need.
     pub(super) fn scopes(&self) -> Vec<&str> {
-        let mut scopes: Vec<_> =
-            self.issuers.iter().flat_map(|issuer| issuer.required_scopes()).map(String::as_str).collect();
+        let mut scopes: Vec<_> = self
+            .issuers
+            .iter()
+            .flat_map(|issuer| &issuer.rules().required_scopes)
+            .map(String::as_str)
+            .collect();
         scopes.sort_unstable();
         scopes.dedup();
         scopes
     }
 
-    /// Returns the principal of a request.
+    /// Returns the sender of a request.
     pub(super) async fn authenticate(
         &self,
         headers: &HeaderMap,
         uri: &Uri,
-    ) -> std::result::Result<Principal, Refusal> {
+    ) -> std::result::Result<VerifiedCaller, Refusal> {
         if let Some(principal) = &self.anonymous {
-            return Ok(principal.clone());
+            return Ok(VerifiedCaller::new(principal.clone()));
         }
         let token = bearer_token(headers, uri)?;
         let digest: TokenDigest = Sha256::digest(token.as_bytes()).into();
         if let Some(principal) = self.find_token(&digest) {
-            return Ok(principal.clone());
+            return Ok(VerifiedCaller::new(principal.clone()));
         }
         if self.issuers.is_empty() {
             return Err(Refusal::InvalidToken("the token is not valid"));
         }
         let issuer =
             claims::unverified_issuer(token).ok_or(Refusal::InvalidToken("the token is not valid"))?;
-        let known = self.issuers.iter().find(|known| known.issuer() == issuer);
+        let known = self.issuers.iter().find(|known| known.rules().issuer == issuer);
         known.ok_or(Refusal::InvalidToken("the token is of another issuer"))?.verify(token, &digest).await
     }
 
@@ -228,6 +259,11 @@ impl Authenticator {
         let index = usize::try_from(index).ok()?;
         if bool::from(found) { self.tokens.get(index).map(|(_, principal)| principal) } else { None }
     }
+}
+
+fn derived_principal_error() -> Error {
+    Error::invalid("principal", "begins with the name of an issuer, and could be that of another caller")
+        .with_next_step("rename the principal or the issuer")
 }
 
 /// Decodes a digest of exactly 64 hexadecimal digits, in either case.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use valetkey_core::{Error, ErrorKind, Principal, Result, SessionHandle};
+use valetkey_core::{Error, ErrorKind, Result, SessionHandle};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolOutput};
 
+use super::auth::VerifiedCaller;
 use super::catalog::{CLOSE_SESSION, CREATE_SESSION, Catalog, LIST_SESSIONS};
 use super::protocol_sessions::ProtocolSession;
 use super::tenants::{TenantGuard, Tenants, no_session};
@@ -17,11 +18,11 @@ use crate::host::error_result;
 /// The maximum length of a session's label.
 const MAX_LABEL_CHARS: usize = 128;
 
-/// The principal of a request, and what the request says about its credential session.
+/// The verified sender of a request, and what the request says about its credential session.
 pub(super) struct CallerTools {
     pub(super) tenants: Arc<Tenants>,
     pub(super) catalog: Arc<Catalog>,
-    pub(super) principal: Principal,
+    pub(super) caller: VerifiedCaller,
     /// The handle in the header.
     pub(super) handle: Option<SessionHandle>,
     /// The protocol session of a legacy client.
@@ -65,14 +66,14 @@ impl CallerTools {
             if arguments.get(CREDENTIAL_SESSION) == Some(&handle.to_string().into()) {
                 arguments.remove(CREDENTIAL_SESSION);
             }
-            return self.tenants.find(&self.principal, handle).map_err(unknown_session);
+            return self.tenants.find(&self.caller, handle).map_err(unknown_session);
         }
         if let Some(session) = self.named(arguments) {
             arguments.remove(CREDENTIAL_SESSION);
             return Ok(session);
         }
         if arguments.contains_key(CREDENTIAL_SESSION) {
-            return match self.tenants.find_narrowed(&self.principal, arguments) {
+            return match self.tenants.find_narrowed(&self.caller, arguments) {
                 Some(session) => Ok(session),
                 None => Err(unknown_session(Error::invalid(CREDENTIAL_SESSION, "is unknown"))),
             };
@@ -80,12 +81,12 @@ impl CallerTools {
         let protocol_session = self.protocol_session.as_ref().ok_or_else(no_session)?;
         let mut opened = None;
         let handle = protocol_session.credentials_or_open(|| {
-            let session = self.tenants.open(&self.principal, None)?;
+            let session = self.tenants.open(&self.caller, None)?;
             Ok::<_, Error>(opened.insert(session).handle())
         })?;
         match opened {
             Some(session) => Ok(session),
-            None => self.tenants.find(&self.principal, &handle).map_err(|_| {
+            None => self.tenants.find(&self.caller, &handle).map_err(|_| {
                 protocol_session.forget_credentials(handle);
                 Error::new(ErrorKind::Closed, "the credential session of this connection has ended")
                     .with_next_step(
@@ -98,7 +99,7 @@ impl CallerTools {
     /// Returns the session of this principal that the arguments name.
     fn named(&self, arguments: &Map<String, Value>) -> Option<TenantGuard> {
         let handle: SessionHandle = arguments.get(CREDENTIAL_SESSION)?.as_str()?.parse().ok()?;
-        self.tenants.find(&self.principal, &handle).ok()
+        self.tenants.find(&self.caller, &handle).ok()
     }
 
     /// Opens a session, and returns its handle. The only argument is `label`; any other one is an error.
@@ -111,12 +112,12 @@ impl CallerTools {
             Some(Value::String(label)) if label.chars().count() <= MAX_LABEL_CHARS => Some(label.clone()),
             Some(_) => return Err(Error::invalid("label", "must be a string of at most 128 characters")),
         };
-        let handle = self.tenants.open(&self.principal, label)?.handle();
+        let handle = self.tenants.open(&self.caller, label)?.handle();
         Ok(ToolOutput::json(json!({CREDENTIAL_SESSION: handle.to_string()})))
     }
 
     fn list(&self) -> ToolOutput {
-        let sessions = self.tenants.sessions(&self.principal).into_iter();
+        let sessions = self.tenants.sessions(self.caller.principal()).into_iter();
         let sessions = sessions
             .map(|(handle, tenant)| json!({CREDENTIAL_SESSION: handle.to_string(), "label": tenant.label}));
         ToolOutput::json(json!({"sessions": sessions.collect::<Vec<_>>()}))
@@ -124,10 +125,10 @@ impl CallerTools {
 
     /// Closes the session that the arguments name, if it is one of this principal that was not narrowed from another.
     fn close(&self, arguments: &Map<String, Value>) -> Option<ToolOutput> {
-        let handle = self.named(arguments)?.handle();
-        let closed = self.tenants.close(&self.principal, &handle);
+        let handle: SessionHandle = arguments.get(CREDENTIAL_SESSION)?.as_str()?.parse().ok()?;
+        let closed = self.tenants.close(self.caller.principal(), &handle);
         let text = "Successfully closed the credential session";
-        Some(ToolOutput::ok(text).with_structured(json!({"closed": closed})))
+        closed.then(|| ToolOutput::ok(text).with_structured(json!({"closed": closed})))
     }
 }
 

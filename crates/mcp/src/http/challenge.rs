@@ -30,7 +30,7 @@ pub(super) fn refuse(refusal: &Refusal, site: &Site, authenticator: &Authenticat
         Refusal::NoToken => (StatusCode::UNAUTHORIZED, "a bearer token is required", None),
         Refusal::Malformed(message) => (StatusCode::BAD_REQUEST, *message, Some("invalid_request")),
         Refusal::InvalidToken(message) => (StatusCode::UNAUTHORIZED, *message, Some("invalid_token")),
-        Refusal::InsufficientScope => {
+        Refusal::InsufficientScope(_) => {
             (StatusCode::FORBIDDEN, "the token lacks a required scope", Some("insufficient_scope"))
         }
         Refusal::UnknownPrincipal => (StatusCode::FORBIDDEN, "the user of the token is not configured", None),
@@ -43,19 +43,23 @@ pub(super) fn refuse(refusal: &Refusal, site: &Site, authenticator: &Authenticat
     };
     let mut response = text(status, message);
     if status != StatusCode::BAD_REQUEST
-        && let Ok(challenge) = HeaderValue::try_from(challenge(error, site, authenticator))
+        && let Ok(challenge) = HeaderValue::try_from(challenge(refusal, error, site, authenticator))
     {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
 }
 
-fn challenge(error: Option<&str>, site: &Site, authenticator: &Authenticator) -> String {
+fn challenge(refusal: &Refusal, error: Option<&str>, site: &Site, authenticator: &Authenticator) -> String {
     let mut parameters = Vec::new();
     parameters.extend(error.map(|error| format!("error=\"{error}\"")));
     if !authenticator.authorization_servers().is_empty() {
         parameters.push(format!("resource_metadata=\"{}\"", site.metadata_url()));
-        let scopes = authenticator.scopes();
+        // The issuer of the token is known, and does not know the scopes of another one.
+        let scopes = match refusal {
+            Refusal::InsufficientScope(required) => required.iter().map(String::as_str).collect(),
+            _ => authenticator.scopes(),
+        };
         if !scopes.is_empty() {
             parameters.push(format!("scope=\"{}\"", scopes.join(" ")));
         }

@@ -103,7 +103,7 @@ impl PostedRequest<'_> {
         let Ok(mut peer) = serde_json::from_value::<InitializeRequestParams>(params) else {
             return RpcError::bad_request(INVALID_REQUEST, "the message is malformed").into_response(id);
         };
-        let (state, principal) = (self.state, self.caller.principal.clone());
+        let (state, principal) = (self.state, self.caller.principal().clone());
         let cancelled = state.abandoned.child_token();
         let _cancel = cancelled.clone().drop_guard();
         let Some(mut messages) = self.start(None, Some(peer.clone()), cancelled) else {
@@ -206,11 +206,11 @@ impl PostedRequest<'_> {
         cancelled: CancellationToken,
     ) -> Option<mpsc::Receiver<Outgoing>> {
         let state = self.state;
-        let permit = state.quotas.acquire(&self.caller.principal)?;
+        let permit = state.quotas.acquire(self.caller.principal())?;
         let tools = CallerTools {
             tenants: Arc::clone(&state.tenants),
             catalog: Arc::clone(&state.catalog),
-            principal: self.caller.principal,
+            caller: self.caller.verified,
             handle: self.caller.handle,
             protocol_session: session,
         };

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use valetkey_core::{Principal, SessionHandle};
 
-use super::auth::Authenticator;
+use super::auth::{Authenticator, VerifiedCaller};
 use super::catalog::Catalog;
 use super::challenge::{refuse, resource_metadata};
 use super::events::event_stream;
@@ -48,7 +48,7 @@ pub(super) struct HttpState {
 
 /// The verified sender of a request, and the sessions that its headers name.
 pub(super) struct Caller {
-    pub(super) principal: Principal,
+    pub(super) verified: VerifiedCaller,
     /// The handle of a credential session.
     pub(super) handle: Option<SessionHandle>,
     /// The id of a protocol session, as sent.
@@ -80,8 +80,8 @@ pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>
         Route::ResourceMetadata => return method_not_allowed("GET"),
         Route::Unknown => return not_found(),
     }
-    let principal = match state.authenticator.authenticate(request.headers(), request.uri()).await {
-        Ok(principal) => principal,
+    let verified = match state.authenticator.authenticate(request.headers(), request.uri()).await {
+        Ok(verified) => verified,
         Err(refusal) => {
             tracing::debug!(?refusal, "request refused");
             return refuse(&refusal, &state.site, &state.authenticator);
@@ -92,7 +92,7 @@ pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
         parts.headers.remove(name);
     }
-    let caller = match Caller::new(principal, &parts.headers) {
+    let caller = match Caller::new(verified, &parts.headers) {
         Ok(caller) => caller,
         Err(error) => return error.into_response(None),
     };
@@ -109,7 +109,7 @@ fn not_found() -> HttpResponse {
 }
 
 impl Caller {
-    fn new(principal: Principal, headers: &HeaderMap) -> Result<Self, RpcError> {
+    fn new(verified: VerifiedCaller, headers: &HeaderMap) -> Result<Self, RpcError> {
         let read = |name: &HeaderName, malformed: &'static str| match headers.contains_key(name) {
             false => Ok(None),
             true => single(headers, name).map(Some).ok_or(RpcError::bad_request(INVALID_REQUEST, malformed)),
@@ -118,13 +118,17 @@ impl Caller {
         let handle = read(&CREDENTIAL_SESSION, malformed)?.map(str::parse).transpose();
         let handle = handle.map_err(|_| RpcError::bad_request(INVALID_REQUEST, malformed))?;
         let session_id = read(&SESSION_ID, "the header `Mcp-Session-Id` is malformed")?.map(str::to_owned);
-        Ok(Self { principal, handle, session_id })
+        Ok(Self { verified, handle, session_id })
+    }
+
+    pub(super) fn principal(&self) -> &Principal {
+        self.verified.principal()
     }
 
     /// Returns the protocol session that the request names, if it belongs to the caller.
     pub(super) fn protocol_session(&self, sessions: &ProtocolSessions) -> NamedSession {
         let Some(id) = &self.session_id else { return NamedSession::None };
-        let found = id.parse().ok().and_then(|id| sessions.find(&self.principal, &id));
+        let found = id.parse().ok().and_then(|id| sessions.find(self.principal(), &id));
         found.map_or(NamedSession::NotFound, NamedSession::Found)
     }
 }
@@ -168,7 +172,7 @@ fn get(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpResponse 
         Ok(session) => session,
         Err(refused) => return *refused,
     };
-    let Some(permit) = state.quotas.acquire(&caller.principal) else {
+    let Some(permit) = state.quotas.acquire(caller.principal()) else {
         return too_many_requests(None);
     };
     let ended = session.open_stream();
@@ -179,7 +183,7 @@ fn get(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpResponse 
 fn delete(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpResponse {
     match legacy_session(state, caller, headers) {
         Ok(session) => {
-            state.protocol_sessions.close(&caller.principal, &session.id);
+            state.protocol_sessions.close(caller.principal(), &session.id);
             response::with_content(StatusCode::OK, "text/plain; charset=utf-8", "")
         }
         Err(refused) => *refused,

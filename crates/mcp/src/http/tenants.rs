@@ -12,6 +12,7 @@ use valetkey_core::{
 };
 use valetkey_tools::ToolSet;
 
+use super::auth::VerifiedCaller;
 use crate::client::ClientContext;
 use crate::gateway::{GatewayInner, ToolSource};
 use crate::host::error_result;
@@ -58,7 +59,7 @@ impl fmt::Debug for NewSession {
 /// # Examples
 /// ```
 /// use valetkey_core::{Error, ErrorKind, Principal, Result, SessionContext};
-/// use valetkey_mcp::http::{NewSession, SessionFactory};
+/// use valetkey_mcp::http::{NewSession, SessionFactory, VerifiedCaller};
 /// use valetkey_mcp::{McpConfig, McpHost, McpHostBuilder};
 /// use valetkey_tools::ToolSet;
 ///
@@ -68,8 +69,8 @@ impl fmt::Debug for NewSession {
 /// }
 ///
 /// impl SessionFactory for Sessions {
-///     fn new_session(&self, principal: &Principal) -> Result<NewSession> {
-///         if !self.administrators.contains(principal) {
+///     fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession> {
+///         if !self.administrators.contains(caller.principal()) {
 ///             return Err(Error::new(ErrorKind::Denied, "only administrators may open a session"));
 ///         }
 ///         Ok(NewSession::new(SessionContext::builder(), |session| Ok(ToolSet::for_session(session.clone()))))
@@ -81,16 +82,17 @@ impl fmt::Debug for NewSession {
 /// }
 ///
 /// let sessions = Sessions { config: McpConfig::default(), administrators: vec!["alice".parse()?] };
-/// assert!(sessions.new_session(&"alice".parse()?).is_ok());
-/// assert_eq!(sessions.new_session(&"bob".parse()?).unwrap_err().kind(), ErrorKind::Denied);
+/// assert!(sessions.new_session(&VerifiedCaller::new("alice".parse()?)).is_ok());
+/// let refused = sessions.new_session(&VerifiedCaller::new("bob".parse()?));
+/// assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
 /// # Ok::<(), valetkey_core::Error>(())
 /// ```
 pub trait SessionFactory: Send + Sync + 'static {
-    /// Returns a new session for an authenticated principal. The gateway sets the session's principal.
+    /// Returns a new session for an authenticated caller. The gateway sets the session's principal.
     ///
     /// # Errors
-    /// `Denied` when the principal may have no session.
-    fn new_session(&self, principal: &Principal) -> Result<NewSession>;
+    /// `Denied` when the caller may have no session.
+    fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession>;
 
     /// Returns the host of the servers of a session that this factory described, or `None` without servers. Called at
     /// the first call of a server's tool.
@@ -109,6 +111,8 @@ pub trait SessionFactory: Send + Sync + 'static {
 /// The part of a session that is kept beside it: its tools, and its servers from the first call on.
 pub(super) struct Tenant {
     tools: Result<ToolSet>,
+    /// The caller that opened the session.
+    caller: VerifiedCaller,
     gateway: OnceCell<GatewayInner>,
     pub(super) label: Option<String>,
 }
@@ -133,11 +137,13 @@ impl Tenants {
         Self { factory, endpoint, registry: registry.build_with() }
     }
 
-    /// Opens a session for `principal`.
-    pub(super) fn open(&self, principal: &Principal, label: Option<String>) -> Result<TenantGuard> {
-        let NewSession { builder, complete } = self.factory.new_session(principal)?;
+    /// Opens a session for `caller`.
+    pub(super) fn open(&self, caller: &VerifiedCaller, label: Option<String>) -> Result<TenantGuard> {
+        let NewSession { builder, complete } = self.factory.new_session(caller)?;
+        let principal = caller.principal();
         let opened = self.registry.open_with(principal.clone(), builder, |session| {
-            Arc::new(Tenant { tools: complete(session), gateway: OnceCell::new(), label })
+            let (tools, caller) = (complete(session), caller.clone());
+            Arc::new(Tenant { tools, caller, gateway: OnceCell::new(), label })
         })?;
         if let Err(error) = &opened.value().tools {
             let error = error.clone();
@@ -147,23 +153,28 @@ impl Tenants {
         Ok(opened)
     }
 
-    /// Returns the session of this handle if it belongs to `principal`.
-    pub(super) fn find(&self, principal: &Principal, handle: &SessionHandle) -> Result<TenantGuard> {
-        self.registry.find(principal, handle)
+    /// Returns the session of this handle if it belongs to `caller`. A session that the same principal opened with other
+    /// claims has another authority, and is not found.
+    pub(super) fn find(&self, caller: &VerifiedCaller, handle: &SessionHandle) -> Result<TenantGuard> {
+        let found = self.registry.find(caller.principal(), handle)?;
+        if found.value().caller == *caller {
+            return Ok(found);
+        }
+        Err(Error::new(ErrorKind::Closed, "the session was opened with other claims"))
     }
 
-    /// Returns the session of `principal` from which the narrowed session that the arguments name was narrowed.
+    /// Returns the session of `caller` from which the narrowed session that the arguments name was narrowed.
     pub(super) fn find_narrowed(
         &self,
-        principal: &Principal,
+        caller: &VerifiedCaller,
         arguments: &Map<String, Value>,
     ) -> Option<TenantGuard> {
         let has_it = |tenant: &Arc<Tenant>| match &tenant.tools {
             Ok(tools) => matches!(tools.extract_session(&mut arguments.clone()), Ok(Some(_))),
             Err(_) => false,
         };
-        let (handle, _) = self.sessions(principal).into_iter().find(|(_, tenant)| has_it(tenant))?;
-        self.find(principal, &handle).ok()
+        let (handle, _) = self.sessions(caller.principal()).into_iter().find(|(_, tenant)| has_it(tenant))?;
+        self.find(caller, &handle).ok()
     }
 
     /// Returns the open sessions of `principal`.

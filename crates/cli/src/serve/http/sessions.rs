@@ -5,7 +5,7 @@ use std::sync::Arc;
 use valetkey::audit::AuditSink;
 use valetkey::backends::AwsClientConfig;
 use valetkey::mcp::child::{HostEnvironment, Launcher};
-use valetkey::mcp::http::{NewSession, SessionFactory};
+use valetkey::mcp::http::{NewSession, SessionFactory, VerifiedCaller};
 use valetkey::mcp::{McpConfig, McpHost, McpHostBuilder};
 use valetkey::{CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
 
@@ -26,7 +26,8 @@ pub(super) struct ConfiguredSessions {
 }
 
 impl SessionFactory for ConfiguredSessions {
-    fn new_session(&self, principal: &Principal) -> Result<NewSession> {
+    fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession> {
+        let principal = caller.principal();
         let settings = Settings::clone(&self.settings).for_principal(Some(principal));
         let observers = CredentialObservers::new();
         let inputs = SessionInputs {

@@ -1,11 +1,12 @@
-//! The parts of a JSON Web Token that are read: a strict header and strict claims.
+//! The parts of a JSON Web Token that are read: its header and its claims. Both are read strictly.
 //!
-//! serde refuses a member that occurs twice, so that no other reader of the token can see another value.
+//! An object that repeats a member is refused, so that no other reader of the token can see another value.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 /// The header of a token.
 #[derive(Debug, Deserialize)]
@@ -40,82 +41,149 @@ impl TokenHeader {
 }
 
 /// The claims of a token.
-#[derive(Debug, Deserialize)]
-pub(super) struct Claims {
-    pub(super) iss: String,
-    pub(super) sub: String,
-    pub(super) exp: u64,
-    #[serde(default)]
-    aud: Option<OneOrMany>,
-    #[serde(default)]
-    iat: Option<u64>,
-    #[serde(default)]
-    nbf: Option<u64>,
-    #[serde(default)]
-    scope: Option<OneOrMany>,
-    #[serde(default)]
-    scp: Option<OneOrMany>,
-    #[serde(default)]
-    token_use: Option<String>,
-    /// Claims that only ID tokens have.
-    #[serde(default)]
-    nonce: Option<IgnoredAny>,
-    #[serde(default)]
-    at_hash: Option<IgnoredAny>,
-    #[serde(default)]
-    c_hash: Option<IgnoredAny>,
-}
-
-/// A claim that issuers write as a string or as an array of strings.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    fn contains(&self, item: &str) -> bool {
-        match self {
-            Self::One(one) => one == item,
-            Self::Many(many) => many.iter().any(|one| one == item),
-        }
-    }
-
-    /// Whether the scopes, which may be separated by blanks, contain this one.
-    fn contains_scope(&self, scope: &str) -> bool {
-        let contains = |text: &str| text.split(' ').any(|one| one == scope);
-        match self {
-            Self::One(one) => contains(one),
-            Self::Many(many) => many.iter().any(|one| contains(one)),
-        }
-    }
-}
+#[derive(Debug)]
+pub(super) struct Claims(Value);
 
 impl Claims {
-    pub(super) fn is_for(&self, audiences: &[String]) -> bool {
-        self.aud.as_ref().is_some_and(|aud| audiences.iter().any(|audience| aud.contains(audience)))
+    /// Returns a claim, by its name or by a JSON pointer, which begins with `/`.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        if name.starts_with('/') { self.0.pointer(name) } else { self.0.get(name) }
     }
 
-    pub(super) fn has_scope(&self, scope: &str) -> bool {
-        [&self.scope, &self.scp].into_iter().flatten().any(|scopes| scopes.contains_scope(scope))
+    /// Returns a claim that is a string.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_str()
+    }
+
+    /// Returns a claim that is a string, a number or a boolean as text.
+    pub(super) fn scalar(&self, name: &str) -> Option<String> {
+        match self.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            number @ Value::Number(_) => Some(number.to_string()),
+            Value::Bool(is_true) => Some(is_true.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Returns a claim that issuers write as a string or as an array of strings. It is empty if it is missing or
+    /// malformed.
+    fn one_or_many(&self, name: &str) -> Vec<&str> {
+        match self.get(name) {
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(many)) => {
+                many.iter().map(Value::as_str).collect::<Option<_>>().unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn has_audience(&self) -> bool {
+        self.get("aud").is_some()
+    }
+
+    pub(super) fn is_for(&self, audiences: &[String]) -> bool {
+        self.one_or_many("aud").into_iter().any(|aud| audiences.iter().any(|audience| audience == aud))
+    }
+
+    /// Whether a claim contains this scope. Its scopes are an array, or are separated by blanks.
+    pub(super) fn has_scope(&self, claim: &str, scope: &str) -> bool {
+        self.one_or_many(claim).into_iter().flat_map(|scopes| scopes.split(' ')).any(|one| one == scope)
+    }
+
+    /// Whether the token was issued to one of these clients. Issuers disagree on the name of the claim; each of them
+    /// that the token has must name one of the clients.
+    pub(super) fn is_of_client(&self, clients: &[String]) -> bool {
+        let named = ["azp", "client_id", "cid", "appid"].into_iter().filter_map(|name| self.get(name));
+        let mut named = named.peekable();
+        named.peek().is_some()
+            && named.all(|value| value.as_str().is_some_and(|id| clients.iter().any(|client| client == id)))
     }
 
     /// Whether the token authenticates its user to a client, and is not for a resource.
     pub(super) fn is_id_token(&self) -> bool {
-        self.nonce.is_some()
-            || self.at_hash.is_some()
-            || self.c_hash.is_some()
-            || self.token_use.as_deref().is_some_and(|token_use| token_use != "access")
+        ["nonce", "at_hash", "c_hash"].into_iter().any(|name| self.get(name).is_some())
+            || self.get("token_use").is_some_and(|token_use| token_use != "access")
     }
 
-    pub(super) fn is_not_yet_valid(&self, now: u64, leeway: u64) -> bool {
-        self.nbf.is_some_and(|valid_from| valid_from > now.saturating_add(leeway))
+    /// Returns the expiry in seconds since 1970.
+    pub(super) fn expires_at(&self) -> Option<u64> {
+        self.get("exp")?.as_u64()
     }
 
-    /// Whether the token was issued after `now`, in seconds, with a minute for clocks that differ.
-    pub(super) fn is_from_future(&self, now: u64) -> bool {
-        self.iat.is_some_and(|issued_at| issued_at > now.saturating_add(60))
+    /// Whether the token is valid already, and was not issued in the future, with this difference between clocks.
+    pub(super) fn has_begun(&self, now: u64, leeway: u64) -> bool {
+        ["nbf", "iat"]
+            .into_iter()
+            .filter_map(|name| self.get(name))
+            .all(|value| value.as_u64().is_some_and(|seconds| seconds <= now.saturating_add(leeway)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let StrictValue(claims) = StrictValue::deserialize(deserializer)?;
+        if claims.is_object() { Ok(Self(claims)) } else { Err(D::Error::custom("not an object")) }
+    }
+}
+
+/// A JSON value in which no object repeats a member.
+struct StrictValue(Value);
+
+impl<'de> Deserialize<'de> for StrictValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(StrictValue(item)) = items.next_element()? {
+            read.push(item);
+        }
+        Ok(read.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut read = Map::new();
+        while let Some((name, StrictValue(value))) = members.next_entry::<String, _>()? {
+            if read.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member occurs twice"));
+            }
+        }
+        Ok(read.into())
     }
 }
 

@@ -1,17 +1,16 @@
 //! `JwtIssuer`: verifies the access tokens of one issuer.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jsonwebtoken::{Validation, decode};
 use moka::sync::Cache;
-use valetkey_core::{Clock, Error, Principal, Result, SystemClock};
+use valetkey_core::Principal;
 
 use super::claims::{Claims, TokenHeader};
-use super::jwks::{JwksSource, KeyCache};
-use super::{Refusal, TokenDigest};
+use super::issuer_builder::{IssuerRules, JwtIssuerBuilder};
+use super::jwks::JwksSource;
+use super::{Refusal, TokenDigest, VerifiedCaller};
 
 /// The maximum number of verified tokens that are remembered.
 const MAX_CACHED_TOKENS: u64 = 10_000;
@@ -24,7 +23,8 @@ const LEEWAY: u64 = 60;
 ///
 /// A token must be signed with a key of the issuer, by an algorithm for keys of that type; must name exactly this
 /// issuer and one of the audiences; must have a subject and an expiry; and must have every required scope. ID tokens
-/// are refused.
+/// are refused. Its sender is the principal that is configured for its subject, or else, if a [rule](super::ClaimRule)
+/// applies, a principal of its own.
 ///
 /// # Examples
 /// ```
@@ -40,180 +40,132 @@ const LEEWAY: u64 = 60;
 /// # Ok::<(), valetkey_core::Error>(())
 /// ```
 pub struct JwtIssuer {
-    config: IssuerConfig,
+    rules: IssuerRules,
     verified: Cache<TokenDigest, VerifiedToken>,
-}
-
-/// What a builder sets: the rules by which tokens of the issuer are accepted, and its keys.
-struct IssuerConfig {
-    issuer: String,
-    audiences: Vec<String>,
-    required_scopes: Vec<String>,
-    principals: HashMap<String, Principal>,
-    keys: KeyCache,
-    clock: Arc<dyn Clock>,
 }
 
 /// A token that was verified. The cache has only its digest as the key, so it contains no token.
 #[derive(Debug, Clone)]
 struct VerifiedToken {
-    principal: Principal,
+    caller: VerifiedCaller,
     expires_at: u64,
 }
-
-/// Configures a [`JwtIssuer`]. Created by [`JwtIssuer::builder`].
-///
-/// # Examples
-/// ```
-/// use valetkey_mcp::http::{JwtIssuer, StaticJwks};
-///
-/// let keys = StaticJwks::new(br#"{"keys": []}"#.to_vec());
-/// // A token for another service must not open sessions here, so an audience is required.
-/// let error = JwtIssuer::builder("https://login.example.com", keys).build().unwrap_err();
-/// assert_eq!(error.field(), Some("audience"));
-/// ```
-#[must_use]
-pub struct JwtIssuerBuilder(IssuerConfig);
 
 impl JwtIssuer {
     /// Returns a builder for the issuer whose tokens have exactly this `iss`, and whose keys `keys` fetches.
     pub fn builder(issuer: impl Into<String>, keys: impl JwksSource) -> JwtIssuerBuilder {
-        JwtIssuerBuilder(IssuerConfig {
-            issuer: issuer.into(),
-            audiences: Vec::new(),
-            required_scopes: Vec::new(),
-            principals: HashMap::new(),
-            keys: KeyCache::new(keys),
-            clock: Arc::new(SystemClock),
-        })
+        JwtIssuerBuilder::new(issuer.into(), keys)
     }
 
-    pub(super) fn issuer(&self) -> &str {
-        &self.config.issuer
+    pub(super) fn new(rules: IssuerRules) -> Self {
+        let verified = Cache::builder().max_capacity(MAX_CACHED_TOKENS).time_to_live(MAX_CACHE_TIME).build();
+        Self { rules, verified }
     }
 
-    pub(super) fn required_scopes(&self) -> &[String] {
-        &self.config.required_scopes
+    pub(super) fn rules(&self) -> &IssuerRules {
+        &self.rules
     }
 
-    /// Returns the principal of a token.
-    pub(super) async fn verify(
-        &self,
-        token: &str,
-        digest: &TokenDigest,
-    ) -> std::result::Result<Principal, Refusal> {
+    /// Returns the sender of a token.
+    pub(super) async fn verify(&self, token: &str, digest: &TokenDigest) -> Result<VerifiedCaller, Refusal> {
         let now = self.now();
         if let Some(known) = self.verified.get(digest)
             && known.expires_at > now
         {
-            return Ok(known.principal);
+            return Ok(known.caller);
         }
         let claims = self.verify_signature(token).await?;
-        if claims.iss != self.config.issuer {
-            return Err(Refusal::InvalidToken("the token is of another issuer"));
-        }
-        if !claims.is_for(&self.config.audiences) {
-            return Err(Refusal::InvalidToken("the token is for another audience"));
-        }
-        if claims.sub.trim().is_empty() || claims.is_id_token() || claims.is_from_future(now) {
-            return Err(Refusal::InvalidToken("the token is no access token of a user"));
-        }
-        if !self.config.required_scopes.iter().all(|scope| claims.has_scope(scope)) {
-            return Err(Refusal::InsufficientScope);
-        }
-        let principal = self.config.principals.get(&claims.sub).cloned().ok_or(Refusal::UnknownPrincipal)?;
-        let verified = VerifiedToken { principal: principal.clone(), expires_at: claims.exp };
-        self.verified.insert(*digest, verified);
-        Ok(principal)
+        let expires_at = self.check_claims(&claims, now)?;
+        let caller = self.find_caller(&claims)?;
+        self.verified.insert(*digest, VerifiedToken { caller: caller.clone(), expires_at });
+        Ok(caller)
     }
 
-    /// Verifies the signature, the issuer, the audience and the validity of a token.
-    async fn verify_signature(&self, token: &str) -> std::result::Result<Claims, Refusal> {
+    /// Verifies the signature of a token, and that it names this issuer.
+    async fn verify_signature(&self, token: &str) -> Result<Claims, Refusal> {
         let invalid = || Refusal::InvalidToken("the token is not valid");
         let header = TokenHeader::parse(token).filter(TokenHeader::is_acceptable).ok_or_else(invalid)?;
-        let current = self.config.keys.keys_for(header.kid.as_deref()).await.ok_or(Refusal::Unavailable)?;
+        let current = self.rules.keys.keys_for(header.kid.as_deref()).await.ok_or(Refusal::Unavailable)?;
         if current.changed {
             // Tokens of keys that the issuer has removed.
             self.verified.invalidate_all();
         }
         let key = current.keys.find(header.kid.as_deref()).ok_or_else(invalid)?;
-        let mut validation = Validation::new(key.algorithm(&header.alg).ok_or_else(invalid)?);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.set_issuer(&[&self.config.issuer]);
-        validation.set_audience(&self.config.audiences);
-        validation.leeway = LEEWAY;
-        // The time is checked below, with the clock of this issuer.
+        let algorithm = key.algorithm(&header.alg).filter(|algorithm| self.rules.allows(*algorithm));
+        let mut validation = Validation::new(algorithm.ok_or_else(invalid)?);
+        validation.set_required_spec_claims(&["exp", "iss"]);
+        validation.set_issuer(&[&self.rules.issuer]);
+        // The audience and the time are checked below: the time by the clock of this issuer.
+        validation.validate_aud = false;
         validation.validate_exp = false;
         let claims = decode::<Claims>(token, &key.key, &validation).map_err(|_| invalid())?.claims;
-        let now = self.now();
-        if claims.exp.saturating_add(LEEWAY) <= now || claims.is_not_yet_valid(now, LEEWAY) {
-            return Err(Refusal::InvalidToken("the token has expired, or is not valid yet"));
+        if claims.text("iss") != Some(&self.rules.issuer) {
+            return Err(Refusal::InvalidToken("the token is of another issuer"));
         }
         Ok(claims)
     }
 
+    /// Checks the claims of a token whose signature is valid, and returns its expiry.
+    fn check_claims(&self, claims: &Claims, now: u64) -> Result<u64, Refusal> {
+        let rules = &self.rules;
+        let expires_at = claims.expires_at().ok_or(Refusal::InvalidToken("the token is not valid"))?;
+        if expires_at.saturating_add(LEEWAY) <= now || !claims.has_begun(now, LEEWAY) {
+            return Err(Refusal::InvalidToken("the token has expired, or is not valid yet"));
+        }
+        let is_for_gateway = match rules.audiences.as_slice() {
+            // Such an issuer writes no audience, and its clients are checked. An audience would be another resource.
+            [] => !claims.has_audience(),
+            audiences => claims.is_for(audiences),
+        };
+        if !is_for_gateway {
+            return Err(Refusal::InvalidToken("the token is for another audience"));
+        }
+        let has_other_use =
+            rules.token_use.as_deref().is_some_and(|used| claims.text("token_use") != Some(used));
+        if claims.is_id_token() || has_other_use {
+            return Err(Refusal::InvalidToken("the token is no access token of a user"));
+        }
+        if !rules.clients.is_empty() && !claims.is_of_client(&rules.clients) {
+            return Err(Refusal::InvalidToken("the token is of another client"));
+        }
+        if !rules.required_scopes.iter().all(|scope| rules.has_scope(claims, scope)) {
+            return Err(Refusal::InsufficientScope(rules.required_scopes.clone()));
+        }
+        Ok(expires_at)
+    }
+
+    /// Returns the sender of a token whose claims were checked.
+    fn find_caller(&self, claims: &Claims) -> Result<VerifiedCaller, Refusal> {
+        let subject = self.rules.subject(claims);
+        let subject = subject.ok_or(Refusal::InvalidToken("the token is no access token of a user"))?;
+        let caller = match self.rules.principals.get(&subject) {
+            Some(principal) => VerifiedCaller::new(principal.clone()),
+            None => self.find_caller_by_rule(&subject, claims)?,
+        };
+        let kept = self.rules.kept_claims.iter().filter_map(|name| Some((name, claims.scalar(name)?)));
+        Ok(kept.fold(caller, |caller, (name, value)| caller.with_claim(name, value)))
+    }
+
+    /// Returns a principal of this subject's own, if a rule applies to it.
+    fn find_caller_by_rule(&self, subject: &str, claims: &Claims) -> Result<VerifiedCaller, Refusal> {
+        let mut applying = self.rules.rules.iter().filter(|rule| rule.applies_to(claims)).peekable();
+        if applying.peek().is_none() {
+            return Err(Refusal::UnknownPrincipal);
+        }
+        let name = self.rules.name.as_deref().unwrap_or_default();
+        let principal: Principal =
+            format!("{name}/{subject}").parse().map_err(|_| Refusal::UnknownPrincipal)?;
+        Ok(applying.fold(VerifiedCaller::new(principal), |caller, rule| caller.with_rule(&rule.name)))
+    }
+
     /// Returns the time in seconds since 1970.
     fn now(&self) -> u64 {
-        self.config.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-    }
-}
-
-impl JwtIssuerBuilder {
-    /// Accepts tokens for this audience, compared exactly. At least one is required.
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.0.audiences.push(audience.into());
-        self
-    }
-
-    /// Requires a scope of every token (default: none).
-    pub fn required_scope(mut self, scope: impl Into<String>) -> Self {
-        self.0.required_scopes.push(scope.into());
-        self
-    }
-
-    /// Takes tokens with this `sub` for tokens of `principal`. A token with another subject is refused.
-    pub fn principal(mut self, subject: impl Into<String>, principal: Principal) -> Self {
-        self.0.principals.insert(subject.into(), principal);
-        self
-    }
-
-    /// Sets the source of the time at which tokens expire (default: the system clock).
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.0.clock = clock;
-        self
-    }
-
-    /// Builds the issuer.
-    ///
-    /// # Errors
-    /// `Invalid` when the issuer is not an `https` URL (`http` on a loopback address), or when no audience or no
-    /// principal is given.
-    pub fn build(self) -> Result<JwtIssuer> {
-        let is_local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-        if !self.0.issuer.starts_with("https://")
-            && !is_local.iter().any(|prefix| self.0.issuer.starts_with(prefix))
-        {
-            return Err(Error::invalid("issuer", "must be an `https` URL"));
-        }
-        if self.0.audiences.is_empty() || self.0.audiences.iter().any(String::is_empty) {
-            return Err(Error::invalid("audience", "must name what the tokens are issued for"));
-        }
-        if self.0.principals.is_empty() {
-            return Err(Error::invalid("principals", "must have a subject whose tokens are accepted"));
-        }
-        let verified = Cache::builder().max_capacity(MAX_CACHED_TOKENS).time_to_live(MAX_CACHE_TIME).build();
-        Ok(JwtIssuer { config: self.0, verified })
+        self.rules.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
     }
 }
 
 impl fmt::Debug for JwtIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtIssuer").field("issuer", &self.config.issuer).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for JwtIssuerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtIssuerBuilder").field("issuer", &self.0.issuer).finish_non_exhaustive()
+        f.debug_struct("JwtIssuer").field("issuer", &self.rules.issuer).finish_non_exhaustive()
     }
 }

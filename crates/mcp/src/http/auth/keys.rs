@@ -88,6 +88,11 @@ impl VerificationKey {
     }
 }
 
+/// Whether signatures of this algorithm are verified with a public key.
+pub(super) fn is_asymmetric(algorithm: Algorithm) -> bool {
+    !matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
+}
+
 /// Returns the algorithms for keys of this type. A secret key has none: everyone who can read the document has it.
 fn supported_algorithms(parameters: &AlgorithmParameters) -> Option<Vec<Algorithm>> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};

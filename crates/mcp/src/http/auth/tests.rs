@@ -4,20 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::header::AUTHORIZATION;
-use jsonwebtoken::crypto::sign;
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, EncodingKey};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use valetkey_core::ErrorKind;
 use valetkey_core::testing::ManualClock;
+use valetkey_rig::SigningKey;
 
 use super::keys::KeySet;
 use super::*;
@@ -26,56 +20,6 @@ const ISSUER: &str = "https://login.example.com";
 const AUDIENCE: &str = "https://mcp.example.com/mcp";
 /// The time of `ManualClock::new`, in seconds since 1970.
 const NOW: u64 = 1_795_262_400;
-
-/// A key that signs tokens.
-struct SigningKeyFixture {
-    id: &'static str,
-    key: EncodingKey,
-    algorithm: Algorithm,
-}
-
-impl SigningKeyFixture {
-    fn rsa(id: &'static str) -> Self {
-        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
-        let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
-        // jsonwebtoken reads PKCS#1, which follows the fixed header of PKCS#8.
-        let key = EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..]);
-        Self { id, key, algorithm: Algorithm::RS256 }
-    }
-
-    fn elliptic(id: &'static str) -> Self {
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-        Self { id, key: EncodingKey::from_ec_der(pkcs8.as_ref()), algorithm: Algorithm::ES256 }
-    }
-
-    fn jwk(&self) -> Value {
-        let mut jwk = json!(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap());
-        jwk["kid"] = self.id.into();
-        jwk["use"] = "sig".into();
-        jwk
-    }
-
-    fn header(&self) -> Value {
-        json!({"alg": format!("{:?}", self.algorithm), "kid": self.id, "typ": "at+jwt"})
-    }
-
-    fn token(&self, claims: &Value) -> String {
-        self.sign(&self.header().to_string(), &claims.to_string())
-    }
-
-    /// Signs a header and claims as they are.
-    fn sign(&self, header: &str, claims: &str) -> String {
-        sign_with(&self.key, self.algorithm, header, claims)
-    }
-}
-
-fn sign_with(key: &EncodingKey, algorithm: Algorithm, header: &str, claims: &str) -> String {
-    let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
-    let message = format!("{}.{}", encode(header), encode(claims));
-    let signature = sign(message.as_bytes(), key, algorithm).unwrap();
-    format!("{message}.{signature}")
-}
 
 fn claims() -> Value {
     json!({
@@ -106,8 +50,8 @@ fn without(name: &str) -> Value {
 struct JwksFixture(Arc<(Mutex<Option<Value>>, AtomicUsize)>);
 
 impl JwksFixture {
-    fn publish(&self, keys: &[&SigningKeyFixture]) {
-        let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
+    fn publish(&self, keys: &[&SigningKey]) {
+        let keys: Vec<_> = keys.iter().map(|key| key.jwk().unwrap()).collect();
         *self.0.0.lock() = Some(json!({"keys": keys}));
     }
 
@@ -131,34 +75,50 @@ impl JwksSource for JwksFixture {
 }
 
 fn authenticator(keys: JwksFixture) -> (Authenticator, ManualClock) {
-    let clock = ManualClock::new();
-    let issuer = JwtIssuer::builder(ISSUER, keys)
-        .audience(AUDIENCE)
-        .required_scope("aws")
-        .principal("00u1", "alice".parse().unwrap())
-        .clock(Arc::new(clock.clone()))
-        .build()
-        .unwrap();
-    (Authenticator::bearer().issuer(issuer).unwrap(), clock)
+    authenticator_with(keys, |issuer| {
+        issuer.audience(AUDIENCE).required_scope("aws").principal("00u1", "alice".parse().unwrap())
+    })
 }
 
-async fn authenticate(authenticator: &Authenticator, token: &str) -> std::result::Result<Principal, Refusal> {
+fn authenticator_with(
+    keys: JwksFixture,
+    configure: impl FnOnce(JwtIssuerBuilder) -> JwtIssuerBuilder,
+) -> (Authenticator, ManualClock) {
+    let clock = ManualClock::new();
+    let issuer = configure(JwtIssuer::builder(ISSUER, keys)).clock(Arc::new(clock.clone())).build();
+    (Authenticator::bearer().issuer(issuer.unwrap()).unwrap(), clock)
+}
+
+/// Whether a token with these claims is accepted by an issuer with these settings.
+async fn accepts(claims: &Value, configure: impl FnOnce(JwtIssuerBuilder) -> JwtIssuerBuilder) -> bool {
+    let key = SigningKey::elliptic("e").unwrap();
+    let keys = JwksFixture::default();
+    keys.publish(&[&key]);
+    let (authenticator, _) =
+        authenticator_with(keys, |issuer| configure(issuer.principal("00u1", "alice".parse().unwrap())));
+    authenticate(&authenticator, &key.token(claims).unwrap()).await.is_ok()
+}
+
+async fn authenticate(
+    authenticator: &Authenticator,
+    token: &str,
+) -> std::result::Result<VerifiedCaller, Refusal> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
     authenticator.authenticate(&headers, &"/mcp".parse().unwrap()).await
 }
 
-fn is_invalid(refused: &std::result::Result<Principal, Refusal>) -> bool {
+fn is_invalid(refused: &std::result::Result<VerifiedCaller, Refusal>) -> bool {
     matches!(refused, Err(Refusal::InvalidToken(_) | Refusal::Malformed(_)))
 }
 
 #[tokio::test]
 async fn valid_access_token_has_its_principal() {
-    let (rsa, elliptic) = (SigningKeyFixture::rsa("r"), SigningKeyFixture::elliptic("e"));
+    let (rsa, elliptic) = (SigningKey::rsa("r").unwrap(), SigningKey::elliptic("e").unwrap());
     let keys = JwksFixture::default();
     keys.publish(&[&rsa, &elliptic]);
     let (authenticator, _) = authenticator(keys.clone());
-    let alice: Principal = "alice".parse().unwrap();
+    let alice = VerifiedCaller::new("alice".parse().unwrap());
     for claims in [
         claims(),
         with("aud", json!(AUDIENCE)),
@@ -175,7 +135,7 @@ async fn valid_access_token_has_its_principal() {
     ] {
         for key in [&rsa, &elliptic] {
             assert_eq!(
-                authenticate(&authenticator, &key.token(&claims)).await,
+                authenticate(&authenticator, &key.token(&claims).unwrap()).await,
                 Ok(alice.clone()),
                 "{claims}"
             );
@@ -184,7 +144,7 @@ async fn valid_access_token_has_its_principal() {
     for typ in [json!("JWT"), json!("application/at+jwt"), Value::Null] {
         let mut header = rsa.header();
         header["typ"] = typ;
-        let token = rsa.sign(&header.to_string(), &claims().to_string());
+        let token = rsa.sign(&header.to_string(), &claims().to_string()).unwrap();
         assert_eq!(authenticate(&authenticator, &token).await, Ok(alice.clone()), "{header}");
     }
     assert_eq!(keys.fetches(), 1);
@@ -192,7 +152,7 @@ async fn valid_access_token_has_its_principal() {
 
 #[tokio::test]
 async fn token_with_invalid_claims_is_refused() {
-    let key = SigningKeyFixture::elliptic("e");
+    let key = SigningKey::elliptic("e").unwrap();
     let keys = JwksFixture::default();
     keys.publish(&[&key]);
     let (authenticator, _) = authenticator(keys);
@@ -223,29 +183,32 @@ async fn token_with_invalid_claims_is_refused() {
         with("at_hash", json!("h")),
         with("token_use", json!("id")),
     ] {
-        let refused = authenticate(&authenticator, &key.token(&claims)).await;
+        let refused = authenticate(&authenticator, &key.token(&claims).unwrap()).await;
         assert!(is_invalid(&refused), "{refused:?} {claims}");
     }
     let twice = claims().to_string().replacen('{', r#"{"sub":"00u2","#, 1);
-    assert!(is_invalid(&authenticate(&authenticator, &key.sign(&key.header().to_string(), &twice)).await));
+    let nested = claims().to_string().replacen('{', r#"{"realm_access":{"roles":[],"roles":["admin"]},"#, 1);
+    for repeated in [twice, nested] {
+        let token = key.sign(&key.header().to_string(), &repeated).unwrap();
+        assert!(is_invalid(&authenticate(&authenticator, &token).await), "{repeated}");
+    }
 }
 
 #[tokio::test]
 async fn token_with_invalid_header_or_signature_is_refused() {
-    let (rsa, elliptic) = (SigningKeyFixture::rsa("r"), SigningKeyFixture::elliptic("e"));
-    let stranger = SigningKeyFixture::elliptic("e");
+    let (rsa, elliptic) = (SigningKey::rsa("r").unwrap(), SigningKey::elliptic("e").unwrap());
+    let stranger = SigningKey::elliptic("e").unwrap();
     let keys = JwksFixture::default();
     keys.publish(&[&rsa, &elliptic]);
     let (authenticator, _) = authenticator(keys);
     let header = |name: &str, value: Value| {
         let mut header = elliptic.header();
         header[name] = value;
-        elliptic.sign(&header.to_string(), &claims().to_string())
+        elliptic.sign(&header.to_string(), &claims().to_string()).unwrap()
     };
-    let public_key = rsa.jwk()["n"].as_str().unwrap().to_owned();
-    let secret = EncodingKey::from_secret(&BASE64_URL_SAFE_NO_PAD.decode(&public_key).unwrap());
-    let hmac = json!({"alg": "HS256", "kid": "r"}).to_string();
-    let valid = elliptic.token(&claims());
+    let public_key = rsa.jwk().unwrap()["n"].as_str().unwrap().to_owned();
+    let secret = SigningKey::secret("r", &BASE64_URL_SAFE_NO_PAD.decode(&public_key).unwrap());
+    let valid = elliptic.token(&claims()).unwrap();
     let (message, signature) = valid.rsplit_once('.').unwrap();
     let none = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"e"}"#);
     let payload = message.split_once('.').unwrap().1;
@@ -263,8 +226,8 @@ async fn token_with_invalid_header_or_signature_is_refused() {
         header("crit", json!(["exp"])),
         header("typ", json!("id+jwt")),
         header("typ", json!("logout+jwt")),
-        sign_with(&secret, Algorithm::HS256, &hmac, &claims().to_string()),
-        stranger.token(&claims()),
+        secret.token(&claims()).unwrap(),
+        stranger.token(&claims()).unwrap(),
         format!("{message}.{}", signature.replace(&signature[..4], "AAAA")),
         format!("{message}."),
         message.to_owned(),
@@ -282,25 +245,206 @@ async fn token_with_invalid_header_or_signature_is_refused() {
 
 #[tokio::test]
 async fn token_without_scope_or_known_subject_is_forbidden() {
-    let key = SigningKeyFixture::elliptic("e");
+    let key = SigningKey::elliptic("e").unwrap();
     let keys = JwksFixture::default();
     keys.publish(&[&key]);
     let (authenticator, _) = authenticator(keys);
     for claims in [without("scope"), with("scope", json!("aws2 xaws")), with("scope", json!("AWS"))] {
-        let refused = authenticate(&authenticator, &key.token(&claims)).await;
-        assert_eq!(refused, Err(Refusal::InsufficientScope), "{claims}");
+        let refused = authenticate(&authenticator, &key.token(&claims).unwrap()).await;
+        assert_eq!(refused, Err(Refusal::InsufficientScope(vec!["aws".to_owned()])), "{claims}");
     }
-    let refused = authenticate(&authenticator, &key.token(&with("sub", json!("00u2")))).await;
+    let refused = authenticate(&authenticator, &key.token(&with("sub", json!("00u2"))).unwrap()).await;
     assert_eq!(refused, Err(Refusal::UnknownPrincipal));
 }
 
 #[tokio::test]
+async fn issuer_algorithms_refuse_other_signatures() {
+    let es256 = |issuer: JwtIssuerBuilder| issuer.audience(AUDIENCE).algorithm("ES256");
+    let rs256 = |issuer: JwtIssuerBuilder| issuer.audience(AUDIENCE).algorithm("RS256").algorithm("PS256");
+    assert!(accepts(&claims(), es256).await);
+    assert!(!accepts(&claims(), rs256).await);
+}
+
+#[tokio::test]
+async fn issuer_clients_refuse_tokens_of_other_clients() {
+    let of_client = |issuer: JwtIssuerBuilder| issuer.audience(AUDIENCE).client("0oa1").client("0oa2");
+    for name in ["azp", "client_id", "cid", "appid"] {
+        assert!(accepts(&with(name, json!("0oa2")), of_client).await, "{name}");
+        assert!(!accepts(&with(name, json!("0oa3")), of_client).await, "{name}");
+        assert!(!accepts(&with(name, json!(["0oa1"])), of_client).await, "{name}");
+    }
+    assert!(!accepts(&claims(), of_client).await);
+    let mut contradictory = with("azp", json!("0oa1"));
+    contradictory["client_id"] = json!("0oa3");
+    assert!(!accepts(&contradictory, of_client).await);
+}
+
+#[tokio::test]
+async fn issuer_without_audience_needs_token_use_and_client() {
+    let cognito = |issuer: JwtIssuerBuilder| issuer.token_use("access").client("7abc");
+    let mut claims = without("aud");
+    claims["client_id"] = json!("7abc");
+    claims["token_use"] = json!("access");
+    assert!(accepts(&claims, cognito).await);
+    for (name, value) in [
+        ("token_use", json!("id")),
+        ("token_use", Value::Null),
+        ("client_id", json!("7abd")),
+        ("aud", json!("another")),
+        ("aud", json!([])),
+    ] {
+        let mut changed = claims.clone();
+        changed[name] = value;
+        assert!(!accepts(&changed, cognito).await, "{changed}");
+    }
+    let alice = || "alice".parse().unwrap();
+    let issuer = || JwtIssuer::builder(ISSUER, StaticJwks::new(Vec::new())).principal("00u1", alice());
+    assert_eq!(issuer().token_use("access").build().unwrap_err().field(), Some("audience"));
+    assert_eq!(issuer().client("7abc").build().unwrap_err().field(), Some("audience"));
+}
+
+#[tokio::test]
+async fn issuer_scope_claim_is_the_only_one_read() {
+    let in_scp =
+        |issuer: JwtIssuerBuilder| issuer.audience(AUDIENCE).required_scope("aws").scope_claim("scp");
+    assert!(!accepts(&claims(), in_scp).await, "the scopes are in `scope`");
+    assert!(accepts(&with("scp", json!("openid aws")), in_scp).await);
+    assert!(accepts(&with("scp", json!(["openid", "aws"])), in_scp).await);
+    assert!(!accepts(&with("scp", json!(["aws", 1])), in_scp).await);
+}
+
+#[tokio::test]
+async fn issuer_subject_claims_identify_tenant_and_user() {
+    let entra = |issuer: JwtIssuerBuilder| {
+        let issuer = issuer.audience(AUDIENCE).subject_claims(["tid", "oid"]);
+        issuer.principal("t1/o1", "alice".parse().unwrap())
+    };
+    let of = |tenant: Value, user: Value| {
+        let mut claims = without("sub");
+        claims["tid"] = tenant;
+        claims["oid"] = user;
+        claims
+    };
+    assert!(accepts(&of(json!("t1"), json!("o1")), entra).await);
+    for claims in [
+        of(json!("t2"), json!("o1")),
+        of(json!("t1"), Value::Null),
+        of(json!("t1"), json!("")),
+        of(json!("t1/o1"), json!("")),
+        of(json!(1), json!("o1")),
+        with("sub", json!("t1/o1")),
+    ] {
+        assert!(!accepts(&claims, entra).await, "{claims}");
+    }
+    let slash = |issuer: JwtIssuerBuilder| {
+        let issuer = issuer.audience(AUDIENCE).subject_claims(["tid", "oid"]);
+        issuer.principal("a/b/c", "mallory".parse().unwrap())
+    };
+    for (tenant, user) in [("a/b", "c"), ("a", "b/c")] {
+        assert!(!accepts(&of(json!(tenant), json!(user)), slash).await, "both would be the same subject");
+    }
+}
+
+#[tokio::test]
+async fn claim_rules_make_each_subject_a_principal() {
+    let key = SigningKey::elliptic("e").unwrap();
+    let keys = JwksFixture::default();
+    keys.publish(&[&key]);
+    let (authenticator, _) = authenticator_with(keys, |issuer| {
+        issuer
+            .name("okta")
+            .audience(AUDIENCE)
+            .principal("00u1", "alice".parse().unwrap())
+            .rule(ClaimRule::new("engineers").claim("groups", "eng").claim("email_verified", true))
+            .rule(ClaimRule::new("admins").claim("/realm_access/roles", "admin"))
+            .keep_claim("email")
+            .keep_claim("level")
+            .keep_claim("groups")
+    });
+    let claims = json!({
+        "groups": ["all", "eng"], "email_verified": true, "realm_access": {"roles": ["admin"]},
+        "email": "bob@example.com", "level": 3,
+    });
+    let token = |subject: &str, changes: &[(&str, Value)]| {
+        let mut all = with("sub", json!(subject));
+        let changes = changes.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone().into_iter().chain(changes));
+        key.token(&all).unwrap()
+    };
+    let bob = |rules: &[&str]| {
+        let caller = VerifiedCaller::new("okta/00u2".parse().unwrap());
+        let caller = rules.iter().fold(caller, |caller, rule| caller.with_rule(*rule));
+        Ok(caller.with_claim("email", "bob@example.com").with_claim("level", "3"))
+    };
+    assert_eq!(authenticate(&authenticator, &token("00u2", &[])).await, bob(&["admins", "engineers"]));
+    let engineer = token("00u2", &[("realm_access", Value::Null)]);
+    assert_eq!(authenticate(&authenticator, &engineer).await, bob(&["engineers"]));
+    let listed = authenticate(&authenticator, &token("00u1", &[])).await.unwrap();
+    assert_eq!((listed.principal().as_str(), listed.rules().count()), ("alice", 0));
+    for changes in [
+        [("groups", json!("English")), ("realm_access", Value::Null)],
+        [("groups", json!([["eng"]])), ("realm_access", Value::Null)],
+        [("email_verified", json!("true")), ("realm_access", json!({"roles": "administrators"}))],
+    ] {
+        let refused = authenticate(&authenticator, &token("00u2", &changes)).await;
+        assert_eq!(refused, Err(Refusal::UnknownPrincipal), "{changes:?}");
+    }
+    let unprintable = authenticate(&authenticator, &token("00u2\u{202e}", &[])).await;
+    assert_eq!(unprintable, Err(Refusal::UnknownPrincipal));
+}
+
+#[test]
+fn principal_that_a_rule_could_derive_is_invalid() {
+    let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let issuer = |url: &str, name: &str| {
+        let issuer = JwtIssuer::builder(url, StaticJwks::new(Vec::new())).audience(AUDIENCE);
+        issuer.name(name).rule(ClaimRule::new("all").claim("tid", "t1"))
+    };
+    let own = "okta/00u1".parse::<Principal>().unwrap();
+    let by_rule = || issuer(ISSUER, "okta").build().unwrap();
+    let bearer = Authenticator::bearer;
+    for refused in [
+        bearer().issuer(by_rule()).unwrap().token(digest, own.clone()),
+        bearer().token(digest, own.clone()).unwrap().issuer(by_rule()),
+        bearer().issuer(issuer(ISSUER, "okta").principal("00u9", own.clone()).build().unwrap()),
+        bearer()
+            .issuer(by_rule())
+            .unwrap()
+            .issuer(issuer("https://other.example", "other").principal("1", own.clone()).build().unwrap()),
+        bearer().issuer(by_rule()).unwrap().issuer(issuer("https://other.example", "okta").build().unwrap()),
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    let other = "oktavia/00u1".parse().unwrap();
+    assert!(bearer().issuer(by_rule()).unwrap().token(digest, other).is_ok());
+}
+
+#[test]
+fn claim_rule_without_condition_or_name_is_invalid() {
+    let issuer = |rule: ClaimRule| {
+        JwtIssuer::builder(ISSUER, StaticJwks::new(Vec::new())).audience(AUDIENCE).rule(rule)
+    };
+    let rule = || ClaimRule::new("all").claim("tid", "t1");
+    assert!(issuer(rule()).name("okta").build().is_ok());
+    for (refused, field) in [
+        (issuer(rule()), "name"),
+        (issuer(rule()).name("a/b"), "name"),
+        (issuer(ClaimRule::new("all")).name("okta"), "claims"),
+        (issuer(rule().claim("groups", json!(["a"]))).name("okta"), "claims"),
+        (issuer(rule()).name("okta").algorithm("HS256"), "algorithms"),
+        (issuer(rule()).name("okta").algorithm("none"), "algorithms"),
+    ] {
+        assert_eq!(refused.build().unwrap_err().field(), Some(field));
+    }
+}
+
+#[tokio::test]
 async fn cached_token_is_refused_after_its_expiry() {
-    let key = SigningKeyFixture::elliptic("e");
+    let key = SigningKey::elliptic("e").unwrap();
     let keys = JwksFixture::default();
     keys.publish(&[&key]);
     let (authenticator, clock) = authenticator(keys);
-    let token = key.token(&with("exp", json!(NOW + 10)));
+    let token = key.token(&with("exp", json!(NOW + 10))).unwrap();
     assert!(authenticate(&authenticator, &token).await.is_ok());
     clock.advance(Duration::from_secs(71));
     assert!(is_invalid(&authenticate(&authenticator, &token).await));
@@ -308,11 +452,11 @@ async fn cached_token_is_refused_after_its_expiry() {
 
 #[tokio::test(start_paused = true)]
 async fn rotated_key_is_fetched_and_the_old_one_refused() {
-    let (old, new) = (SigningKeyFixture::elliptic("old"), SigningKeyFixture::elliptic("new"));
+    let (old, new) = (SigningKey::elliptic("old").unwrap(), SigningKey::elliptic("new").unwrap());
     let keys = JwksFixture::default();
     keys.publish(&[&old]);
     let (authenticator, _) = authenticator(keys.clone());
-    let (by_old, by_new) = (old.token(&claims()), new.token(&claims()));
+    let (by_old, by_new) = (old.token(&claims()).unwrap(), new.token(&claims()).unwrap());
     assert!(authenticate(&authenticator, &by_old).await.is_ok());
     keys.publish(&[&new]);
     assert!(is_invalid(&authenticate(&authenticator, &by_new).await), "fetched a moment ago");
@@ -325,10 +469,10 @@ async fn rotated_key_is_fetched_and_the_old_one_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_unavailable_keeps_cached_keys() {
-    let key = SigningKeyFixture::elliptic("e");
+    let key = SigningKey::elliptic("e").unwrap();
     let keys = JwksFixture::default();
     let (authenticator, _) = authenticator(keys.clone());
-    let token = |n: u64| key.token(&with("jti", json!(n)));
+    let token = |n: u64| key.token(&with("jti", json!(n))).unwrap();
     assert_eq!(authenticate(&authenticator, &token(0)).await, Err(Refusal::Unavailable));
     keys.publish(&[&key]);
     tokio::time::advance(Duration::from_secs(30)).await;
@@ -342,7 +486,7 @@ async fn keys_unavailable_keeps_cached_keys() {
 
 #[test]
 fn key_set_without_usable_key_is_refused() {
-    let good = SigningKeyFixture::elliptic("e").jwk();
+    let good = SigningKey::elliptic("e").unwrap().jwk().unwrap();
     let (n, e) = (BASE64_URL_SAFE_NO_PAD.encode([0xc5; 128]), "AQAB");
     let changed = |name: &str, value: Value| {
         let mut jwk = good.clone();

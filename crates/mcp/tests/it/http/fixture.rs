@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Principal, RegistryBuilder, Result, SessionContext, SessionRegistry};
+use valetkey_core::{RegistryBuilder, Result, SessionContext, SessionRegistry};
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
-use valetkey_mcp::http::{Authenticator, HttpGateway, HttpGatewayBuilder, NewSession, SessionFactory};
+use valetkey_mcp::http::{
+    Authenticator, HttpGateway, HttpGatewayBuilder, NewSession, SessionFactory, VerifiedCaller,
+};
 use valetkey_mcp::{McpHost, McpHostBuilder};
 use valetkey_tools::ToolSet;
 
@@ -34,7 +36,7 @@ impl SessionFactoryFixture {
 }
 
 impl SessionFactory for SessionFactoryFixture {
-    fn new_session(&self, _: &Principal) -> Result<NewSession> {
+    fn new_session(&self, _: &VerifiedCaller) -> Result<NewSession> {
         let builder = SessionContext::builder().region("eu-central-1".parse().unwrap());
         Ok(NewSession::new(builder, |session| Ok(ToolSet::for_session(session.clone()))))
     }

@@ -1,0 +1,91 @@
+//! `VerifiedCaller`: who sent a request, as far as it was verified.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use valetkey_core::Principal;
+
+/// The verified sender of a request: its principal, and what an issuer states about it.
+///
+/// A session belongs to the caller that opened it. A later request reaches it only if its caller is equal: a token of
+/// the same principal with other rules or claims could give the principal another authority.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::http::VerifiedCaller;
+///
+/// let caller = VerifiedCaller::new("okta/00u1".parse()?).with_rule("engineers").with_claim("email", "alice@example.com");
+/// assert_eq!(caller.principal().as_str(), "okta/00u1");
+/// assert_eq!(caller.rules().collect::<Vec<_>>(), ["engineers"]);
+/// assert_eq!(caller.claim("email"), Some("alice@example.com"));
+/// // Claims may identify a person, so they are not printed.
+/// assert!(!format!("{caller:?}").contains("alice@example.com"));
+/// # Ok::<(), valetkey_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct VerifiedCaller {
+    principal: Principal,
+    statements: Arc<Statements>,
+}
+
+/// What an issuer states about a caller, sorted, so that equal statements compare equal.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Statements {
+    rules: Vec<String>,
+    claims: BTreeMap<String, String>,
+}
+
+impl VerifiedCaller {
+    /// Creates a caller about which no issuer states anything.
+    #[must_use]
+    pub fn new(principal: Principal) -> Self {
+        Self { principal, statements: Arc::default() }
+    }
+
+    /// Adds the name of a [`ClaimRule`](super::ClaimRule) that accepts the caller.
+    #[must_use]
+    pub fn with_rule(mut self, name: impl Into<String>) -> Self {
+        let rules = &mut Arc::make_mut(&mut self.statements).rules;
+        rules.push(name.into());
+        rules.sort_unstable();
+        self
+    }
+
+    /// Adds a claim.
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.statements).claims.insert(name.into(), value.into());
+        self
+    }
+
+    /// Returns the principal, which owns the sessions.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Returns the names of the [`ClaimRule`](super::ClaimRule)s that apply to the caller, sorted. A caller with a
+    /// configured token, or whose subject is configured, has none.
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        self.statements.rules.iter().map(String::as_str)
+    }
+
+    /// Returns a claim that the issuer was configured to
+    /// [keep](super::JwtIssuerBuilder::keep_claim). Its value is the issuer's and may contain any character: check it
+    /// before use.
+    #[must_use]
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        self.statements.claims.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for VerifiedCaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedCaller")
+            .field("principal", &self.principal)
+            .field("rules", &self.statements.rules)
+            .field("claims", &self.statements.claims.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
