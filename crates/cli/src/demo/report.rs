@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_json_keeps_the_document_and_controls_no_terminal() {
+    fn escape_json_keeps_document_and_escapes_controls() {
         let seen = "\u{1b}[2J\u{7}\r\u{7f}\u{9b}\u{202e} and `é`";
         let document = serde_json::json!({"seen": seen});
         let escaped = escape_json(&format!("{document:#}"));

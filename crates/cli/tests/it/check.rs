@@ -2,18 +2,18 @@
 
 mod accounts;
 mod files;
+mod lines;
 mod live;
-mod places;
 mod policies;
 mod principals;
 mod providers;
 mod servers;
 mod sign_ins;
-mod sound;
+mod valid_files;
 
 use std::collections::BTreeSet;
 
-use crate::shell::{ProgramOutput, Shell};
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 /// A value that occurs where a secret might be pasted by mistake.
 const CANARY: &str = "canary";
@@ -21,7 +21,7 @@ const CANARY: &str = "canary";
 /// Checks `text` as `valetkey.toml`. Each line that ends in `#! words` must be reported with these words. No other line
 /// and no value may be reported.
 async fn assert_diagnostics(text: &str) {
-    let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
+    let output = ProgramFixture::new().file("valetkey.toml", text).run(&["check"]).await;
     let wanted = text.lines().enumerate().filter_map(|(index, line)| {
         let (_, words) = line.split_once("#! ")?;
         Some((index + 1, words.trim()))
@@ -30,15 +30,15 @@ async fn assert_diagnostics(text: &str) {
     for (line, words) in wanted {
         lines.insert(line);
         let place = format!("error: valetkey.toml:{line}: ");
-        let is_reported = checked.stderr.lines().any(|line| line.starts_with(&place) && line.contains(words));
-        assert!(is_reported, "line {line}: {words}\n{}", checked.stderr);
+        let is_reported = output.stderr.lines().any(|line| line.starts_with(&place) && line.contains(words));
+        assert!(is_reported, "line {line}: {words}\n{}", output.stderr);
     }
-    assert_eq!(checked.stderr.lines().count(), lines.len(), "{}", checked.stderr);
-    assert_refused(&checked);
+    assert_eq!(output.stderr.lines().count(), lines.len(), "{}", output.stderr);
+    assert_refused(&output);
 }
 
-fn assert_refused(checked: &ProgramOutput) {
-    assert_eq!(checked.code, Some(78), "{}", checked.stderr);
-    assert_eq!(checked.stdout, "");
-    assert!(!checked.stderr.contains(CANARY), "{}", checked.stderr);
+fn assert_refused(output: &ProgramOutput) {
+    assert_eq!(output.code, Some(78), "{}", output.stderr);
+    assert_eq!(output.stdout, "");
+    assert!(!output.stderr.contains(CANARY), "{}", output.stderr);
 }

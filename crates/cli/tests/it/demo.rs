@@ -3,9 +3,9 @@
 use serde_json::Value;
 use valetkey_core::testing::Canary;
 
-use crate::cloud::CarelessCloud;
+use crate::aws_fixture::AwsFixture;
 use crate::process::runs;
-use crate::shell::{CONTROL_CHARACTERS, ProgramOutput, Shell};
+use crate::program_fixture::{CONTROL_CHARACTERS, ProgramFixture, ProgramOutput};
 
 /// The claims of the demo, with their tenants.
 const CLAIMS: [(&str, &str); 21] = [
@@ -32,8 +32,8 @@ const CLAIMS: [(&str, &str); 21] = [
     ("A+B", "no child process is left"),
 ];
 
-pub(crate) fn parse_report(ended: &ProgramOutput) -> Value {
-    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+pub(crate) fn parse_report(output: &ProgramOutput) -> Value {
+    serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
 /// Returns the steps that passed, in order.
@@ -42,28 +42,28 @@ pub(crate) fn passed_steps(report: &Value) -> Vec<(&str, &str)> {
     steps.map(|step| (step["tenant"].as_str().unwrap(), step["claim"].as_str().unwrap())).collect()
 }
 
-pub(crate) fn assert_all_passed(ended: &ProgramOutput) {
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let report = parse_report(ended);
+pub(crate) fn assert_all_passed(output: &ProgramOutput) {
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let report = parse_report(output);
     assert_eq!(report["held"], true);
     assert_eq!(passed_steps(&report), CLAIMS);
-    assert_no_secrets(&ended.said());
-    let pids = shown_pids(&ended.stdout);
+    assert_no_secrets(&output.combined_output());
+    let pids = shown_pids(&output.stdout);
     assert!(!pids.is_empty() && !pids.iter().copied().any(runs), "{pids:?}");
 }
 
 /// Returns the process ids in the output.
-fn shown_pids(said: &str) -> Vec<u32> {
-    let words = said.split(" pid ").skip(1);
+fn shown_pids(output: &str) -> Vec<u32> {
+    let words = output.split(" pid ").skip(1);
     words.filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()).collect()
 }
 
 /// Checks that no word looks like a secret access key, a session token or a whole key id. Request ids may be as long.
-fn assert_no_secrets(said: &str) {
-    let (first, rest) = said.split_once("(request ").unwrap_or((said, ""));
+fn assert_no_secrets(output: &str) {
+    let (first, rest) = output.split_once("(request ").unwrap_or((output, ""));
     let rest = rest.split("(request ").filter_map(|rest| rest.split_once(')'));
-    let said: String = std::iter::once(first).chain(rest.map(|(_id, rest)| rest)).collect();
-    for word in said.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c))) {
+    let output: String = std::iter::once(first).chain(rest.map(|(_id, rest)| rest)).collect();
+    for word in output.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c))) {
         let key_id = word.len() == 20 && (word.starts_with("AKIA") || word.starts_with("ASIA"));
         assert!(word.len() < 40 && !key_id, "{word}");
     }
@@ -71,56 +71,56 @@ fn assert_no_secrets(said: &str) {
 
 #[tokio::test]
 async fn demo_json_passes_every_claim() {
-    let shell = Shell::new();
-    let ended = shell.run(&["demo", "--json"]).await;
-    assert_all_passed(&ended);
-    assert_eq!(ended.stderr, "");
-    assert!(shell.file_names().is_empty(), "{:?}", shell.file_names());
+    let fixture = ProgramFixture::new();
+    let output = fixture.run(&["demo", "--json"]).await;
+    assert_all_passed(&output);
+    assert_eq!(output.stderr, "");
+    assert!(fixture.file_names().is_empty(), "{:?}", fixture.file_names());
 }
 
 #[tokio::test]
 async fn demo_concurrent_runs_are_independent() {
-    let shell = Shell::new();
-    let (one, other) = tokio::join!(shell.run(&["demo", "--json"]), shell.run(&["demo", "--json"]));
+    let fixture = ProgramFixture::new();
+    let (one, other) = tokio::join!(fixture.run(&["demo", "--json"]), fixture.run(&["demo", "--json"]));
     assert_all_passed(&one);
     assert_all_passed(&other);
 }
 
 #[tokio::test]
 async fn demo_host_identity_is_unused() {
-    let shell = Shell::new()
+    let fixture = ProgramFixture::new()
         .env("AWS_ACCESS_KEY_ID", "AKIACANARYCANARY0000")
         .env("AWS_SECRET_ACCESS_KEY", "canary")
         .env("AWS_PROFILE", "canary")
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         .env("AWS_REGION", "canary");
-    let ended = shell.run(&["demo", "--json"]).await;
-    assert_all_passed(&ended);
-    assert!(!ended.said().contains("canary"), "{}", ended.said());
+    let output = fixture.run(&["demo", "--json"]).await;
+    assert_all_passed(&output);
+    assert!(!output.combined_output().contains("canary"), "{}", output.combined_output());
 }
 
 #[tokio::test]
 async fn demo_without_json_prints_table() {
-    let ended = Shell::new().run(&["demo"]).await;
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let rows: Vec<&str> = ended.stdout.lines().take_while(|line| !line.is_empty()).collect();
-    assert_eq!(rows.len(), CLAIMS.len(), "{}", ended.stdout);
+    let output = ProgramFixture::new().run(&["demo"]).await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let rows: Vec<&str> = output.stdout.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(rows.len(), CLAIMS.len(), "{}", output.stdout);
     for (row, (tenant, claim)) in rows.iter().zip(CLAIMS) {
         assert!(row.starts_with(&format!("ok   {tenant:<3} {claim}")), "{row}");
     }
-    assert!(ended.stdout.contains("21 steps, 0 did not hold, "), "{}", ended.stdout);
-    assert!(!ended.stdout.contains('\x1b'), "colour without a terminal");
-    assert_no_secrets(&ended.said());
-    let coloured = Shell::new().run(&["demo", "--color", "always"]).await;
+    assert!(output.stdout.contains("21 steps, 0 did not hold, "), "{}", output.stdout);
+    assert!(!output.stdout.contains('\x1b'), "colour without a terminal");
+    assert_no_secrets(&output.combined_output());
+    let coloured = ProgramFixture::new().run(&["demo", "--color", "always"]).await;
     assert!(coloured.stdout.starts_with("\x1b[32mok"), "{}", coloured.stdout);
 }
 
 #[tokio::test]
 async fn demo_endpoint_ignoring_identities_fails() {
-    let cloud = CarelessCloud::start().await;
-    let ended = Shell::new().run(&["demo", "--json", "--aws-endpoint", cloud.url()]).await;
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    let report = parse_report(&ended);
+    let aws = AwsFixture::start().await;
+    let output = ProgramFixture::new().run(&["demo", "--json", "--aws-endpoint", aws.url()]).await;
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let report = parse_report(&output);
     assert_eq!(report["held"], false);
     let held = passed_steps(&report);
     let broken: Vec<_> = CLAIMS.into_iter().filter(|claim| !held.contains(claim)).collect();
@@ -134,7 +134,7 @@ async fn demo_endpoint_ignoring_identities_fails() {
     assert_eq!(broken, wanted, "{report:#}");
     assert_eq!(report["steps"].as_array().unwrap().len(), CLAIMS.len());
 
-    let table = Shell::new().run(&["demo", "--aws-endpoint", cloud.url()]).await;
+    let table = ProgramFixture::new().run(&["demo", "--aws-endpoint", aws.url()]).await;
     assert_eq!(table.code, Some(1));
     assert!(
         table.stdout.contains("\nFAIL B ") && table.stdout.contains("5 did not hold"),
@@ -150,12 +150,12 @@ fn control_characters_in_xml() -> String {
 
 #[tokio::test]
 async fn demo_control_characters_in_response_are_escaped() {
-    let cloud = CarelessCloud::with_account(&format!("1{}", control_characters_in_xml())).await;
-    let table = Shell::new().run(&["demo", "--aws-endpoint", cloud.url()]).await;
+    let aws = AwsFixture::with_account(&format!("1{}", control_characters_in_xml())).await;
+    let table = ProgramFixture::new().run(&["demo", "--aws-endpoint", aws.url()]).await;
     table.assert_printable();
     let escaped = r"both in 1\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e} with key";
     assert!(table.stdout.contains(escaped), "{}", table.stdout);
-    let document = Shell::new().run(&["demo", "--json", "--aws-endpoint", cloud.url()]).await;
+    let document = ProgramFixture::new().run(&["demo", "--json", "--aws-endpoint", aws.url()]).await;
     document.assert_printable();
     let escaped = r"both in 1\u001b[2J\u0007\r\u009b\u202e with key";
     assert!(document.stdout.contains(escaped), "{}", document.stdout);
@@ -166,8 +166,8 @@ async fn demo_control_characters_in_response_are_escaped() {
 
 #[tokio::test]
 async fn demo_control_characters_in_error_are_escaped() {
-    let cloud = CarelessCloud::refusing_secrets(&format!("odd{CONTROL_CHARACTERS}")).await;
-    let output = Shell::new().run(&["demo", "--aws-endpoint", cloud.url()]).await;
+    let aws = AwsFixture::refusing_secrets(&format!("odd{CONTROL_CHARACTERS}")).await;
+    let output = ProgramFixture::new().run(&["demo", "--aws-endpoint", aws.url()]).await;
     assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{output:?}");
     output.assert_printable();
     assert!(output.stderr.contains(r"odd\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e}"), "{}", output.stderr);
@@ -177,10 +177,14 @@ async fn demo_control_characters_in_error_are_escaped() {
 async fn demo_unreachable_endpoint_reports_one_line() {
     // Nothing listens on the discard port of loopback.
     for endpoint in ["http://127.0.0.1:9", "nonsense"] {
-        let ended = Shell::new().run(&["demo", "--aws-endpoint", endpoint]).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
-        assert!(ended.stderr.starts_with("error: ") && ended.stderr.lines().count() == 1, "{}", ended.stderr);
-        assert_no_secrets(&ended.stderr);
+        let output = ProgramFixture::new().run(&["demo", "--aws-endpoint", endpoint]).await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{output:?}");
+        assert!(
+            output.stderr.starts_with("error: ") && output.stderr.lines().count() == 1,
+            "{}",
+            output.stderr
+        );
+        assert_no_secrets(&output.stderr);
     }
 }
 
@@ -189,20 +193,20 @@ async fn demo_and_check_at_trace_print_no_secret() {
     let canary = Canary::new();
     let keys = canary.to_json();
     let key = |name: &str| keys[name].as_str().unwrap().to_owned();
-    let shell = Shell::new()
+    let fixture = ProgramFixture::new()
         .env("VALETKEY_LOG", "trace,rmcp=trace,hyper=trace,aws_smithy_runtime=trace,aws_sdk_sts=trace")
         .env("AWS_ACCESS_KEY_ID", key("access_key_id"))
         .env("AWS_SECRET_ACCESS_KEY", key("secret_access_key"))
         .env("AWS_SESSION_TOKEN", key("session_token"))
         .file("valetkey.toml", "[accounts.here]\nprovider = 'environment'\n");
-    let (demo, check) = tokio::join!(shell.run(&["demo", "--json"]), shell.run(&["check"]));
+    let (demo, check) = tokio::join!(fixture.run(&["demo", "--json"]), fixture.run(&["check"]));
     assert!(demo.stderr.contains("DEBUG"), "nothing was logged: {demo:?}");
-    for ended in [&demo, &check] {
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert_eq!(canary.found_in(&ended.said()), Vec::<&str>::new());
-        assert_no_secrets(&ended.said());
+    for output in [&demo, &check] {
+        assert_eq!(output.code, Some(0), "{output:?}");
+        assert_eq!(canary.found_in(&output.combined_output()), Vec::<&str>::new());
+        assert_no_secrets(&output.combined_output());
     }
     // The canaries can be found: a program that receives them in its environment prints them.
-    let shown = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
-    assert!(canary.found_in(&shown.stdout).contains(&"secret"), "{}", shown.stderr);
+    let output = fixture.run(&["exec", "--delivery", "env", "--", "env"]).await;
+    assert!(canary.found_in(&output.stdout).contains(&"secret"), "{}", output.stderr);
 }

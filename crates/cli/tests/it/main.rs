@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
+mod aws_fixture;
 mod check;
-mod cloud;
 mod credential_process;
 mod demo;
 mod exec;
 mod memory;
 mod process;
+mod program_fixture;
 mod real;
 mod revocation_policy;
 mod serve;
 mod settings;
-mod shell;
 mod trust;
 mod usage;

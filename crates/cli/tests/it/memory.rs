@@ -8,42 +8,44 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use rustix::process::geteuid;
 use tokio::process::Child;
 
-use crate::exec::{SECRET, shell_with_keys};
+use crate::exec::{SECRET, fixture_with_keys};
 use crate::process::wait_until;
-use crate::shell::{ProgramOutput, Shell};
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 /// The user `daemon`.
 const TEST_UID: &str = "1";
 
 /// Starts `valetkey` as a user other than root, in a folder that this user can read.
-fn start_unprivileged(shell: &Shell, args: &[&str]) -> Child {
+fn start_unprivileged(fixture: &ProgramFixture, args: &[&str]) -> Child {
     if !geteuid().is_root() {
-        return shell.start(args);
+        return fixture.start(args);
     }
-    let program = shell.path("valetkey");
+    let program = fixture.path("valetkey");
     fs::copy(env!("CARGO_BIN_EXE_valetkey"), &program).unwrap();
-    fs::set_permissions(shell.path("."), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(fixture.path("."), Permissions::from_mode(0o755)).unwrap();
     let (user, group) = (format!("--reuid={TEST_UID}"), format!("--regid={TEST_UID}"));
     let as_user = [&user, &group, "--clear-groups", program.to_str().unwrap()];
-    shell.start_program("setpriv", &[&as_user, args].concat())
+    fixture.start_program("setpriv", &[&as_user, args].concat())
 }
 
 #[tokio::test]
 async fn exec_memory_is_unreadable_by_program() {
     let script = "sh -c 'cat /proc/$PPID/environ > /dev/null && echo others are readable'; \
                   cat /proc/$PPID/environ; cat /proc/$PPID/mem; ulimit -S -c";
-    let shell = shell_with_keys();
-    let ended = Shell::wait_for_output(start_unprivileged(&shell, &["exec", "--", "sh", "-c", script])).await;
-    let ProgramOutput { code, stdout, stderr } = &ended;
+    let fixture = fixture_with_keys();
+    let output =
+        ProgramFixture::wait_for_output(start_unprivileged(&fixture, &["exec", "--", "sh", "-c", script]))
+            .await;
+    let ProgramOutput { code, stdout, stderr } = &output;
     assert_eq!((*code, stdout.as_str()), (Some(0), "others are readable\n0\n"), "{stderr}");
     assert_eq!(stderr.matches("Permission denied").count(), 2, "{stderr}");
-    assert!(!ended.said().contains(SECRET), "{stderr}");
+    assert!(!output.combined_output().contains(SECRET), "{stderr}");
 }
 
 #[tokio::test]
 async fn serve_memory_is_unreadable_by_user() {
-    let shell = shell_with_keys();
-    let gateway = start_unprivileged(&shell, &["serve"]);
+    let fixture = fixture_with_keys();
+    let gateway = start_unprivileged(&fixture, &["serve"]);
     let of_gateway = |file: &str| format!("/proc/{}/{file}", gateway.id().unwrap());
     let is_valetkey = || fs::read_to_string(of_gateway("comm")).is_ok_and(|name| name == "valetkey\n");
     // Files that are hidden from the user belong to root.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use valetkey_rig::{AccessKey, aws_environment, program};
 
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 fn python_script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
@@ -24,9 +24,9 @@ fn program_path(name: &str) -> String {
     program(name).unwrap().to_str().unwrap().to_owned()
 }
 
-/// A shell with a key, and AWS at `endpoint`.
-fn shell_with_key(endpoint: &str, key: &AccessKey) -> Shell {
-    Shell::new()
+/// A fixture with a key, and AWS at `endpoint`.
+fn fixture_with_key(endpoint: &str, key: &AccessKey) -> ProgramFixture {
+    ProgramFixture::new()
         .envs(aws_environment(endpoint))
         .env("AWS_ACCESS_KEY_ID", &key.access_key_id)
         .env("AWS_SECRET_ACCESS_KEY", &key.secret_access_key)

@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
-use crate::cloud::CarelessCloud;
-use crate::exec::shell_with_keys;
-use crate::shell::{ProgramOutput, Shell};
+use crate::aws_fixture::AwsFixture;
+use crate::exec::fixture_with_keys;
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 const SESSION_ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
 const ISSUED_BEFORE: [&str; 2] = ["--issued-before", "2026-11-21T13:00:00+01:00"];
 
 async fn run_revocation_policy(args: &[&str]) -> ProgramOutput {
-    Shell::new().run(&[&["revocation-policy"], args].concat()).await
+    ProgramFixture::new().run(&[&["revocation-policy"], args].concat()).await
 }
 
-fn policy_conditions(ended: &ProgramOutput) -> Vec<Value> {
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let policy: Value = serde_json::from_str(&ended.stdout).unwrap();
+fn policy_conditions(output: &ProgramOutput) -> Vec<Value> {
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let policy: Value = serde_json::from_str(&output.stdout).unwrap();
     let statements = policy["Statement"].as_array().unwrap();
     for statement in statements {
         assert_eq!(
@@ -52,8 +52,8 @@ async fn revocation_policy_missing_or_two_targets_fails() {
         (&["--all", "--issued-before", "canary"], 2),
         (&["--session-name", "canary*"], 78),
     ] {
-        let ended = run_revocation_policy(args).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{args:?}: {}", ended.stderr);
+        let output = run_revocation_policy(args).await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(code), ""), "{args:?}: {}", output.stderr);
     }
 }
 
@@ -68,11 +68,11 @@ role_arn = 'arn:aws:iam::111111111111:role/agent'
 
 #[tokio::test]
 async fn exec_ended_logs_expiry_of_issued_credentials() {
-    let cloud = CarelessCloud::start().await;
-    let shell = shell_with_keys().env("AWS_ENDPOINT_URL", cloud.url()).file("valetkey.toml", ROLE_SETTINGS);
-    let ended = shell.run(&["exec", "--account", "role", "--", "true"]).await;
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "a success is silent");
-    let detailed = shell.run(&["--log", "info", "exec", "--account", "role", "--", "true"]).await;
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_keys().env("AWS_ENDPOINT_URL", aws.url()).file("valetkey.toml", ROLE_SETTINGS);
+    let output = fixture.run(&["exec", "--account", "role", "--", "true"]).await;
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "a success is silent");
+    let detailed = fixture.run(&["--log", "info", "exec", "--account", "role", "--", "true"]).await;
     let line = detailed.stderr.lines().find(|line| line.contains("account=role until=")).unwrap();
     for expected in ["INFO", "session=", "account=role", "until=2499-01-01T00:00:00Z", "revocation-policy"] {
         assert!(line.contains(expected), "{expected}: {line}");

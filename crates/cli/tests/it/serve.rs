@@ -1,29 +1,29 @@
 //! `valetkey serve`: MCP on standard input and output, from the first message to the end of the last process.
 
 mod acceptance;
+mod account_switch;
+mod canary;
 mod child;
-mod client;
-mod ending;
-mod eras;
+mod client_fixture;
+mod errors;
 mod exchange;
-mod faults;
-mod folder;
 mod http;
-mod observed;
-mod secrecy;
-mod switch;
+mod lifecycle;
+mod masking;
+mod session_dir;
+mod shutdown;
 mod tools;
 
 use serde_json::{Value, json};
 
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 /// The tool of the demo's server, which has the name `aws`.
 pub(crate) const CALLER_IDENTITY_TOOL: &str = "aws__get_caller_identity";
 
-/// A shell with one server, `aws`, that looks up its identity at `url`.
-pub(crate) fn shell_with_server(url: &str) -> Shell {
-    Shell::new().file("mcp.json", mcp_config(json!({"aws": demo_server_entry(url)})))
+/// A fixture with one server, `aws`, that looks up its identity at `url`.
+pub(crate) fn fixture_with_server(url: &str) -> ProgramFixture {
+    ProgramFixture::new().file("mcp.json", mcp_config(json!({"aws": demo_server_entry(url)})))
 }
 
 pub(crate) fn mcp_config(servers: Value) -> String {

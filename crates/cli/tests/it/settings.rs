@@ -1,15 +1,15 @@
 //! Settings files as users write them: with keys of other tools, relative paths and home folders.
 
-use crate::cloud::CarelessCloud;
-use crate::exec::shell_with_keys;
-use crate::shell::Shell;
+use crate::aws_fixture::AwsFixture;
+use crate::exec::fixture_with_keys;
+use crate::program_fixture::ProgramFixture;
 
 /// Checks `text`, which has errors, and returns the report.
 async fn check_output(text: &str) -> String {
-    let shell = Shell::new().env("AWS_REGION", "eu-central-1").file("valetkey.toml", text);
-    let ended = shell.run(&["check"]).await;
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
-    ended.stderr
+    let fixture = ProgramFixture::new().env("AWS_REGION", "eu-central-1").file("valetkey.toml", text);
+    let output = fixture.run(&["check"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(78), ""), "{}", output.stderr);
+    output.stderr
 }
 
 const BASE: &str = "[accounts.base]\nprovider = 'environment'\n";
@@ -106,37 +106,37 @@ async fn check_with_tool_limits_in_another_form_reports_each() {
 #[tokio::test]
 async fn settings_relative_path_resolves_from_file_folder() {
     let document = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}}"#;
-    let shell = shell_with_keys();
-    std::fs::create_dir(shell.path("settings")).unwrap();
+    let fixture = fixture_with_keys();
+    std::fs::create_dir(fixture.path("settings")).unwrap();
     let text = "[accounts.default]\nprovider = 'process'\ncommand = './credentials'\n[policies.look]\nfile = \
                 'look.json'\n[audit]\nfile = '${PLACE}.jsonl'\n";
-    let shell = shell
+    let fixture = fixture
         .env("PLACE", "audit")
         .discovered_file("settings/valetkey.toml", text)
         .discovered_file("settings/look.json", document)
         .discovered_file("settings/credentials", "#!/bin/sh\ntouch ran\n");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(shell.path("settings/credentials"), executable).unwrap();
-    let checked = shell.run(&["check", "--config", "settings/valetkey.toml"]).await;
-    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
-    shell.run(&["exec", "--config", "settings/valetkey.toml", "--", "true"]).await;
-    assert!(shell.path("settings/audit.jsonl").is_file());
-    assert!(shell.file_names().contains(&"ran".to_owned()), "the program runs in the working directory");
+    std::fs::set_permissions(fixture.path("settings/credentials"), executable).unwrap();
+    let output = fixture.run(&["check", "--config", "settings/valetkey.toml"]).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    fixture.run(&["exec", "--config", "settings/valetkey.toml", "--", "true"]).await;
+    assert!(fixture.path("settings/audit.jsonl").is_file());
+    assert!(fixture.file_names().contains(&"ran".to_owned()), "the program runs in the working directory");
 }
 
 #[tokio::test]
 async fn settings_tilde_path_resolves_to_home() {
-    let cloud = CarelessCloud::start().await;
+    let aws = AwsFixture::start().await;
     let identity = |file: &str| {
         format!(
             "[accounts.w]\nprovider = 'web-identity'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
              token_file = '{file}'\n"
         )
     };
-    let shell = shell_with_keys().env("AWS_ENDPOINT_URL", cloud.url()).discovered_file("token", "a.b.c");
-    let shell = shell.file("valetkey.toml", identity("~/token"));
-    let ended = shell.run(&["exec", "--", "true"]).await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let fixture = fixture_with_keys().env("AWS_ENDPOINT_URL", aws.url()).discovered_file("token", "a.b.c");
+    let fixture = fixture.file("valetkey.toml", identity("~/token"));
+    let output = fixture.run(&["exec", "--", "true"]).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
     let stderr = check_output(&identity("${NO_SUCH_VARIABLE}")).await;
     let words =
         "toml:4: [accounts.w] `token_file` needs the environment variable `NO_SUCH_VARIABLE`, which is not";

@@ -3,44 +3,44 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::exec::shell_with_keys;
-use crate::shell::{CONTROL_CHARACTERS, ProgramOutput, Shell};
+use crate::exec::fixture_with_keys;
+use crate::program_fixture::{CONTROL_CHARACTERS, ProgramFixture, ProgramOutput};
 
 const PROGRAM_SETTINGS: &str = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
 const EXEC: [&str; 3] = ["exec", "--", "true"];
 
-fn shell_with_discovered(text: &str) -> Shell {
-    shell_with_keys().discovered_file("valetkey.toml", text)
+fn fixture_with_discovered(text: &str) -> ProgramFixture {
+    fixture_with_keys().discovered_file("valetkey.toml", text)
 }
 
-fn program_ran(shell: &Shell) -> bool {
-    shell.file_names().contains(&"ran".to_owned())
+fn program_ran(fixture: &ProgramFixture) -> bool {
+    fixture.file_names().contains(&"ran".to_owned())
 }
 
-fn assert_refused(ended: &ProgramOutput, words: &str) {
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
-    assert!(ended.stderr.starts_with("error: valetkey.toml: "), "{}", ended.stderr);
-    assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+fn assert_refused(output: &ProgramOutput, words: &str) {
+    assert_eq!((output.code, output.stdout.as_str()), (Some(78), ""), "{}", output.stderr);
+    assert!(output.stderr.starts_with("error: valetkey.toml: "), "{}", output.stderr);
+    assert!(output.stderr.contains(words), "{words}: {}", output.stderr);
 }
 
 #[tokio::test]
 async fn discovered_settings_running_program_need_consent() {
-    let shell = shell_with_discovered(PROGRAM_SETTINGS);
+    let fixture = fixture_with_discovered(PROGRAM_SETTINGS);
     for command in [&EXEC[..], &["credential-process"], &["serve"], &["check", "--live"]] {
-        let ended = shell.run(command).await;
+        let output = fixture.run(command).await;
         assert_refused(
-            &ended,
+            &output,
             "was found in this folder and is not trusted: it runs a program for the account `default`",
         );
         for remedy in ["(line 1)", "`--config valetkey.toml`", "`valetkey trust`"] {
-            assert!(ended.stderr.contains(remedy), "{remedy}: {}", ended.stderr);
+            assert!(output.stderr.contains(remedy), "{remedy}: {}", output.stderr);
         }
     }
-    assert!(!program_ran(&shell));
-    assert_eq!(shell.run(&["check"]).await.code, Some(0), "checking runs nothing");
-    shell.run(&["exec", "--config", "valetkey.toml", "--", "true"]).await;
-    assert!(program_ran(&shell));
-    let named = shell_with_discovered(PROGRAM_SETTINGS).env("VALETKEY_CONFIG", "valetkey.toml");
+    assert!(!program_ran(&fixture));
+    assert_eq!(fixture.run(&["check"]).await.code, Some(0), "checking runs nothing");
+    fixture.run(&["exec", "--config", "valetkey.toml", "--", "true"]).await;
+    assert!(program_ran(&fixture));
+    let named = fixture_with_discovered(PROGRAM_SETTINGS).env("VALETKEY_CONFIG", "valetkey.toml");
     named.run(&EXEC).await;
     assert!(program_ran(&named));
 }
@@ -61,29 +61,30 @@ async fn discovered_settings_using_host_need_consent() {
         ),
         ("[audit]\nfile = '.profile'\n", "writes audit records to a file (line 2)"),
     ] {
-        let shell = shell_with_discovered(settings);
-        assert_refused(&shell.run(&EXEC).await, words);
-        assert_eq!(shell.file_names(), ["valetkey.toml"], "{settings}");
+        let fixture = fixture_with_discovered(settings);
+        assert_refused(&fixture.run(&EXEC).await, words);
+        assert_eq!(fixture.file_names(), ["valetkey.toml"], "{settings}");
     }
 }
 
 #[tokio::test]
 async fn discovered_settings_with_memory_only_need_no_consent() {
-    let ended = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n").run(&["check", "--live"]).await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let output =
+        fixture_with_discovered("[accounts.a]\nprovider = 'memory'\n").run(&["check", "--live"]).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
 }
 
 #[tokio::test]
 async fn trusted_settings_are_used_until_changed() {
-    let shell = shell_with_discovered(PROGRAM_SETTINGS);
-    let trusted = shell.run(&["trust"]).await;
+    let fixture = fixture_with_discovered(PROGRAM_SETTINGS);
+    let trusted = fixture.run(&["trust"]).await;
     assert_eq!((trusted.code, trusted.stderr.as_str()), (Some(0), ""));
     assert!(trusted.stdout.contains("it runs a program for the account `default`"), "{}", trusted.stdout);
-    shell.run(&EXEC).await;
-    assert!(program_ran(&shell));
+    fixture.run(&EXEC).await;
+    assert!(program_ran(&fixture));
 
     let changed =
-        shell.discovered_file("valetkey.toml", PROGRAM_SETTINGS.replace("touch ran", "touch again"));
+        fixture.discovered_file("valetkey.toml", PROGRAM_SETTINGS.replace("touch ran", "touch again"));
     assert_refused(&changed.run(&EXEC).await, "has changed since it was trusted: it runs a program");
     assert!(!changed.file_names().contains(&"again".to_owned()));
 
@@ -103,27 +104,27 @@ async fn trusted_settings_are_used_until_changed() {
 
 #[tokio::test]
 async fn trust_decision_writable_by_others_is_ignored() {
-    let shell = shell_with_discovered(PROGRAM_SETTINGS);
-    assert_eq!(shell.run(&["trust", "valetkey.toml"]).await.code, Some(0));
-    let folder = shell.path(".local/state/valetkey/trust");
+    let fixture = fixture_with_discovered(PROGRAM_SETTINGS);
+    assert_eq!(fixture.run(&["trust", "valetkey.toml"]).await.code, Some(0));
+    let folder = fixture.path(".local/state/valetkey/trust");
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     let decision = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     assert_eq!(fs::metadata(&decision).unwrap().permissions().mode() & 0o777, 0o600);
     fs::set_permissions(&decision, Permissions::from_mode(0o666)).unwrap();
-    assert_refused(&shell.run(&EXEC).await, "is not trusted");
+    assert_refused(&fixture.run(&EXEC).await, "is not trusted");
 }
 
 #[tokio::test]
 async fn discovered_settings_writable_by_others_fail() {
-    let shell = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n");
-    fs::set_permissions(shell.path("valetkey.toml"), Permissions::from_mode(0o666)).unwrap();
+    let fixture = fixture_with_discovered("[accounts.a]\nprovider = 'memory'\n");
+    fs::set_permissions(fixture.path("valetkey.toml"), Permissions::from_mode(0o666)).unwrap();
     for command in [&EXEC[..], &["check"], &["serve"], &["trust"]] {
-        assert_refused(&shell.run(command).await, "can be changed by every user of this machine");
+        assert_refused(&fixture.run(command).await, "can be changed by every user of this machine");
     }
-    fs::set_permissions(shell.path("valetkey.toml"), Permissions::from_mode(0o644)).unwrap();
-    fs::set_permissions(shell.path(""), Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(fixture.path("valetkey.toml"), Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(fixture.path(""), Permissions::from_mode(0o777)).unwrap();
     for command in [&["check"][..], &["trust"]] {
-        assert_refused(&shell.run(command).await, "lies in a folder that can be changed by every user");
+        assert_refused(&fixture.run(command).await, "lies in a folder that can be changed by every user");
     }
 }
 
@@ -131,38 +132,38 @@ async fn discovered_settings_writable_by_others_fail() {
 async fn trust_with_control_characters_escapes_them() {
     let name = format!("a{CONTROL_CHARACTERS}.toml");
     let text = "[accounts.\"b\\u001B[2J\\u0007\\r\\u009B\\u202E\"]\nprovider = 'process'\ncommand = 'true'\n";
-    let shell = shell_with_keys().discovered_file(&name, text);
+    let fixture = fixture_with_keys().discovered_file(&name, text);
     let escaped = r"a\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e}.toml: ";
-    let trusted = shell.run(&["trust", &name]).await;
+    let trusted = fixture.run(&["trust", &name]).await;
     assert_eq!(trusted.code, Some(0), "{trusted:?}");
     assert!(trusted.stdout.starts_with(&format!("{escaped}trusted")), "{}", trusted.stdout);
     let account = r"for the account `b\u{1b}[2J\u{7}\r\u{9b}\u{202e}`";
     assert!(trusted.stdout.contains(account), "{}", trusted.stdout);
-    let revoked = shell.run(&["trust", "--revoke", &name]).await;
+    let revoked = fixture.run(&["trust", "--revoke", &name]).await;
     assert_eq!(revoked.stdout, format!("{escaped}no longer trusted\n"));
-    fs::write(shell.path(&name), "canary").unwrap();
-    let refused = shell.run(&["trust", &name]).await;
+    fs::write(fixture.path(&name), "canary").unwrap();
+    let refused = fixture.run(&["trust", &name]).await;
     assert!(refused.stderr.starts_with(r"error: a\u{1b}[2J"), "{}", refused.stderr);
-    for ended in [trusted, revoked, refused] {
-        ended.assert_printable();
+    for output in [trusted, revoked, refused] {
+        output.assert_printable();
     }
 }
 
 #[tokio::test]
 async fn trust_invalid_settings_fails() {
-    let shell = shell_with_discovered("[accounts.a]\nprovider = 'canary'\n");
-    let ended = shell.run(&["trust"]).await;
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
+    let fixture = fixture_with_discovered("[accounts.a]\nprovider = 'canary'\n");
+    let output = fixture.run(&["trust"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(78), ""));
     assert!(
-        ended.stderr.contains("valetkey.toml:2: ") && !ended.stderr.contains("canary"),
+        output.stderr.contains("valetkey.toml:2: ") && !output.stderr.contains("canary"),
         "{}",
-        ended.stderr
+        output.stderr
     );
 }
 
 #[tokio::test]
 async fn settings_in_use_are_logged_at_info() {
-    let shell = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n");
-    let ended = shell.run(&["--log", "info", "check"]).await;
-    assert!(ended.stderr.contains("file=valetkey.toml found=true"), "{}", ended.stderr);
+    let fixture = fixture_with_discovered("[accounts.a]\nprovider = 'memory'\n");
+    let output = fixture.run(&["--log", "info", "check"]).await;
+    assert!(output.stderr.contains("file=valetkey.toml found=true"), "{}", output.stderr);
 }

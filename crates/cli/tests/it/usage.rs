@@ -6,10 +6,10 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 
-use crate::cloud::CarelessCloud;
-use crate::exec::shell_with_keys;
+use crate::aws_fixture::AwsFixture;
+use crate::exec::fixture_with_keys;
+use crate::program_fixture::ProgramFixture;
 use crate::serve::mcp_config;
-use crate::shell::Shell;
 
 const README: &str = include_str!("../../../../README.md");
 const CANARY: &str = "canary/wJalrXUtnFEMI+K7MDENG";
@@ -24,7 +24,7 @@ fn readme_block(start: &str) -> &'static str {
 
 /// Returns the options of a command that take a value, from its help.
 async fn options(command: &str) -> BTreeSet<String> {
-    let help = Shell::new().run(&[command, "--help"]).await.stdout;
+    let help = ProgramFixture::new().run(&[command, "--help"]).await.stdout;
     let option = |line: &str| {
         let (option, rest) = line.trim().strip_prefix("--")?.split_once(' ')?;
         rest.starts_with('<').then(|| format!("--{option}"))
@@ -34,12 +34,12 @@ async fn options(command: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn usage_error_omits_arguments() {
-    let shell = Shell::new();
+    let fixture = ProgramFixture::new();
     let refused = async |args: &[&str]| {
-        let ended = shell.run(args).await;
-        assert_ne!(ended.code, Some(0), "{args:?}");
-        assert!(!ended.said().contains("canary"), "{args:?}: {}", ended.said());
-        ended
+        let output = fixture.run(args).await;
+        assert_ne!(output.code, Some(0), "{args:?}");
+        assert!(!output.combined_output().contains("canary"), "{args:?}: {}", output.combined_output());
+        output
     };
     for command in ["demo", "serve", "exec", "credential-process", "revocation-policy", "check", "trust"] {
         let options = options(command).await;
@@ -51,8 +51,12 @@ async fn usage_error_omits_arguments() {
                 let tail: &[&str] = if command == "exec" { &["--account", "x y"] } else { &["--nonsense"] };
                 refused(&[&[command], &args[..], tail].concat()).await;
                 // Also with valid remaining arguments, where the command may succeed.
-                let ended = shell.run(&[&[command], &args[..]].concat()).await;
-                assert!(!ended.said().contains("canary"), "{command} {args:?}: {}", ended.said());
+                let output = fixture.run(&[&[command], &args[..]].concat()).await;
+                assert!(
+                    !output.combined_output().contains("canary"),
+                    "{command} {args:?}: {}",
+                    output.combined_output()
+                );
             }
         }
         refused(&[command, &format!("--{CANARY}")]).await;
@@ -63,10 +67,10 @@ async fn usage_error_omits_arguments() {
     refused(&["exec", &env, "--", "true"]).await;
     refused(&["exec", "--env", &format!("NAME={CANARY}")]).await;
     refused(&["exec", "--account", "canary", "--", "true"]).await;
-    let known = shell_with_keys().file("valetkey.toml", "[accounts.a]\nprovider = 'environment'\n");
-    let ended = known.run(&["exec", "--account", "canary", "--", "true"]).await;
+    let known = fixture_with_keys().file("valetkey.toml", "[accounts.a]\nprovider = 'environment'\n");
+    let output = known.run(&["exec", "--account", "canary", "--", "true"]).await;
     assert_eq!(
-        ended.stderr,
+        output.stderr,
         "error: the account of `--account` is not one of the accounts; name one of: a\n"
     );
     assert!(refused(&["sevre"]).await.stderr.contains("did you mean `serve`?"));
@@ -77,31 +81,31 @@ async fn usage_error_omits_arguments() {
 
 #[tokio::test]
 async fn help_and_log_omit_variable_values() {
-    let shell = Shell::new().env("VALETKEY_LOG", format!("warn,{CANARY}=shout"));
-    let help = shell.run(&["--help"]).await;
-    assert_eq!((help.code, help.said().contains("canary")), (Some(0), false), "{}", help.stdout);
-    let logged = shell.run(&["check"]).await;
+    let fixture = ProgramFixture::new().env("VALETKEY_LOG", format!("warn,{CANARY}=shout"));
+    let help = fixture.run(&["--help"]).await;
+    assert_eq!((help.code, help.combined_output().contains("canary")), (Some(0), false), "{}", help.stdout);
+    let logged = fixture.run(&["check"]).await;
     assert!(logged.stderr.contains("WARN") && !logged.stderr.contains("canary"), "{}", logged.stderr);
 }
 
 #[tokio::test]
 async fn readme_settings_and_commands_work() {
-    let cloud = CarelessCloud::start().await;
-    let shell = shell_with_keys()
-        .env("AWS_ENDPOINT_URL", cloud.url())
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_keys()
+        .env("AWS_ENDPOINT_URL", aws.url())
         .file("valetkey.toml", readme_block("# valetkey.toml"))
         .file("servers.json", readme_block("{\n  \"mcpServers\": {\n    \"aws-api\""));
-    let checked = shell.run(&["check", "--mcp-config", "servers.json"]).await;
-    assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), "no faults; accounts: 2, servers: 1\n"));
-    let ran = shell.run(&["exec", "--", "true"]).await;
+    let output = fixture.run(&["check", "--mcp-config", "servers.json"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "no faults; accounts: 2, servers: 1\n"));
+    let ran = fixture.run(&["exec", "--", "true"]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "a success is silent");
-    assert!(cloud.sts_calls().iter().any(|(operation, _)| operation == "AssumeRole"));
+    assert!(aws.sts_calls().iter().any(|(operation, _)| operation == "AssumeRole"));
 }
 
 #[tokio::test]
 async fn default_account_is_only_account_or_required() {
     let role = "[accounts.prod]\nprovider = 'environment'\n";
-    let one = shell_with_keys().file("valetkey.toml", role).file("mcp.json", mcp_config(json!({})));
+    let one = fixture_with_keys().file("valetkey.toml", role).file("mcp.json", mcp_config(json!({})));
     assert_eq!(one.run(&["exec", "--", "true"]).await.code, Some(0));
     let several = one.file("valetkey.toml", format!("{role}[accounts.base]\nprovider = 'environment'\n"));
     let needs = "needs a `default_account`, because there are several accounts; name one of: base, prod";
@@ -110,44 +114,45 @@ async fn default_account_is_only_account_or_required() {
         (&["serve"], ""),
         (&["check", "--mcp-config", "mcp.json"], ""),
     ] {
-        let ended = several.run(command).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
+        let output = several.run(command).await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(78), ""), "{}", output.stderr);
         let expected = format!("error: valetkey.toml: [session] {needs}{remedy}\n");
-        assert_eq!(ended.stderr, expected);
+        assert_eq!(output.stderr, expected);
     }
-    let checked = several.run(&["check"]).await;
-    assert!(checked.stdout.contains("no account is the default"), "{}", checked.stdout);
+    let output = several.run(&["check"]).await;
+    assert!(output.stdout.contains("no account is the default"), "{}", output.stdout);
     assert_eq!(several.run(&["exec", "--account", "prod", "--", "true"]).await.code, Some(0));
 }
 
 #[tokio::test]
 async fn check_without_files_exits_two() {
-    let shell = Shell::new();
-    let ended = shell.run(&["check"]).await;
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
-    let folder = shell.path("").canonicalize().unwrap();
-    assert!(ended.stderr.contains(folder.to_str().unwrap().trim_end_matches('/')), "{}", ended.stderr);
+    let fixture = ProgramFixture::new();
+    let output = fixture.run(&["check"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""));
+    let folder = fixture.path("").canonicalize().unwrap();
+    assert!(output.stderr.contains(folder.to_str().unwrap().trim_end_matches('/')), "{}", output.stderr);
 }
 
 #[tokio::test]
 async fn check_remote_server_warns() {
     let file = mcp_config(json!({"ca": {"name": "Code Analysis", "url": "http://localhost:3000/mcp"}}));
-    let ended = Shell::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.starts_with("warning: mcp.json:1: server `ca`: "), "{}", ended.stderr);
+    let output =
+        ProgramFixture::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(output.stderr.starts_with("warning: mcp.json:1: server `ca`: "), "{}", output.stderr);
 }
 
 #[tokio::test]
 async fn serve_inside_gateway_fails_and_check_reports_it() {
     let file =
         mcp_config(json!({"aws": {"command": "valetkey", "args": ["serve", "--mcp-config", "mcp.json"]}}));
-    let shell = Shell::new().file("mcp.json", file);
-    let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
-    assert_eq!(checked.code, Some(78));
-    assert!(checked.stderr.contains("server `aws`: `command` runs `valetkey serve`"), "{}", checked.stderr);
-    let outer = shell.run(&["serve", "--mcp-config", "mcp.json"]).await;
+    let fixture = ProgramFixture::new().file("mcp.json", file);
+    let output = fixture.run(&["check", "--mcp-config", "mcp.json"]).await;
+    assert_eq!(output.code, Some(78));
+    assert!(output.stderr.contains("server `aws`: `command` runs `valetkey serve`"), "{}", output.stderr);
+    let outer = fixture.run(&["serve", "--mcp-config", "mcp.json"]).await;
     assert!(outer.stderr.contains("left out: `command` runs `valetkey serve`"), "{}", outer.stderr);
-    let inner = shell.env("VALETKEY_GATEWAY", "0").run(&["serve", "--mcp-config", "mcp.json"]).await;
+    let inner = fixture.env("VALETKEY_GATEWAY", "0").run(&["serve", "--mcp-config", "mcp.json"]).await;
     assert_eq!((inner.code, inner.stdout.as_str()), (Some(78), ""));
     assert!(inner.stderr.contains("would start it again without end"), "{}", inner.stderr);
 }
@@ -158,8 +163,8 @@ async fn exec_silent_sts_reports_progress() {
     let url = format!("http://user:canary@{}/", silent.local_addr().unwrap());
     let text = "[accounts.base]\nprovider = 'environment'\n[accounts.role]\nprovider = 'assume-role'\nsource = \
                 'base'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n[session]\ndefault_account = 'role'\n";
-    let shell = shell_with_keys().env("AWS_ENDPOINT_URL", url).file("valetkey.toml", text);
-    let mut child = shell.start(&["--log", "valetkey=info", "exec", "--", "true"]);
+    let fixture = fixture_with_keys().env("AWS_ENDPOINT_URL", url).file("valetkey.toml", text);
+    let mut child = fixture.start(&["--log", "valetkey=info", "exec", "--", "true"]);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     loop {
         let line = lines.next_line().await.unwrap().unwrap();

@@ -1,12 +1,12 @@
 //! `check --live`: reports the identity or the error of each account, and no secret.
 
-use crate::cloud::CarelessCloud;
-use crate::exec::{SECRET, TOKEN, shell_with_keys};
-use crate::shell::Shell;
+use crate::aws_fixture::AwsFixture;
+use crate::exec::{SECRET, TOKEN, fixture_with_keys};
+use crate::program_fixture::ProgramFixture;
 
-/// A shell with keys, and a fake AWS that accepts every key.
-fn shell_for(cloud: &CarelessCloud) -> Shell {
-    shell_with_keys().env("AWS_ENDPOINT_URL", cloud.url())
+/// A fixture with keys, and a fake AWS that accepts every key.
+fn fixture_for(aws: &AwsFixture) -> ProgramFixture {
+    fixture_with_keys().env("AWS_ENDPOINT_URL", aws.url())
 }
 
 const SETTINGS: &str = "\
@@ -20,14 +20,14 @@ provider = 'memory'
 
 #[tokio::test]
 async fn check_live_prints_each_account() {
-    let cloud = CarelessCloud::start().await;
-    let ended = shell_for(&cloud).file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let aws = AwsFixture::start().await;
+    let output = fixture_for(&aws).file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     let expected = "keys: …MPLE from environment, account 111111111111, eu-central-1, until never, as \
                 arn:aws:iam::111111111111:user/MPLE\n";
-    assert!(ended.stdout.contains(expected), "{}", ended.stdout);
-    assert!(ended.stdout.contains("given: no credentials are set"), "{}", ended.stdout);
-    assert!(!ended.stdout.contains(SECRET) && !ended.stdout.contains(TOKEN));
+    assert!(output.stdout.contains(expected), "{}", output.stdout);
+    assert!(output.stdout.contains("given: no credentials are set"), "{}", output.stdout);
+    assert!(!output.stdout.contains(SECRET) && !output.stdout.contains(TOKEN));
 }
 
 #[tokio::test]
@@ -36,16 +36,16 @@ async fn check_live_failing_account_does_not_hide_others() {
         "{SETTINGS}[accounts.role]\nprovider = 'assume-role'\nsource = 'given'\n\
          role_arn = 'arn:aws:iam::111111111111:role/agent'\n"
     );
-    let cloud = CarelessCloud::start().await;
-    let ended = shell_for(&cloud).file("valetkey.toml", settings).run(&["check", "--live"]).await;
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.stdout.contains("keys: …MPLE"), "{}", ended.stdout);
-    assert!(ended.stderr.contains("role: assume-role: "), "{}", ended.stderr);
+    let aws = AwsFixture::start().await;
+    let output = fixture_for(&aws).file("valetkey.toml", settings).run(&["check", "--live"]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stdout.contains("keys: …MPLE"), "{}", output.stdout);
+    assert!(output.stderr.contains("role: assume-role: "), "{}", output.stderr);
 }
 
 #[tokio::test]
 async fn check_live_keys_of_wrong_account_fail() {
-    let cloud = CarelessCloud::start().await;
+    let aws = AwsFixture::start().await;
     let role = |name: &str, account: &str| {
         format!(
             "[accounts.{name}]\nprovider = 'assume-role'\nsource = 'keys'\n\
@@ -53,43 +53,43 @@ async fn check_live_keys_of_wrong_account_fail() {
         )
     };
     let settings = format!("{SETTINGS}{}{}", role("right", "111111111111"), role("wrong", "222222222222"));
-    let shell = shell_for(&cloud).file("valetkey.toml", settings);
-    let ended = shell.run(&["check", "--live"]).await;
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.stdout.contains("right: …"), "{}", ended.stdout);
+    let fixture = fixture_for(&aws).file("valetkey.toml", settings);
+    let output = fixture.run(&["check", "--live"]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stdout.contains("right: …"), "{}", output.stdout);
     let expected = "wrong: AWS takes its credentials for arn:aws:iam::111111111111:user/";
-    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
-    assert!(ended.stderr.contains("its role is of account 222222222222"), "{}", ended.stderr);
-    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert!(output.stderr.contains(expected), "{}", output.stderr);
+    assert!(output.stderr.contains("its role is of account 222222222222"), "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
 
-    let mistaken = shell.env("AWS_ACCOUNT_ID", "333333333333").run(&["check", "--live"]).await;
+    let mistaken = fixture.env("AWS_ACCOUNT_ID", "333333333333").run(&["check", "--live"]).await;
     assert!(mistaken.stderr.contains("keys: AWS takes its credentials for"), "{}", mistaken.stderr);
 }
 
 #[tokio::test]
 async fn check_live_unknown_owner_fails() {
     let nowhere =
-        shell_with_keys().env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_MAX_ATTEMPTS", "1");
-    let ended = nowhere.file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
-    assert_eq!(ended.code, Some(1));
+        fixture_with_keys().env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_MAX_ATTEMPTS", "1");
+    let output = nowhere.file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
+    assert_eq!(output.code, Some(1));
     assert!(
-        ended.stderr.contains("keys: caller-identity: GetCallerIdentity could not reach"),
+        output.stderr.contains("keys: caller-identity: GetCallerIdentity could not reach"),
         "{}",
-        ended.stderr
+        output.stderr
     );
 }
 
 #[tokio::test]
 async fn check_live_invalid_settings_send_no_request() {
-    let ended = Shell::new().file("valetkey.toml", "stray = 1\n").run(&["check", "--live"]).await;
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
+    let output = ProgramFixture::new().file("valetkey.toml", "stray = 1\n").run(&["check", "--live"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(78), ""));
 }
 
 const PROFILES: &str = "\
 [sso-session work]
 sso_start_url = https://example.com
 sso_region = us-east-1
-[profile ended]
+[profile output]
 sso_session = work
 sso_account_id = 111111111111
 sso_role_name = agent
@@ -113,17 +113,17 @@ async fn check_live_ended_sign_in_names_its_command() {
     let accounts = ["ended", "legacy", "console", "role-of-console"]
         .map(|profile| format!("[accounts.{profile}]\nprovider = 'profile'\nname = '{profile}'\n"));
     let settings = format!("[session]\ndefault_account = 'ended'\n{}", accounts.concat());
-    let shell = Shell::new().file("aws-config", PROFILES).file("valetkey.toml", settings);
-    let config = shell.path("aws-config");
-    let cache = shell.path(".aws/sso/cache");
+    let fixture = ProgramFixture::new().file("aws-config", PROFILES).file("valetkey.toml", settings);
+    let config = fixture.path("aws-config");
+    let cache = fixture.path(".aws/sso/cache");
     std::fs::create_dir_all(&cache).unwrap();
     let token = format!(
         r#"{{"accessToken":"{SECRET}","expiresAt":"2020-01-01T00:00:00Z","region":"us-east-1","startUrl":"https://example.com"}}"#
     );
     std::fs::write(cache.join(SSO_CACHE), token).unwrap();
 
-    let output = shell.env("AWS_CONFIG_FILE", config).run(&["check", "--live"]).await;
-    assert_eq!(output.code, Some(1), "{}", output.said());
+    let output = fixture.env("AWS_CONFIG_FILE", config).run(&["check", "--live"]).await;
+    assert_eq!(output.code, Some(1), "{}", output.combined_output());
     for (account, command) in [
         ("ended", "`aws sso login --profile ended`"),
         ("legacy", "`aws sso login --profile legacy`"),
@@ -131,7 +131,7 @@ async fn check_live_ended_sign_in_names_its_command() {
         ("role-of-console", "`aws login --profile console`"),
     ] {
         let line = output.stderr.lines().find(|line| line.contains(&format!("{account}: ")));
-        assert!(line.is_some_and(|line| line.contains(command)), "{account}: {}", output.said());
+        assert!(line.is_some_and(|line| line.contains(command)), "{account}: {}", output.combined_output());
     }
-    assert!(!output.said().contains(SECRET));
+    assert!(!output.combined_output().contains(SECRET));
 }

@@ -1,7 +1,7 @@
 //! Errors in policies, and in their application to accounts.
 
 use super::assert_diagnostics;
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 #[tokio::test]
 async fn check_invalid_policy_reports_its_line() {
@@ -76,8 +76,8 @@ async fn check_valid_policies_pass() {
          [policies.composed]\nread_only = ['s3', 'logs']\n[servers.aws.tool_policies]\n\
          one = 'written'\ntwo = 'kept'\n'*' = 'composed'\nfour = '{document}'\n"
     );
-    let shell = Shell::new().file("valetkey.toml", settings).file("kept.json", document);
-    let shell = shell.file("mcp.json", r#"{"mcpServers": {"aws": {"command": "true"}}}"#);
-    let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
-    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{}", checked.stderr);
+    let fixture = ProgramFixture::new().file("valetkey.toml", settings).file("kept.json", document);
+    let fixture = fixture.file("mcp.json", r#"{"mcpServers": {"aws": {"command": "true"}}}"#);
+    let output = fixture.run(&["check", "--mcp-config", "mcp.json"]).await;
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{}", output.stderr);
 }

@@ -1,19 +1,19 @@
 //! The accounts of principals: errors are reported at their lines, and a missing principal is reported.
 
 use super::assert_diagnostics;
-use crate::cloud::CarelessCloud;
-use crate::exec::shell_with_keys;
-use crate::shell::Shell;
+use crate::aws_fixture::AwsFixture;
+use crate::exec::fixture_with_keys;
+use crate::program_fixture::ProgramFixture;
 
 const ACCOUNTS: &str = "[accounts.dev]\nprovider = 'environment'\n[accounts.prod]\nprovider = 'environment'\n\
                         [accounts.root]\nprovider = 'environment'\n";
 const PRINCIPALS: &str = "[principals.alice]\naccounts = ['dev', 'prod', 'root']\n\
                           [principals.'bob@example.com']\naccounts = ['dev']\n";
 
-/// A shell whose settings allow two accounts for all principals.
-fn shell() -> Shell {
+/// A fixture whose settings allow two accounts for all principals.
+fn fixture() -> ProgramFixture {
     let session = "[session]\ndefault_account = 'prod'\nallowed_accounts = ['dev', 'prod']\n";
-    shell_with_keys().file("valetkey.toml", format!("{session}{ACCOUNTS}{PRINCIPALS}"))
+    fixture_with_keys().file("valetkey.toml", format!("{session}{ACCOUNTS}{PRINCIPALS}"))
 }
 
 #[tokio::test]
@@ -45,9 +45,9 @@ role = "canary"                         #! [principals.stray] unknown field `rol
 
 #[tokio::test]
 async fn exec_accounts_are_limited_to_principal_and_allow_list() {
-    let shell = shell();
+    let fixture = fixture();
     let run = async |principal: &str, account: &str| {
-        shell.run(&["exec", "--principal", principal, "--account", account, "--", "echo", "ran"]).await
+        fixture.run(&["exec", "--principal", principal, "--account", account, "--", "echo", "ran"]).await
     };
     for (principal, account, runs) in [
         ("alice", "dev", true),
@@ -57,17 +57,17 @@ async fn exec_accounts_are_limited_to_principal_and_allow_list() {
         ("bob@example.com", "prod", false),
         ("bob@example.com", "root", false),
     ] {
-        let ended = run(principal, account).await;
-        assert_eq!(ended.stdout == "ran\n", runs, "{principal} {account}: {}", ended.stderr);
-        assert!(runs || ended.stderr.contains("use one of: "), "{}", ended.stderr);
+        let output = run(principal, account).await;
+        assert_eq!(output.stdout == "ran\n", runs, "{principal} {account}: {}", output.stderr);
+        assert!(runs || output.stderr.contains("use one of: "), "{}", output.stderr);
     }
-    let ended = shell.run(&["exec", "--principal", "bob@example.com", "--", "echo", "ran"]).await;
-    assert_eq!(ended.stdout, "ran\n", "the first that bob may have is bob's default: {}", ended.stderr);
+    let output = fixture.run(&["exec", "--principal", "bob@example.com", "--", "echo", "ran"]).await;
+    assert_eq!(output.stdout, "ran\n", "the first that bob may have is bob's default: {}", output.stderr);
 }
 
 #[tokio::test]
 async fn exec_unknown_or_missing_principal_fails() {
-    let shell = shell();
+    let fixture = fixture();
     for (options, expected) in [
         (
             &["--principal", "mallory"][..],
@@ -75,23 +75,23 @@ async fn exec_unknown_or_missing_principal_fails() {
         ),
         (&[], "needs a principal; name with `--principal` one of: alice, bob@example.com"),
     ] {
-        let ended = shell.run(&[&["exec"], options, &["--", "echo", "ran"]].concat()).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
-        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+        let output = fixture.run(&[&["exec"], options, &["--", "echo", "ran"]].concat()).await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(78), ""));
+        assert!(output.stderr.contains(expected), "{}", output.stderr);
     }
-    let checked = shell.run(&["check"]).await;
-    assert_eq!(checked.code, Some(0), "the principal is chosen when the session runs: {}", checked.stderr);
-    assert_eq!(shell.run(&["check", "--principal", "mallory"]).await.code, Some(78));
+    let output = fixture.run(&["check"]).await;
+    assert_eq!(output.code, Some(0), "the principal is chosen when the session runs: {}", output.stderr);
+    assert_eq!(fixture.run(&["check", "--principal", "mallory"]).await.code, Some(78));
 }
 
 #[tokio::test]
 async fn check_server_account_not_of_principal_is_reported() {
-    let cloud = CarelessCloud::start().await;
+    let aws = AwsFixture::start().await;
     let text = format!("{ACCOUNTS}{PRINCIPALS}[servers.aws]\naccount = 'prod'\n");
-    let shell = Shell::new().file("valetkey.toml", text).env("AWS_ENDPOINT_URL", cloud.url());
-    assert_eq!(shell.run(&["check", "--principal", "alice"]).await.code, Some(0));
-    let checked = shell.run(&["check", "--principal", "bob@example.com"]).await;
-    assert_eq!(checked.code, Some(78));
+    let fixture = ProgramFixture::new().file("valetkey.toml", text).env("AWS_ENDPOINT_URL", aws.url());
+    assert_eq!(fixture.run(&["check", "--principal", "alice"]).await.code, Some(0));
+    let output = fixture.run(&["check", "--principal", "bob@example.com"]).await;
+    assert_eq!(output.code, Some(78));
     let expected = "[servers.aws] `account` is not one of the `accounts` of the session's principal";
-    assert!(checked.stderr.contains(expected), "{}", checked.stderr);
+    assert!(output.stderr.contains(expected), "{}", output.stderr);
 }

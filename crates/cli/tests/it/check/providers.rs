@@ -1,9 +1,9 @@
 //! Every provider of the settings: errors are reported at their lines, and valid settings resolve as expected.
 
 use super::assert_diagnostics;
-use crate::cloud::CarelessCloud;
-use crate::exec::{KEY_ID, SECRET, shell_with_keys};
-use crate::shell::Shell;
+use crate::aws_fixture::AwsFixture;
+use crate::exec::{KEY_ID, SECRET, fixture_with_keys};
+use crate::program_fixture::ProgramFixture;
 
 #[tokio::test]
 async fn check_invalid_provider_fields_are_all_reported() {
@@ -110,7 +110,7 @@ role_arn = "arn:aws:iam::111111111111:role/a"
 const PROCESS_OUTPUT: &str =
     r#"{"Version":1,"AccessKeyId":"AKIAPRINTED00000PRNT","SecretAccessKey":"canary-printed"}"#;
 
-fn shell_with_every_provider() -> Shell {
+fn fixture_with_every_provider() -> ProgramFixture {
     let settings = format!(
         r#"
 [accounts.keys]
@@ -149,20 +149,20 @@ exchange = {{ policy = '{{"Version":"2012-10-17","Statement":[]}}' }}
     );
     let profile =
         "[team]\naws_access_key_id = AKIAPROFILE00000PROF\naws_secret_access_key = canary-profile\n";
-    let shell = shell_with_keys()
+    let fixture = fixture_with_keys()
         .file("valetkey.toml", settings)
         .file("token", "identity-token\n")
         .file("shared", profile);
-    let shared = shell.path("shared");
-    shell.env("AWS_SHARED_CREDENTIALS_FILE", shared)
+    let shared = fixture.path("shared");
+    fixture.env("AWS_SHARED_CREDENTIALS_FILE", shared)
 }
 
 #[tokio::test]
 async fn check_live_every_provider_resolves_without_secrets() {
-    let cloud = CarelessCloud::start().await;
-    let ended =
-        shell_with_every_provider().env("AWS_ENDPOINT_URL", cloud.url()).run(&["check", "--live"]).await;
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+    let aws = AwsFixture::start().await;
+    let output =
+        fixture_with_every_provider().env("AWS_ENDPOINT_URL", aws.url()).run(&["check", "--live"]).await;
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{}", output.stdout);
     for expected in [
         "keys: …MPLE from environment",
         "from web-identity",
@@ -173,9 +173,9 @@ async fn check_live_every_provider_resolves_without_secrets() {
         "chain: …MPLE from default-chain",
         "narrow: …",
     ] {
-        assert!(ended.stdout.contains(expected), "{expected}: {}", ended.stdout);
+        assert!(output.stdout.contains(expected), "{expected}: {}", output.stdout);
     }
-    let mut calls = cloud.sts_calls();
+    let mut calls = aws.sts_calls();
     calls.retain(|(action, _)| action != "GetCallerIdentity");
     calls.sort();
     let printed = "AKIAPRINTED00000PRNT";
@@ -186,15 +186,15 @@ async fn check_live_every_provider_resolves_without_secrets() {
         ("GetSessionToken", printed),
     ];
     assert_eq!(calls, wanted.map(|(action, key)| (action.to_owned(), key.to_owned())));
-    assert!(!ended.stdout.contains("canary") && !ended.stdout.contains(SECRET), "{}", ended.stdout);
+    assert!(!output.stdout.contains("canary") && !output.stdout.contains(SECRET), "{}", output.stdout);
 }
 
 #[tokio::test]
 async fn check_live_unnamed_environment_is_not_used() {
     let settings = "[accounts.given]\nprovider = 'memory'\n";
-    let ended = shell_with_keys().file("valetkey.toml", settings).run(&["check", "--live"]).await;
+    let output = fixture_with_keys().file("valetkey.toml", settings).run(&["check", "--live"]).await;
     assert!(
-        ended.stdout.contains("given: no credentials are set") && !ended.stdout.contains(&KEY_ID[16..]),
-        "{ended:?}"
+        output.stdout.contains("given: no credentials are set") && !output.stdout.contains(&KEY_ID[16..]),
+        "{output:?}"
     );
 }

@@ -1,7 +1,7 @@
 //! Errors in the `mcpServers` file, and in both files at once.
 
 use super::assert_refused;
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 const SERVERS: &str = r#"{
   "mcpServers": {
@@ -30,8 +30,9 @@ const SERVERS: &str = r#"{
 
 #[tokio::test]
 async fn check_invalid_servers_report_line_and_remedy() {
-    let checked = Shell::new().file("mcp.json", SERVERS).run(&["check", "--mcp-config", "mcp.json"]).await;
-    assert_refused(&checked);
+    let output =
+        ProgramFixture::new().file("mcp.json", SERVERS).run(&["check", "--mcp-config", "mcp.json"]).await;
+    assert_refused(&output);
     let wanted = [
         (4, "server `none`: `server` must be an object with a `command`"),
         (5, "server `nothing`: `command` is missing; name the program"),
@@ -48,28 +49,29 @@ async fn check_invalid_servers_report_line_and_remedy() {
     for (line, words) in wanted {
         let severity = if words.contains("`remote`") { "warning" } else { "error" };
         let expected = format!("{severity}: mcp.json:{line}: {words}");
-        assert!(checked.stderr.contains(&expected), "{expected}\n{}", checked.stderr);
+        assert!(output.stderr.contains(&expected), "{expected}\n{}", output.stderr);
     }
     let remote = "warning: mcp.json:8: server `remote`: `url` names a remote server";
-    assert!(checked.stderr.contains(remote), "{}", checked.stderr);
-    assert_eq!(checked.stderr.lines().count(), wanted.len() + 1, "{}", checked.stderr);
+    assert!(output.stderr.contains(remote), "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), wanted.len() + 1, "{}", output.stderr);
 }
 
 #[tokio::test]
 async fn check_json_with_comments_reports_file_lines() {
     let file = "{\n  // servers\n  \"servers\": {\n    /* a\n    comment */\n    \"bad\": {\"args\": [],},\n  },\n}\n";
-    let checked = Shell::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
-    assert_refused(&checked);
+    let output =
+        ProgramFixture::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
+    assert_refused(&output);
     assert!(
-        checked.stderr.contains("error: mcp.json:6: server `bad`: `command` is missing"),
+        output.stderr.contains("error: mcp.json:6: server `bad`: `command` is missing"),
         "{}",
-        checked.stderr
+        output.stderr
     );
 }
 
 #[tokio::test]
 async fn check_both_files_invalid_reports_all_errors() {
-    let checked = Shell::new()
+    let output = ProgramFixture::new()
         .file("mcp.json", r#"{"servers": {"broken": {}, "sound": {"command": "true"}}}"#)
         .file(
             "valetkey.toml",
@@ -78,7 +80,7 @@ async fn check_both_files_invalid_reports_all_errors() {
         )
         .run(&["check", "--mcp-config", "mcp.json"])
         .await;
-    assert_refused(&checked);
+    assert_refused(&output);
     let wanted = [
         "valetkey.toml:2: [session] `region`",
         "valetkey.toml:7: [servers.elsewhere] is not a server of the `mcpServers` file",
@@ -86,36 +88,36 @@ async fn check_both_files_invalid_reports_all_errors() {
         "mcp.json:1: server `broken`: `command` is missing",
     ];
     for words in wanted {
-        assert!(checked.stderr.contains(words), "{words}\n{}", checked.stderr);
+        assert!(output.stderr.contains(words), "{words}\n{}", output.stderr);
     }
     // A server may refer to an account that exists but is invalid.
-    assert_eq!(checked.stderr.lines().count(), wanted.len(), "{}", checked.stderr);
+    assert_eq!(output.stderr.lines().count(), wanted.len(), "{}", output.stderr);
 }
 
 #[tokio::test]
 async fn check_unknown_server_key_warns_with_line() {
-    let checked = Shell::new()
+    let output = ProgramFixture::new()
         .file(
             "mcp.json",
             "{\"mcpServers\": {\"a\": {\"command\": \"true\",\n\"alwaysAllow\": [\"canary\"]}}}",
         )
         .run(&["check", "--mcp-config", "mcp.json"])
         .await;
-    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
     assert!(
-        checked.stderr.contains("mcp.json:2: server `a`: `alwaysAllow` is about the client"),
+        output.stderr.contains("mcp.json:2: server `a`: `alwaysAllow` is about the client"),
         "{}",
-        checked.stderr
+        output.stderr
     );
-    assert!(!checked.stderr.contains("canary"), "{}", checked.stderr);
+    assert!(!output.stderr.contains("canary"), "{}", output.stderr);
 }
 
 #[tokio::test]
 async fn check_settings_of_disabled_server_pass() {
-    let checked = Shell::new()
+    let output = ProgramFixture::new()
         .file("mcp.json", r#"{"mcpServers": {"off": {"command": "true", "disabled": true}}}"#)
         .file("valetkey.toml", "[servers.off]\ncredentials = 'env'\n")
         .run(&["check", "--mcp-config", "mcp.json"])
         .await;
-    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
 }

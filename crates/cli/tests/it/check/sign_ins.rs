@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use valetkey_core::{Clock, Expiry, SystemClock};
 
 use super::CANARY;
-use crate::cloud::{CarelessCloud, FixedResponseFixture};
+use crate::aws_fixture::{AwsFixture, FixedResponseFixture};
 use crate::exec::{KEY_ID, SECRET};
-use crate::shell::{ProgramOutput, Shell};
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 const CONFIG: &str = "\
 [default]
@@ -72,22 +72,22 @@ const PAST: &str = "2020-01-01T00:00:00Z";
 const FUTURE: &str = "2099-01-01T00:00:00Z";
 
 /// An account for each of the profiles, three lines each, and an AWS that cannot be reached.
-fn shell(profiles: impl IntoIterator<Item = &'static str>) -> Shell {
+fn fixture(profiles: impl IntoIterator<Item = &'static str>) -> ProgramFixture {
     let account = |profile: &str| format!("[accounts.{profile}]\nprovider = 'profile'\nname = '{profile}'\n");
     let settings: String = profiles.into_iter().map(account).collect();
-    let shell = Shell::new().file("valetkey.toml", settings).file("aws-config", CONFIG);
-    let config = shell.path("aws-config");
+    let fixture = ProgramFixture::new().file("valetkey.toml", settings).file("aws-config", CONFIG);
+    let config = fixture.path("aws-config");
     for folder in [".aws/sso/cache", ".aws/login/cache"] {
-        fs::create_dir_all(shell.path(folder)).unwrap();
+        fs::create_dir_all(fixture.path(folder)).unwrap();
     }
-    shell
+    fixture
         .env("AWS_CONFIG_FILE", config)
         .env("AWS_MAX_ATTEMPTS", "1")
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 }
 
-fn all() -> Shell {
-    shell(SIGN_INS.map(|(profile, _)| profile))
+fn all() -> ProgramFixture {
+    fixture(SIGN_INS.map(|(profile, _)| profile))
 }
 
 /// What `aws sso login` leaves behind.
@@ -118,43 +118,46 @@ fn login_token(expires_at: &str) -> Value {
     })
 }
 
-fn signed_in(shell: Shell, tokens: [Value; 3]) -> Shell {
+fn signed_in(fixture: ProgramFixture, tokens: [Value; 3]) -> ProgramFixture {
     let files = CACHES.into_iter().zip(tokens);
-    files.fold(shell, |shell, (file, token)| shell.file(file, token.to_string()))
+    files.fold(fixture, |fixture, (file, token)| fixture.file(file, token.to_string()))
 }
 
-fn ended(shell: Shell) -> Shell {
-    signed_in(shell, [sso_token(PAST), sso_token(PAST), login_token(PAST)])
+fn signed_out(fixture: ProgramFixture) -> ProgramFixture {
+    signed_in(fixture, [sso_token(PAST), sso_token(PAST), login_token(PAST)])
 }
 
 /// The credentials of `aws login` have expired, as they do every 15 minutes, and are renewed at the next use.
-fn usable(shell: Shell) -> Shell {
+fn usable(fixture: ProgramFixture) -> ProgramFixture {
     let an_hour_ago = Expiry::At(SystemClock.now() - Duration::from_secs(3_600)).to_string();
-    signed_in(shell, [renewable(PAST, FUTURE), sso_token(FUTURE), login_token(&an_hour_ago)])
+    signed_in(fixture, [renewable(PAST, FUTURE), sso_token(FUTURE), login_token(&an_hour_ago)])
 }
 
-/// The same shell with an AWS that responds with this alone.
-fn with_aws(shell: Shell, aws: &FixedResponseFixture) -> Shell {
-    shell.env("AWS_ENDPOINT_URL", aws.url())
+/// The same fixture with an AWS that responds with this alone.
+fn with_aws(fixture: ProgramFixture, aws: &FixedResponseFixture) -> ProgramFixture {
+    fixture.env("AWS_ENDPOINT_URL", aws.url())
 }
 
 /// What was reported of each account, which must be no secret.
-fn errors(ended: &ProgramOutput) -> Vec<&str> {
-    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(1), 2), "{ended:?}");
-    assert!(!ended.said().contains(CANARY) && !ended.said().contains(SECRET), "{ended:?}");
-    ended.stderr.lines().filter_map(|line| line.strip_prefix("error: ")).collect()
+fn errors(output: &ProgramOutput) -> Vec<&str> {
+    assert_eq!((output.code, output.stdout.lines().count()), (Some(1), 2), "{output:?}");
+    assert!(
+        !output.combined_output().contains(CANARY) && !output.combined_output().contains(SECRET),
+        "{output:?}"
+    );
+    output.stderr.lines().filter_map(|line| line.strip_prefix("error: ")).collect()
 }
 
 /// The warnings of a check that passed.
-fn warnings(ended: &ProgramOutput) -> Vec<&str> {
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(!ended.said().contains(CANARY), "{ended:?}");
-    ended.stderr.lines().map(|line| line.strip_prefix("warning: ").unwrap()).collect()
+fn warnings(output: &ProgramOutput) -> Vec<&str> {
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(!output.combined_output().contains(CANARY), "{output:?}");
+    output.stderr.lines().map(|line| line.strip_prefix("warning: ").unwrap()).collect()
 }
 
-fn every_command_is_named(ended: &ProgramOutput) {
-    let errors = errors(ended);
-    assert_eq!(errors.len(), SIGN_INS.len(), "{}", ended.stderr);
+fn every_command_is_named(output: &ProgramOutput) {
+    let errors = errors(output);
+    assert_eq!(errors.len(), SIGN_INS.len(), "{}", output.stderr);
     for (profile, command) in SIGN_INS {
         let start = format!("{profile}: profile: ");
         let line = errors.iter().find(|line| line.starts_with(&start)).unwrap();
@@ -172,7 +175,7 @@ async fn check_live_with_missing_sign_ins_names_each_command() {
 
 #[tokio::test]
 async fn check_live_with_expired_sign_ins_names_each_command() {
-    every_command_is_named(&ended(all()).run(&["check", "--live"]).await);
+    every_command_is_named(&signed_out(all()).run(&["check", "--live"]).await);
     let registration_ended = [renewable(PAST, PAST), sso_token(PAST), login_token(PAST)];
     every_command_is_named(&signed_in(all(), registration_ended).run(&["check", "--live"]).await);
 }
@@ -199,12 +202,12 @@ async fn check_live_with_aws_in_trouble_names_no_sign_in() {
     let slowing = FixedResponseFixture::start(429, |_| "TooManyRequestsError", &trouble).await;
     let failing = FixedResponseFixture::start(500, |_| "InternalServerException", &trouble).await;
     let reached = [&throttling, &slowing, &failing].map(|aws| with_aws(usable(all()), aws));
-    for shell in reached.into_iter().chain([usable(all())]) {
-        let ended = shell.run(&["check", "--live"]).await;
-        let errors = errors(&ended);
-        assert_eq!(errors.len(), SIGN_INS.len(), "{}", ended.stderr);
-        assert!(errors.iter().all(|line| line.contains("try again later")), "{}", ended.stderr);
-        assert!(!ended.stderr.contains("login"), "{}", ended.stderr);
+    for fixture in reached.into_iter().chain([usable(all())]) {
+        let output = fixture.run(&["check", "--live"]).await;
+        let errors = errors(&output);
+        assert_eq!(errors.len(), SIGN_INS.len(), "{}", output.stderr);
+        assert!(errors.iter().all(|line| line.contains("try again later")), "{}", output.stderr);
+        assert!(!output.stderr.contains("login"), "{}", output.stderr);
     }
 }
 
@@ -213,68 +216,68 @@ async fn check_live_with_credentials_that_break_off_logs_none() {
     let credentials =
         format!(r#"{{"roleCredentials": {{"accessKeyId": "{CANARY}", "secretAccessKey": "{CANARY}"#);
     let aws = FixedResponseFixture::start(200, |_| "", credentials).await;
-    let shell = with_aws(usable(shell(["session", "url"])), &aws);
+    let fixture = with_aws(usable(fixture(["session", "url"])), &aws);
     for level in ["warn", "trace"] {
-        assert_eq!(errors(&shell.run(&["--log", level, "check", "--live"]).await).len(), 2);
+        assert_eq!(errors(&fixture.run(&["--log", level, "check", "--live"]).await).len(), 2);
     }
     assert!(!aws.requested().is_empty());
 }
 
 #[tokio::test]
 async fn check_with_ended_sign_ins_warns_with_each_command() {
-    for shell in [all(), ended(all())] {
-        let cloud = CarelessCloud::start().await;
-        let checked = shell.env("AWS_ENDPOINT_URL", cloud.url()).run(&["check"]).await;
-        let warnings = warnings(&checked);
-        assert!(checked.stdout.starts_with("no faults; accounts: 7, "), "{}", checked.stdout);
-        assert_eq!(warnings.len(), SIGN_INS.len(), "{}", checked.stderr);
+    for fixture in [all(), signed_out(all())] {
+        let aws = AwsFixture::start().await;
+        let output = fixture.env("AWS_ENDPOINT_URL", aws.url()).run(&["check"]).await;
+        let warnings = warnings(&output);
+        assert!(output.stdout.starts_with("no faults; accounts: 7, "), "{}", output.stdout);
+        assert_eq!(warnings.len(), SIGN_INS.len(), "{}", output.stderr);
         for (index, (profile, command)) in SIGN_INS.into_iter().enumerate() {
             let line = 3 * index + 3;
             let expected = format!(
                 "valetkey.toml:{line}: [accounts.{profile}] `name` leads to a profile whose sign-in ended, or was \
                  never made; run `{command}`, then refresh the account"
             );
-            assert!(warnings.contains(&expected.as_str()), "{expected}\n{}", checked.stderr);
+            assert!(warnings.contains(&expected.as_str()), "{expected}\n{}", output.stderr);
         }
-        assert_eq!(cloud.shown(), "", "AWS was called");
+        assert_eq!(aws.received_credentials(), "", "AWS was called");
     }
 }
 
 #[tokio::test]
 async fn check_with_usable_sign_ins_warns_of_none() {
     let profiles = SIGN_INS.into_iter().map(|(profile, _)| profile).chain(["role-of-keys"]);
-    let shell = usable(shell(profiles));
-    assert_eq!(warnings(&shell.run(&["check"]).await), [""; 0]);
-    fs::rename(shell.path(".aws/login/cache"), shell.path("elsewhere")).unwrap();
-    assert_eq!(warnings(&shell.run(&["check"]).await).len(), 3);
-    let elsewhere = shell.path("elsewhere");
-    assert_eq!(warnings(&shell.env("AWS_LOGIN_CACHE_DIRECTORY", elsewhere).run(&["check"]).await), [""; 0]);
+    let fixture = usable(fixture(profiles));
+    assert_eq!(warnings(&fixture.run(&["check"]).await), [""; 0]);
+    fs::rename(fixture.path(".aws/login/cache"), fixture.path("elsewhere")).unwrap();
+    assert_eq!(warnings(&fixture.run(&["check"]).await).len(), 3);
+    let elsewhere = fixture.path("elsewhere");
+    assert_eq!(warnings(&fixture.env("AWS_LOGIN_CACHE_DIRECTORY", elsewhere).run(&["check"]).await), [""; 0]);
 }
 
 #[tokio::test]
 async fn check_with_odd_sign_in_caches_warns_without_waiting() {
-    let shell =
-        signed_in(shell(["session", "url", "console"]), ["".into(), json!([]), json!({"accessToken": {}})]);
-    assert_eq!(warnings(&shell.run(&["check"]).await).len(), 3);
-    let shell = shell.file(CACHES[1], format!("{}{}", " ".repeat(256 * 1024), sso_token(FUTURE)));
-    fs::remove_file(shell.path(CACHES[0])).unwrap();
-    mknodat(CWD, shell.path(CACHES[0]), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    fs::remove_file(shell.path(CACHES[2])).unwrap();
-    fs::create_dir(shell.path(CACHES[2])).unwrap();
-    assert_eq!(warnings(&shell.run(&["check"]).await).len(), 3);
+    let fixture =
+        signed_in(fixture(["session", "url", "console"]), ["".into(), json!([]), json!({"accessToken": {}})]);
+    assert_eq!(warnings(&fixture.run(&["check"]).await).len(), 3);
+    let fixture = fixture.file(CACHES[1], format!("{}{}", " ".repeat(256 * 1024), sso_token(FUTURE)));
+    fs::remove_file(fixture.path(CACHES[0])).unwrap();
+    mknodat(CWD, fixture.path(CACHES[0]), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    fs::remove_file(fixture.path(CACHES[2])).unwrap();
+    fs::create_dir(fixture.path(CACHES[2])).unwrap();
+    assert_eq!(warnings(&fixture.run(&["check"]).await).len(), 3);
 }
 
 #[tokio::test]
 async fn check_ambient_profile_warns_of_sign_in_without_keys() {
-    let shell = ended(shell([])).file("valetkey.toml", "[accounts.here]\nprovider = 'ambient'\n");
-    let shell = shell.env("AWS_PROFILE", "role-of-session").env("AWS_EC2_METADATA_DISABLED", "true");
-    let checked = shell.run(&["check"]).await;
-    let lines = warnings(&checked);
+    let fixture = signed_out(fixture([])).file("valetkey.toml", "[accounts.here]\nprovider = 'ambient'\n");
+    let fixture = fixture.env("AWS_PROFILE", "role-of-session").env("AWS_EC2_METADATA_DISABLED", "true");
+    let output = fixture.run(&["check"]).await;
+    let lines = warnings(&output);
     assert!(lines[0].starts_with("valetkey.toml:1: [accounts.here] leads to a profile"), "{lines:?}");
     assert!(lines[0].contains("`aws sso login --profile session`"), "{lines:?}");
-    let live = shell.run(&["check", "--live"]).await;
+    let live = fixture.run(&["check", "--live"]).await;
     assert!(live.stderr.contains("here: default-chain: "), "{}", live.stderr);
     assert!(live.stderr.contains("`aws sso login --profile session`"), "{}", live.stderr);
-    let keys = shell.env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
+    let keys = fixture.env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
     assert_eq!(warnings(&keys.run(&["check"]).await), [""; 0]);
 }

@@ -4,15 +4,18 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
-use super::shell_with_keys;
+use super::fixture_with_keys;
 use crate::process::{runs, wait_until};
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 /// Prints its process id, then waits for a signal.
 const WAITING_SCRIPT: &str = "trap 'exit 3' TERM HUP; echo $$; while :; do sleep 0.05; done";
 
-async fn start_program(shell: &Shell, script: &str) -> (Child, Lines<BufReader<ChildStdout>>, u32) {
-    let mut exec = shell.start(&["exec", "--", "sh", "-c", script]);
+async fn start_program(
+    fixture: &ProgramFixture,
+    script: &str,
+) -> (Child, Lines<BufReader<ChildStdout>>, u32) {
+    let mut exec = fixture.start(&["exec", "--", "sh", "-c", script]);
     let mut lines = BufReader::new(exec.stdout.take().unwrap()).lines();
     let pid = lines.next_line().await.unwrap().unwrap().parse().unwrap();
     (exec, lines, pid)
@@ -25,9 +28,9 @@ fn send_signal(signal: Signal, exec: &Child) {
 
 #[tokio::test]
 async fn exec_stop_signal_is_forwarded_to_program() {
-    let shell = shell_with_keys();
+    let fixture = fixture_with_keys();
     for signal in [Signal::TERM, Signal::HUP] {
-        let (mut exec, _lines, pid) = start_program(&shell, WAITING_SCRIPT).await;
+        let (mut exec, _lines, pid) = start_program(&fixture, WAITING_SCRIPT).await;
         send_signal(signal, &exec);
         assert_eq!(exec.wait().await.unwrap().code(), Some(3), "{signal:?}");
         assert!(!runs(pid));
@@ -36,8 +39,8 @@ async fn exec_stop_signal_is_forwarded_to_program() {
 
 #[tokio::test]
 async fn exec_killed_ends_program() {
-    let shell = shell_with_keys();
-    let (mut exec, _lines, pid) = start_program(&shell, WAITING_SCRIPT).await;
+    let fixture = fixture_with_keys();
+    let (mut exec, _lines, pid) = start_program(&fixture, WAITING_SCRIPT).await;
     send_signal(Signal::KILL, &exec);
     assert_eq!(exec.wait().await.unwrap().code(), None);
     wait_until("the program is gone", || !runs(pid)).await;

@@ -3,15 +3,15 @@
 use valetkey_rig::Moto;
 
 use crate::demo::assert_all_passed;
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 #[tokio::test]
 async fn demo_on_moto_passes_twice() {
     let moto = Moto::start().await.unwrap();
     for _ in 0..2 {
-        let ended = Shell::new().run(&["demo", "--json", "--aws-endpoint", &moto.url()]).await;
-        assert_all_passed(&ended);
-        assert_eq!(ended.stderr, "");
+        let output = ProgramFixture::new().run(&["demo", "--json", "--aws-endpoint", &moto.url()]).await;
+        assert_all_passed(&output);
+        assert_eq!(output.stderr, "");
     }
     moto.stop().await.unwrap();
 }

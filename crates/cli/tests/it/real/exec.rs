@@ -2,24 +2,24 @@
 
 use valetkey_rig::{MiniStack, Moto};
 
-use super::{program_path, python_script, shell_with_key, unknown_key};
-use crate::shell::{ProgramOutput, Shell};
+use super::{fixture_with_key, program_path, python_script, unknown_key};
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 const DELIVERIES: [&str; 2] = ["endpoint", "env"];
 
 /// Runs `aws sts get-caller-identity` under `exec`.
-async fn call_caller_identity(shell: &Shell, delivery: &str) -> ProgramOutput {
+async fn call_caller_identity(fixture: &ProgramFixture, delivery: &str) -> ProgramOutput {
     let aws = program_path("aws");
-    shell.run(&["exec", "--delivery", delivery, "--", &aws, "sts", "get-caller-identity"]).await
+    fixture.run(&["exec", "--delivery", delivery, "--", &aws, "sts", "get-caller-identity"]).await
 }
 
 #[tokio::test]
 async fn exec_aws_cli_on_moto_works_in_both_deliveries() {
     let moto = Moto::start().await.unwrap();
     for delivery in DELIVERIES {
-        let ended = call_caller_identity(&shell_with_key(&moto.url(), &unknown_key()), delivery).await;
-        assert_eq!(ended.code, Some(0), "{delivery}: {}", ended.stderr);
-        assert!(ended.stdout.contains("arn:aws:sts::123456789012:user/moto"), "{delivery}: {ended:?}");
+        let output = call_caller_identity(&fixture_with_key(&moto.url(), &unknown_key()), delivery).await;
+        assert_eq!(output.code, Some(0), "{delivery}: {}", output.stderr);
+        assert!(output.stdout.contains("arn:aws:sts::123456789012:user/moto"), "{delivery}: {output:?}");
     }
     moto.stop().await.unwrap();
 }
@@ -29,13 +29,14 @@ async fn exec_aws_cli_on_ministack_works_in_both_deliveries() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     for delivery in DELIVERIES {
-        let ended = call_caller_identity(&shell_with_key(&ministack.url(), &seed.broker), delivery).await;
-        assert_eq!(ended.code, Some(0), "{delivery}: {}", ended.stderr);
+        let output = call_caller_identity(&fixture_with_key(&ministack.url(), &seed.broker), delivery).await;
+        assert_eq!(output.code, Some(0), "{delivery}: {}", output.stderr);
         let arn = format!("arn:aws:iam::{}:user/broker", seed.broker_account);
-        assert!(ended.stdout.contains(&arn), "{delivery}: {ended:?}");
+        assert!(output.stdout.contains(&arn), "{delivery}: {output:?}");
 
         // The error of the CLI, with its own exit code.
-        let refused = call_caller_identity(&shell_with_key(&ministack.url(), &unknown_key()), delivery).await;
+        let refused =
+            call_caller_identity(&fixture_with_key(&ministack.url(), &unknown_key()), delivery).await;
         assert_eq!(refused.code, Some(255), "{delivery}: {refused:?}");
         assert!(refused.stderr.contains("InvalidClientTokenId"), "{delivery}: {refused:?}");
     }
@@ -47,11 +48,11 @@ async fn exec_boto3_reads_credentials_from_each_delivery() {
     let moto = Moto::start().await.unwrap();
     let (python, source) = (program_path("python"), python_script("source.py"));
     let source = source.to_str().unwrap();
-    let shell = shell_with_key(&moto.url(), &unknown_key());
+    let fixture = fixture_with_key(&moto.url(), &unknown_key());
     for (delivery, method) in [("endpoint", "container-role"), ("env", "env")] {
-        let ended = shell.run(&["exec", "--delivery", delivery, "--", &python, source]).await;
+        let output = fixture.run(&["exec", "--delivery", delivery, "--", &python, source]).await;
         let wanted = format!("{method} arn:aws:sts::123456789012:user/moto us-east-1\n");
-        assert_eq!((ended.code, ended.stdout), (Some(0), wanted), "{}", ended.stderr);
+        assert_eq!((output.code, output.stdout), (Some(0), wanted), "{}", output.stderr);
     }
     moto.stop().await.unwrap();
 }

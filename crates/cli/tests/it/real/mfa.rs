@@ -3,8 +3,8 @@
 use valetkey_rig::{Script, aws_environment};
 
 use super::python_script;
-use crate::cloud::CarelessCloud;
-use crate::shell::Shell;
+use crate::aws_fixture::AwsFixture;
+use crate::program_fixture::ProgramFixture;
 
 const SETTINGS: &str = "[accounts.keys]\nprovider = 'environment'\n[accounts.role]\nprovider = 'assume-role'\n\
     source = 'keys'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
@@ -12,9 +12,9 @@ const SETTINGS: &str = "[accounts.keys]\nprovider = 'environment'\n[accounts.rol
 const PROMPT: &str = "MFA code of arn:aws:iam::111111111111:mfa/alice, for the account `role`: ";
 
 /// Returns the output of a terminal on which `typed` is the reply to each prompt.
-async fn run_on_terminal(cloud: &CarelessCloud, mode: &str, typed: &str) -> String {
-    let shell = Shell::new().file("valetkey.toml", SETTINGS);
-    let config = shell.path("valetkey.toml");
+async fn run_on_terminal(aws: &AwsFixture, mode: &str, typed: &str) -> String {
+    let fixture = ProgramFixture::new().file("valetkey.toml", SETTINGS);
+    let config = fixture.path("valetkey.toml");
     let mut run =
         Script::new(python_script("terminal.py")).arg(mode).arg(typed).arg(env!("CARGO_BIN_EXE_valetkey"));
     for argument in
@@ -27,29 +27,29 @@ async fn run_on_terminal(cloud: &CarelessCloud, mode: &str, typed: &str) -> Stri
     }
     let keys =
         [("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "not-a-real-secret")];
-    run.envs(aws_environment(cloud.url())).envs(keys).run().await.unwrap()
+    run.envs(aws_environment(aws.url())).envs(keys).run().await.unwrap()
 }
 
 #[tokio::test]
 async fn mfa_on_terminal_prompts_once() {
-    let cloud = CarelessCloud::start().await;
-    let shown = run_on_terminal(&cloud, "--terminal", "123456").await;
-    assert_eq!(shown.matches(PROMPT).count(), 1, "{shown}");
-    assert!(shown.contains("ran as ASIA") && shown.contains("exit 0"), "{shown}");
-    assert_eq!(cloud.sts_calls(), [("AssumeRole".to_owned(), "AKIAIOSFODNN7EXAMPLE".to_owned())]);
+    let aws = AwsFixture::start().await;
+    let output = run_on_terminal(&aws, "--terminal", "123456").await;
+    assert_eq!(output.matches(PROMPT).count(), 1, "{output}");
+    assert!(output.contains("ran as ASIA") && output.contains("exit 0"), "{output}");
+    assert_eq!(aws.sts_calls(), [("AssumeRole".to_owned(), "AKIAIOSFODNN7EXAMPLE".to_owned())]);
 }
 
 #[tokio::test]
 async fn mfa_invalid_code_or_no_terminal_fails() {
-    let cloud = CarelessCloud::start().await;
+    let aws = AwsFixture::start().await;
     for (mode, typed, expected) in [
         ("--terminal", "hunter2", "the MFA code is not 6 digits"),
         ("--none", "123456", "there is no terminal to ask on"),
     ] {
-        let shown = run_on_terminal(&cloud, mode, typed).await;
-        assert!(shown.contains(expected) && shown.contains("exit 1"), "{shown}");
-        assert!(shown.contains("have a person ready to read the code off the MFA device"), "{shown}");
-        assert!(!shown.contains("ran as"), "{shown}");
+        let output = run_on_terminal(&aws, mode, typed).await;
+        assert!(output.contains(expected) && output.contains("exit 1"), "{output}");
+        assert!(output.contains("have a person ready to read the code off the MFA device"), "{output}");
+        assert!(!output.contains("ran as"), "{output}");
     }
-    assert_eq!(cloud.sts_calls(), []);
+    assert_eq!(aws.sts_calls(), []);
 }

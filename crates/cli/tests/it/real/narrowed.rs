@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use valetkey_rig::{MiniStack, Script, Tenant, aws_environment};
 
 use super::{program_path, python_script};
+use crate::program_fixture::ProgramFixture;
 use crate::serve::mcp_config;
-use crate::shell::Shell;
 
 fn settings(tenant: &Tenant) -> String {
     let Tenant { role_arn, external_id, .. } = tenant;
@@ -50,12 +50,12 @@ async fn narrowed_tools_and_sub_agents_have_only_own_access() {
     let tenant = &seed.tenants[0];
     let buckets = json!({"command": program_path("python"), "args": [python_script("bucket_server.py")],
         "env": {"AWS_ENDPOINT_URL": ministack.url()}});
-    let shell = Shell::new().file("mcp.json", mcp_config(json!({"buckets": buckets})));
-    let shell = shell.file("valetkey.toml", settings(tenant));
-    let said = Script::new(python_script("narrowed_client.py"))
+    let fixture = ProgramFixture::new().file("mcp.json", mcp_config(json!({"buckets": buckets})));
+    let fixture = fixture.file("valetkey.toml", settings(tenant));
+    let output = Script::new(python_script("narrowed_client.py"))
         .arg(env!("CARGO_BIN_EXE_valetkey"))
-        .arg(shell.path("mcp.json"))
-        .arg(shell.path("valetkey.toml"))
+        .arg(fixture.path("mcp.json"))
+        .arg(fixture.path("valetkey.toml"))
         .arg(&tenant.bucket)
         .envs(aws_environment(&ministack.url()))
         .envs([
@@ -65,7 +65,7 @@ async fn narrowed_tools_and_sub_agents_have_only_own_access() {
         .run()
         .await
         .unwrap();
-    let said: Value = serde_json::from_str(said.trim()).unwrap();
+    let output: Value = serde_json::from_str(output.trim()).unwrap();
 
     let (reads, writes) = (("done", "AccessDenied"), ("AccessDenied", "done"));
     for (who, allowed) in [
@@ -75,20 +75,20 @@ async fn narrowed_tools_and_sub_agents_have_only_own_access() {
         ("sub reader", reads),
         ("sub writer", writes),
     ] {
-        assert_eq!(allowed_operations(&said[who]), allowed, "{who}: {said:#}");
+        assert_eq!(allowed_operations(&output[who]), allowed, "{who}: {output:#}");
     }
     // The policies of the tool and of the sub-agent have no permission in common.
-    assert!(said["both"][0]["refused"].as_str().unwrap().contains("nothing"), "{said:#}");
+    assert!(output["both"][0]["refused"].as_str().unwrap().contains("nothing"), "{output:#}");
     let pids: std::collections::BTreeSet<_> = ["reader", "writer", "anything", "sub reader", "sub writer"]
         .iter()
-        .map(|who| said[who][0]["pid"].as_u64().unwrap())
+        .map(|who| output[who][0]["pid"].as_u64().unwrap())
         .collect();
-    assert_eq!(pids.len(), 5, "each authority has a process of its own: {said:#}");
-    assert!(said["closed"]["refused"].as_str().unwrap().contains("ended"), "{said:#}");
-    assert_eq!(said["other"]["put"], "done", "the other sub-agent goes on: {said:#}");
-    for refused in said["cleared"].as_array().unwrap() {
-        assert!(refused["refused"].is_string(), "{said:#}");
+    assert_eq!(pids.len(), 5, "each authority has a process of its own: {output:#}");
+    assert!(output["closed"]["refused"].as_str().unwrap().contains("ended"), "{output:#}");
+    assert_eq!(output["other"]["put"], "done", "the other sub-agent goes on: {output:#}");
+    for refused in output["cleared"].as_array().unwrap() {
+        assert!(refused["refused"].is_string(), "{output:#}");
     }
-    assert_eq!(said["tools"]["buckets__reader"], json!(["bucket", "credential_session"]));
+    assert_eq!(output["tools"]["buckets__reader"], json!(["bucket", "credential_session"]));
     ministack.stop().await.unwrap();
 }

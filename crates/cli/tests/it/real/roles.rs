@@ -1,9 +1,9 @@
-//! Roles of `valetkey.toml`, assumed with the keys in the shell.
+//! Roles of `valetkey.toml`, assumed with the keys in the fixture.
 
 use valetkey_rig::{MiniStack, Seed};
 
-use super::{program_path, shell_with_key};
-use crate::shell::{ProgramOutput, Shell};
+use super::{fixture_with_key, program_path};
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 /// The roles of both tenants with their external ids, and that of the first tenant with a wrong one.
 fn settings(seed: &Seed) -> String {
@@ -26,20 +26,20 @@ fn settings(seed: &Seed) -> String {
     )
 }
 
-async fn call_caller_identity(shell: &Shell, account: &str, delivery: &str) -> ProgramOutput {
+async fn call_caller_identity(fixture: &ProgramFixture, account: &str, delivery: &str) -> ProgramOutput {
     let aws = program_path("aws");
     let options = ["exec", "--account", account, "--delivery", delivery];
-    shell.run(&[&options[..], &["--", &aws, "sts", "get-caller-identity"]].concat()).await
+    fixture.run(&[&options[..], &["--", &aws, "sts", "get-caller-identity"]].concat()).await
 }
 
 #[tokio::test]
 async fn exec_each_account_acts_as_its_tenant() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
-    let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
-    let checked = shell.run(&["check"]).await;
-    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
-    let live = shell.run(&["check", "--live"]).await;
+    let fixture = fixture_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let output = fixture.run(&["check"]).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let live = fixture.run(&["check", "--live"]).await;
     assert_eq!(live.code, Some(1), "one external id is wrong");
     for line in ["first: …", "second: …", "secret: …", "keys: …"] {
         assert!(live.stdout.contains(line), "{}", live.stdout);
@@ -56,9 +56,9 @@ async fn exec_each_account_acts_as_its_tenant() {
     ];
     for delivery in ["endpoint", "env"] {
         for (account, arn) in &wanted {
-            let ended = call_caller_identity(&shell, account, delivery).await;
-            assert_eq!(ended.code, Some(0), "{account} {delivery}: {}", ended.stderr);
-            assert!(ended.stdout.contains(&format!("\"{arn}\"")), "{account} {delivery}: {}", ended.stdout);
+            let output = call_caller_identity(&fixture, account, delivery).await;
+            assert_eq!(output.code, Some(0), "{account} {delivery}: {}", output.stderr);
+            assert!(output.stdout.contains(&format!("\"{arn}\"")), "{account} {delivery}: {}", output.stdout);
         }
     }
     ministack.stop().await.unwrap();
@@ -69,25 +69,26 @@ async fn exec_each_account_acts_as_its_tenant() {
 async fn credential_process_profile_acts_as_its_tenant() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
-    let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let fixture = fixture_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
     let process = format!("{} credential-process --account first", env!("CARGO_BIN_EXE_valetkey"));
-    let shell = shell.file("aws-config", format!("[profile tenant]\ncredential_process = {process}\n"));
-    let config = shell.path("aws-config");
-    let shell = shell.env("AWS_CONFIG_FILE", config);
-    let ended =
-        shell.run_program(&program_path("aws"), &["--profile", "tenant", "sts", "get-caller-identity"]).await;
+    let fixture = fixture.file("aws-config", format!("[profile tenant]\ncredential_process = {process}\n"));
+    let config = fixture.path("aws-config");
+    let fixture = fixture.env("AWS_CONFIG_FILE", config);
+    let output = fixture
+        .run_program(&program_path("aws"), &["--profile", "tenant", "sts", "get-caller-identity"])
+        .await;
     let role = format!("arn:aws:sts::{}:assumed-role/agent/exec-first", seed.tenants[0].account);
-    assert!(ended.stdout.contains(&role), "{}", ended.said());
+    assert!(output.stdout.contains(&role), "{}", output.combined_output());
     ministack.stop().await.unwrap();
 }
 
 /// Returns the session of the only audit log in the folder, and the name of the role session at the peer.
-async fn audited_session_and_role_session_name(shell: &Shell) -> (String, String) {
-    let ended = call_caller_identity(shell, "first", "endpoint").await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let arn = ended.stdout.split('"').find(|text| text.contains(":assumed-role/")).unwrap();
-    let log = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();
-    std::fs::remove_file(shell.path("audit.jsonl")).unwrap();
+async fn audited_session_and_role_session_name(fixture: &ProgramFixture) -> (String, String) {
+    let output = call_caller_identity(fixture, "first", "endpoint").await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let arn = output.stdout.split('"').find(|text| text.contains(":assumed-role/")).unwrap();
+    let log = std::fs::read_to_string(fixture.path("audit.jsonl")).unwrap();
+    std::fs::remove_file(fixture.path("audit.jsonl")).unwrap();
     let mut sessions: Vec<_> = log.lines().filter_map(|line| line.split("\"session\":\"").nth(1)).collect();
     sessions.iter_mut().for_each(|rest| *rest = &rest[..36]);
     sessions.dedup();
@@ -107,8 +108,8 @@ async fn role_session_name_contains_audited_session_id() {
     for (file, ours) in
         [(unnamed.clone(), true), (with_attribution("tags"), true), (with_attribution("none"), false)]
     {
-        let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", file);
-        let (session, name) = audited_session_and_role_session_name(&shell).await;
+        let fixture = fixture_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", file);
+        let (session, name) = audited_session_and_role_session_name(&fixture).await;
         assert_eq!(name == format!("valetkey-{session}"), ours, "{name}");
     }
     ministack.stop().await.unwrap();
@@ -118,17 +119,17 @@ async fn role_session_name_contains_audited_session_id() {
 async fn exec_wrong_external_id_fails_and_runs_nothing() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
-    let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
-    let ended = shell.run(&["exec", "--account", "wrong", "--", "touch", "ran"]).await;
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
+    let fixture = fixture_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let output = fixture.run(&["exec", "--account", "wrong", "--", "touch", "ran"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{}", output.stderr);
     assert!(
-        ended.stderr.contains("AccessDenied") && ended.stderr.contains("assume-role"),
+        output.stderr.contains("AccessDenied") && output.stderr.contains("assume-role"),
         "{}",
-        ended.stderr
+        output.stderr
     );
     for secret in [&seed.broker.secret_access_key, &seed.tenants[1].external_id] {
-        assert!(!ended.stderr.contains(secret.as_str()), "{}", ended.stderr);
+        assert!(!output.stderr.contains(secret.as_str()), "{}", output.stderr);
     }
-    assert!(!shell.path("ran").exists());
+    assert!(!fixture.path("ran").exists());
     ministack.stop().await.unwrap();
 }

@@ -3,7 +3,7 @@
 use valetkey_rig::Script;
 
 use super::python_script;
-use crate::shell::{CONTROL_CHARACTERS, Shell};
+use crate::program_fixture::{CONTROL_CHARACTERS, ProgramFixture};
 
 const KEYS: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "not-a-real-secret")];
@@ -30,53 +30,53 @@ async fn serve_on_terminal_prints_hint() {
     let line = format!("echo '[y/N] '; exec {} serve </dev/tty", env!("CARGO_BIN_EXE_valetkey"));
     let program = ["--terminal", "\u{4}", "/bin/sh", "-c", &line];
     let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
-    let shown = run.run().await.unwrap();
-    assert!(shown.contains("register this command with an MCP client"), "{shown}");
+    let output = run.run().await.unwrap();
+    assert!(output.contains("register this command with an MCP client"), "{output}");
 }
 
 /// Runs in a folder with a discovered settings file, where `typed` is the reply to each prompt. Returns the output of
 /// the terminal, and whether the program ran.
-async fn run_with_discovered_settings(shell: &Shell, mode: &str, typed: &str) -> (String, bool) {
-    let folder = shell.path("");
+async fn run_with_discovered_settings(fixture: &ProgramFixture, mode: &str, typed: &str) -> (String, bool) {
+    let folder = fixture.path("");
     let line = format!("cd {} && exec {} exec -- true", folder.display(), env!("CARGO_BIN_EXE_valetkey"));
     let program = [mode, typed, "/bin/sh", "-c", &line];
     let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
     let home = [("HOME", folder.to_str().unwrap()), ("XDG_STATE_HOME", "")];
-    let shown = run.envs(home).run().await.unwrap();
-    (shown, shell.file_names().contains(&"ran".to_owned()))
+    let output = run.envs(home).run().await.unwrap();
+    (output, fixture.file_names().contains(&"ran".to_owned()))
 }
 
 #[tokio::test]
 async fn exec_discovered_settings_prompt_once() {
     let program = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
-    let shell = Shell::new().discovered_file("valetkey.toml", program);
+    let fixture = ProgramFixture::new().discovered_file("valetkey.toml", program);
     for (mode, typed) in [("--none", "y"), ("--terminal", "n"), ("--terminal", "")] {
-        let (shown, ran) = run_with_discovered_settings(&shell, mode, typed).await;
+        let (output, ran) = run_with_discovered_settings(&fixture, mode, typed).await;
         assert!(
-            !ran && shown.contains("is not trusted: it runs a program") && shown.contains("exit 78"),
-            "{shown}"
+            !ran && output.contains("is not trusted: it runs a program") && output.contains("exit 78"),
+            "{output}"
         );
     }
-    let (shown, ran) = run_with_discovered_settings(&shell, "--terminal", "y").await;
-    assert!(ran && shown.contains("Trust this version of it? [y/N]"), "{shown}");
-    let (shown, _) = run_with_discovered_settings(&shell, "--terminal", "n").await;
-    assert!(!shown.contains("Trust this version"), "{shown}");
+    let (output, ran) = run_with_discovered_settings(&fixture, "--terminal", "y").await;
+    assert!(ran && output.contains("Trust this version of it? [y/N]"), "{output}");
+    let (output, _) = run_with_discovered_settings(&fixture, "--terminal", "n").await;
+    assert!(!output.contains("Trust this version"), "{output}");
 }
 
 #[tokio::test]
 async fn exec_in_a_folder_with_control_characters_escapes_them() {
-    let shell = Shell::new();
-    std::fs::create_dir(shell.path(CONTROL_CHARACTERS)).unwrap();
+    let fixture = ProgramFixture::new();
+    std::fs::create_dir(fixture.path(CONTROL_CHARACTERS)).unwrap();
     let program = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
-    let shell = shell.discovered_file(&format!("{CONTROL_CHARACTERS}/valetkey.toml"), program);
-    let home = shell.path("");
-    let folder = shell.path(CONTROL_CHARACTERS);
+    let fixture = fixture.discovered_file(&format!("{CONTROL_CHARACTERS}/valetkey.toml"), program);
+    let home = fixture.path("");
+    let folder = fixture.path(CONTROL_CHARACTERS);
     let line = format!("cd '{}' && exec {} exec -- true", folder.display(), env!("CARGO_BIN_EXE_valetkey"));
     let program = ["--terminal", "n", "/bin/sh", "-c", &line];
     let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
-    let shown = run.envs([("HOME", home.to_str().unwrap()), ("XDG_STATE_HOME", "")]).run().await.unwrap();
-    assert!(shown.contains(r"\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e}/valetkey.toml was found"), "{shown:?}");
+    let output = run.envs([("HOME", home.to_str().unwrap()), ("XDG_STATE_HOME", "")]).run().await.unwrap();
+    assert!(output.contains(r"\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e}/valetkey.toml was found"), "{output:?}");
     // What follows is in color.
-    let (question, _) = shown.split_once("[y/N] ").unwrap();
-    assert!(!question.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{shown:?}");
+    let (question, _) = output.split_once("[y/N] ").unwrap();
+    assert!(!question.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{output:?}");
 }

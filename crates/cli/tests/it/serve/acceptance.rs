@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use valetkey_local_aws::{LocalAws, SecretSpec, UserSpec};
 
-use super::client::{ERAS, McpClient, ProtocolEra};
-use super::{CALLER_IDENTITY_TOOL, shell_with_server};
-use crate::shell::Shell;
+use super::client_fixture::{ERAS, McpClientFixture, ProtocolEra};
+use super::{CALLER_IDENTITY_TOOL, fixture_with_server};
+use crate::program_fixture::ProgramFixture;
 
 const SET_TOOL: &str = "set_aws_credentials_context";
 const GET_TOOLS: [&str; 2] = ["get_aws_credentials_context", "get_service_context_info"];
@@ -24,16 +24,16 @@ async fn start_aws() -> LocalAws {
         .unwrap()
 }
 
-/// A shell whose environment has the platform's keys, and a session whose own account has this provider.
+/// A fixture whose environment has the platform's keys, and a session whose own account has this provider.
 ///
 /// The Rust SDK cannot read long-lived keys from the endpoint, so the server gets them in its environment.
-fn shell_for(aws: &LocalAws, provider: &str) -> Shell {
+fn fixture_for(aws: &LocalAws, provider: &str) -> ProgramFixture {
     let settings = format!(
         "[session]\ndefault_account = 'work'\n[accounts.work]\nprovider = '{provider}'\n[accounts.host]\n\
          provider = 'environment'\n[resolver]\nprovider = 'secrets-manager'\nsource = 'host'\nprefix = 'cred/'\n\
          [servers.aws]\ncredentials = 'env'\n"
     );
-    shell_with_server(&aws.endpoint_url())
+    fixture_with_server(&aws.endpoint_url())
         .env("AWS_ENDPOINT_URL", aws.endpoint_url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "AKIA_PLATFORM")
@@ -41,18 +41,18 @@ fn shell_for(aws: &LocalAws, provider: &str) -> Shell {
         .file("settings.toml", settings)
 }
 
-async fn connect_client(shell: &Shell, era: ProtocolEra) -> McpClient {
+async fn connect_client(fixture: &ProgramFixture, era: ProtocolEra) -> McpClientFixture {
     let arguments = ["serve", "--config", "settings.toml", "--mcp-config", "mcp.json"];
-    McpClient::connect_with(shell, era, &arguments).await
+    McpClientFixture::connect_with(fixture, era, &arguments).await
 }
 
-async fn call_text(client: &mut McpClient, tool: &str, arguments: Value) -> String {
+async fn call_text(client: &mut McpClientFixture, tool: &str, arguments: Value) -> String {
     let result = client.call(tool, arguments).await;
     result["content"][0]["text"].as_str().unwrap().to_owned()
 }
 
 /// Returns the user whose keys the server uses; `None` if the call is refused.
-async fn caller_user(client: &mut McpClient) -> Option<String> {
+async fn caller_user(client: &mut McpClientFixture) -> Option<String> {
     let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
     let arn = result["structuredContent"]["arn"].as_str().map(str::to_owned);
     assert_eq!(arn.is_none(), result["isError"] == true, "{result}");
@@ -63,8 +63,8 @@ async fn caller_user(client: &mut McpClient) -> Option<String> {
 async fn acceptance_flow_in_each_era_passes() {
     let aws = start_aws().await;
     for era in ERAS {
-        let shell = shell_for(&aws, "memory");
-        let mut client = connect_client(&shell, era).await;
+        let fixture = fixture_for(&aws, "memory");
+        let mut client = connect_client(&fixture, era).await;
         assert_eq!(caller_user(&mut client).await, None, "never as the host");
         for get in GET_TOOLS {
             assert!(call_text(&mut client, get, json!({})).await.contains("error"), "{get}");
@@ -110,8 +110,8 @@ async fn acceptance_flow_in_each_era_passes() {
 #[tokio::test]
 async fn acceptance_invalid_input_reports_errors() {
     let aws = start_aws().await;
-    let shell = shell_for(&aws, "memory");
-    let mut client = connect_client(&shell, ERAS[0]).await;
+    let fixture = fixture_for(&aws, "memory");
+    let mut client = connect_client(&fixture, ERAS[0]).await;
     for (input, expected) in [
         (r#"{"secret_access_key": "s"}"#, "Error: Missing required field 'access_key_id'"),
         (r#"{"access_key_id": "AKIA_TEST"}"#, "Error: Missing required field 'secret_access_key'"),
@@ -133,8 +133,8 @@ async fn acceptance_invalid_input_reports_errors() {
 #[tokio::test]
 async fn acceptance_environment_fallback_is_configurable() {
     let aws = start_aws().await;
-    let shell = shell_for(&aws, "environment");
-    let mut client = connect_client(&shell, ERAS[0]).await;
+    let fixture = fixture_for(&aws, "environment");
+    let mut client = connect_client(&fixture, ERAS[0]).await;
     assert_eq!(caller_user(&mut client).await.as_deref(), Some("platform"));
     call_text(&mut client, SET_TOOL, json!({"credentials_json": CREDENTIALS})).await;
     assert_eq!(caller_user(&mut client).await.as_deref(), Some("tester"), "what was set wins");
@@ -145,9 +145,9 @@ async fn acceptance_environment_fallback_is_configurable() {
 #[tokio::test]
 async fn acceptance_concurrent_sessions_are_isolated() {
     let aws = start_aws().await;
-    let shell = shell_for(&aws, "memory");
+    let fixture = fixture_for(&aws, "memory");
     let (mut first, mut second) =
-        tokio::join!(connect_client(&shell, ERAS[0]), connect_client(&shell, ERAS[1]));
+        tokio::join!(connect_client(&fixture, ERAS[0]), connect_client(&fixture, ERAS[1]));
     call_text(&mut first, SET_TOOL, json!({"credentials_json": CREDENTIALS})).await;
     call_text(&mut second, SET_TOOL, json!({"credentials_json": JOB_CREDENTIALS})).await;
     for _ in 0..5 {

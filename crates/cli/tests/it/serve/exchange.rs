@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::client::{McpClient, ProtocolEra};
+use super::client_fixture::{McpClientFixture, ProtocolEra};
 use super::{demo_server_entry, mcp_config};
-use crate::cloud::CarelessCloud;
-use crate::shell::Shell;
+use crate::aws_fixture::AwsFixture;
+use crate::program_fixture::ProgramFixture;
 
 const SETTINGS: &str = "[accounts.given]\nprovider = 'memory'\nexchange = true\n\
                         [servers.keys]\ncredentials = 'env'\n";
@@ -16,14 +16,14 @@ fn keys_json(id: &str) -> Value {
 
 #[tokio::test]
 async fn serve_exchanged_keys_follow_set_rotate_and_clear() {
-    let cloud = CarelessCloud::start().await;
-    let server = demo_server_entry(cloud.url());
-    let shell = Shell::new()
-        .env("AWS_ENDPOINT_URL", cloud.url())
+    let aws = AwsFixture::start().await;
+    let server = demo_server_entry(aws.url());
+    let fixture = ProgramFixture::new()
+        .env("AWS_ENDPOINT_URL", aws.url())
         .env("AWS_REGION", "us-east-1")
         .file("mcp.json", mcp_config(json!({"aws": server, "keys": server})))
         .file("valetkey.toml", SETTINGS);
-    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
+    let mut client = McpClientFixture::connect(&fixture, ProtocolEra::Modern).await;
     let tools = ["aws__get_caller_identity", "keys__get_caller_identity"];
     for tool in tools {
         assert_eq!(client.call(tool, json!({})).await["isError"], true, "nothing is set");
@@ -43,7 +43,7 @@ async fn serve_exchanged_keys_follow_set_rotate_and_clear() {
     assert_ne!(client.call(tools[0], json!({})).await["isError"], true, "set again");
 
     let (exchanges, acts): (Vec<_>, Vec<_>) =
-        cloud.sts_calls().into_iter().partition(|(action, _)| action == "GetSessionToken");
+        aws.sts_calls().into_iter().partition(|(action, _)| action == "GetSessionToken");
     let signers: Vec<&str> = exchanges.iter().map(|(_, key)| key.as_str()).collect();
     assert_eq!(signers, [given[0], given[1], given[1], given[0]], "once for each `set`, and for a refresh");
     assert_eq!(acts.len(), 5);
@@ -51,27 +51,27 @@ async fn serve_exchanged_keys_follow_set_rotate_and_clear() {
     let astray = json!({"credentials_json": keys_json(given[0]), "account": "another"});
     let refused = client.call("set_aws_credentials_context", astray).await;
     assert_eq!(refused["isError"], true, "an account without a key exchange: {refused}");
-    let ended = client.close().await;
-    assert!(!ended.said().contains("canary-long-lived"), "{}", ended.said());
+    let output = client.close().await;
+    assert!(!output.combined_output().contains("canary-long-lived"), "{}", output.combined_output());
 }
 
 #[tokio::test]
 async fn serve_keys_set_on_role_with_exchange_are_exchanged() {
-    let cloud = CarelessCloud::start().await;
+    let aws = AwsFixture::start().await;
     let settings = "[accounts.keys]\nprovider = 'environment'\n[accounts.default]\nprovider = 'assume-role'\n\
                     source = 'keys'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\nexchange = true\n";
-    let shell = Shell::new()
-        .env("AWS_ENDPOINT_URL", cloud.url())
+    let fixture = ProgramFixture::new()
+        .env("AWS_ENDPOINT_URL", aws.url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "AKIAHOST00000000HOST")
         .env("AWS_SECRET_ACCESS_KEY", "canary-host")
-        .file("mcp.json", mcp_config(json!({"aws": demo_server_entry(cloud.url())})))
+        .file("mcp.json", mcp_config(json!({"aws": demo_server_entry(aws.url())})))
         .file("valetkey.toml", settings);
-    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
+    let mut client = McpClientFixture::connect(&fixture, ProtocolEra::Modern).await;
     client.call("aws__get_caller_identity", json!({})).await;
     client.set_credentials(keys_json("AKIAGIVEN0000000ONE1")).await;
     client.call("aws__get_caller_identity", json!({})).await;
-    let calls = cloud.sts_calls();
+    let calls = aws.sts_calls();
     let asked: Vec<_> = calls.iter().map(|(action, key)| (action.as_str(), &key[..8])).collect();
     let is_temporary = ("GetCallerIdentity", "ASIA");
     assert_eq!([asked[0], asked[2]], [("AssumeRole", "AKIAHOST"), ("GetSessionToken", "AKIAGIVE")]);

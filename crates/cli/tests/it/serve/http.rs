@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Child;
 
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 /// The digests are those of `token-of-alice` and `token-of-bob`.
 const PRINCIPALS: &str = "
@@ -31,8 +31,8 @@ struct HttpGatewayFixture {
 }
 
 impl HttpGatewayFixture {
-    async fn start(shell: &Shell, args: &[&str]) -> Self {
-        let mut gateway = shell.start(&[&["serve", "--http", "127.0.0.1:0"], args].concat());
+    async fn start(fixture: &ProgramFixture, args: &[&str]) -> Self {
+        let mut gateway = fixture.start(&[&["serve", "--http", "127.0.0.1:0"], args].concat());
         let mut stderr = BufReader::new(gateway.stderr.take().unwrap()).lines();
         let line = stderr.next_line().await.unwrap().unwrap();
         let address = line.strip_prefix("serving MCP at http://").and_then(|rest| rest.strip_suffix("/mcp"));
@@ -88,8 +88,8 @@ impl HttpGatewayFixture {
 
 #[tokio::test]
 async fn serve_http_gives_each_principal_its_accounts() {
-    let shell = Shell::new().file("valetkey.toml", PRINCIPALS);
-    let gateway = HttpGatewayFixture::start(&shell, &[]).await;
+    let fixture = ProgramFixture::new().file("valetkey.toml", PRINCIPALS);
+    let gateway = HttpGatewayFixture::start(&fixture, &[]).await;
     assert_eq!(gateway.accounts(Some("token-of-alice")).await, ["dev"]);
     assert_eq!(gateway.accounts(Some("token-of-bob")).await, ["prod"]);
     for token in [None, Some("token-of-carol")] {
@@ -101,13 +101,14 @@ async fn serve_http_gives_each_principal_its_accounts() {
 
 #[tokio::test]
 async fn serve_http_without_authentication_must_be_written() {
-    let shell = Shell::new().file("valetkey.toml", "[accounts.dev]\nprovider = 'memory'\n");
-    let refused = shell.run(&["serve", "--http", "127.0.0.1:0"]).await;
+    let fixture = ProgramFixture::new().file("valetkey.toml", "[accounts.dev]\nprovider = 'memory'\n");
+    let refused = fixture.run(&["serve", "--http", "127.0.0.1:0"]).await;
     assert_eq!(refused.code, Some(78), "{}", refused.stderr);
     assert!(refused.stderr.contains("token_sha256") && refused.stderr.contains(r#"auth = "none""#));
 
-    let shell = shell.file("valetkey.toml", "[accounts.dev]\nprovider = 'memory'\n[http]\nauth = 'none'\n");
-    let gateway = HttpGatewayFixture::start(&shell, &[]).await;
+    let fixture =
+        fixture.file("valetkey.toml", "[accounts.dev]\nprovider = 'memory'\n[http]\nauth = 'none'\n");
+    let gateway = HttpGatewayFixture::start(&fixture, &[]).await;
     assert_eq!(gateway.accounts(None).await, ["dev"]);
     gateway.stop().await;
 }
@@ -115,7 +116,7 @@ async fn serve_http_without_authentication_must_be_written() {
 #[tokio::test]
 async fn serve_http_on_other_address_is_usage_error() {
     for address in ["0.0.0.0:7070", "192.0.2.1:7070", "[::]:7070"] {
-        let refused = Shell::new().run(&["serve", "--http", address]).await;
+        let refused = ProgramFixture::new().run(&["serve", "--http", address]).await;
         assert_eq!(refused.code, Some(2), "{}", refused.stderr);
         assert!(refused.stderr.contains("127.0.0.1:7070") && refused.stderr.contains("proxy"));
     }
@@ -139,11 +140,11 @@ async fn check_http_reports_contradictions() {
         ("[http]\nauth = 'basic'\n", "`auth` must be"),
         ("[http]\npublic = 'x'\n", "did you mean `public_url`"),
     ] {
-        let shell = Shell::new().file("valetkey.toml", format!("{base}{settings}"));
-        let checked = shell.run(&["check"]).await;
-        assert_eq!(checked.code, Some(78), "{settings}: {}", checked.said());
-        assert!(checked.stderr.contains(expected), "{settings}: {}", checked.stderr);
+        let fixture = ProgramFixture::new().file("valetkey.toml", format!("{base}{settings}"));
+        let output = fixture.run(&["check"]).await;
+        assert_eq!(output.code, Some(78), "{settings}: {}", output.combined_output());
+        assert!(output.stderr.contains(expected), "{settings}: {}", output.stderr);
     }
-    let shell = Shell::new().file("valetkey.toml", PRINCIPALS);
-    assert_eq!(shell.run(&["check"]).await.code, Some(0));
+    let fixture = ProgramFixture::new().file("valetkey.toml", PRINCIPALS);
+    assert_eq!(fixture.run(&["check"]).await.code, Some(0));
 }

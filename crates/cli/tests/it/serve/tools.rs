@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::client::{ERAS, McpClient};
+use super::client_fixture::{ERAS, McpClientFixture};
 use super::{CALLER_IDENTITY_TOOL, demo_server_entry, mcp_config};
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 const TOOL: &str = "get_caller_identity";
 
@@ -12,11 +12,11 @@ const TOOL: &str = "get_caller_identity";
 async fn offered(settings: &str, limits: Value) -> (bool, Value) {
     let mut server = demo_server_entry("http://127.0.0.1:1");
     server.as_object_mut().unwrap().append(limits.clone().as_object_mut().unwrap());
-    let shell = Shell::new().file("mcp.json", mcp_config(json!({"aws": server}))).file(
+    let fixture = ProgramFixture::new().file("mcp.json", mcp_config(json!({"aws": server}))).file(
         "valetkey.toml",
         format!("[accounts.default]\nprovider = 'memory'\n[servers.aws]\n{settings}\n"),
     );
-    let mut client = McpClient::connect(&shell, ERAS[1]).await;
+    let mut client = McpClientFixture::connect(&fixture, ERAS[1]).await;
     let is_listed = client.tools().await.iter().any(|tool| tool == CALLER_IDENTITY_TOOL);
     let response = client.request("tools/call", json!({"name": CALLER_IDENTITY_TOOL, "arguments": {}})).await;
     assert_eq!(client.close().await.code, Some(0));

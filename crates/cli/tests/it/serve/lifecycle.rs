@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::client::{ERAS, McpClient};
-use super::{CALLER_IDENTITY_TOOL, shell_with_server};
-use crate::cloud::CarelessCloud;
+use super::client_fixture::{ERAS, McpClientFixture};
+use super::{CALLER_IDENTITY_TOOL, fixture_with_server};
+use crate::aws_fixture::AwsFixture;
 use crate::process::{runs, wait_until};
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 const ALL_TOOLS: [&str; 11] = [
     "set_aws_credentials_context",
@@ -31,19 +31,19 @@ fn key_json(last_four: &str) -> Value {
 }
 
 /// Returns the identity that the server reports, and its process id.
-async fn call_caller_identity(client: &mut McpClient) -> (String, u32) {
+async fn call_caller_identity(client: &mut McpClientFixture) -> (String, u32) {
     let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
     assert_ne!(result["isError"], true, "{result}");
-    let said = &result["structuredContent"];
-    (said["arn"].as_str().unwrap().to_owned(), said["pid"].as_u64().unwrap() as u32)
+    let output = &result["structuredContent"];
+    (output["arn"].as_str().unwrap().to_owned(), output["pid"].as_u64().unwrap() as u32)
 }
 
 #[tokio::test]
 async fn serve_server_runs_only_while_credentials_are_set() {
-    let cloud = CarelessCloud::start().await;
-    let shell = shell_with_server(cloud.url());
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_server(aws.url());
     for era in ERAS {
-        let mut client = McpClient::connect(&shell, era).await;
+        let mut client = McpClientFixture::connect(&fixture, era).await;
         assert_eq!(client.tools().await, ALL_TOOLS, "{era:?}");
         let early = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
         assert_eq!(early["isError"], true, "{early}");
@@ -60,8 +60,8 @@ async fn serve_server_runs_only_while_credentials_are_set() {
         client.call("clear_credential_context", json!({})).await;
         assert_eq!(client.call(CALLER_IDENTITY_TOOL, json!({})).await["isError"], true);
         assert_eq!(client.tools().await, ALL_TOOLS);
-        let ended = client.close().await;
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{era:?}");
+        let output = client.close().await;
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{era:?}");
         wait_until("the servers are gone", || !runs(pid) && !runs(replaced)).await;
     }
 }
@@ -69,9 +69,9 @@ async fn serve_server_runs_only_while_credentials_are_set() {
 /// A server gets the region when it starts, which may be before credentials with a region are set.
 #[tokio::test]
 async fn serve_credentials_of_another_region_restart_server() {
-    let cloud = CarelessCloud::start().await;
-    let shell = shell_with_server(cloud.url());
-    let mut client = McpClient::connect(&shell, ERAS[0]).await;
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_server(aws.url());
+    let mut client = McpClientFixture::connect(&fixture, ERAS[0]).await;
     client.tools().await;
     let mut pids = Vec::new();
     for region in ["us-west-2", "us-west-2", "eu-central-1"] {
@@ -79,8 +79,8 @@ async fn serve_credentials_of_another_region_restart_server() {
         key["region"] = json!(region);
         client.set_credentials(key).await;
         pids.push(call_caller_identity(&mut client).await.1);
-        let shown = cloud.shown();
-        assert!(shown.lines().last().unwrap().contains(&format!("/{region}/sts/")), "{shown}");
+        let output = aws.received_credentials();
+        assert!(output.lines().last().unwrap().contains(&format!("/{region}/sts/")), "{output}");
     }
     assert_ne!(pids[1], pids[2], "{pids:?}");
     assert_eq!(client.close().await.code, Some(0));
@@ -88,26 +88,26 @@ async fn serve_credentials_of_another_region_restart_server() {
 
 #[tokio::test]
 async fn serve_host_credentials_are_never_used() {
-    let cloud = CarelessCloud::start().await;
-    let shell = shell_with_server(cloud.url())
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_server(aws.url())
         .env("AWS_ACCESS_KEY_ID", "AKIAHOSTHOSTHOSTHOST")
         .env("AWS_SECRET_ACCESS_KEY", "of-the-host");
     for era in ERAS {
-        let mut client = McpClient::connect(&shell, era).await;
+        let mut client = McpClientFixture::connect(&fixture, era).await;
         assert_eq!(client.call(CALLER_IDENTITY_TOOL, json!({})).await["isError"], true);
         client.set_credentials(key_json("AAAA")).await;
         client.call("clear_credential_context", json!({})).await;
         assert_eq!(client.call(CALLER_IDENTITY_TOOL, json!({})).await["isError"], true);
         assert_eq!(client.close().await.code, Some(0));
     }
-    assert_eq!(cloud.shown(), "", "no credentials were requested");
+    assert_eq!(aws.received_credentials(), "", "no credentials were requested");
 }
 
 #[tokio::test]
 async fn serve_without_files_lists_session_tools() {
-    let shell = Shell::new();
+    let fixture = ProgramFixture::new();
     for era in ERAS {
-        let mut client = McpClient::connect_with(&shell, era, &["serve"]).await;
+        let mut client = McpClientFixture::connect_with(&fixture, era, &["serve"]).await;
         assert_eq!(client.tools().await, ALL_TOOLS[..10]);
         client.set_credentials(key_json("AAAA")).await;
         let status = client.call("get_aws_credentials_context", json!({})).await;

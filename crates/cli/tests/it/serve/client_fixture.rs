@@ -8,7 +8,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::shell::{ProgramOutput, Shell};
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 /// Reached only if the gateway hangs.
 const HANG_TIMEOUT: Duration = Duration::from_secs(90);
@@ -25,7 +25,7 @@ pub(crate) const ERAS: [ProtocolEra; 3] =
     [ProtocolEra::Legacy("2025-06-18"), ProtocolEra::Legacy("2025-11-25"), ProtocolEra::Modern];
 
 /// A connection to a gateway, which is killed when this is dropped.
-pub(crate) struct McpClient {
+pub(crate) struct McpClientFixture {
     gateway: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
@@ -35,14 +35,14 @@ pub(crate) struct McpClient {
     next_id: u64,
 }
 
-impl McpClient {
-    /// Starts `valetkey serve` on the shell's `mcp.json`.
-    pub(crate) async fn connect(shell: &Shell, era: ProtocolEra) -> Self {
-        Self::connect_with(shell, era, &["serve", "--mcp-config", "mcp.json"]).await
+impl McpClientFixture {
+    /// Starts `valetkey serve` on the fixture's `mcp.json`.
+    pub(crate) async fn connect(fixture: &ProgramFixture, era: ProtocolEra) -> Self {
+        Self::connect_with(fixture, era, &["serve", "--mcp-config", "mcp.json"]).await
     }
 
-    pub(crate) async fn connect_with(shell: &Shell, era: ProtocolEra, args: &[&str]) -> Self {
-        let mut client = Self::start(shell, era, args);
+    pub(crate) async fn connect_with(fixture: &ProgramFixture, era: ProtocolEra, args: &[&str]) -> Self {
+        let mut client = Self::start(fixture, era, args);
         if let ProtocolEra::Legacy(revision) = era {
             let params = json!({
                 "protocolVersion": revision,
@@ -57,13 +57,18 @@ impl McpClient {
     }
 
     /// Starts `valetkey` without sending a message.
-    pub(crate) fn start(shell: &Shell, era: ProtocolEra, args: &[&str]) -> Self {
-        Self::start_program(shell, era, env!("CARGO_BIN_EXE_valetkey"), args)
+    pub(crate) fn start(fixture: &ProgramFixture, era: ProtocolEra, args: &[&str]) -> Self {
+        Self::start_program(fixture, era, env!("CARGO_BIN_EXE_valetkey"), args)
     }
 
     /// Starts the gateway through another program, which becomes the gateway.
-    pub(crate) fn start_program(shell: &Shell, era: ProtocolEra, program: &str, args: &[&str]) -> Self {
-        let mut gateway = shell.start_program(program, args);
+    pub(crate) fn start_program(
+        fixture: &ProgramFixture,
+        era: ProtocolEra,
+        program: &str,
+        args: &[&str],
+    ) -> Self {
+        let mut gateway = fixture.start_program(program, args);
         let output = BufReader::new(gateway.stdout.take().unwrap()).lines();
         let mut stderr = gateway.stderr.take().unwrap();
         let stderr = tokio::spawn(async move {
@@ -132,11 +137,11 @@ impl McpClient {
     /// Closes the client's side and reads to the end.
     pub(crate) async fn close(mut self) -> ProgramOutput {
         drop(self.input.take());
-        self.ended().await
+        self.wait_for_output().await
     }
 
     /// Reads to the end after the gateway was stopped by another cause.
-    pub(crate) async fn ended(mut self) -> ProgramOutput {
+    pub(crate) async fn wait_for_output(mut self) -> ProgramOutput {
         while self.receive().await.is_some() {}
         let status = timeout(HANG_TIMEOUT, self.gateway.wait()).await.unwrap().unwrap();
         let stderr = timeout(HANG_TIMEOUT, self.stderr).await.unwrap().unwrap();

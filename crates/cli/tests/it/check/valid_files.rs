@@ -1,7 +1,7 @@
 //! Valid files: `check` prints a summary and changes nothing.
 
 use super::CANARY;
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 const SETTINGS: &str = r#"
 [session]
@@ -49,33 +49,34 @@ const SERVERS: &str = r#"{"mcpServers": {
 
 #[tokio::test]
 async fn check_valid_files_prints_summary() {
-    let shell = Shell::new().file("valetkey.toml", SETTINGS).file("mcp.json", SERVERS).env("SERVER", CANARY);
-    let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
+    let fixture =
+        ProgramFixture::new().file("valetkey.toml", SETTINGS).file("mcp.json", SERVERS).env("SERVER", CANARY);
+    let output = fixture.run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_eq!(
-        (checked.code, checked.stdout.as_str(), checked.stderr.as_str()),
+        (output.code, output.stdout.as_str(), output.stderr.as_str()),
         (Some(0), "no faults; accounts: 5, servers: 2\n", "")
     );
 }
 
 #[tokio::test]
 async fn check_valid_files_changes_no_file() {
-    let shell = Shell::new().file("valetkey.toml", SETTINGS);
-    assert_eq!(shell.run(&["check"]).await.code, Some(0));
-    assert_eq!(shell.file_names(), ["valetkey.toml"]);
+    let fixture = ProgramFixture::new().file("valetkey.toml", SETTINGS);
+    assert_eq!(fixture.run(&["check"]).await.code, Some(0));
+    assert_eq!(fixture.file_names(), ["valetkey.toml"]);
 
-    let shell = shell.file("audit.jsonl", "kept\n");
-    assert_eq!(shell.run(&["check"]).await.code, Some(0));
-    assert_eq!(std::fs::read_to_string(shell.path("audit.jsonl")).unwrap(), "kept\n");
+    let fixture = fixture.file("audit.jsonl", "kept\n");
+    assert_eq!(fixture.run(&["check"]).await.code, Some(0));
+    assert_eq!(std::fs::read_to_string(fixture.path("audit.jsonl")).unwrap(), "kept\n");
 }
 
 #[tokio::test]
 async fn check_unwritable_audit_file_is_reported() {
     for file in [".", "nowhere/audit.jsonl"] {
-        let shell = Shell::new().file("valetkey.toml", format!("[audit]\nfile = '{file}'\n"));
-        let checked = shell.run(&["check"]).await;
-        assert_eq!(checked.code, Some(78), "{file}");
+        let fixture = ProgramFixture::new().file("valetkey.toml", format!("[audit]\nfile = '{file}'\n"));
+        let output = fixture.run(&["check"]).await;
+        assert_eq!(output.code, Some(78), "{file}");
         let expected = "valetkey.toml:2: [audit] `file` cannot be written";
-        assert!(checked.stderr.contains(expected), "{}", checked.stderr);
+        assert!(output.stderr.contains(expected), "{}", output.stderr);
     }
 }
 
@@ -83,12 +84,12 @@ async fn check_unwritable_audit_file_is_reported() {
 async fn check_missing_program_warns_at_any_log_level() {
     let servers = r#"{"mcpServers": {"sound": {"command": "true"},
         "typo": {"command": "no-such-program", "autoapprove": []}}}"#;
-    let shell = Shell::new().file("mcp.json", servers);
-    let checked = shell.run(&["--log", "error", "check", "--mcp-config", "mcp.json"]).await;
-    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    let fixture = ProgramFixture::new().file("mcp.json", servers);
+    let output = fixture.run(&["--log", "error", "check", "--mcp-config", "mcp.json"]).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
     for expected in
         ["mcp.json:2: server `typo`: `command` names a program", "mcp.json:2: server `typo`: `autoapprove`"]
     {
-        assert!(checked.stderr.contains(&format!("warning: {expected}")), "{}", checked.stderr);
+        assert!(output.stderr.contains(&format!("warning: {expected}")), "{}", output.stderr);
     }
 }

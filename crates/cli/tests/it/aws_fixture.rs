@@ -17,7 +17,7 @@ pub(crate) const ACCOUNT: &str = "111111111111";
 const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// A running fake. It stops when it is dropped.
-pub(crate) struct CarelessCloud {
+pub(crate) struct AwsFixture {
     url: String,
     state: Arc<Mutex<AwsState>>,
     server_task: JoinHandle<()>,
@@ -33,7 +33,7 @@ struct AwsState {
     sts_calls: Vec<(String, String)>,
 }
 
-impl CarelessCloud {
+impl AwsFixture {
     pub(crate) async fn start() -> Self {
         Self::with_account(ACCOUNT).await
     }
@@ -66,12 +66,12 @@ impl CarelessCloud {
     }
 
     /// Returns the keys and tokens of the requests.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn received_credentials(&self) -> String {
         self.state.lock().unwrap().received_credentials.clone()
     }
 }
 
-impl Drop for CarelessCloud {
+impl Drop for AwsFixture {
     fn drop(&mut self) {
         self.server_task.abort();
     }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
 
-use super::client::{ERAS, McpClient, ProtocolEra};
+use super::client_fixture::{ERAS, McpClientFixture, ProtocolEra};
 use super::{demo_server_entry, mcp_config};
-use crate::cloud::CarelessCloud;
-use crate::shell::{ProgramOutput, Shell};
+use crate::aws_fixture::AwsFixture;
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 const LOG_LEVELS: [&str; 2] =
     ["trace", "trace,rmcp=trace,hyper=trace,h2=trace,aws_smithy_runtime=trace,aws_sdk_sts=trace,axum=trace"];
@@ -26,10 +26,10 @@ while read -r line; do
     echo '{"jsonrpc":"2.0","id":'$id',"result":'$result'}'
 done"#;
 
-fn shell_for(cloud: &CarelessCloud) -> Shell {
-    let aws = demo_server_entry(cloud.url());
+fn fixture_for(aws: &AwsFixture) -> ProgramFixture {
+    let aws = demo_server_entry(aws.url());
     let chatty = json!({"command": "sh", "args": ["-c", CHATTY_SERVER]});
-    Shell::new()
+    ProgramFixture::new()
         .file(
             "mcp.json",
             mcp_config(json!({
@@ -45,12 +45,12 @@ fn shell_for(cloud: &CarelessCloud) -> Shell {
 
 /// Calls every tool, with valid and with invalid input.
 async fn call_everything(
-    shell: &Shell,
+    fixture: &ProgramFixture,
     era: ProtocolEra,
     arguments: &[&str],
     canary: &Canary,
 ) -> (ProgramOutput, Vec<Value>) {
-    let mut client = McpClient::connect_with(shell, era, arguments).await;
+    let mut client = McpClientFixture::connect_with(fixture, era, arguments).await;
     client.tools().await;
     client.set_credentials(canary.to_json()).await;
     client.tools().await;
@@ -106,23 +106,23 @@ async fn serve_at_trace_outputs_no_secret() {
     for (level, era) in
         [(LOG_LEVELS[0], ERAS[0]), (LOG_LEVELS[1], ProtocolEra::Modern), (LOG_LEVELS[1], ERAS[1])]
     {
-        let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
-        let shell = shell_for(&cloud).env("VALETKEY_LOG", level);
-        let (ended, responses) =
-            call_everything(&shell, era, &["serve", "--mcp-config", "mcp.json"], &canary).await;
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        assert!(ended.stderr.contains("TRACE") || ended.stderr.contains("DEBUG"), "nothing was logged");
-        assert_no_canary(&canary, "standard error", &ended.stderr);
-        assert_only_server_output_has_key_id(&canary, &ended.stdout);
+        let (aws, canary) = (AwsFixture::start().await, Canary::new());
+        let fixture = fixture_for(&aws).env("VALETKEY_LOG", level);
+        let (output, responses) =
+            call_everything(&fixture, era, &["serve", "--mcp-config", "mcp.json"], &canary).await;
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        assert!(output.stderr.contains("TRACE") || output.stderr.contains("DEBUG"), "nothing was logged");
+        assert_no_canary(&canary, "standard error", &output.stderr);
+        assert_only_server_output_has_key_id(&canary, &output.stdout);
         assert_no_canary(
             &canary,
             "the audit file",
-            &std::fs::read_to_string(shell.path("audit.jsonl")).unwrap(),
+            &std::fs::read_to_string(fixture.path("audit.jsonl")).unwrap(),
         );
 
         // The session did have the secrets: the fake AWS received the token, and the servers received secrets to
         // redact.
-        assert_eq!(canary.found_in(&cloud.shown()), ["token", "access_key_id"]);
+        assert_eq!(canary.found_in(&aws.received_credentials()), ["token", "access_key_id"]);
         let response = responses[14].to_string();
         assert!(
             response.contains("AWS_SECRET_ACCESS_KEY=[redacted] ")
@@ -137,28 +137,28 @@ async fn serve_at_trace_outputs_no_secret() {
 
 #[tokio::test]
 async fn serve_log_option_keeps_stdout_for_protocol() {
-    let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
+    let (aws, canary) = (AwsFixture::start().await, Canary::new());
     let arguments = ["serve", "--log", "trace", "--color", "always", "--mcp-config", "mcp.json"];
     // The client accepts only messages on standard output.
-    let (ended, _) = call_everything(&shell_for(&cloud), ProtocolEra::Modern, &arguments, &canary).await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("\x1b["), "{}", ended.stderr);
-    assert_no_canary(&canary, "standard error", &ended.stderr);
-    assert_only_server_output_has_key_id(&canary, &ended.stdout);
+    let (output, _) = call_everything(&fixture_for(&aws), ProtocolEra::Modern, &arguments, &canary).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(output.stderr.contains("\x1b["), "{}", output.stderr);
+    assert_no_canary(&canary, "standard error", &output.stderr);
+    assert_only_server_output_has_key_id(&canary, &output.stdout);
 }
 
 #[tokio::test]
 async fn exec_at_trace_gives_secret_to_program_only() {
     let canary = Canary::new();
     let keys = canary.to_json();
-    let shell = Shell::new()
+    let fixture = ProgramFixture::new()
         .env("VALETKEY_LOG", LOG_LEVELS[1])
         .env("AWS_ACCESS_KEY_ID", keys["access_key_id"].as_str().unwrap())
         .env("AWS_SECRET_ACCESS_KEY", keys["secret_access_key"].as_str().unwrap())
         .env("AWS_SESSION_TOKEN", keys["session_token"].as_str().unwrap());
-    let by_environment = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
+    let by_environment = fixture.run(&["exec", "--delivery", "env", "--", "env"]).await;
     assert_eq!(canary.found_in(&by_environment.stdout), ["secret", "token", "access_key_id"]);
     assert_no_canary(&canary, "standard error", &by_environment.stderr);
-    let by_endpoint = shell.run(&["exec", "--", "env"]).await;
-    assert_no_canary(&canary, "all output", &by_endpoint.said());
+    let by_endpoint = fixture.run(&["exec", "--", "env"]).await;
+    assert_no_canary(&canary, "all output", &by_endpoint.combined_output());
 }

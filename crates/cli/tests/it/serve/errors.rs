@@ -2,18 +2,18 @@
 
 use serde_json::json;
 
-use super::client::{ERAS, McpClient, ProtocolEra};
+use super::client_fixture::{ERAS, McpClientFixture, ProtocolEra};
 use super::{CALLER_IDENTITY_TOOL, demo_server_entry, mcp_config};
-use crate::cloud::CarelessCloud;
-use crate::shell::Shell;
+use crate::aws_fixture::AwsFixture;
+use crate::program_fixture::ProgramFixture;
 
 #[tokio::test]
 async fn serve_broken_server_is_logged_and_others_work() {
-    let cloud = CarelessCloud::start().await;
-    let shell = Shell::new().file(
+    let aws = AwsFixture::start().await;
+    let fixture = ProgramFixture::new().file(
         "mcp.json",
         mcp_config(json!({
-            "aws": demo_server_entry(cloud.url()),
+            "aws": demo_server_entry(aws.url()),
             "ends": {"command": "false"},
             "missing": {"command": "no-such-program"},
             "remote": {"url": "https://example.org"},
@@ -21,7 +21,7 @@ async fn serve_broken_server_is_logged_and_others_work() {
         })),
     );
     for era in ERAS {
-        let mut client = McpClient::connect(&shell, era).await;
+        let mut client = McpClientFixture::connect(&fixture, era).await;
         let tools = client.tools().await;
         assert_eq!((tools.len(), tools[10].as_str()), (11, CALLER_IDENTITY_TOOL), "{tools:?}");
         client
@@ -29,20 +29,22 @@ async fn serve_broken_server_is_logged_and_others_work() {
             .await;
         let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
         assert_ne!(result["isError"], true, "{result}");
-        let ended = client.close().await;
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let output = client.close().await;
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
         for server in ["ends", "missing", "remote", "unset"] {
-            let is_reported = ended.stderr.lines().any(|line| line.contains("WARN") && line.contains(server));
-            assert!(is_reported, "{server}\n{}", ended.stderr);
+            let is_reported =
+                output.stderr.lines().any(|line| line.contains("WARN") && line.contains(server));
+            assert!(is_reported, "{server}\n{}", output.stderr);
         }
-        assert!(ended.stderr.contains("NOT_SET_ANYWHERE"), "{}", ended.stderr);
+        assert!(output.stderr.contains("NOT_SET_ANYWHERE"), "{}", output.stderr);
     }
 }
 
 #[tokio::test]
 async fn serve_call_to_broken_server_returns_reason() {
-    let shell = Shell::new().file("mcp.json", mcp_config(json!({"missing": {"command": "no-such-program"}})));
-    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
+    let fixture = ProgramFixture::new()
+        .file("mcp.json", mcp_config(json!({"missing": {"command": "no-such-program"}})));
+    let mut client = McpClientFixture::connect(&fixture, ProtocolEra::Modern).await;
     client
         .set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"}))
         .await;
@@ -54,23 +56,23 @@ async fn serve_call_to_broken_server_returns_reason() {
 
 #[tokio::test]
 async fn serve_invalid_files_exit_without_output() {
-    let shell = Shell::new()
+    let fixture = ProgramFixture::new()
         .file("valetkey.toml", "[session]\nregion = 'canary!'\n[servers.unknown]\ncredentials = 'env'\n")
         .file("mcp.json", "{}")
         .file("sound.json", r#"{"mcpServers": {}}"#);
     for (file, faults) in [("mcp.json", 2), ("sound.json", 2), ("none.json", 2)] {
-        let ended = shell.run(&["serve", "--mcp-config", file]).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
-        assert_eq!(ended.stderr.lines().count(), faults, "{}", ended.stderr);
-        assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+        let output = fixture.run(&["serve", "--mcp-config", file]).await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(78), ""), "{}", output.stderr);
+        assert_eq!(output.stderr.lines().count(), faults, "{}", output.stderr);
+        assert!(!output.stderr.contains("canary"), "{}", output.stderr);
     }
 }
 
 #[tokio::test]
 async fn serve_server_settings_select_delivery_and_account() {
-    let cloud = CarelessCloud::start().await;
-    let entry = || demo_server_entry(cloud.url());
-    let shell = Shell::new()
+    let aws = AwsFixture::start().await;
+    let entry = || demo_server_entry(aws.url());
+    let fixture = ProgramFixture::new()
         .env("AWS_ACCESS_KEY_ID", "AKIA000000000000HOST")
         .env("AWS_SECRET_ACCESS_KEY", "made-up")
         .env("AWS_REGION", "us-east-1")
@@ -82,7 +84,7 @@ async fn serve_server_settings_select_delivery_and_account() {
              [servers.kept]\naccount = 'host'\n[servers.none]\ncredentials = 'none'\n",
         );
     for era in ERAS {
-        let mut client = McpClient::connect(&shell, era).await;
+        let mut client = McpClientFixture::connect(&fixture, era).await;
         client
             .set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"}))
             .await;
@@ -110,7 +112,7 @@ fn assert_no_controls(what: &str, text: &str) {
 async fn serve_server_prints_control_characters_are_escaped() {
     let script = "printf '%s\\nforged' \"$SAID\" >&2; exit 3";
     let named = format!("odd{CONTROL_CHARACTERS}");
-    let shell = Shell::new().env("VALETKEY_LOG", "trace").file(
+    let fixture = ProgramFixture::new().env("VALETKEY_LOG", "trace").file(
         "mcp.json",
         mcp_config(json!({
             "broken": {"command": "sh", "args": ["-c", script], "env": {"SAID": CONTROL_CHARACTERS}},
@@ -118,16 +120,16 @@ async fn serve_server_prints_control_characters_are_escaped() {
             "field": {"command": "true", CONTROL_CHARACTERS: true}, "unset": {"command": format!("${{{CONTROL_CHARACTERS}}}")},
         })),
     );
-    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
+    let mut client = McpClientFixture::connect(&fixture, ProtocolEra::Modern).await;
     client.tools().await;
     let failed = client.call("broken__tool", json!({})).await;
     let text = failed["content"][0]["text"].as_str().unwrap().to_owned();
     assert!(text.contains(r"\u{1b}]0;t\u{7}"), "{text}");
     assert_no_controls("the result", &text);
     client.request("tools/call", json!({"name": CONTROL_CHARACTERS, "arguments": {}})).await;
-    let ended = client.close().await;
-    assert!(ended.stderr.contains(r"\u{1b}]0;t\u{7}"), "{}", ended.stderr);
-    assert_no_controls("the log", &ended.stderr);
+    let output = client.close().await;
+    assert!(output.stderr.contains(r"\u{1b}]0;t\u{7}"), "{}", output.stderr);
+    assert_no_controls("the log", &output.stderr);
 }
 
 #[tokio::test]
@@ -137,26 +139,26 @@ async fn check_control_characters_in_files_are_escaped() {
     let odd = mcp_config(
         json!({name: {"command": CONTROL_CHARACTERS}, "field": {"command": "true", CONTROL_CHARACTERS: 1}}),
     );
-    let shell = Shell::new()
+    let fixture = ProgramFixture::new()
         .file("mcp.json", odd)
         .file("valetkey.toml", format!("[accounts.{quoted}]\nprovider = {quoted}\n"));
     for arguments in [&["check", "--mcp-config", "mcp.json"][..], &["check"]] {
-        let ended = shell.run(arguments).await;
-        assert_ne!(ended.code, Some(0));
-        assert_no_controls("check", &ended.said());
+        let output = fixture.run(arguments).await;
+        assert_ne!(output.code, Some(0));
+        assert_no_controls("check", &output.combined_output());
     }
 }
 
 #[tokio::test]
 async fn serve_role_without_source_keys_names_variable() {
-    let shell = Shell::new()
+    let fixture = ProgramFixture::new()
         .file("mcp.json", mcp_config(json!({"demo": demo_server_entry("http://127.0.0.1:1")})))
         .file(
             "valetkey.toml",
             "[session]\ndefault_account = 'prod'\n[accounts.base]\nprovider = 'environment'\n[accounts.prod]\n\
              provider = 'assume-role'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\nsource = 'base'\nregion = 'eu-central-1'\n",
         );
-    let mut client = McpClient::connect(&shell, ERAS[0]).await;
+    let mut client = McpClientFixture::connect(&fixture, ERAS[0]).await;
     for (tool, arguments) in
         [("demo__get_caller_identity", json!({})), ("refresh_aws_credentials", json!({}))]
     {
@@ -172,6 +174,6 @@ async fn serve_role_without_source_keys_names_variable() {
             .await;
         assert_eq!(refused["structuredContent"]["error"]["code"], "denied", "{refused}");
     }
-    let ended = client.close().await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let output = client.close().await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
 }

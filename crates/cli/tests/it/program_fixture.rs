@@ -18,7 +18,7 @@ const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) const CONTROL_CHARACTERS: &str = "\u{1b}[2J\u{7}\r\u{9b}\u{202e}";
 
 /// The folder and the environment variables with which a user starts the program.
-pub(crate) struct Shell {
+pub(crate) struct ProgramFixture {
     folder: TempDir,
     env: Vec<(String, OsString)>,
 }
@@ -35,16 +35,16 @@ impl ProgramOutput {
     /// Asserts that the output has no character that controls a terminal.
     pub(crate) fn assert_printable(&self) {
         let controls = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
-        assert!(!self.said().contains(controls), "{:?}", self.said());
+        assert!(!self.combined_output().contains(controls), "{:?}", self.combined_output());
     }
 
     /// Returns the output on both streams.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn combined_output(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
 
-impl Shell {
+impl ProgramFixture {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut env = vec![("HOME".to_owned(), folder.path().into())];
@@ -55,8 +55,8 @@ impl Shell {
     /// Writes a file to the folder. For `valetkey.toml`, the environment names the file too, so that it needs no
     /// consent.
     pub(crate) fn file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
-        let shell = self.discovered_file(name, contents);
-        if name == "valetkey.toml" { shell.env("VALETKEY_CONFIG", name) } else { shell }
+        let fixture = self.discovered_file(name, contents);
+        if name == "valetkey.toml" { fixture.env("VALETKEY_CONFIG", name) } else { fixture }
     }
 
     /// Writes a file to the folder that neither the environment nor an option names.
@@ -71,7 +71,7 @@ impl Shell {
     }
 
     pub(crate) fn envs(self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        variables.into_iter().fold(self, |shell, (name, value)| shell.env(&name, value))
+        variables.into_iter().fold(self, |fixture, (name, value)| fixture.env(&name, value))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

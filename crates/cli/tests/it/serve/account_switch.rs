@@ -7,9 +7,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use serde_json::{Value, json};
 use valetkey_local_aws::{LocalAws, RoleSpec, UserSpec};
 
-use super::client::{ERAS, McpClient};
+use super::client_fixture::{ERAS, McpClientFixture};
 use super::{CALLER_IDENTITY_TOOL, demo_server_entry, mcp_config};
-use crate::shell::Shell;
+use crate::program_fixture::ProgramFixture;
 
 const ACCOUNTS: [&str; 2] = ["111111111111", "222222222222"];
 
@@ -45,8 +45,8 @@ async fn switch_account_of_caching_rust_client_is_immediate() {
         .unwrap();
     let mut server = demo_server_entry(&aws.endpoint_url());
     server["args"] = json!(["demo-server", "--keep-client"]);
-    let shell = Shell::new().file("mcp.json", mcp_config(json!({"aws": server})));
-    let mut client = McpClient::connect(&shell, ERAS[0]).await;
+    let fixture = ProgramFixture::new().file("mcp.json", mcp_config(json!({"aws": server})));
+    let mut client = McpClientFixture::connect(&fixture, ERAS[0]).await;
     for account in ACCOUNTS.into_iter().cycle().take(6) {
         let credentials = assume_role(&aws, account).await;
         client.set_credentials(credentials).await;
