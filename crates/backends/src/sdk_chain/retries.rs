@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_taken_are_missing_until_they_are_put_back() {
+    fn retry_tokens_taken_are_missing_until_returned() {
         let tokens = Tokens::full();
         for _ in 0..50 {
             assert_eq!(tokens.take(Cost::Transient, None), Some(10));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_put_back_never_exceed_the_capacity() {
+    fn retry_tokens_returned_never_exceed_capacity() {
         let tokens = Tokens::full();
         tokens.put_back(u32::MAX);
         let costs = std::iter::from_fn(|| tokens.take(Cost::Throttling, None));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_cost_what_the_version_of_the_rules_says() {
+    fn retry_token_cost_follows_rules_version() {
         let new = RetryConfig::standard().with_retry_spec(RetrySpec::v2_1());
         assert_eq!(Tokens::full().take(Cost::Transient, Some(&new)), Some(14));
         assert_eq!(Tokens::full().take(Cost::Throttling, Some(&new)), Some(5));

@@ -1,6 +1,6 @@
 //! Ambient: what the SDK finds, in processes whose environment and files are made for the purpose.
 
-mod cloud;
+mod profiles_fixture;
 mod retries;
 
 use std::fs;
@@ -78,7 +78,7 @@ async fn failure(provider: impl CredentialProvider) -> Error {
 
 #[tokio::test]
 #[ignore = "the other half of the next test, which makes its environment"]
-async fn in_a_process_with_keys_and_profiles() {
+async fn child_process_with_keys_and_profiles() {
     let chain = DefaultChainProvider::new();
     let ambient = chain.provide().await.unwrap();
     assert_eq!(ambient.access_key_id().as_str(), crate::KEY_ID, "the environment comes first");
@@ -131,12 +131,12 @@ async fn in_a_process_with_keys_and_profiles() {
 #[test]
 fn ambient_chain_and_profiles_match_sdk_without_fallback() {
     let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "the-hosts-own")];
-    run_with_home(&home_with(SETTINGS), "ambient::in_a_process_with_keys_and_profiles", &keys);
+    run_with_home(&home_with(SETTINGS), "ambient::child_process_with_keys_and_profiles", &keys);
 }
 
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_signed_in_console_profile() {
+async fn child_process_with_signed_in_console_profile() {
     let keys = ProfileProvider::new("console").provide().await.unwrap();
     assert_eq!(
         (keys.access_key_id().as_str(), keys.expose_session_token()),
@@ -180,12 +180,16 @@ fn ambient_valid_sign_in_used_expired_one_named() {
     fs::create_dir_all(&sso).unwrap();
     let token = r#"{"accessToken":"hunter2","expiresAt":"2020-01-01T00:00:00Z","region":"us-east-1","startUrl":"https://example.com"}"#;
     fs::write(sso.join("e274eeff768c6396088ec6eb091f4bf4d47ab1e0.json"), token).unwrap();
-    run_with_home(&home, "ambient::in_process_with_signed_in_console_profile", &[("AWS_PROFILE", "ended")]);
+    run_with_home(
+        &home,
+        "ambient::child_process_with_signed_in_console_profile",
+        &[("AWS_PROFILE", "ended")],
+    );
 }
 
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_blank_session_tokens() {
+async fn child_process_with_blank_session_tokens() {
     let profile = ProfileProvider::new("blank").provide().await.unwrap();
     assert_eq!((profile.expose_secret_access_key(), profile.has_session_token()), ("of-the-profile", false));
     let endpoint = DefaultChainProvider::new().provide().await.unwrap();
@@ -201,14 +205,14 @@ async fn ambient_credentials_with_blank_token_have_none() {
     let keys = format!(
         r#"{{"AccessKeyId":"{OTHER_KEY_ID}","SecretAccessKey":"of-the-endpoint","Token":"","Expiration":"2099-01-01T00:00:00Z"}}"#
     );
-    let endpoint = crate::loopback::LoopbackFixture::responding(200, keys).await;
+    let endpoint = crate::loopback_fixture::LoopbackFixture::responding(200, keys).await;
     let url = endpoint.url().to_owned();
     let blank = format!(
         "[profile blank]\naws_access_key_id = {OTHER_KEY_ID}\naws_secret_access_key = of-the-profile\naws_session_token =\n"
     );
     tokio::task::spawn_blocking(move || {
         let endpoint = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str())];
-        run_with_home(&home_with(&blank), "ambient::in_process_with_blank_session_tokens", &endpoint);
+        run_with_home(&home_with(&blank), "ambient::child_process_with_blank_session_tokens", &endpoint);
     })
     .await
     .unwrap();
@@ -216,7 +220,7 @@ async fn ambient_credentials_with_blank_token_have_none() {
 
 #[tokio::test]
 #[ignore = "the other half of the next test, which makes its environment"]
-async fn in_a_process_whose_keys_are_marks() {
+async fn child_process_with_canary_keys() {
     let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();
     let settings = format!(
         "[profile keys]\naws_access_key_id = {OTHER_KEY_ID}\naws_secret_access_key = {secret}\n\
@@ -228,29 +232,29 @@ async fn in_a_process_whose_keys_are_marks() {
     fs::write(settings_file(), settings).unwrap();
     let logs = CapturedLogs::default();
     tracing::subscriber::set_global_default(logs.subscriber()).unwrap();
-    let mut shown = String::new();
+    let mut text = String::new();
     let providers: [&dyn CredentialProvider; 3] =
         [&DefaultChainProvider::new(), &ProfileProvider::new("keys"), &ProfileProvider::new("printed")];
     for provider in providers {
         let set = provider.provide().await.unwrap();
         assert_eq!(set.expose_secret_access_key(), secret);
-        shown.push_str(&format!("{provider:?} {set:?}"));
+        text.push_str(&format!("{provider:?} {set:?}"));
     }
     let error = ProfileProvider::new("failing").provide().await.unwrap_err();
-    shown.push_str(&format!("{error} {error:?} {}", logs.text()));
-    assert!(shown.contains("aws_config"), "the SDK was listened to: {shown}");
-    assert!(!shown.contains(&secret), "{shown}");
+    text.push_str(&format!("{error} {error:?} {}", logs.text()));
+    assert!(text.contains("aws_config"), "the SDK was listened to: {text}");
+    assert!(!text.contains(&secret), "{text}");
 }
 
 #[test]
 fn ambient_credentials_are_not_logged() {
     let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "a-mark-of-this-test")];
-    run_with_home(&home_with(""), "ambient::in_a_process_whose_keys_are_marks", &keys);
+    run_with_home(&home_with(""), "ambient::child_process_with_canary_keys", &keys);
 }
 
 #[tokio::test]
 #[ignore = "the other half of the next test, which makes its environment"]
-async fn in_a_process_whose_settings_change() {
+async fn child_process_with_changing_settings() {
     let (chain, profile) = (DefaultChainProvider::new(), ProfileProvider::new("late"));
     for _ in 0..2 {
         assert_eq!(failure(chain.clone()).await.kind(), ErrorKind::NotConfigured);
@@ -269,5 +273,5 @@ async fn in_a_process_whose_settings_change() {
 
 #[test]
 fn ambient_changed_settings_apply_at_next_fetch() {
-    run_with_home(&home_with(""), "ambient::in_a_process_whose_settings_change", &[]);
+    run_with_home(&home_with(""), "ambient::child_process_with_changing_settings", &[]);
 }

@@ -9,7 +9,7 @@ use valetkey_backends::{
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain, SessionContext};
 
-use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response};
+use crate::http_fixture::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response};
 use crate::{long_lived, memory_source, region, static_source};
 
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
@@ -18,15 +18,15 @@ fn granting_http() -> HttpFixture {
     HttpFixture::responding(200, assume_role_response("ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"))
 }
 
-fn role_builder(wire: &HttpFixture, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
+fn role_builder(http: &HttpFixture, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(role, source).client_config(&wire.client_config())
+    AssumeRoleProvider::builder(role, source).client_config(&http.client_config())
 }
 
 #[tokio::test]
 async fn assume_role_all_fields_reach_sts() {
-    let wire = granting_http();
-    let provider = role_builder(&wire, static_source())
+    let http = granting_http();
+    let provider = role_builder(&http, static_source())
         .session_name("agent-7")
         .source_identity("alice@example.org")
         .external_id("ext/1")
@@ -55,14 +55,14 @@ async fn assume_role_all_fields_reach_sts() {
         ("Tags.member.2.Value", ""),
         ("TransitiveTagKeys.member.1", "team"),
     ];
-    wire.requests()[0].assert_form(&expected);
+    http.requests()[0].assert_form(&expected);
 }
 
 #[tokio::test]
 async fn assume_role_unset_fields_are_not_sent() {
-    let wire = granting_http();
-    role_builder(&wire, static_source()).build().unwrap().provide().await.unwrap();
-    let sent = wire.requests()[0].form();
+    let http = granting_http();
+    role_builder(&http, static_source()).build().unwrap().provide().await.unwrap();
+    let sent = http.requests()[0].form();
     assert_eq!(sent.keys().collect::<Vec<_>>(), ["Action", "RoleArn", "RoleSessionName", "Version"]);
     assert_eq!(sent["RoleSessionName"], "valetkey");
 }
@@ -84,9 +84,9 @@ async fn assume_role_response_maps_every_field() {
 #[tokio::test]
 async fn assume_role_utilization_returns_last_percent() {
     let fields = format!("{ROLE_SESSION}<SessionTokenUtilization>40</SessionTokenUtilization>");
-    let answer =
+    let result =
         issued_response("AssumeRole", &fields, ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"]);
-    let provider = role_builder(&HttpFixture::responding(200, answer), static_source()).build().unwrap();
+    let provider = role_builder(&HttpFixture::responding(200, result), static_source()).build().unwrap();
     assert_eq!(provider.utilization(), None);
     provider.provide().await.unwrap();
     assert_eq!(provider.utilization(), Some(40));
@@ -94,23 +94,23 @@ async fn assume_role_utilization_returns_last_percent() {
 
 #[tokio::test]
 async fn assume_role_own_endpoint_overrides_client_config() {
-    let wire = granting_http();
-    role_builder(&wire, static_source()).build().unwrap().provide().await.unwrap();
-    role_builder(&wire, static_source())
+    let http = granting_http();
+    role_builder(&http, static_source()).build().unwrap().provide().await.unwrap();
+    role_builder(&http, static_source())
         .region(region("eu-west-1"))
         .build()
         .unwrap()
         .provide()
         .await
         .unwrap();
-    role_builder(&wire, static_source())
+    role_builder(&http, static_source())
         .endpoint_url("http://vpc.example:9")
         .build()
         .unwrap()
         .provide()
         .await
         .unwrap();
-    let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
+    let uris: Vec<_> = http.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(
         uris,
         [
@@ -123,56 +123,56 @@ async fn assume_role_own_endpoint_overrides_client_config() {
 
 #[tokio::test]
 async fn assume_role_fetch_signs_with_current_source_credentials() {
-    let wire = granting_http();
+    let http = granting_http();
     let session = SessionContext::builder().build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let account = session.account(session.default_account()).unwrap();
-    let provider = role_builder(&wire, Arc::new(account)).build().unwrap();
+    let provider = role_builder(&http, Arc::new(account)).build().unwrap();
     provider.provide().await.unwrap();
     session.set_credentials(long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
     provider.provide().await.unwrap();
     let signed: Vec<_> =
-        wire.requests().into_iter().map(|sent| sent.headers["authorization"].clone()).collect();
+        http.requests().into_iter().map(|sent| sent.headers["authorization"].clone()).collect();
     assert!(signed[0].contains(&format!("Credential={}/", crate::KEY_ID)), "{signed:?}");
     assert!(signed[1].contains("Credential=AKIAI44QH8DHBEXAMPLE/"), "{signed:?}");
 
     drop(session);
     assert_eq!(provider.provide().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(wire.requests().len(), 2);
+    assert_eq!(http.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn assume_role_chained_over_an_hour_fails_before_call() {
-    let wire = granting_http();
+    let http = granting_http();
     let temporary = memory_source(Canary::new().credentials(Expiry::Never).unwrap());
-    let long = role_builder(&wire, Arc::clone(&temporary))
+    let long = role_builder(&http, Arc::clone(&temporary))
         .session_duration(Duration::from_secs(3_601))
         .build()
         .unwrap();
     let error = long.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("duration")));
-    assert!(wire.requests().is_empty());
-    role_builder(&wire, temporary)
+    assert!(http.requests().is_empty());
+    role_builder(&http, temporary)
         .session_duration(Duration::from_secs(3_600))
         .build()
         .unwrap()
         .provide()
         .await
         .unwrap();
-    role_builder(&wire, static_source())
+    role_builder(&http, static_source())
         .session_duration(Duration::from_secs(3_601))
         .build()
         .unwrap()
         .provide()
         .await
         .unwrap();
-    assert_eq!(wire.requests().len(), 2);
+    assert_eq!(http.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn assume_role_empty_source_stops_provider_chain() {
-    let wire = granting_http();
-    let role = role_builder(&wire, Arc::new(MemoryProvider::new())).build().unwrap();
+    let http = granting_http();
+    let role = role_builder(&http, Arc::new(MemoryProvider::new())).build().unwrap();
     let hosts = EnvProvider::new(|name| match name {
         "AWS_ACCESS_KEY_ID" => Some(crate::KEY_ID.into()),
         "AWS_SECRET_ACCESS_KEY" => Some("the-hosts-own".into()),
@@ -187,7 +187,7 @@ async fn assume_role_empty_source_stops_provider_chain() {
     assert!(error.next_step().unwrap().contains("its source"), "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("no credentials"), "{cause}");
-    assert!(wire.requests().is_empty());
+    assert!(http.requests().is_empty());
 }
 
 #[tokio::test]
@@ -228,9 +228,9 @@ async fn assume_role_expired_or_partial_response_is_transient() {
 /// Credentials carry it, and a session without a region uses it, but no more than an environment's.
 #[tokio::test]
 async fn assume_role_client_config_region_becomes_environment_region() {
-    let wire = granting_http();
-    let base = wire.client_config().region(&region("eu-south-1"));
-    let role = || role_builder(&wire, static_source()).client_config(&base).build().unwrap();
+    let http = granting_http();
+    let base = http.client_config().region(&region("eu-south-1"));
+    let role = || role_builder(&http, static_source()).client_config(&base).build().unwrap();
     let credentials = role().provide().await.unwrap();
     assert_eq!((credentials.region(), credentials.environment_region()), (None, Some(&region("eu-south-1"))));
     for (builder, expected) in [

@@ -14,9 +14,9 @@ use valetkey_core::{
     SessionContext, SessionPolicy,
 };
 
-use crate::loopback::LoopbackFixture;
+use crate::http_fixture::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response, refused};
+use crate::loopback_fixture::LoopbackFixture;
 use crate::scoped::SCOPED_SESSION;
-use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response, refused};
 use crate::{capture_logs, memory_source, region};
 
 /// Everything said at TRACE while `work` ran.
@@ -50,36 +50,36 @@ fn role_provider(base: &AwsClientConfig, source: Arc<dyn CredentialProvider>) ->
 
 #[tokio::test]
 async fn assume_role_log_has_no_secret() {
-    let (source, answer) = (Canary::new(), Canary::new());
-    let keys = canary_credentials(&answer);
+    let (source, issued) = (Canary::new(), Canary::new());
+    let keys = canary_credentials(&issued);
     let body = assume_role_response(
         keys.access_key_id().as_str(),
         keys.expose_secret_access_key(),
         keys.expose_session_token().unwrap(),
     );
-    assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
-    let wire = LoopbackFixture::responding(200, body).await;
-    let provider = role_provider(&wire.client_config(), memory_source(canary_credentials(&source)));
+    assert_eq!(issued.found_in(&body).len(), 3, "the marks are on the wire");
+    let http = LoopbackFixture::responding(200, body).await;
+    let provider = role_provider(&http.client_config(), memory_source(canary_credentials(&source)));
     let text = capture_logs_during(async {
         let credentials = provider.provide().await.unwrap();
-        assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-        assert_no_secret(&[&source, &answer], "the credentials", &format!("{credentials:?} {provider:?}"));
+        assert_eq!(credentials.expose_secret_access_key(), issued.expose_secret());
+        assert_no_secret(&[&source, &issued], "the credentials", &format!("{credentials:?} {provider:?}"));
     })
     .await;
     assert!(
-        source.found_in(&wire.requests_text()).contains(&"token"),
+        source.found_in(&http.requests_text()).contains(&"token"),
         "the source's token went out with the request"
     );
-    assert_no_secret(&[&source, &answer], "the log", &text);
+    assert_no_secret(&[&source, &issued], "the log", &text);
 }
 
 /// What STS issues, made of the canary's marks.
-fn issued_canary(operation: &str, answer: &Canary) -> String {
-    let keys = canary_credentials(answer);
+fn issued_canary(operation: &str, issued: &Canary) -> String {
+    let keys = canary_credentials(issued);
     let token = keys.expose_session_token().unwrap();
     let marks = [keys.access_key_id().as_str(), keys.expose_secret_access_key(), token];
     let body = issued_response(operation, ROLE_SESSION, marks);
-    assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
+    assert_eq!(issued.found_in(&body).len(), 3, "the marks are on the wire");
     body
 }
 
@@ -101,63 +101,63 @@ fn long_lived_canary(canary: &Canary) -> Credentials {
 
 #[tokio::test]
 async fn web_identity_log_has_no_secret() {
-    let (token, answer) = (Canary::new(), Canary::new());
-    let wire = LoopbackFixture::responding(200, issued_canary("AssumeRoleWithWebIdentity", &answer)).await;
-    let asked = web_identity_provider(&wire.client_config(), &token);
+    let (token, issued) = (Canary::new(), Canary::new());
+    let http = LoopbackFixture::responding(200, issued_canary("AssumeRoleWithWebIdentity", &issued)).await;
+    let provider = web_identity_provider(&http.client_config(), &token);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, token.expose_secret()).unwrap();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let read =
-        WebIdentityProvider::from_file(role, path).client_config(&wire.client_config()).build().unwrap();
+        WebIdentityProvider::from_file(role, path).client_config(&http.client_config()).build().unwrap();
     let text = capture_logs_during(async {
-        for provider in [&asked, &read] {
+        for provider in [&provider, &read] {
             let credentials = provider.provide().await.unwrap();
-            assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-            assert_no_secret(&[&token, &answer], "the credentials", &format!("{credentials:?} {provider:?}"));
+            assert_eq!(credentials.expose_secret_access_key(), issued.expose_secret());
+            assert_no_secret(&[&token, &issued], "the credentials", &format!("{credentials:?} {provider:?}"));
         }
     })
     .await;
-    assert!(token.found_in(&wire.requests_text()).contains(&"secret"), "the identity token went out");
-    assert_no_secret(&[&token, &answer], "the log", &text);
+    assert!(token.found_in(&http.requests_text()).contains(&"secret"), "the identity token went out");
+    assert_no_secret(&[&token, &issued], "the log", &text);
 }
 
 #[tokio::test]
 async fn federation_log_has_no_secret() {
-    let (source, answer) = (Canary::new(), Canary::new());
+    let (source, issued) = (Canary::new(), Canary::new());
     for operation in ["GetSessionToken", "GetFederationToken"] {
-        let wire = LoopbackFixture::responding(200, issued_canary(operation, &answer)).await;
+        let http = LoopbackFixture::responding(200, issued_canary(operation, &issued)).await;
         let provider: Arc<dyn CredentialProvider> = match operation {
             "GetSessionToken" => {
                 let code = || async { Ok(SecretString::from("739184")) };
                 let exchange = SessionTokenProvider::builder(memory_source(long_lived_canary(&source)))
-                    .client_config(&wire.client_config())
+                    .client_config(&http.client_config())
                     .mfa("GAHT12345678", code);
                 Arc::new(exchange.build().unwrap())
             }
             _ => {
                 let keys = memory_source(long_lived_canary(&source));
                 let exchange = FederationTokenProvider::builder("alice", keys);
-                Arc::new(exchange.client_config(&wire.client_config()).build().unwrap())
+                Arc::new(exchange.client_config(&http.client_config()).build().unwrap())
             }
         };
         let text = capture_logs_during(async {
             let credentials = provider.provide().await.unwrap();
-            assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
+            assert_eq!(credentials.expose_secret_access_key(), issued.expose_secret());
             assert_no_secret(
-                &[&source, &answer],
+                &[&source, &issued],
                 "the credentials",
                 &format!("{credentials:?} {provider:?}"),
             );
         })
         .await;
         assert_eq!(
-            wire.requests_text().contains("739184"),
+            http.requests_text().contains("739184"),
             operation == "GetSessionToken",
             "the code went out"
         );
         assert!(!text.contains("739184"), "the log shows the code");
-        assert_no_secret(&[&source, &answer], "the log", &text);
+        assert_no_secret(&[&source, &issued], "the log", &text);
     }
 }
 
@@ -172,21 +172,21 @@ fn scoped_provider(base: &AwsClientConfig, source: &Canary) -> ScopedProvider {
 
 #[tokio::test]
 async fn scoped_log_has_no_secret() {
-    let (source, answer) = (Canary::new(), Canary::new());
-    let body = issued_canary("GetScopedCredentials", &answer);
+    let (source, issued) = (Canary::new(), Canary::new());
+    let body = issued_canary("GetScopedCredentials", &issued);
     for (body, is_scoped) in
         [(body.replace(ROLE_SESSION, SCOPED_SESSION), true), (body.replace("Scoped", "Other"), false)]
     {
-        let wire = LoopbackFixture::responding(200, body).await;
-        let provider = scoped_provider(&wire.client_config(), &source);
+        let http = LoopbackFixture::responding(200, body).await;
+        let provider = scoped_provider(&http.client_config(), &source);
         let text = capture_logs_during(async {
-            let said = provider.provide().await;
-            assert_eq!(said.is_ok(), is_scoped);
-            assert_no_secret(&[&source, &answer], "the answer", &format!("{said:?} {provider:?}"));
+            let result = provider.provide().await;
+            assert_eq!(result.is_ok(), is_scoped);
+            assert_no_secret(&[&source, &issued], "the answer", &format!("{result:?} {provider:?}"));
         })
         .await;
-        assert!(source.found_in(&wire.requests_text()).contains(&"token"), "the source's token went out");
-        assert_no_secret(&[&source, &answer], "the log", &text);
+        assert!(source.found_in(&http.requests_text()).contains(&"token"), "the source's token went out");
+        assert_no_secret(&[&source, &issued], "the log", &text);
     }
 }
 
@@ -205,8 +205,8 @@ async fn sts_error_echoing_token_or_key_has_no_secret() {
         (500, echoed.expose_secret().to_owned()),
         (200, echoed.expose_secret().to_owned()),
     ] {
-        let wire = LoopbackFixture::responding(status, body).await;
-        let base = wire.client_config();
+        let http = LoopbackFixture::responding(status, body).await;
+        let base = http.client_config();
         let source = || memory_source(long_lived_canary(&held_secret));
         let code = || async { Ok(SecretString::from("739184")) };
         let providers: [Box<dyn CredentialProvider>; 5] = [
@@ -242,8 +242,8 @@ async fn assume_role_error_echoing_secret_has_no_secret() {
         (200, echoed.expose_secret().to_owned()),
     ] {
         assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
-        let wire = LoopbackFixture::responding(status, body).await;
-        let error = role_provider(&wire.client_config(), memory_source(canary_credentials(&source)))
+        let http = LoopbackFixture::responding(status, body).await;
+        let error = role_provider(&http.client_config(), memory_source(canary_credentials(&source)))
             .provide()
             .await
             .unwrap_err();
@@ -253,11 +253,11 @@ async fn assume_role_error_echoing_secret_has_no_secret() {
 
 #[tokio::test]
 async fn secrets_manager_log_has_no_secret() {
-    let (source, kept) = (Canary::new(), Canary::new());
-    let body = serde_json::json!({ "SecretString": kept.to_json().to_string() }).to_string();
-    assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
-    let wire = LoopbackFixture::responding(200, body).await;
-    let base = wire.client_config();
+    let (source, stored) = (Canary::new(), Canary::new());
+    let body = serde_json::json!({ "SecretString": stored.to_json().to_string() }).to_string();
+    assert!(stored.found_in(&body).contains(&"secret"), "the marks are on the wire");
+    let http = LoopbackFixture::responding(200, body).await;
+    let base = http.client_config();
     let provider = SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source)))
         .client_config(&base)
         .build()
@@ -269,70 +269,70 @@ async fn secrets_manager_log_has_no_secret() {
     let text = capture_logs_during(async {
         let read = provider.provide().await.unwrap();
         let resolved = resolver.resolve(&"one".parse().unwrap()).await.unwrap();
-        assert_eq!(read.expose_secret_access_key(), kept.expose_secret());
-        assert_eq!(resolved.expose_secret_access_key(), kept.expose_secret());
+        assert_eq!(read.expose_secret_access_key(), stored.expose_secret());
+        assert_eq!(resolved.expose_secret_access_key(), stored.expose_secret());
     })
     .await;
-    assert_no_secret(&[&source, &kept], "the log", &text);
-    assert_no_secret(&[&source, &kept], "Debug", &format!("{provider:?} {resolver:?}"));
+    assert_no_secret(&[&source, &stored], "the log", &text);
+    assert_no_secret(&[&source, &stored], "Debug", &format!("{provider:?} {resolver:?}"));
 }
 
 #[tokio::test]
 async fn secrets_manager_cached_and_prefetched_log_has_no_secret() {
-    let (source, kept) = (Canary::new(), Canary::new());
+    let (source, stored) = (Canary::new(), Canary::new());
     let value = serde_json::json!({
         "ARN": "arn:aws:secretsmanager:us-east-1:111111111111:secret:agents/one-AbCdEf", "Name": "agents/one",
-        "VersionId": "v".repeat(32), "VersionStages": ["AWSCURRENT"], "SecretString": kept.to_json().to_string(),
+        "VersionId": "v".repeat(32), "VersionStages": ["AWSCURRENT"], "SecretString": stored.to_json().to_string(),
     });
     let mut description = value.clone();
     description.as_object_mut().unwrap().remove("SecretString");
     description["VersionIdsToStages"] = serde_json::json!({ "v".repeat(32): ["AWSCURRENT"] });
     let values = serde_json::json!({ "SecretValues": [value] });
-    assert!(kept.found_in(&values.to_string()).contains(&"secret"), "the marks are on the wire");
-    let wire =
+    assert!(stored.found_in(&values.to_string()).contains(&"secret"), "the marks are on the wire");
+    let http =
         LoopbackFixture::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
             true => values.to_string(),
             false => description.to_string(),
         });
-    let wire = wire.await;
+    let http = http.await;
     let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
-    let resolver = resolver.client_config(&wire.client_config()).build().unwrap();
+    let resolver = resolver.client_config(&http.client_config()).build().unwrap();
     let id = "one".parse().unwrap();
     let text = capture_logs_during(async {
         assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
         for _ in 0..2 {
             let resolved = resolver.resolve(&id).await.unwrap();
-            assert_eq!(resolved.expose_secret_access_key(), kept.expose_secret());
+            assert_eq!(resolved.expose_secret_access_key(), stored.expose_secret());
         }
     })
     .await;
-    let sent = wire.requests_text();
+    let sent = http.requests_text();
     assert!(sent.contains("BatchGetSecretValue") && sent.contains("DescribeSecret"), "{sent}");
     assert!(!sent.contains(".GetSecretValue"), "nothing was read singly");
-    assert_no_secret(&[&source, &kept], "the log", &text);
-    assert_no_secret(&[&source, &kept], "Debug", &format!("{resolver:?}"));
+    assert_no_secret(&[&source, &stored], "the log", &text);
+    assert_no_secret(&[&source, &stored], "Debug", &format!("{resolver:?}"));
 }
 
 #[tokio::test]
 async fn secrets_manager_error_echoing_secret_has_no_secret() {
-    let (source, kept, echoed) = (Canary::new(), Canary::new(), Canary::new());
+    let (source, stored, echoed) = (Canary::new(), Canary::new(), Canary::new());
     let id = "one".parse().unwrap();
     for code in
         ["AccessDeniedException", "InternalServiceError", "ResourceNotFoundException", echoed.expose_secret()]
     {
-        let text = kept.to_json().to_string();
+        let text = stored.to_json().to_string();
         let value = serde_json::json!({
             "ARN": "arn", "VersionId": "v".repeat(32), "VersionStages": ["AWSCURRENT"], "SecretString": text,
         });
         let refusal = serde_json::json!({ "__type": code, "message": echoed.expose_secret() });
         let reads = AtomicUsize::new(0);
-        let wire = HttpFixture::with_reply(move |sent| {
+        let http = HttpFixture::with_reply(move |sent| {
             let is_read = sent.headers["x-amz-target"].ends_with(".GetSecretValue");
             let first = is_read && reads.fetch_add(1, Ordering::SeqCst) == 0;
             Some(if first { (200, value.to_string()) } else { (400, refusal.to_string()) })
         });
         let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
-        let resolver = resolver.client_config(&wire.client_config()).build().unwrap();
+        let resolver = resolver.client_config(&http.client_config()).build().unwrap();
         resolver.resolve(&id).await.unwrap();
         let mut errors = vec![resolver.resolve(&id).await.unwrap_err()];
         errors.extend(resolver.prefetch(std::slice::from_ref(&id)).await.into_iter().map(|(_, error)| error));
@@ -340,7 +340,7 @@ async fn secrets_manager_error_echoing_secret_has_no_secret() {
         for error in errors {
             let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
             assert_no_secret(
-                &[&source, &kept, &echoed],
+                &[&source, &stored, &echoed],
                 "the error",
                 &format!("{error} {error:?} {cause:?}"),
             );
@@ -350,16 +350,16 @@ async fn secrets_manager_error_echoing_secret_has_no_secret() {
 
 #[tokio::test]
 async fn sdk_client_log_has_no_secret() {
-    let (canary, wire) = (Canary::new(), LoopbackFixture::responding(200, "<ListAllMyBucketsResult/>").await);
+    let (canary, http) = (Canary::new(), LoopbackFixture::responding(200, "<ListAllMyBucketsResult/>").await);
     let session = SessionContext::builder().region(region("us-east-1")).build();
     session.set_credentials(canary_credentials(&canary)).unwrap();
     let text = capture_logs_during(async {
-        let config = session.sdk_config_from(wire.client_config().config()).await.unwrap();
+        let config = session.sdk_config_from(http.client_config().config()).await.unwrap();
         assert_no_secret(&[&canary], "the configuration", &format!("{config:?}"));
         aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
     })
     .await;
-    assert!(canary.found_in(&wire.requests_text()).contains(&"token"), "the token went out");
+    assert!(canary.found_in(&http.requests_text()).contains(&"token"), "the token went out");
     assert_no_secret(&[&canary], "the log", &text);
 }
 
@@ -381,13 +381,13 @@ async fn debug_of_providers_and_builders_has_no_secret() {
         .tag("note", canary.expose_secret());
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let identity = WebIdentityProvider::from_file(arn, "/a/path").policy(policy);
-    let shown = format!(
+    let text = format!(
         "{:?} {:?} {builder:?} {secrets:?} {federated:?} {identity:?} {base:?} {:?}",
         MemoryProvider::from(keys.clone()),
         EnvProvider::new(move |_| Some(text.clone().into())),
         SdkProvider::new("ambient", keys.expose_to_sdk()),
     );
-    assert!(shown.contains("MemoryProvider") && shown.contains("AssumeRoleBuilder"), "{shown}");
-    assert_no_secret(&[&canary], "Debug", &shown);
-    assert!(canary.found_in(&shown).is_empty(), "{shown}");
+    assert!(text.contains("MemoryProvider") && text.contains("AssumeRoleBuilder"), "{text}");
+    assert_no_secret(&[&canary], "Debug", &text);
+    assert!(canary.found_in(&text).is_empty(), "{text}");
 }

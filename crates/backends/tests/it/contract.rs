@@ -12,8 +12,10 @@ use valetkey_backends::{
 use valetkey_core::testing::{Canary, contract};
 use valetkey_core::{CredentialProvider, Expiry, ProviderChain, SecretString, SessionPolicy};
 
+use crate::http_fixture::{
+    HttpFixture, PeerBehavior, ROLE_SESSION, assume_role_response, issued_response, refused,
+};
 use crate::scoped::SCOPED_SESSION;
-use crate::wire::{Answer, HttpFixture, ROLE_SESSION, assume_role_response, issued_response, refused};
 use crate::{memory_source, static_source};
 
 /// A canary, and the texts of it that must show nowhere.
@@ -47,18 +49,18 @@ impl CanaryFixture {
 
 #[tokio::test]
 async fn memory_provider_keeps_contract() {
-    let marked = CanaryFixture::new();
-    marked.assert_contract(MemoryProvider::new()).await;
-    marked.assert_contract(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())).await;
+    let fixture = CanaryFixture::new();
+    fixture.assert_contract(MemoryProvider::new()).await;
+    fixture.assert_contract(MemoryProvider::from(fixture.canary.credentials(Expiry::Never).unwrap())).await;
 }
 
 #[tokio::test]
 async fn env_provider_keeps_contract() {
-    let marked = CanaryFixture::new();
-    marked.assert_contract(EnvProvider::new(|_| None)).await;
-    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    let fixture = CanaryFixture::new();
+    fixture.assert_contract(EnvProvider::new(|_| None)).await;
+    let [secret, token, id] = <[String; 3]>::try_from(fixture.secrets.clone()).unwrap();
     let half = secret.clone();
-    marked
+    fixture
         .assert_contract(EnvProvider::new(move |name| {
             (name == "AWS_SECRET_ACCESS_KEY").then(|| half.clone().into())
         }))
@@ -70,104 +72,106 @@ async fn env_provider_keeps_contract() {
         _ => None,
     });
     assert!(whole.provide().await.is_ok());
-    marked.assert_contract(whole).await;
+    fixture.assert_contract(whole).await;
 }
 
 #[tokio::test]
 async fn assume_role_provider_keeps_contract() {
-    let marked = CanaryFixture::new();
-    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
-    let granted = HttpFixture::responding(200, assume_role_response(&id, &secret, &token));
+    let fixture = CanaryFixture::new();
+    let [secret, token, id] = <[String; 3]>::try_from(fixture.secrets.clone()).unwrap();
+    let complete = HttpFixture::responding(200, assume_role_response(&id, &secret, &token));
     let denied = HttpFixture::responding(403, refused("AccessDenied", &secret));
-    for wire in [granted, denied, HttpFixture::responding(500, secret), HttpFixture::new(Answer::Disconnects)]
+    for http in
+        [complete, denied, HttpFixture::responding(500, secret), HttpFixture::new(PeerBehavior::Disconnects)]
     {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        let builder = AssumeRoleProvider::builder(role, marked.source()).client_config(&wire.client_config());
-        marked.assert_contract(builder.build().unwrap()).await;
+        let builder =
+            AssumeRoleProvider::builder(role, fixture.source()).client_config(&http.client_config());
+        fixture.assert_contract(builder.build().unwrap()).await;
     }
 }
 
 /// What STS may do when it is asked for `operation`, with the marks in it wherever they can be.
-fn sts_responses(operation: &str, marked: &CanaryFixture) -> [HttpFixture; 5] {
-    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+fn sts_responses(operation: &str, fixture: &CanaryFixture) -> [HttpFixture; 5] {
+    let [secret, token, id] = <[String; 3]>::try_from(fixture.secrets.clone()).unwrap();
     [
         HttpFixture::responding(200, issued_response(operation, ROLE_SESSION, [&id, &secret, &token])),
         HttpFixture::responding(403, refused("AccessDenied", &secret)),
         HttpFixture::responding(400, refused("InvalidIdentityToken", &token)),
         HttpFixture::responding(500, secret),
-        HttpFixture::new(Answer::Disconnects),
+        HttpFixture::new(PeerBehavior::Disconnects),
     ]
 }
 
 #[tokio::test]
 async fn web_identity_provider_keeps_contract() {
-    let marked = CanaryFixture::new();
-    let token = marked.secrets[1].clone();
+    let fixture = CanaryFixture::new();
+    let token = fixture.secrets[1].clone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, &token).unwrap();
-    for wire in sts_responses("AssumeRoleWithWebIdentity", &marked) {
+    for http in sts_responses("AssumeRoleWithWebIdentity", &fixture) {
         let (role, given) = ("arn:aws:iam::222222222222:role/agent".parse().unwrap(), token.clone());
-        let asked = WebIdentityProvider::builder(role, move || {
+        let builder = WebIdentityProvider::builder(role, move || {
             let token = SecretString::from(given.as_str());
             async move { Ok(token) }
         });
-        marked.assert_contract(asked.client_config(&wire.client_config()).build().unwrap()).await;
+        fixture.assert_contract(builder.client_config(&http.client_config()).build().unwrap()).await;
         for path in [&path, folder.path()] {
             let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
             let read = WebIdentityProvider::from_file(role, path)
-                .client_config(&wire.client_config())
+                .client_config(&http.client_config())
                 .build()
                 .unwrap();
-            marked.assert_contract(read).await;
+            fixture.assert_contract(read).await;
         }
     }
 }
 
 #[tokio::test]
 async fn federation_provider_keeps_contract() {
-    let marked = CanaryFixture::new();
-    for wire in sts_responses("GetSessionToken", &marked) {
+    let fixture = CanaryFixture::new();
+    for http in sts_responses("GetSessionToken", &fixture) {
         let code = || async { Ok(SecretString::from("123456")) };
-        let exchange = || SessionTokenProvider::builder(static_source()).client_config(&wire.client_config());
-        marked.assert_contract(exchange().build().unwrap()).await;
-        marked.assert_contract(exchange().mfa("GAHT12345678", code).build().unwrap()).await;
-        let refusing = SessionTokenProvider::builder(marked.source()).client_config(&wire.client_config());
-        marked.assert_contract(refusing.build().unwrap()).await;
-        let passing = SessionTokenProvider::builder(marked.source()).client_config(&wire.client_config());
-        marked.assert_contract(passing.allow_temporary().build().unwrap()).await;
+        let exchange = || SessionTokenProvider::builder(static_source()).client_config(&http.client_config());
+        fixture.assert_contract(exchange().build().unwrap()).await;
+        fixture.assert_contract(exchange().mfa("GAHT12345678", code).build().unwrap()).await;
+        let refusing = SessionTokenProvider::builder(fixture.source()).client_config(&http.client_config());
+        fixture.assert_contract(refusing.build().unwrap()).await;
+        let passing = SessionTokenProvider::builder(fixture.source()).client_config(&http.client_config());
+        fixture.assert_contract(passing.allow_temporary().build().unwrap()).await;
     }
-    for wire in sts_responses("GetFederationToken", &marked) {
+    for http in sts_responses("GetFederationToken", &fixture) {
         let federated =
-            FederationTokenProvider::builder("alice", static_source()).client_config(&wire.client_config());
-        marked.assert_contract(federated.build().unwrap()).await;
+            FederationTokenProvider::builder("alice", static_source()).client_config(&http.client_config());
+        fixture.assert_contract(federated.build().unwrap()).await;
     }
 }
 
 #[tokio::test]
 async fn scoped_provider_keeps_contract() {
-    let (source, marked) = (CanaryFixture::new(), CanaryFixture::new());
-    let keys = [2, 0, 1].map(|part| marked.secrets[part].as_str());
+    let (source, fixture) = (CanaryFixture::new(), CanaryFixture::new());
+    let keys = [2, 0, 1].map(|part| fixture.secrets[part].as_str());
     let scoped = HttpFixture::responding(200, issued_response("GetScopedCredentials", SCOPED_SESSION, keys));
     assert!(scoped_down_provider(&source, &scoped).provide().await.is_ok());
-    for wire in sts_responses("GetSessionToken", &marked).iter().chain([&scoped]) {
-        marked.assert_contract(scoped_down_provider(&source, wire)).await;
-        source.assert_contract(scoped_down_provider(&source, wire)).await;
+    for http in sts_responses("GetSessionToken", &fixture).iter().chain([&scoped]) {
+        fixture.assert_contract(scoped_down_provider(&source, http)).await;
+        source.assert_contract(scoped_down_provider(&source, http)).await;
     }
-    let passing = ScopedProvider::builder(marked.source()).client_config(&scoped.client_config());
-    marked.assert_contract(passing.build().unwrap()).await;
+    let passing = ScopedProvider::builder(fixture.source()).client_config(&scoped.client_config());
+    fixture.assert_contract(passing.build().unwrap()).await;
 }
 
-fn scoped_down_provider(source: &CanaryFixture, wire: &HttpFixture) -> Arc<dyn CredentialProvider> {
+fn scoped_down_provider(source: &CanaryFixture, http: &HttpFixture) -> Arc<dyn CredentialProvider> {
     let provider =
-        ScopedProvider::builder(source.source()).client_config(&wire.client_config()).build().unwrap();
+        ScopedProvider::builder(source.source()).client_config(&http.client_config()).build().unwrap();
     provider.scope_down(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap()
 }
 
 #[tokio::test]
 async fn process_provider_keeps_contract() {
-    let marked = CanaryFixture::new();
-    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    let fixture = CanaryFixture::new();
+    let [secret, token, id] = <[String; 3]>::try_from(fixture.secrets.clone()).unwrap();
     let whole = serde_json::json!({
         "Version": 1, "AccessKeyId": id, "SecretAccessKey": secret, "SessionToken": token,
     });
@@ -178,14 +182,14 @@ async fn process_provider_keeps_contract() {
         (r#"printf %s "$1"; printf %s "$1" >&2; exit 1"#, &whole),
     ] {
         let program = ProcessProvider::builder("/bin/sh").args(["-c", script, "sh", text]);
-        marked.assert_contract(program.build().unwrap()).await;
+        fixture.assert_contract(program.build().unwrap()).await;
     }
-    marked.assert_contract(ProcessProvider::builder("/nowhere").arg(whole).build().unwrap()).await;
+    fixture.assert_contract(ProcessProvider::builder("/nowhere").arg(whole).build().unwrap()).await;
 }
 
 #[tokio::test]
 #[ignore = "the other half of the next test, which makes its environment"]
-async fn in_a_process_with_ambient_keys() {
+async fn child_process_with_ambient_keys() {
     let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();
     let providers: [&dyn CredentialProvider; 2] =
         [&DefaultChainProvider::new(), &ProfileProvider::new("absent")];
@@ -204,66 +208,70 @@ fn ambient_provider_keeps_contract() {
         ("HOME", "/nowhere"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
-    crate::run_in_child_process("contract::in_a_process_with_ambient_keys", &keys);
+    crate::run_in_child_process("contract::child_process_with_ambient_keys", &keys);
 }
 
 #[tokio::test]
 async fn secrets_manager_provider_keeps_contract() {
-    let marked = CanaryFixture::new();
-    let secret = marked.canary.to_json().to_string();
-    let holding = HttpFixture::responding(200, serde_json::json!({ "SecretString": secret }).to_string());
-    let torn = HttpFixture::responding(
+    let fixture = CanaryFixture::new();
+    let secret = fixture.canary.to_json().to_string();
+    let complete = HttpFixture::responding(200, serde_json::json!({ "SecretString": secret }).to_string());
+    let truncated = HttpFixture::responding(
         200,
         serde_json::json!({ "SecretString": &secret[..secret.len() - 1] }).to_string(),
     );
     let denied = serde_json::json!({ "__type": "AccessDeniedException", "message": secret }).to_string();
     // What it was read from and where that stands, in one answer: so the payload is kept, and then only checked.
-    let kept = HttpFixture::responding(
+    let partial = HttpFixture::responding(
         200,
         serde_json::json!({
             "ARN": "arn", "VersionId": "one", "VersionIdsToStages": { "one": ["AWSCURRENT"] }, "SecretString": secret,
         })
         .to_string(),
     );
-    for wire in
-        [holding, kept, torn, HttpFixture::responding(400, denied), HttpFixture::new(Answer::NeverResponds)]
-    {
+    for http in [
+        complete,
+        partial,
+        truncated,
+        HttpFixture::responding(400, denied),
+        HttpFixture::new(PeerBehavior::NeverResponds),
+    ] {
         let builder =
-            SecretsManagerProvider::builder("agent", marked.source()).client_config(&wire.client_config());
-        marked.assert_contract(builder.build().unwrap()).await;
+            SecretsManagerProvider::builder("agent", fixture.source()).client_config(&http.client_config());
+        fixture.assert_contract(builder.build().unwrap()).await;
     }
 }
 
 #[tokio::test]
 async fn provider_chain_and_scoped_down_keep_contract() {
-    let marked = CanaryFixture::new();
-    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    let fixture = CanaryFixture::new();
+    let [secret, token, id] = <[String; 3]>::try_from(fixture.secrets.clone()).unwrap();
     let absent = || ProviderChain::new(MemoryProvider::new()).or_else(EnvProvider::new(|_| None));
-    marked.assert_contract(absent()).await;
-    marked
+    fixture.assert_contract(absent()).await;
+    fixture
         .assert_contract(
-            absent().or_else(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())),
+            absent().or_else(MemoryProvider::from(fixture.canary.credentials(Expiry::Never).unwrap())),
         )
         .await;
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
-    for wire in [
+    for http in [
         HttpFixture::responding(200, assume_role_response(&id, &secret, &token)),
         HttpFixture::responding(200, issued_response("GetFederationToken", "", [&id, &secret, &token])),
         HttpFixture::responding(403, refused("AccessDenied", &secret)),
-        HttpFixture::new(Answer::Disconnects),
+        HttpFixture::new(PeerBehavior::Disconnects),
     ] {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        let role = AssumeRoleProvider::builder(role, marked.source())
-            .client_config(&wire.client_config())
+        let role = AssumeRoleProvider::builder(role, fixture.source())
+            .client_config(&http.client_config())
             .build()
             .unwrap();
-        marked.assert_contract(role.scope_down(&policy).unwrap()).await;
+        fixture.assert_contract(role.scope_down(&policy).unwrap()).await;
         let exchange = SessionTokenProvider::builder(static_source())
-            .client_config(&wire.client_config())
+            .client_config(&http.client_config())
             .build()
             .unwrap();
-        marked.assert_contract(exchange.scope_down(&policy).unwrap()).await;
-        marked.assert_contract(absent().or_else(role)).await;
+        fixture.assert_contract(exchange.scope_down(&policy).unwrap()).await;
+        fixture.assert_contract(absent().or_else(role)).await;
     }
 }
 
@@ -281,8 +289,10 @@ impl ProvideCredentials for FailingSdkProvider {
 
 #[tokio::test]
 async fn sdk_provider_keeps_contract() {
-    let marked = CanaryFixture::new();
-    let keys = marked.canary.credentials(Expiry::Never).unwrap().expose_to_sdk();
-    marked.assert_contract(SdkProvider::new("ambient", keys)).await;
-    marked.assert_contract(SdkProvider::new("ambient", FailingSdkProvider(marked.secrets[0].clone()))).await;
+    let fixture = CanaryFixture::new();
+    let keys = fixture.canary.credentials(Expiry::Never).unwrap().expose_to_sdk();
+    fixture.assert_contract(SdkProvider::new("ambient", keys)).await;
+    fixture
+        .assert_contract(SdkProvider::new("ambient", FailingSdkProvider(fixture.secrets[0].clone())))
+        .await;
 }

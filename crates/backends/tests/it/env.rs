@@ -127,9 +127,9 @@ async fn env_past_expiration_is_expired() {
 #[tokio::test]
 async fn env_variables_are_read_at_every_fetch() {
     let region = Arc::new(Mutex::new("us-east-1"));
-    let shown = Arc::clone(&region);
+    let current = Arc::clone(&region);
     let provider = EnvProvider::new(move |name| match name {
-        "AWS_REGION" => Some(OsString::from(*shown.lock().unwrap())),
+        "AWS_REGION" => Some(OsString::from(*current.lock().unwrap())),
         name => PAIR.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value)),
     });
     assert_eq!(provider.provide().await.unwrap().environment_region().unwrap().as_str(), "us-east-1");
@@ -156,8 +156,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         if let Err(error) = runtime.block_on(read(&set)) {
             prop_assert!(matches!(error.kind(), ErrorKind::NotConfigured | ErrorKind::Invalid));
-            let shown = format!("{error} {error:?}");
-            prop_assert!(!shown.contains("xyzzy"), "{shown}");
+            let text = format!("{error} {error:?}");
+            prop_assert!(!text.contains("xyzzy"), "{text}");
         }
     }
 }

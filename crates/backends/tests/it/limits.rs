@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider};
 use valetkey_core::{Error, ErrorKind};
 
-use crate::wire::HttpFixture;
+use crate::http_fixture::HttpFixture;
 use crate::{region, static_source};
 
 fn builder() -> AssumeRoleBuilder {
@@ -56,7 +56,7 @@ fn assume_role_chained_duration_limit_one_hour() {
 }
 
 #[test]
-fn session_names_and_source_identities_have_their_limits() {
+fn assume_role_session_name_and_source_identity_limits() {
     for good in ["ab", "A_z+=,.@-9", &"n".repeat(64)] {
         assert_valid(builder().session_name(good));
         assert_valid(builder().source_identity(good));
@@ -187,8 +187,8 @@ proptest! {
         let is_id = (2..=1_224).contains(&text.len()) && plain("_+=,.@:/-");
         prop_assert_eq!(builder().external_id(&*text).build().is_ok(), is_id);
         if let Err(error) = builder().external_id(format!("xyzzy#{text}")).build() {
-            let shown = format!("{error} {error:?}");
-            prop_assert!(!shown.contains("xyzzy"), "{}", shown);
+            let text = format!("{error} {error:?}");
+            prop_assert!(!text.contains("xyzzy"), "{}", text);
         }
     }
 
@@ -220,8 +220,8 @@ proptest! {
             prop_assert_eq!(taken, is_key(key) && is_value(value), "{}={}", key, value);
         }
         let error = builder().tag("xyzzy#", "xyzzy#").build().unwrap_err();
-        let shown = format!("{error} {error:?}");
-        prop_assert!(!shown.contains("xyzzy"), "{}", shown);
+        let text = format!("{error} {error:?}");
+        prop_assert!(!text.contains("xyzzy"), "{}", text);
         let many = (0..count).fold(builder(), |builder, n| builder.tag(format!("key-{n}"), "v"));
         prop_assert_eq!(many.build().is_ok(), count <= 50);
         let passed_on = (0..count).fold(builder().tag("key-0", "v"), |builder, _| builder.transitive_tag("key-0"));
@@ -232,9 +232,9 @@ proptest! {
     fn assume_role_random_policies_follow_size_limit(inline in 0_usize..2_100, arns in 0_usize..12, name in 1_usize..300) {
         let policy = (inline >= 10).then(|| format!("{{\"Sid\":\"{}\"}}", "s".repeat(inline - 10)));
         let total = policy.as_ref().map_or(0, String::len) + arns * ("arn:aws:iam::aws:policy/".len() + name);
-        let asked = policy.into_iter().fold(builder(), AssumeRoleBuilder::policy);
+        let builder = policy.into_iter().fold(builder(), AssumeRoleBuilder::policy);
         let arn = format!("arn:aws:iam::aws:policy/{}", "p".repeat(name));
-        let asked = (0..arns).fold(asked, |asked, _| asked.policy_arn(&arn));
-        prop_assert_eq!(asked.build().is_ok(), total <= 2_048 && arns <= 10);
+        let builder = (0..arns).fold(builder, |builder, _| builder.policy_arn(&arn));
+        prop_assert_eq!(builder.build().is_ok(), total <= 2_048 && arns <= 10);
     }
 }

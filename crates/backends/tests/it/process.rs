@@ -187,8 +187,8 @@ async fn process_failure_reports_exit_code_without_output() {
         drop(guard);
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error}");
         assert!(error.message().contains(expected), "{error}");
-        let shown = format!("{error} {error:?} {}", logs.text());
-        assert!(canary.found_in(&shown).is_empty(), "{shown}");
+        let text = format!("{error} {error:?} {}", logs.text());
+        assert!(canary.found_in(&text).is_empty(), "{text}");
     }
 }
 
@@ -206,9 +206,9 @@ async fn process_output_and_environment_are_not_logged() {
     let credentials = provider.provide().await.unwrap();
     drop(guard);
     assert_eq!(credentials.expose_secret_access_key(), canary.expose_secret());
-    let shown = format!("{built} {provider:?} {credentials:?} {}", logs.text());
-    assert!(shown.contains("the subscriber listens") && shown.contains("/bin/sh"), "{shown}");
-    assert!(canary.found_in(&shown).is_empty(), "{shown}");
+    let text = format!("{built} {provider:?} {credentials:?} {}", logs.text());
+    assert!(text.contains("the subscriber listens") && text.contains("/bin/sh"), "{text}");
+    assert!(canary.found_in(&text).is_empty(), "{text}");
 }
 
 #[tokio::test]
@@ -285,13 +285,13 @@ async fn process_current_dir_is_honoured() {
 
 #[tokio::test]
 #[ignore = "the other half of the next test, which gives it an input"]
-async fn in_a_process_with_input() {
+async fn child_process_with_input() {
     provide(program_running(&format!("cat; printf %s '{FULL_OUTPUT}'"))).await.unwrap();
 }
 
 #[test]
 fn process_stdin_is_not_inherited() {
-    let mut child = crate::child_process("process::in_a_process_with_input");
+    let mut child = crate::child_process("process::child_process_with_input");
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"hunter2").unwrap();
     crate::assert_ran_one_test(&child.wait_with_output().unwrap());
@@ -367,8 +367,8 @@ async fn process_background_children_are_killed_after_exit() {
     let pipe = make_fifo(&folder);
     let script = format!(r#"exec 3>"$1"; sleep 600 & echo started >&3; printf %s '{FULL_OUTPUT}'"#);
     let builder = program_running(&script).arg("sh").arg(&pipe);
-    let (held_open, answer) = tokio::join!(read_first_line(&pipe), provide(builder));
-    assert_eq!(answer.unwrap().expose_secret_access_key(), "s3cret");
+    let (held_open, result) = tokio::join!(read_first_line(&pipe), provide(builder));
+    assert_eq!(result.unwrap().expose_secret_access_key(), "s3cret");
     wait_closed(held_open).await;
 }
 

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use valetkey_backends::{AssumeRoleProvider, AwsClientConfig, DefaultChainProvider};
 use valetkey_core::CredentialProvider;
 
-use crate::loopback::read_request;
+use crate::loopback_fixture::read_request;
 use crate::{region, run_in_child_process, static_source, with_fast_retries};
 
 const CONTAINER_CREDENTIALS: &str = r#"{"AccessKeyId":"ASIAIOSFODNN7EXAMPLE","SecretAccessKey":"of-the-endpoint","Token":"t","Expiration":"2099-01-01T00:00:00Z","Code":"Success"}"#;
@@ -17,12 +17,12 @@ async fn start_server(respond: fn(&str) -> (u16, &'static str)) -> (String, Arc<
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let received = Arc::<Mutex<Vec<String>>>::default();
-    let kept = Arc::clone(&received);
+    let recorded = Arc::clone(&received);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let request = read_request(&mut stream).await;
             let (status, body) = respond(&request);
-            kept.lock().unwrap().push(request);
+            recorded.lock().unwrap().push(request);
             let head = format!(
                 "HTTP/1.1 {status} X\r\nconnection: close\r\nx-aws-ec2-metadata-token-ttl-seconds: 60\r\ncontent-length: {}\r\n\r\n",
                 body.len()
@@ -51,7 +51,7 @@ fn metadata_response(request: &str) -> (u16, &'static str) {
 
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_proxy_variables() {
+async fn child_process_with_proxy_variables() {
     let provider = DefaultChainProvider::new().client_config(&AwsClientConfig::from_process().await);
     assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), "of-the-endpoint");
 }
@@ -66,7 +66,7 @@ async fn requests_through_proxy(variables: &[(&str, &str)]) -> Vec<String> {
     let all: Vec<_> = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     tokio::task::spawn_blocking(move || {
         let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        run_in_child_process("proxy::in_process_with_proxy_variables", &all);
+        run_in_child_process("proxy::child_process_with_proxy_variables", &all);
     })
     .await
     .unwrap();
@@ -98,7 +98,7 @@ async fn proxy_is_bypassed_for_instance_metadata() {
 
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_that_calls_sts() {
+async fn child_process_that_calls_sts() {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let base = with_fast_retries(&AwsClientConfig::from_process().await).region(&region("us-east-1"));
     let base = base.endpoint_url("http://sts.example.com");
@@ -111,7 +111,7 @@ async fn proxy_is_used_for_sts() {
     let (proxy, received) = start_proxy().await;
     tokio::task::spawn_blocking(move || {
         let variables = [("HTTP_PROXY", proxy.as_str()), ("AWS_REGION", "us-east-1")];
-        run_in_child_process("proxy::in_process_that_calls_sts", &variables);
+        run_in_child_process("proxy::child_process_that_calls_sts", &variables);
     })
     .await
     .unwrap();

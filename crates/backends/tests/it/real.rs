@@ -1,18 +1,18 @@
 //! Tests against real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
 
 mod attribution;
-mod caller;
-mod clients;
-mod counted;
-mod crossing;
+mod caller_identity;
+mod concurrent_accounts;
 mod identity;
 mod ministack;
-mod model;
 mod moto;
-mod oracle;
+mod request_counter;
 mod revocation;
 mod scoped;
+mod scoped_model;
+mod sdk_clients;
 mod secrets;
+mod sts_model;
 mod unreachable;
 
 use std::sync::Arc;

@@ -16,8 +16,8 @@ use valetkey_core::{
     SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
-use crate::loopback::LoopbackFixture;
-use crate::wire::{HttpFixture, issued_response, refused};
+use crate::http_fixture::{HttpFixture, issued_response, refused};
+use crate::loopback_fixture::LoopbackFixture;
 use crate::{long_lived, memory_source, region, static_source};
 
 const OPERATION: &str = "GetScopedCredentials";
@@ -44,9 +44,9 @@ fn granting_http() -> HttpFixture {
     HttpFixture::responding(200, issued_response(OPERATION, SCOPED_SESSION, KEYS))
 }
 
-fn scoped_builder(wire: &HttpFixture) -> ScopedBuilder {
+fn scoped_builder(http: &HttpFixture) -> ScopedBuilder {
     ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
 }
 
 fn policy_allowing(action: &str) -> SessionPolicy {
@@ -61,8 +61,8 @@ fn policy_json(action: &str) -> String {
 
 #[tokio::test]
 async fn scoped_request_sends_policy_and_duration_only() {
-    let wire = granting_http();
-    let provider = scoped_builder(&wire).session_duration(Duration::from_secs(900)).build().unwrap();
+    let http = granting_http();
+    let provider = scoped_builder(&http).session_duration(Duration::from_secs(900)).build().unwrap();
     let set = provider.scope_down(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
     assert_eq!(set.expose_secret_access_key(), "scoped-secret");
     assert_eq!(set.expose_session_token(), Some("scoped-token"));
@@ -70,7 +70,7 @@ async fn scoped_request_sends_policy_and_duration_only() {
     assert_eq!(set.account_id().unwrap().as_str(), "222222222222");
     assert_eq!((set.region().unwrap().as_str(), set.provider()), ("eu-north-1", "scoped"));
 
-    let sent = &wire.requests()[0];
+    let sent = &http.requests()[0];
     let policy = policy_json("s3:Get*");
     let fields =
         [("Action", OPERATION), ("Version", "2011-06-15"), ("Policy", &policy), ("DurationSeconds", "900")];
@@ -87,8 +87,8 @@ async fn scoped_request_sends_policy_and_duration_only() {
 
 #[tokio::test]
 async fn scoped_description_is_sent_and_carries_attribution() {
-    let wire = granting_http();
-    scoped_builder(&wire)
+    let http = granting_http();
+    scoped_builder(&http)
         .policy(policy_allowing("s3:*"))
         .description("reads é & \"logs\"+1")
         .build()
@@ -96,14 +96,14 @@ async fn scoped_description_is_sent_and_carries_attribution() {
         .provide()
         .await
         .unwrap();
-    assert_eq!(wire.requests()[0].form()["ScopedSessionDescription"], "reads é & \"logs\"+1");
+    assert_eq!(http.requests()[0].form()["ScopedSessionDescription"], "reads é & \"logs\"+1");
     let session = SessionContext::builder().principal("alice".parse().unwrap()).build();
     let who = Attribution::for_session(&session);
-    let provider = scoped_builder(&wire).attribution(&who).build().unwrap();
+    let provider = scoped_builder(&http).attribution(&who).build().unwrap();
     let narrowed = provider.scope_down(&policy_allowing("s3:Get*")).unwrap();
     narrowed.provide().await.unwrap();
     let expected = format!("valetkey:principal=alice valetkey:session={}", session.id());
-    assert_eq!(wire.requests()[1].form()["ScopedSessionDescription"], expected);
+    assert_eq!(http.requests()[1].form()["ScopedSessionDescription"], expected);
 }
 
 #[test]
@@ -121,12 +121,12 @@ fn scoped_description_outside_the_model_is_refused() {
 #[tokio::test]
 async fn scoped_credentials_with_policy_count_are_taken() {
     let count = format!("{SCOPED_SESSION}<ScopedPoliciesCount>3</ScopedPoliciesCount>");
-    let wire = HttpFixture::responding(200, issued_response(OPERATION, &count, KEYS));
-    scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
+    let http = HttpFixture::responding(200, issued_response(OPERATION, &count, KEYS));
+    scoped_builder(&http).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
     // A duration alone adds no policy.
     let none = format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>");
-    let wire = HttpFixture::responding(200, issued_response(OPERATION, &none, KEYS));
-    scoped_builder(&wire)
+    let http = HttpFixture::responding(200, issued_response(OPERATION, &none, KEYS));
+    scoped_builder(&http)
         .session_duration(Duration::from_secs(900))
         .build()
         .unwrap()
@@ -142,8 +142,8 @@ async fn scoped_ended_source_is_not_invalid() {
         ("InvalidSubjectCredentials", ErrorKind::Expired),
     ] {
         for code in [code.to_owned(), format!("{code}Exception")] {
-            let wire = HttpFixture::responding(400, refused(&code, ""));
-            let error = scoped_builder(&wire)
+            let http = HttpFixture::responding(400, refused(&code, ""));
+            let error = scoped_builder(&http)
                 .policy(policy_allowing("s3:*"))
                 .build()
                 .unwrap()
@@ -157,18 +157,18 @@ async fn scoped_ended_source_is_not_invalid() {
 
 #[tokio::test]
 async fn scoped_without_parameters_returns_source_credentials() {
-    let wire = granting_http();
-    let set = scoped_builder(&wire).build().unwrap().provide().await.unwrap();
+    let http = granting_http();
+    let set = scoped_builder(&http).build().unwrap().provide().await.unwrap();
     assert_eq!(
         (set.access_key_id().as_str(), set.expose_session_token()),
         (SOURCE_KEY_ID, Some(SOURCE_TOKEN))
     );
-    assert!(wire.requests().is_empty());
+    assert!(http.requests().is_empty());
 }
 
 #[tokio::test]
 async fn scoped_long_lived_or_empty_source_fails_before_call() {
-    let wire = granting_http();
+    let http = granting_http();
     let keys = Credentials::builder(crate::KEY_ID.parse().unwrap(), SecretString::from("secret"));
     let with_a_token = keys.session_token(SecretString::from("stray")).build().unwrap();
     for (source, reason) in [
@@ -176,7 +176,7 @@ async fn scoped_long_lived_or_empty_source_fails_before_call() {
         (Arc::new(MemoryProvider::from(with_a_token)) as _, "long-lived"),
         (Arc::new(MemoryProvider::new()) as _, "no credentials"),
     ] {
-        let builder = || ScopedProvider::builder(Arc::clone(&source)).client_config(&wire.client_config());
+        let builder = || ScopedProvider::builder(Arc::clone(&source)).client_config(&http.client_config());
         for builder in [builder(), builder().policy(policy_allowing("s3:*"))] {
             let error = builder.build().unwrap().provide().await.unwrap_err();
             assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
@@ -184,16 +184,16 @@ async fn scoped_long_lived_or_empty_source_fails_before_call() {
             assert_eq!(error.provider(), Some("scoped"));
         }
     }
-    assert!(wire.requests().is_empty());
+    assert!(http.requests().is_empty());
 }
 
 #[tokio::test]
 async fn scoped_nested_policies_are_intersected_in_one_call() {
-    let wire = granting_http();
-    let provider = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap();
+    let http = granting_http();
+    let provider = scoped_builder(&http).policy(policy_allowing("s3:*")).build().unwrap();
     let narrowed = provider.scope_down(&policy_allowing("s3:Get*")).unwrap();
     narrowed.scope_down(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
-    let sent = wire.requests();
+    let sent = http.requests();
     assert_eq!((sent.len(), &sent[0].form()["Policy"]), (1, &policy_json("s3:GetObject")));
     assert!(
         sent[0].headers["authorization"].contains(SOURCE_KEY_ID),
@@ -209,14 +209,14 @@ async fn scoped_nested_policies_are_intersected_in_one_call() {
 #[tokio::test]
 async fn scoped_expiry_never_exceeds_source_expiry() {
     for (left_of_source, asked) in [(7_200, Some("3600")), (3_000, None)] {
-        let (wire, expiry) = (granting_http(), expiry_in(left_of_source));
+        let (http, expiry) = (granting_http(), expiry_in(left_of_source));
         let builder = || {
             ScopedProvider::builder(memory_source(temporary_credentials(expiry)))
-                .client_config(&wire.client_config())
+                .client_config(&http.client_config())
         };
         let timed = || builder().session_duration(Duration::from_secs(3_600));
         let set = timed().policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
-        assert_eq!(wire.requests()[0].form().get("DurationSeconds").map(String::as_str), asked);
+        assert_eq!(http.requests()[0].form().get("DurationSeconds").map(String::as_str), asked);
         let expires_at = set.expiry().instant().unwrap();
         let source_ends = expiry.instant().unwrap();
         assert!(
@@ -226,7 +226,7 @@ async fn scoped_expiry_never_exceeds_source_expiry() {
 
         // Where a duration is all that is wanted, a source that ends first is scoped enough.
         timed().build().unwrap().provide().await.unwrap();
-        assert_eq!(wire.requests().len(), if asked.is_some() { 2 } else { 1 });
+        assert_eq!(http.requests().len(), if asked.is_some() { 2 } else { 1 });
     }
 }
 
@@ -271,13 +271,13 @@ fn assert_not_scoped_down(error: &Error) {
 #[tokio::test]
 async fn scoped_response_without_proof_is_invalid() {
     for answer in responses_not_scoped_down() {
-        let wire = HttpFixture::responding(200, &answer);
-        let provider = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap();
+        let http = HttpFixture::responding(200, &answer);
+        let provider = scoped_builder(&http).policy(policy_allowing("s3:*")).build().unwrap();
         match provider.provide().await {
             Err(error) => assert_not_scoped_down(&error),
             Ok(_) => panic!("taken for an answer: {answer}"),
         }
-        assert_eq!(wire.requests().len(), 1);
+        assert_eq!(http.requests().len(), 1);
     }
 }
 
@@ -285,8 +285,8 @@ async fn scoped_response_without_proof_is_invalid() {
 async fn scoped_unreadable_response_is_transient() {
     let half = issued_response(OPERATION, SCOPED_SESSION, KEYS).replace("2099-01-01T00:00:00Z", "");
     for body in ["", "<html><p>sign in</p></html>", "hello", "<\u{0}", &half] {
-        let wire = HttpFixture::responding(200, body);
-        let error = scoped_builder(&wire)
+        let http = HttpFixture::responding(200, body);
+        let error = scoped_builder(&http)
             .policy(policy_allowing("s3:*"))
             .build()
             .unwrap()
@@ -304,8 +304,8 @@ async fn scoped_unreadable_response_is_transient() {
 #[tokio::test]
 async fn scoped_unknown_operation_differs_from_bad_policy() {
     for (code, step) in [("InvalidAction", "knows the operation"), ("MalformedPolicyDocument", "policy")] {
-        let wire = HttpFixture::responding(400, refused(code, "Could not find operation"));
-        let error = scoped_builder(&wire)
+        let http = HttpFixture::responding(400, refused(code, "Could not find operation"));
+        let error = scoped_builder(&http)
             .policy(policy_allowing("s3:*"))
             .build()
             .unwrap()
@@ -321,14 +321,14 @@ async fn scoped_unknown_operation_differs_from_bad_policy() {
 #[tokio::test]
 async fn scoped_retry_sends_same_request() {
     let attempts = AtomicUsize::new(0);
-    let wire = HttpFixture::with_reply(move |_| match attempts.fetch_add(1, Ordering::SeqCst) {
+    let http = HttpFixture::with_reply(move |_| match attempts.fetch_add(1, Ordering::SeqCst) {
         0 => Some((503, refused("ServiceUnavailable", ""))),
         _ => Some((200, issued_response(OPERATION, SCOPED_SESSION, KEYS))),
     });
-    scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
-    let [first, second] = [0, 1].map(|n| wire.requests()[n].form());
+    scoped_builder(&http).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
+    let [first, second] = [0, 1].map(|n| http.requests()[n].form());
     assert_eq!(first, second);
-    assert_eq!((wire.requests().len(), &*second["Action"]), (2, OPERATION));
+    assert_eq!((http.requests().len(), &*second["Action"]), (2, OPERATION));
 }
 
 /// A fake STS that knows the operation, behind the SDK's real HTTP client.
@@ -345,9 +345,9 @@ fn sts_response(request: &str) -> String {
 
 #[tokio::test]
 async fn scoped_session_over_http_serves_only_scoped_child() {
-    let wire = LoopbackFixture::with_response(200, sts_response).await;
+    let http = LoopbackFixture::with_response(200, sts_response).await;
     let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
-        .client_config(&wire.client_config());
+        .client_config(&http.client_config());
     let session = SessionContext::builder().provider(provider.build().unwrap()).build();
     let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
@@ -358,7 +358,7 @@ async fn scoped_session_over_http_serves_only_scoped_child() {
         .credentials()
         .await
         .unwrap();
-    let sent = wire.requests_text();
+    let sent = http.requests_text();
     assert_eq!(sent.matches("Action=GetScopedCredentials").count(), 2, "{sent}");
     assert_eq!(sent.matches("s3%3AGetObject").count(), 1, "{sent}");
     let error = child.narrow(AccessScope::new().policy(policy_allowing("ec2:*"))).unwrap_err();
@@ -370,9 +370,9 @@ async fn scoped_session_over_http_serves_only_scoped_child() {
 #[tokio::test]
 async fn scoped_child_of_sts_ignoring_policy_is_refused() {
     for answer in responses_not_scoped_down() {
-        let wire = LoopbackFixture::responding(200, answer).await;
+        let http = LoopbackFixture::responding(200, answer).await;
         let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
-            .client_config(&wire.client_config());
+            .client_config(&http.client_config());
         let session = SessionContext::builder().provider(provider.build().unwrap()).build();
         let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
         assert_not_scoped_down(&child.credentials().await.unwrap_err());
@@ -406,19 +406,19 @@ impl KeyExchange for ScopedKeyExchange {
 #[tokio::test]
 async fn scoped_guarded_account_exchanges_before_scoping() {
     let exchanged = ["ASIAI44QH8DHBEXCHNGD", "exchanged-secret", "exchanged-token"];
-    let wire = HttpFixture::with_reply(move |sent| match &*sent.form()["Action"] {
+    let http = HttpFixture::with_reply(move |sent| match &*sent.form()["Action"] {
         OPERATION => Some((200, issued_response(OPERATION, SCOPED_SESSION, KEYS))),
         other => Some((200, issued_response(other, "", exchanged))),
     });
     let inner =
-        SessionTokenProvider::builder(Arc::new(MemoryProvider::new())).client_config(&wire.client_config());
-    let guard = ScopedKeyExchange { inner: inner.build_key_exchange().unwrap(), base: wire.client_config() };
+        SessionTokenProvider::builder(Arc::new(MemoryProvider::new())).client_config(&http.client_config());
+    let guard = ScopedKeyExchange { inner: inner.build_key_exchange().unwrap(), base: http.client_config() };
     let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), exchanged[0]);
-    let scoped = wire.requests().into_iter().find(|sent| sent.form()["Action"] == OPERATION).unwrap();
+    let scoped = http.requests().into_iter().find(|sent| sent.form()["Action"] == OPERATION).unwrap();
     assert_eq!(scoped.headers["x-amz-security-token"], "exchanged-token");
 }
 

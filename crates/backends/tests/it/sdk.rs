@@ -9,7 +9,7 @@ use aws_credential_types::provider::{ProvideCredentials, future};
 use valetkey_backends::SdkProvider;
 use valetkey_core::{CredentialProvider, ErrorKind, Expiry, ProviderChain};
 
-use crate::wire::{HttpFixture, refused};
+use crate::http_fixture::{HttpFixture, refused};
 use crate::{long_lived, memory_source, region};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -83,10 +83,10 @@ async fn sdk_provider_service_error_keeps_kind() {
         ("SignatureDoesNotMatch", "hunter2", ErrorKind::Denied),
         ("SignatureDoesNotMatch", "Signature expired: hunter2", ErrorKind::Unavailable),
     ] {
-        let wire = HttpFixture::responding(403, refused(code, message));
+        let http = HttpFixture::responding(403, refused(code, message));
         let keys = memory_source(long_lived(crate::KEY_ID)).provide().await.unwrap().expose_to_sdk();
         let role = SdkAssumeRole::builder("arn:aws:iam::222222222222:role/agent")
-            .configure(wire.client_config().config())
+            .configure(http.client_config().config())
             .build_from_provider(keys)
             .await;
         let error = SdkProvider::new("sdk-role", role).provide().await.unwrap_err();

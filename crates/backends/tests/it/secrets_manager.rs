@@ -1,18 +1,18 @@
 //! Secrets Manager: its requests, how responses are parsed, and the ids that a resolver accepts.
 
-mod codes;
-mod kept;
-mod refused;
+mod cache;
+mod error_codes;
+mod fixture;
+mod outages;
 mod resolver;
 mod session;
-mod vault;
 
 use std::sync::Arc;
 
 use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerResolver};
 use valetkey_core::{CredentialProvider, CredentialResolver, Error, ErrorKind};
 
-use crate::wire::HttpFixture;
+use crate::http_fixture::HttpFixture;
 use crate::{region, static_source};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:agent-AbCdEf";
@@ -23,9 +23,9 @@ fn http_with_secret(text: &str) -> HttpFixture {
     HttpFixture::responding(200, serde_json::json!({ "Name": "agent", "SecretString": text }).to_string())
 }
 
-async fn invalid_secret_error(wire: &HttpFixture) -> Error {
+async fn invalid_secret_error(http: &HttpFixture) -> Error {
     let provider = SecretsManagerProvider::builder("agent", static_source())
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
         .build()
         .unwrap();
     let error = provider.provide().await.unwrap_err();
@@ -36,14 +36,14 @@ async fn invalid_secret_error(wire: &HttpFixture) -> Error {
 
 #[tokio::test]
 async fn secret_version_stage_is_sent_explicitly() {
-    let wire = http_with_secret(SECRET_JSON);
+    let http = http_with_secret(SECRET_JSON);
     let builder =
-        || SecretsManagerProvider::builder("agent", static_source()).client_config(&wire.client_config());
+        || SecretsManagerProvider::builder("agent", static_source()).client_config(&http.client_config());
     let version = "11111111-0000-0000-0000-000000000000";
     for provider in [builder(), builder().version_stage("AWSPENDING"), builder().version_id(version)] {
         provider.build().unwrap().provide().await.unwrap();
     }
-    let sent: Vec<_> = wire.requests().iter().map(crate::wire::SentRequest::json).collect();
+    let sent: Vec<_> = http.requests().iter().map(crate::http_fixture::SentRequest::json).collect();
     assert_eq!(
         sent,
         [
@@ -60,9 +60,9 @@ async fn secret_string_and_binary_parse_equally() {
         200,
         r#"{"SecretBinary":"eyJhd3NfYWNjZXNzX2tleV9pZCI6IkFLSUFJT1NGT0ROTjdFWEFNUExFIiwiYXdzX3NlY3JldF9hY2Nlc3Nfa2V5IjoiaHVudGVyMiIsInJlZ2lvbiI6InVzLXdlc3QtMiJ9"}"#,
     );
-    for wire in [http_with_secret(SECRET_JSON), bytes] {
+    for http in [http_with_secret(SECRET_JSON), bytes] {
         let provider = SecretsManagerProvider::builder("agent", static_source())
-            .client_config(&wire.client_config())
+            .client_config(&http.client_config())
             .build()
             .unwrap();
         let credentials = provider.provide().await.unwrap();
@@ -106,11 +106,11 @@ async fn secret_malformed_reports_field_or_position() {
 
 #[tokio::test]
 async fn secret_with_past_expiry_is_expired() {
-    let wire = http_with_secret(
+    let http = http_with_secret(
         &SECRET_JSON.replace("us-west-2\"", "us-west-2\",\"expires_at\":\"2001-01-01T00:00:00Z\""),
     );
     let provider = SecretsManagerProvider::builder("agent", static_source())
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
         .build()
         .unwrap();
     assert_eq!(provider.provide().await.unwrap_err().kind(), ErrorKind::Expired);
@@ -118,26 +118,26 @@ async fn secret_with_past_expiry_is_expired() {
 
 #[tokio::test]
 async fn secrets_manager_empty_source_is_invalid() {
-    let wire = http_with_secret(SECRET_JSON);
+    let http = http_with_secret(SECRET_JSON);
     let source = Arc::new(MemoryProvider::new());
     let provider = SecretsManagerProvider::builder("agent", source)
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
         .build()
         .unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
-    assert!(wire.requests().is_empty());
+    assert!(http.requests().is_empty());
 }
 
 #[tokio::test]
 async fn secrets_manager_region_named_then_arn_then_config() {
-    let wire = http_with_secret(SECRET_JSON);
+    let http = http_with_secret(SECRET_JSON);
     let builder =
-        |id: &str| SecretsManagerProvider::builder(id, static_source()).client_config(&wire.client_config());
+        |id: &str| SecretsManagerProvider::builder(id, static_source()).client_config(&http.client_config());
     for provider in [builder("agent"), builder(ARN), builder(ARN).region(region("us-west-1"))] {
         provider.build().unwrap().provide().await.unwrap();
     }
-    let hosts: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
+    let hosts: Vec<_> = http.requests().into_iter().map(|sent| sent.uri).collect();
     let expected = ["us-east-1", "eu-central-1", "us-west-1"];
     assert_eq!(hosts, expected.map(|region| format!("https://secretsmanager.{region}.amazonaws.com/")));
 }
@@ -192,9 +192,9 @@ async fn secret_in_aws_tool_formats_is_parsed() {
         r#"{"AccessKey":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","Status":"Active"}}"#,
         r#"{"Credentials":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","SessionToken":"t"}}"#,
     ] {
-        let wire = http_with_secret(text);
+        let http = http_with_secret(text);
         let provider = SecretsManagerProvider::builder("agent", static_source())
-            .client_config(&wire.client_config())
+            .client_config(&http.client_config())
             .build()
             .unwrap();
         assert_eq!(provider.provide().await.unwrap().access_key_id().as_str(), crate::KEY_ID, "{text}");
@@ -203,28 +203,28 @@ async fn secret_in_aws_tool_formats_is_parsed() {
 
 #[tokio::test]
 async fn resolver_reads_secret_under_prefix() {
-    let wire = http_with_secret(SECRET_JSON);
+    let http = http_with_secret(SECRET_JSON);
     let resolver = SecretsManagerResolver::builder("tenant-a/", static_source())
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
         .build()
         .unwrap();
     let credentials = resolver.resolve(&"aws-cred-1".parse().unwrap()).await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
     let expected = serde_json::json!({ "SecretId": "tenant-a/aws-cred-1", "VersionStage": "AWSCURRENT" });
-    assert_eq!(wire.requests()[0].json(), expected);
+    assert_eq!(http.requests()[0].json(), expected);
 }
 
 #[tokio::test]
 async fn resolver_arn_or_unknown_id_is_invalid() {
     let body = serde_json::json!({ "__type": "ResourceNotFoundException", "message": "no" }).to_string();
-    let wire = HttpFixture::responding(400, body);
+    let http = HttpFixture::responding(400, body);
     let resolver = SecretsManagerResolver::builder("tenant-a/", static_source())
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
         .build()
         .unwrap();
     let error = resolver.resolve(&ARN.parse().unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("provider_credential_id")));
-    assert!(wire.requests().is_empty());
+    assert!(http.requests().is_empty());
     let broken = http_with_secret("{");
     let over = SecretsManagerResolver::builder("tenant-a/", static_source())
         .client_config(&broken.client_config())

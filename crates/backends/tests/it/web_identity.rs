@@ -13,8 +13,8 @@ use valetkey_core::{
     CredentialProvider, Error, ErrorKind, ProviderChain, RoleArn, SecretString, SessionContext,
 };
 
+use crate::http_fixture::{HttpFixture, ROLE_SESSION, issued_response, refused};
 use crate::region;
-use crate::wire::{HttpFixture, ROLE_SESSION, issued_response, refused};
 
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
@@ -23,13 +23,13 @@ fn role() -> RoleArn {
 }
 
 fn granting_http() -> HttpFixture {
-    let answer = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
-    HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", ROLE_SESSION, answer))
+    let keys = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
+    HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", ROLE_SESSION, keys))
 }
 
-fn builder_with_token(wire: &HttpFixture, token: &'static str) -> WebIdentityBuilder {
+fn builder_with_token(http: &HttpFixture, token: &'static str) -> WebIdentityBuilder {
     WebIdentityProvider::builder(role(), move || async move { Ok(SecretString::from(token)) })
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
 }
 
 /// A folder with a token file in it.
@@ -41,11 +41,11 @@ fn token_file(bytes: impl AsRef<[u8]>) -> (TempDir, std::path::PathBuf) {
 }
 
 async fn token_file_error(path: &Path) -> Error {
-    let wire = granting_http();
+    let http = granting_http();
     let provider =
-        WebIdentityProvider::from_file(role(), path).client_config(&wire.client_config()).build().unwrap();
+        WebIdentityProvider::from_file(role(), path).client_config(&http.client_config()).build().unwrap();
     let error = provider.provide().await.unwrap_err();
-    assert!(wire.requests().is_empty(), "STS is not asked");
+    assert!(http.requests().is_empty(), "STS is not asked");
     assert_eq!((error.field(), error.provider()), (Some("token_file"), Some("web-identity")), "{error}");
     assert!(error.next_step().is_some(), "{error}");
     assert!(!format!("{error} {error:?}").contains(path.to_str().unwrap()), "{error:?}");
@@ -54,8 +54,8 @@ async fn token_file_error(path: &Path) -> Error {
 
 #[tokio::test]
 async fn web_identity_all_fields_reach_sts_unsigned() {
-    let wire = granting_http();
-    let provider = builder_with_token(&wire, "header.claims.signature")
+    let http = granting_http();
+    let provider = builder_with_token(&http, "header.claims.signature")
         .session_name("agent-7")
         .provider_id("www.amazon.com")
         .session_duration(Duration::from_secs(43_200))
@@ -75,16 +75,16 @@ async fn web_identity_all_fields_reach_sts_unsigned() {
         ("Policy", POLICY),
         ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
     ];
-    let sent = &wire.requests()[0];
+    let sent = &http.requests()[0];
     sent.assert_form(&expected);
     assert!(!sent.headers.contains_key("authorization"), "{:?}", sent.headers);
 }
 
 #[tokio::test]
 async fn web_identity_unset_fields_are_not_sent() {
-    let wire = granting_http();
-    builder_with_token(&wire, "token").build().unwrap().provide().await.unwrap();
-    let sent = wire.requests()[0].form();
+    let http = granting_http();
+    builder_with_token(&http, "token").build().unwrap().provide().await.unwrap();
+    let sent = http.requests()[0].form();
     let names = ["Action", "RoleArn", "RoleSessionName", "Version", "WebIdentityToken"];
     assert_eq!(sent.keys().collect::<Vec<_>>(), names);
     assert_eq!(sent["RoleSessionName"], "valetkey");
@@ -92,8 +92,8 @@ async fn web_identity_unset_fields_are_not_sent() {
 
 #[tokio::test]
 async fn web_identity_response_maps_every_field() {
-    let wire = granting_http();
-    let provider = builder_with_token(&wire, "token").region(region("eu-central-1")).build().unwrap();
+    let http = granting_http();
+    let provider = builder_with_token(&http, "token").region(region("eu-central-1")).build().unwrap();
     let credentials = provider.provide().await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), "ASIAIOSFODNN7EXAMPLE");
     assert_eq!(credentials.expose_secret_access_key(), "role-secret");
@@ -102,19 +102,19 @@ async fn web_identity_response_maps_every_field() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "222222222222");
     assert_eq!(credentials.region().unwrap().as_str(), "eu-central-1");
     assert_eq!(credentials.provider(), "web-identity");
-    assert_eq!(wire.requests()[0].uri, "https://sts.eu-central-1.amazonaws.com/");
+    assert_eq!(http.requests()[0].uri, "https://sts.eu-central-1.amazonaws.com/");
 }
 
 #[tokio::test]
 async fn token_file_is_read_and_trimmed_at_each_fetch() {
-    let wire = granting_http();
+    let http = granting_http();
     let (_folder, path) = token_file(" \n\tfirst-token\r\n\n");
     let provider =
-        WebIdentityProvider::from_file(role(), &path).client_config(&wire.client_config()).build().unwrap();
+        WebIdentityProvider::from_file(role(), &path).client_config(&http.client_config()).build().unwrap();
     provider.provide().await.unwrap();
     fs::write(&path, "second-token").unwrap();
     provider.provide().await.unwrap();
-    let tokens: Vec<_> = wire.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
+    let tokens: Vec<_> = http.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
     assert_eq!(tokens, ["first-token", "second-token"]);
 }
 
@@ -138,9 +138,9 @@ async fn token_file_without_token_is_invalid() {
 #[tokio::test]
 async fn token_file_empty_keeps_session_credentials() {
     let (_folder, path) = token_file("token");
-    let wire = granting_http();
+    let http = granting_http();
     let provider =
-        WebIdentityProvider::from_file(role(), &path).client_config(&wire.client_config()).build().unwrap();
+        WebIdentityProvider::from_file(role(), &path).client_config(&http.client_config()).build().unwrap();
     let session = SessionContext::builder().provider(provider).build();
     let set = session.credentials().await.unwrap();
     for text in ["", " \n\t "] {
@@ -152,19 +152,19 @@ async fn token_file_empty_keeps_session_credentials() {
     }
     fs::write(&path, "renewed").unwrap();
     session.refresh().await.unwrap();
-    assert_eq!(wire.requests()[1].form()["WebIdentityToken"], "renewed");
+    assert_eq!(http.requests()[1].form()["WebIdentityToken"], "renewed");
 }
 
 #[tokio::test]
 async fn token_file_of_20000_characters_is_accepted() {
     for token in ["t".repeat(20_000), "\u{20ac}".repeat(20_000), "abcd".to_owned()] {
-        let (wire, (_folder, path)) = (granting_http(), token_file(format!("\n{token}\n")));
+        let (http, (_folder, path)) = (granting_http(), token_file(format!("\n{token}\n")));
         let provider = WebIdentityProvider::from_file(role(), path)
-            .client_config(&wire.client_config())
+            .client_config(&http.client_config())
             .build()
             .unwrap();
         provider.provide().await.unwrap();
-        assert_eq!(wire.requests()[0].form()["WebIdentityToken"], token);
+        assert_eq!(http.requests()[0].form()["WebIdentityToken"], token);
     }
 }
 
@@ -188,16 +188,16 @@ async fn token_file_not_regular_is_invalid_and_not_opened() {
 
 #[tokio::test]
 async fn token_provider_is_called_at_each_fetch() {
-    let wire = granting_http();
+    let http = granting_http();
     let tokens = Mutex::new(vec!["second", "first"]);
     let provider = WebIdentityProvider::builder(role(), move || {
         let next = tokens.lock().unwrap().pop().unwrap();
         async move { Ok(SecretString::from(next)) }
     });
-    let provider = provider.client_config(&wire.client_config()).build().unwrap();
+    let provider = provider.client_config(&http.client_config()).build().unwrap();
     provider.provide().await.unwrap();
     provider.provide().await.unwrap();
-    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
+    let sent: Vec<_> = http.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
     assert_eq!(sent, ["first", "second"]);
 }
 
@@ -209,16 +209,16 @@ async fn token_provider_error_is_never_not_configured() {
         (ErrorKind::Closed, ErrorKind::Closed),
         (ErrorKind::NotConfigured, ErrorKind::Invalid),
     ] {
-        let wire = granting_http();
+        let http = granting_http();
         let source = move || async move { Err(Error::new(kind, "no")) };
         let provider = WebIdentityProvider::builder(role(), source)
-            .client_config(&wire.client_config())
+            .client_config(&http.client_config())
             .build()
             .unwrap();
         let hosts = EnvProvider::new(|name| name.starts_with("AWS_").then(|| crate::KEY_ID.into()));
         let error = ProviderChain::new(provider).or_else(hosts).provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (expected, Some("web-identity")));
-        assert!(wire.requests().is_empty());
+        assert!(http.requests().is_empty());
     }
     for (text, rule) in [("", "no token"), ("  ", "no token"), ("abc", "4 to 20,000")] {
         let error = builder_with_token(&granting_http(), text).build().unwrap().provide().await.unwrap_err();
@@ -236,23 +236,23 @@ async fn rejected_token_is_permanent_and_names_its_setting() {
         ("InvalidIdentityToken", ErrorKind::Invalid),
         ("IDPRejectedClaim", ErrorKind::Denied),
     ] {
-        let wire = HttpFixture::responding(400, refused(code, "hunter2"));
-        let from_file = WebIdentityProvider::from_file(role(), &path).client_config(&wire.client_config());
-        for (builder, field) in [(from_file, "token_file"), (builder_with_token(&wire, "token"), "token")] {
+        let http = HttpFixture::responding(400, refused(code, "hunter2"));
+        let from_file = WebIdentityProvider::from_file(role(), &path).client_config(&http.client_config());
+        for (builder, field) in [(from_file, "token_file"), (builder_with_token(&http, "token"), "token")] {
             let error = builder.build().unwrap().provide().await.unwrap_err();
             assert_eq!((error.kind(), error.field()), (kind, Some(field)), "{error}");
             assert!(!error.is_transient() && error.next_step().unwrap().contains("new token"), "{error}");
         }
-        assert_eq!(wire.requests().len(), 2, "{code} is not tried again");
+        assert_eq!(http.requests().len(), 2, "{code} is not tried again");
     }
 }
 
 #[tokio::test]
 async fn unreachable_identity_provider_is_retried_and_transient() {
-    let wire = HttpFixture::responding(400, refused("IDPCommunicationError", ""));
-    let error = builder_with_token(&wire, "token").build().unwrap().provide().await.unwrap_err();
+    let http = HttpFixture::responding(400, refused("IDPCommunicationError", ""));
+    let error = builder_with_token(&http, "token").build().unwrap().provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Unavailable, None), "{error}");
-    assert_eq!(wire.requests().len(), 3);
+    assert_eq!(http.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -266,9 +266,9 @@ async fn web_identity_utilization_returns_last_percent() {
         ),
         ("", None),
     ] {
-        let answer = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
-        let wire = HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", fields, answer));
-        let provider = builder_with_token(&wire, "token").build().unwrap();
+        let keys = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
+        let http = HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", fields, keys));
+        let provider = builder_with_token(&http, "token").build().unwrap();
         assert_eq!(provider.utilization(), None);
         provider.provide().await.unwrap();
         assert_eq!(provider.utilization(), percent);
@@ -277,8 +277,8 @@ async fn web_identity_utilization_returns_last_percent() {
 
 #[test]
 fn web_identity_setting_over_limit_fails_build() {
-    let wire = granting_http();
-    let builder = || builder_with_token(&wire, "token");
+    let http = granting_http();
+    let builder = || builder_with_token(&http, "token");
     let seconds = Duration::from_secs;
     for good in [
         builder().session_duration(seconds(900)),
@@ -311,13 +311,13 @@ proptest! {
     fn web_identity_random_settings_follow_limits(
         host in "[a-zA-Z0-9./:-]{0,20}", length in 0_usize..3_000, seconds in 0_u64..50_000,
     ) {
-        let wire = granting_http();
+        let http = granting_http();
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
         for text in [host, "h".repeat(length)] {
             let fits = (4..=2_048).contains(&text.len()) && plain(&text);
-            prop_assert_eq!(builder_with_token(&wire, "token").provider_id(text).build().is_ok(), fits);
+            prop_assert_eq!(builder_with_token(&http, "token").provider_id(text).build().is_ok(), fits);
         }
-        let asked = builder_with_token(&wire, "token").session_duration(Duration::from_secs(seconds)).build();
-        prop_assert_eq!(asked.is_ok(), (900..=43_200).contains(&seconds));
+        let built = builder_with_token(&http, "token").session_duration(Duration::from_secs(seconds)).build();
+        prop_assert_eq!(built.is_ok(), (900..=43_200).contains(&seconds));
     }
 }

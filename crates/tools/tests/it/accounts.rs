@@ -55,7 +55,7 @@ async fn set_credentials_blank_account_is_default() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_tool_sets_are_isolated() {
-    let (one, other) = (ToolsFixture::new(), ToolsFixture::new());
+    let (first, second) = (ToolsFixture::new(), ToolsFixture::new());
     let work = |fixture: ToolsFixture, region: &'static str| async move {
         for turn in 0..200 {
             let canary = Canary::new();
@@ -74,10 +74,10 @@ async fn concurrent_tool_sets_are_isolated() {
             }
         }
     };
-    let (one, other) =
-        tokio::join!(tokio::spawn(work(one, "us-west-2")), tokio::spawn(work(other, "eu-west-1")));
-    one.unwrap();
-    other.unwrap();
+    let (first, second) =
+        tokio::join!(tokio::spawn(work(first, "us-west-2")), tokio::spawn(work(second, "eu-west-1")));
+    first.unwrap();
+    second.unwrap();
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ fn secret_inputs(canary: &Canary) -> Vec<Value> {
 async fn tool_outputs_and_logs_have_no_secret() {
     let logs = captured_logs();
     let fixture = ToolsFixture::with_credentials().await;
-    let mut shown = String::new();
+    let mut text = String::new();
     for input in secret_inputs(&fixture.canary) {
         for tool in [
             SET_CREDENTIALS,
@@ -53,14 +53,14 @@ async fn tool_outputs_and_logs_have_no_secret() {
             REFRESH_CREDENTIALS,
         ] {
             let output = fixture.call(tool, input.clone()).await;
-            shown.push_str(&format!("{} {:?} {output:?}\n", output.text, output.structured));
+            text.push_str(&format!("{} {:?} {output:?}\n", output.text, output.structured));
         }
-        shown.push_str(&format!("{:?} {:?}\n", fixture.session, fixture.session.status()));
+        text.push_str(&format!("{:?} {:?}\n", fixture.session, fixture.session.status()));
     }
     let held = fixture.credentials().await;
     assert_eq!(held.expose_secret_access_key(), fixture.canary.expose_secret(), "present where it belongs");
     assert!(logs.text().contains("tool called"), "the capture works");
-    assert_eq!(fixture.canary.found_in(&shown), [""; 0], "{shown}");
+    assert_eq!(fixture.canary.found_in(&text), [""; 0], "{text}");
     assert_eq!(fixture.canary.found_in(&logs.text()), [""; 0]);
 }
 

@@ -29,8 +29,8 @@ impl ToolsFixture {
     /// Creates a session without credentials, whose resolver returns a canary for [`CREDENTIAL_ID_PATH`].
     pub(crate) fn new() -> Self {
         let canary = Canary::new();
-        let kept = canary.credentials(Expiry::Never).unwrap();
-        let resolver = MapResolver::new().with(CREDENTIAL_ID.parse().unwrap(), kept);
+        let credentials = canary.credentials(Expiry::Never).unwrap();
+        let resolver = MapResolver::new().with(CREDENTIAL_ID.parse().unwrap(), credentials);
         let session = SessionContext::builder().resolver(resolver).build();
         Self { tools: ToolSet::for_session(session.clone()), session, canary }
     }

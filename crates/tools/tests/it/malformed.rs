@@ -12,13 +12,13 @@ async fn assert_refused(tool: &str, input: Value, field: &str) -> String {
     let fixture = ToolsFixture::with_credentials().await;
     let case = format!("{tool} {:.200}", input.to_string());
     let output = fixture.call(tool, input).await;
-    let fault = error_json(&output);
-    assert_eq!(fault["code"], "invalid", "{case}: {}", output.text);
-    assert_eq!(fault["transient"], false);
-    assert_eq!(fault["field"], field, "{case}: {}", output.text);
-    assert!(fault["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{case}: {}", output.text);
-    let shown = format!("{} {fault} {output:?}", output.text);
-    assert!(!shown.contains(MARK), "{case}: {shown}");
+    let error = error_json(&output);
+    assert_eq!(error["code"], "invalid", "{case}: {}", output.text);
+    assert_eq!(error["transient"], false);
+    assert_eq!(error["field"], field, "{case}: {}", output.text);
+    assert!(error["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{case}: {}", output.text);
+    let text = format!("{} {error} {output:?}", output.text);
+    assert!(!text.contains(MARK), "{case}: {text}");
     assert!(!output.text.contains('\n') && output.text.len() < 300, "{case}");
     assert_unchanged(&fixture).await;
     output.text
@@ -247,8 +247,8 @@ async fn session_argument_null_or_misspelled_is_error() {
         ] {
             let mut input =
                 json!({"credentials_json": credentials_json("us-west-2"), "stack_job_json": {"spec": {}}});
-            let known = &fixture.tools.get(&tool).unwrap().definition().input_schema["properties"];
-            input.as_object_mut().unwrap().retain(|field, _| known.get(field).is_some());
+            let properties = &fixture.tools.get(&tool).unwrap().definition().input_schema["properties"];
+            input.as_object_mut().unwrap().retain(|field, _| properties.get(field).is_some());
             input[name] = value;
             assert!(fixture.call(&tool, input.clone()).await.is_error, "{tool} {input}");
         }

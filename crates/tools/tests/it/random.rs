@@ -76,8 +76,8 @@ proptest! {
         for (tool, field) in [(SET_CREDENTIALS, "credentials_json"), (GET_CREDENTIALS, "account"), (SET_FROM_STACK_JOB, "stack_job_json"), (CLEAR_CREDENTIALS, "x")] {
             let input = if wrap { json!({field: input}) } else { input.clone() };
             let output = fixture.call(tool, input).now_or_never().expect("nothing to wait for");
-            let shown = format!("{} {:?}", output.text, output.structured);
-            prop_assert!(!shown.contains(MARK), "{tool}: {shown}");
+            let text = format!("{} {:?}", output.text, output.structured);
+            prop_assert!(!text.contains(MARK), "{tool}: {text}");
             prop_assert!(!output.is_error || output.structured.is_some());
         }
     }

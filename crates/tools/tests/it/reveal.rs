@@ -31,9 +31,9 @@ async fn get_credentials_revealing_is_audited_each_time() {
     let canary = Canary::new();
     let set = tools.call(SET_CREDENTIALS, json!({"credentials_json": canary.to_json()})).await.unwrap();
     assert!(canary.found_in(&format!("{} {:?}", set.text, set.structured)).is_empty());
-    let shown = tools.call(GET_CREDENTIALS, json!({})).await.unwrap();
-    assert_eq!(canary.found_in(&shown.text), ["secret", "token", "access_key_id"]);
-    assert!(canary.found_in(&format!("{shown:?} {tools:?}")).is_empty(), "Debug shows no output");
+    let output = tools.call(GET_CREDENTIALS, json!({})).await.unwrap();
+    assert_eq!(canary.found_in(&output.text), ["secret", "token", "access_key_id"]);
+    assert!(canary.found_in(&format!("{output:?} {tools:?}")).is_empty(), "Debug shows no output");
     let served: Vec<_> = audit.records().into_iter().filter(|it| it.event == AuditEvent::Serve).collect();
     assert_eq!(served.len(), 1);
     assert_eq!(served[0].component.as_deref(), Some(GET_CREDENTIALS));

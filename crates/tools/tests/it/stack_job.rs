@@ -45,23 +45,24 @@ async fn stack_job_as_text_is_accepted() {
 async fn stack_job_without_region_uses_resolved_region() {
     let region = |text: &str| Region::parse("region", text).unwrap();
     let own = region("eu-central-1");
-    for (jobs, credentials, of_session, expected) in [
+    for (job_region, own_region, session_region, expected) in [
         (json!("us-west-2"), Some(own.clone()), None, "us-west-2"),
         (json!(null), Some(own.clone()), None, "eu-central-1"),
         (json!(" "), Some(own), Some("eu-west-1"), "eu-central-1"),
         (json!(""), None, Some("eu-west-1"), "eu-west-1"),
         (json!(null), None, None, "us-east-1"),
     ] {
-        let mut kept = Canary::new().credentials(Expiry::Never).unwrap();
-        if let Some(region) = credentials {
-            kept = kept.with_region(region);
+        let mut credentials = Canary::new().credentials(Expiry::Never).unwrap();
+        if let Some(region) = own_region {
+            credentials = credentials.with_region(region);
         }
-        let resolver = MapResolver::new().with(CREDENTIAL_ID.parse().unwrap(), kept);
+        let resolver = MapResolver::new().with(CREDENTIAL_ID.parse().unwrap(), credentials);
         let builder = SessionContext::builder().resolver(resolver);
         let session =
-            of_session.into_iter().fold(builder, |builder, text| builder.region(region(text))).build();
+            session_region.into_iter().fold(builder, |builder, text| builder.region(region(text))).build();
         let tools = ToolSet::for_session(session.clone());
-        let output = tools.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job(jobs)})).await.unwrap();
+        let output =
+            tools.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job(job_region)})).await.unwrap();
         assert!(output.text.contains(&format!("in region {expected}")), "{}", output.text);
         assert_eq!(session.resolved_region().as_str(), expected);
     }

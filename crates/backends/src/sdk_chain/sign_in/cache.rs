@@ -105,7 +105,7 @@ mod tests {
         "clientSecret": "s", "refreshToken": "r", "registrationExpiresAt": "1970-01-01T00:01:00Z"}"#;
 
     #[test]
-    fn sso_session_ends_with_the_registration_if_renewable() {
+    fn sso_session_renewable_ends_with_registration() {
         assert_eq!(seconds(sso_session_ends_at, RENEWABLE), Some(60));
         assert_eq!(seconds(sso_token_ends_at, RENEWABLE), Some(10));
         for field in ["clientId", "clientSecret", "refreshToken", "registrationExpiresAt"] {
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn login_ends_twelve_hours_after_its_last_credentials() {
+    fn login_ends_12_hours_after_last_credentials() {
         let token = r#"{"accessToken": {"expiresAt": "1970-01-01T00:00:10Z"}, "refreshToken": "r"}"#;
         assert_eq!(seconds(login_ends_at, token), Some(12 * 3_600 + 10));
         assert_eq!(seconds(login_ends_at, &token.replace("refreshToken", "other")), None);
     }
 
     #[test]
-    fn cache_that_the_sdk_cannot_read_has_no_end() {
+    fn sign_in_cache_unreadable_has_no_end() {
         for text in ["", "{", "[]", "{}", r#"{"accessToken": "a", "expiresAt": "1970-01-01T00:00:10UTC"}"#] {
             for of in [sso_session_ends_at, sso_token_ends_at, login_ends_at] {
                 assert_eq!(seconds(of, text), None, "{text}");

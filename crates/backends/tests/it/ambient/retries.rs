@@ -10,11 +10,13 @@ use aws_smithy_types::date_time::Format;
 use valetkey_backends::{AwsClientConfig, DefaultChainProvider, ProfileProvider};
 use valetkey_core::{Clock, CredentialProvider, ErrorKind, SystemClock};
 
-use super::cloud::{CONTAINER, ISSUED, PROFILES, WITH_INSTANCE, answer, failure, home_with_profiles};
+use super::profiles_fixture::{
+    CONTAINER, ISSUED, PROFILES, WITH_INSTANCE, answer, failure, home_with_profiles,
+};
 use super::{run_with_home, settings_file};
-use crate::loopback::LoopbackFixture;
-use crate::quota::{ATTEMPTS, FETCHES, count_attempts};
-use crate::wire::{Answer, HttpFixture, SentRequest, assume_role_response, refused};
+use crate::http_fixture::{HttpFixture, PeerBehavior, SentRequest, assume_role_response, refused};
+use crate::loopback_fixture::LoopbackFixture;
+use crate::retry_quota::{ATTEMPTS, FETCHES, count_attempts};
 use crate::{region, with_fast_retries};
 
 fn down() -> HttpFixture {
@@ -45,20 +47,20 @@ async fn has_quota_of_its_own<P: CredentialProvider>(
     requests: usize,
     provider: impl Fn(&AwsClientConfig) -> P,
 ) {
-    let (wire, other) = (down(), failing(ATTEMPTS - 1, || Some(failure())));
-    let unlucky = provider(&wire.client_config());
-    let all = count_attempts(&wire, &unlucky).await;
+    let (http, other) = (down(), failing(ATTEMPTS - 1, || Some(failure())));
+    let unlucky = provider(&http.client_config());
+    let all = count_attempts(&http, &unlucky).await;
     for _ in 0..FETCHES {
         unlucky.provide().await.unwrap_err();
     }
-    assert!(count_attempts(&wire, &unlucky).await < all, "{name}: the quota is used up");
+    assert!(count_attempts(&http, &unlucky).await < all, "{name}: the quota is used up");
     recovers(name, &provider(&other.client_config())).await;
     assert_eq!(all, ATTEMPTS * requests, "{name}");
 }
 
 #[tokio::test(start_paused = true)]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_every_form_of_profile() {
+async fn child_process_with_every_form_of_profile() {
     for (profile, requests) in PROFILES {
         has_quota_of_its_own(profile, requests, |base| ProfileProvider::new(profile).client_config(base))
             .await;
@@ -68,25 +70,25 @@ async fn in_process_with_every_form_of_profile() {
 
 #[test]
 fn ambient_retry_quota_is_the_providers_own() {
-    let test = "ambient::retries::in_process_with_every_form_of_profile";
+    let test = "ambient::retries::child_process_with_every_form_of_profile";
     run_with_home(&home_with_profiles(), test, &[CONTAINER, WITH_INSTANCE]);
 }
 
 #[tokio::test(start_paused = true)]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_of_instance() {
+async fn child_process_of_instance() {
     has_quota_of_its_own("instance", 1, |base| DefaultChainProvider::new().client_config(base)).await;
 }
 
 #[test]
 fn ambient_retry_quota_of_instance_is_the_providers_own() {
-    run_with_home(&home_with_profiles(), "ambient::retries::in_process_of_instance", &[WITH_INSTANCE]);
+    run_with_home(&home_with_profiles(), "ambient::retries::child_process_of_instance", &[WITH_INSTANCE]);
 }
 
 /// Over sockets: each profile has the STS of its own tenant.
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_two_servers() {
+async fn child_process_with_two_servers() {
     let broken = LoopbackFixture::start(|_| failure()).await;
     let requests = AtomicUsize::new(1);
     let recovering = LoopbackFixture::start(move |_| match requests.fetch_add(1, Ordering::Relaxed) {
@@ -114,16 +116,16 @@ async fn in_process_with_two_servers() {
 
 #[test]
 fn ambient_tenant_recovers_while_another_tenant_fails() {
-    run_with_home(&home_with_profiles(), "ambient::retries::in_process_with_two_servers", &[]);
+    run_with_home(&home_with_profiles(), "ambient::retries::child_process_with_two_servers", &[]);
 }
 
-fn role(wire: &HttpFixture) -> ProfileProvider {
-    ProfileProvider::new("role").client_config(&wire.client_config())
+fn role(http: &HttpFixture) -> ProfileProvider {
+    ProfileProvider::new("role").client_config(&http.client_config())
 }
 
 #[tokio::test(start_paused = true)]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_failing_services() {
+async fn child_process_with_failing_services() {
     for (name, response) in [
         ("no response", None),
         ("throttled", Some((400, refused("Throttling", "")))),
@@ -135,46 +137,46 @@ async fn in_process_with_failing_services() {
         recovers(name, &role(&failing(1, move || response.clone()))).await;
     }
     for (name, answer, kind, requests) in [
-        ("hung up", Answer::Disconnects, ErrorKind::Unavailable, ATTEMPTS),
-        ("timed out", Answer::NeverResponds, ErrorKind::Unavailable, ATTEMPTS),
-        ("denied", Answer::Responds(403, refused("AccessDenied", "")), ErrorKind::Denied, 1),
-        ("forbidden", Answer::Responds(403, "<html>".to_owned()), ErrorKind::Unavailable, 1),
+        ("hung up", PeerBehavior::Disconnects, ErrorKind::Unavailable, ATTEMPTS),
+        ("timed out", PeerBehavior::NeverResponds, ErrorKind::Unavailable, ATTEMPTS),
+        ("denied", PeerBehavior::Responds(403, refused("AccessDenied", "")), ErrorKind::Denied, 1),
+        ("forbidden", PeerBehavior::Responds(403, "<html>".to_owned()), ErrorKind::Unavailable, 1),
     ] {
-        let wire = HttpFixture::new(answer);
-        let error = role(&wire).provide().await.unwrap_err();
-        assert_eq!((error.kind(), wire.requests().len()), (kind, requests), "{name}: {error}");
+        let http = HttpFixture::new(answer);
+        let error = role(&http).provide().await.unwrap_err();
+        assert_eq!((error.kind(), http.requests().len()), (kind, requests), "{name}: {error}");
     }
-    let wire = down();
-    let once = wire.client_config().config().to_builder().retry_config(RetryConfig::disabled()).build();
+    let http = down();
+    let once = http.client_config().config().to_builder().retry_config(RetryConfig::disabled()).build();
     let provider = ProfileProvider::new("role").client_config(&AwsClientConfig::from(once));
-    assert_eq!(count_attempts(&wire, &provider).await, 1, "the retries are those of the base");
-    let provider = role(&wire);
+    assert_eq!(count_attempts(&http, &provider).await, 1, "the retries are those of the base");
+    let provider = role(&http);
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
     }
-    assert_eq!(count_attempts(&wire, &provider).await, 1, "the quota is used up");
-    assert_eq!(count_attempts(&wire, &provider.clone()).await, ATTEMPTS, "a clone has its own");
+    assert_eq!(count_attempts(&http, &provider).await, 1, "the quota is used up");
+    assert_eq!(count_attempts(&http, &provider.clone()).await, ATTEMPTS, "a clone has its own");
 }
 
 #[test]
-fn ambient_fetch_is_retried_when_the_failure_may_pass() {
-    run_with_home(&home_with_profiles(), "ambient::retries::in_process_with_failing_services", &[]);
+fn ambient_transient_failure_is_retried() {
+    run_with_home(&home_with_profiles(), "ambient::retries::child_process_with_failing_services", &[]);
 }
 
 #[tokio::test(start_paused = true)]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_services_that_are_down() {
+async fn child_process_with_services_that_are_down() {
     for (profile, _) in PROFILES {
-        for wire in [down(), HttpFixture::new(Answer::Disconnects)] {
+        for http in [down(), HttpFixture::new(PeerBehavior::Disconnects)] {
             let error = ProfileProvider::new(profile)
-                .client_config(&wire.client_config())
+                .client_config(&http.client_config())
                 .provide()
                 .await
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{profile}: {error}");
         }
     }
-    let unreachable = HttpFixture::new(Answer::Disconnects);
+    let unreachable = HttpFixture::new(PeerBehavior::Disconnects);
     let container = DefaultChainProvider::new().client_config(&unreachable.client_config());
     assert_eq!(container.provide().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(unreachable.requests().len(), ATTEMPTS);
@@ -192,7 +194,7 @@ async fn in_process_with_services_that_are_down() {
 /// An outage is no reason to sign in again.
 #[test]
 fn ambient_outage_is_transient_for_every_form() {
-    let test = "ambient::retries::in_process_with_services_that_are_down";
+    let test = "ambient::retries::child_process_with_services_that_are_down";
     run_with_home(&home_with_profiles(), test, &[CONTAINER]);
 }
 
@@ -222,40 +224,40 @@ fn by_clock(served: SystemTime) -> impl Fn(&SentRequest) -> Option<(u16, String)
 
 #[tokio::test(start_paused = true)]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_wrong_clock() {
+async fn child_process_with_wrong_clock() {
     let hour = Duration::from_secs(3600);
     for served in [SystemClock.now() + hour, SystemClock.now() - hour] {
-        let wire = HttpFixture::with_reply(by_clock(served)).at(served);
-        recovers("wrong clock", &role(&wire)).await;
-        assert_eq!(wire.requests().len(), 2);
+        let http = HttpFixture::with_reply(by_clock(served)).at(served);
+        recovers("wrong clock", &role(&http)).await;
+        assert_eq!(http.requests().len(), 2);
     }
-    let wire = HttpFixture::responding(403, refused("AccessDenied", "")).at(SystemClock.now() + hour);
-    let error = role(&wire).provide().await.unwrap_err();
-    assert_eq!((error.kind(), wire.requests().len()), (ErrorKind::Denied, 2), "corrected once: {error}");
+    let http = HttpFixture::responding(403, refused("AccessDenied", "")).at(SystemClock.now() + hour);
+    let error = role(&http).provide().await.unwrap_err();
+    assert_eq!((error.kind(), http.requests().len()), (ErrorKind::Denied, 2), "corrected once: {error}");
 }
 
 #[test]
-fn ambient_requests_are_signed_by_the_clock_of_aws() {
-    run_with_home(&home_with_profiles(), "ambient::retries::in_process_with_wrong_clock", &[]);
+fn ambient_wrong_clock_signs_by_aws_clock() {
+    run_with_home(&home_with_profiles(), "ambient::retries::child_process_with_wrong_clock", &[]);
 }
 
 #[tokio::test(start_paused = true)]
 #[ignore = "runs in the process that the next test starts"]
-async fn in_process_with_instance_endpoints() {
+async fn child_process_with_instance_endpoints() {
     for (profile, url) in [
         ("elsewhere", "http://127.0.0.1:7/latest/api/token"),
         ("six", "http://[fd00:ec2::254]/latest/api/token"),
         ("role-of-instance", "http://169.254.169.254/latest/api/token"),
     ] {
-        let wire = down();
-        ProfileProvider::new(profile).client_config(&wire.client_config()).provide().await.unwrap_err();
-        assert_eq!(wire.requests()[0].uri, url, "{profile}");
+        let http = down();
+        ProfileProvider::new(profile).client_config(&http.client_config()).provide().await.unwrap_err();
+        assert_eq!(http.requests()[0].uri, url, "{profile}");
     }
-    let wire = down();
+    let http = down();
     let error =
-        ProfileProvider::new("broken").client_config(&wire.client_config()).provide().await.unwrap_err();
+        ProfileProvider::new("broken").client_config(&http.client_config()).provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("profile")), "{error}");
-    assert!(wire.requests().is_empty(), "no other endpoint is asked");
+    assert!(http.requests().is_empty(), "no other endpoint is asked");
 }
 
 /// The settings of the profile that is fetched count, not those of the one that is active.
@@ -274,5 +276,5 @@ fn ambient_instance_endpoint_is_the_profiles() {
         settings.push_str(&format!("[profile {profile}]\n{source}\n{setting}\n"));
     }
     fs::write(config, settings).unwrap();
-    run_with_home(&home, "ambient::retries::in_process_with_instance_endpoints", &[WITH_INSTANCE]);
+    run_with_home(&home, "ambient::retries::child_process_with_instance_endpoints", &[WITH_INSTANCE]);
 }

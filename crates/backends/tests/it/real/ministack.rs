@@ -29,8 +29,8 @@ pub(super) async fn s3(session: &SessionContext, ministack: &MiniStack) -> aws_s
 
 /// The code with which S3 refuses to list the session's buckets, if it does.
 pub(super) async fn refusal(client: &aws_sdk_s3::Client) -> Option<String> {
-    let answer = client.list_buckets().send().await;
-    answer.err().map(|error| error.code().unwrap_or("none").to_owned())
+    let result = client.list_buckets().send().await;
+    result.err().map(|error| error.code().unwrap_or("none").to_owned())
 }
 
 #[tokio::test]
@@ -120,8 +120,8 @@ async fn denied_operations(session: &SessionContext, ministack: &MiniStack, buck
     [is_access_denied(listed), is_access_denied(read), is_access_denied(written)]
 }
 
-fn is_access_denied<T>(answer: Result<T, impl ProvideErrorMetadata>) -> bool {
-    answer.is_err_and(|error| error.code() == Some("AccessDenied"))
+fn is_access_denied<T>(result: Result<T, impl ProvideErrorMetadata>) -> bool {
+    result.is_err_and(|error| error.code() == Some("AccessDenied"))
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn short_lived_credentials(seed: &Seed, url: &str) -> Credentials {
         .credentials_provider(SharedCredentialsProvider::new(broker))
         .build();
     let tenant = &seed.tenants[0];
-    let answer = aws_sdk_sts::Client::new(&config)
+    let result = aws_sdk_sts::Client::new(&config)
         .assume_role()
         .role_arn(&tenant.role_arn)
         .role_session_name("short")
@@ -214,7 +214,7 @@ async fn short_lived_credentials(seed: &Seed, url: &str) -> Credentials {
         .duration_seconds(2)
         .send()
         .await;
-    let keys = answer.unwrap().credentials.unwrap();
+    let keys = result.unwrap().credentials.unwrap();
     Credentials::builder(keys.access_key_id.parse().unwrap(), SecretString::from(keys.secret_access_key))
         .session_token(SecretString::from(keys.session_token))
         .build()

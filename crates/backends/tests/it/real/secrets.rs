@@ -10,7 +10,7 @@ use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerRe
 use valetkey_core::{CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext};
 use valetkey_rig::{AccessKey, MiniStack, Moto, Script, aws_environment};
 
-use super::counted::RequestCounter;
+use super::request_counter::RequestCounter;
 use super::{client_config_at, credentials, role, session, source_from_key};
 
 const GET: &str = "GetSecretValue";
@@ -32,9 +32,9 @@ impl SecretOwner {
 
     /// Makes the secret, holding key 1, and returns its ARN.
     async fn create(&self) -> String {
-        let answer =
+        let output =
             self.0.create_secret().name(NAME).secret_string(credentials_json(1)).send().await.unwrap();
-        answer.arn.unwrap()
+        output.arn.unwrap()
     }
 
     /// Makes key `n` a version at `stage`, and returns the version's id.
@@ -101,7 +101,7 @@ impl SecretPeerFixture {
 }
 
 async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: SecretPeerFixture) {
-    let (base, counted) = RequestCounter::client_config_at(&url);
+    let (base, config) = RequestCounter::client_config_at(&url);
     let owner = SecretOwner::new(&url, &owner);
     owner.create().await;
     let secret = SecretsManagerProvider::builder(NAME, source_from_key(&reader)).ttl(Duration::ZERO);
@@ -141,8 +141,8 @@ async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: Sec
     for reader in readers {
         assert!(reader.await.unwrap() > 0, "no read failed, and each reader had some");
     }
-    assert_eq!(counted.calls(GET), 6, "each version is transferred once");
-    assert!(counted.calls(DESCRIBE) >= 10);
+    assert_eq!(config.calls(GET), 6, "each version is transferred once");
+    assert!(config.calls(DESCRIBE) >= 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,7 +155,7 @@ async fn secret_rotated_under_load_is_fetched_once_per_version() {
 }
 
 async fn check_version_stages(SecretPeerFixture { url, owner, reader }: SecretPeerFixture) {
-    let (base, counted) = RequestCounter::client_config_at(&url);
+    let (base, config) = RequestCounter::client_config_at(&url);
     let owner = SecretOwner::new(&url, &owner);
     owner.create().await;
     let first = owner.current().await;
@@ -167,9 +167,9 @@ async fn check_version_stages(SecretPeerFixture { url, owner, reader }: SecretPe
     assert_eq!(error_kind(&pending).await, ErrorKind::Invalid);
 
     let second = owner.put(2, "AWSPENDING").await;
-    let before = counted.calls(GET);
+    let before = config.calls(GET);
     assert_eq!((served_key(&current).await, served_key(&by_id).await), (1, 1));
-    assert_eq!(counted.calls(GET), before, "what is pending moves nothing");
+    assert_eq!(config.calls(GET), before, "what is pending moves nothing");
     assert_eq!(served_key(&pending).await, 2);
     owner.promote(&second).await;
     assert_eq!((served_key(&current).await, served_key(&by_id).await), (2, 1));
@@ -198,13 +198,13 @@ async fn secret_of_other_account_is_read_without_describe() {
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let owner = SecretOwner::new(&url, &MiniStack::root(&tenant.account));
     let arn = owner.create().await;
-    let (base, counted) = RequestCounter::client_config_at(&url);
+    let (base, config) = RequestCounter::client_config_at(&url);
     let direct = SecretsManagerProvider::builder(&arn, source_from_key(&seed.broker))
         .client_config(&base)
         .build()
         .unwrap();
     assert!(!direct.provide().await.unwrap_err().is_transient(), "the broker itself may not");
-    let before = counted.calls(GET);
+    let before = config.calls(GET);
 
     // The session keeps the role's set, so that all reads are by one identity.
     let source = Arc::new(session(role(tenant, &seed.broker, &url).build().unwrap()));
@@ -213,7 +213,7 @@ async fn secret_of_other_account_is_read_without_describe() {
         assert_eq!(served_key(&secret).await, 1);
     }
     assert_eq!(
-        (counted.calls(DESCRIBE), counted.calls(GET) - before),
+        (config.calls(DESCRIBE), config.calls(GET) - before),
         (1, 4),
         "it is denied once, and got each time"
     );
@@ -244,13 +244,13 @@ async fn prefetch_without_batch_permission_reads_singly() {
         seed.tenants.iter().map(|it| it.credential_id.parse().unwrap()).collect();
     ids.push("unknown".parse().unwrap());
     for singly in [3, 1] {
-        let (base, counted) = RequestCounter::client_config_at(&ministack.url());
+        let (base, config) = RequestCounter::client_config_at(&ministack.url());
         let source = source_from_key(&seed.broker);
         let resolver = SecretsManagerResolver::builder(prefix, source).client_config(&base).build().unwrap();
         let faults = resolver.prefetch(&ids).await;
         let failed: Vec<_> = faults.iter().map(|(id, error)| (id.as_str(), error.kind())).collect();
         assert_eq!(failed, [("unknown", ErrorKind::Invalid)]);
-        assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, singly));
+        assert_eq!((config.calls(BATCH), config.calls(GET)), (1, singly));
         let session = SessionContext::builder().resolver(resolver).build();
         for (id, tenant) in ids.iter().zip(&seed.tenants) {
             session.set_from_resolver(id, None).await.unwrap();
@@ -259,8 +259,8 @@ async fn prefetch_without_batch_permission_reads_singly() {
                 tenant.service.access_key_id
             );
         }
-        assert_eq!(counted.calls(GET), singly, "none was transferred again");
-        assert_eq!(counted.calls(DESCRIBE), if singly == 1 { 0 } else { 2 });
+        assert_eq!(config.calls(GET), singly, "none was transferred again");
+        assert_eq!(config.calls(DESCRIBE), if singly == 1 { 0 } else { 2 });
         allow_batches(&ministack.url(), &seed.broker_account).await;
     }
     ministack.stop().await.unwrap();
@@ -273,7 +273,7 @@ async fn prefetch_batch_with_old_version_is_ignored() {
     let owner = SecretOwner::new(&url, &owner);
     owner.create().await;
     owner.promote(&owner.put(2, "AWSPENDING").await).await;
-    let (base, counted) = RequestCounter::client_config_at(&url);
+    let (base, config) = RequestCounter::client_config_at(&url);
     let (prefix, id) = NAME.split_at("valetkey/".len());
     let resolver = SecretsManagerResolver::builder(prefix, source_from_key(&reader))
         .client_config(&base)
@@ -283,7 +283,7 @@ async fn prefetch_batch_with_old_version_is_ignored() {
     // Moto returns the version that was current before.
     assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
     assert_eq!(key_number(&resolver.resolve(&id).await.unwrap()), 2);
-    assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, 1));
+    assert_eq!((config.calls(BATCH), config.calls(GET)), (1, 1));
     moto.stop().await.unwrap();
 }
 

@@ -7,13 +7,13 @@ use valetkey_backends::SecretsManagerProvider;
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{ErrorKind, SessionContext};
 
-use super::vault::SecretsManagerFixture;
+use super::fixture::SecretsManagerFixture;
 use crate::{region, static_source};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 struct SecretSessionFixture {
-    vault: SecretsManagerFixture,
+    service: SecretsManagerFixture,
     clock: ManualClock,
     session: SessionContext,
 }
@@ -21,16 +21,16 @@ struct SecretSessionFixture {
 impl SecretSessionFixture {
     /// A session that checks the secret after `ttl`, which is what the provider is given or has by itself.
     async fn with_ttl(ttl: Option<Duration>) -> Self {
-        let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
+        let (service, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
         let builder =
-            SecretsManagerProvider::builder("agent", static_source()).client_config(&vault.client_config());
+            SecretsManagerProvider::builder("agent", static_source()).client_config(&service.client_config());
         let builder = ttl.into_iter().fold(builder, |builder, ttl| builder.ttl(ttl));
         let provider = builder.clock(Arc::new(clock.clone())).build().unwrap();
         let session = SessionContext::builder().clock(Arc::new(clock.clone())).provider(provider).build();
-        let bench = Self { vault, clock, session };
-        assert_eq!(bench.served_secret().await, "hunter2-1");
-        assert_eq!(bench.vault.take_calls(), "G");
-        bench
+        let fixture = Self { service, clock, session };
+        assert_eq!(fixture.served_secret().await, "hunter2-1");
+        assert_eq!(fixture.service.take_calls(), "G");
+        fixture
     }
 
     async fn served_secret(&self) -> String {
@@ -41,25 +41,25 @@ impl SecretSessionFixture {
 #[tokio::test]
 async fn secret_session_checks_after_ttl_not_before() {
     for (ttl, seconds) in [(None, 300), (Some(60 * SECOND), 60), (Some(3_600 * SECOND), 3_600)] {
-        let bench = SecretSessionFixture::with_ttl(ttl).await;
+        let fixture = SecretSessionFixture::with_ttl(ttl).await;
         // A session parts from others by up to a tenth.
-        bench.clock.advance((seconds * 9 / 10 - 1) * SECOND);
-        bench.served_secret().await;
-        assert_eq!(bench.vault.take_calls(), "", "{ttl:?}");
-        bench.clock.advance((seconds / 10 + 1) * SECOND);
-        bench.served_secret().await;
+        fixture.clock.advance((seconds * 9 / 10 - 1) * SECOND);
+        fixture.served_secret().await;
+        assert_eq!(fixture.service.take_calls(), "", "{ttl:?}");
+        fixture.clock.advance((seconds / 10 + 1) * SECOND);
+        fixture.served_secret().await;
         let expected = if seconds == 3_600 { "G" } else { "D" };
-        assert_eq!(bench.vault.take_calls(), expected, "{ttl:?}");
+        assert_eq!(fixture.service.take_calls(), expected, "{ttl:?}");
     }
 }
 
 #[tokio::test]
 async fn secret_session_zero_ttl_checks_each_use() {
-    let bench = SecretSessionFixture::with_ttl(Some(Duration::ZERO)).await;
+    let fixture = SecretSessionFixture::with_ttl(Some(Duration::ZERO)).await;
     for _ in 0..3 {
-        bench.served_secret().await;
+        fixture.served_secret().await;
     }
-    assert_eq!(bench.vault.take_calls(), "DDD");
+    assert_eq!(fixture.service.take_calls(), "DDD");
 }
 
 #[test]
@@ -75,23 +75,23 @@ fn secret_ttl_limit_one_hour() {
 
 #[tokio::test]
 async fn secret_session_rotation_is_announced_at_next_fetch() {
-    let bench = SecretSessionFixture::with_ttl(None).await;
-    let mut rotations = bench.session.watch_rotations().unwrap();
-    bench.vault.rotate("agent", 2);
-    assert_eq!(bench.served_secret().await, "hunter2-1", "there was no request");
-    bench.clock.advance(300 * SECOND);
-    assert_eq!(bench.served_secret().await, "hunter2-2");
-    assert_eq!(bench.vault.take_calls(), "DG");
+    let fixture = SecretSessionFixture::with_ttl(None).await;
+    let mut rotations = fixture.session.watch_rotations().unwrap();
+    fixture.service.rotate("agent", 2);
+    assert_eq!(fixture.served_secret().await, "hunter2-1", "there was no request");
+    fixture.clock.advance(300 * SECOND);
+    assert_eq!(fixture.served_secret().await, "hunter2-2");
+    assert_eq!(fixture.service.take_calls(), "DG");
     rotations.changed().await.unwrap();
 }
 
 #[tokio::test]
 async fn secret_session_refresh_checks_version() {
-    let bench = SecretSessionFixture::with_ttl(None).await;
-    bench.vault.rotate("agent", 2);
-    bench.session.refresh().await.unwrap();
+    let fixture = SecretSessionFixture::with_ttl(None).await;
+    fixture.service.rotate("agent", 2);
+    fixture.session.refresh().await.unwrap();
     assert_eq!(
-        (bench.served_secret().await.as_str(), bench.vault.take_calls().as_str()),
+        (fixture.served_secret().await.as_str(), fixture.service.take_calls().as_str()),
         ("hunter2-2", "DG")
     );
 }

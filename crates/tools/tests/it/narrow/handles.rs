@@ -22,9 +22,9 @@ async fn handle_call_uses_narrowed_session_others_parent() {
     let listed = fixture.call(LIST_ACCOUNTS, json!({"credential_session": handle})).await.structured.unwrap();
     assert_eq!(listed["accounts"].as_array().unwrap().len(), 1);
     assert_eq!(listed["accounts"][0]["account"], "prod");
-    let shown =
+    let output =
         fixture.call(GET_CREDENTIALS, json!({"credential_session": handle})).await.structured.unwrap();
-    assert_eq!((&shown["account"], &shown["key_suffix"]), (&json!("prod"), &json!("LESS")));
+    assert_eq!((&output["account"], &output["key_suffix"]), (&json!("prod"), &json!("LESS")));
     let other =
         fixture.call(GET_CREDENTIALS, json!({"credential_session": handle, "account": "default"})).await;
     assert_eq!(error_json(&other)["code"], "not_configured", "other accounts do not exist");

@@ -90,10 +90,10 @@ async fn narrow_static_credentials_with_policy_is_refused() {
     let refused = fixture.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json()})).await;
     assert!(refused.text.contains("set directly") && refused.text.contains("role"), "{}", refused.text);
     let narrowed = fixture.call(NARROW_CREDENTIALS, json!({"lifetime": 60})).await.structured.unwrap();
-    let shown =
+    let output =
         fixture.call(GET_CREDENTIALS, json!({"credential_session": narrowed["credential_session"]})).await;
     assert_eq!(
-        shown.structured.unwrap()["key_suffix"],
+        output.structured.unwrap()["key_suffix"],
         fixture.credentials().await.access_key_id().last_four()
     );
 }

@@ -8,7 +8,7 @@ use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_core::{AccountName, Error, ErrorKind, SessionContext};
 
-use crate::wire::HttpFixture;
+use crate::http_fixture::HttpFixture;
 use crate::{long_lived, region};
 
 const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
@@ -18,16 +18,16 @@ fn session() -> SessionContext {
     SessionContext::builder().region(region("eu-central-1")).build()
 }
 
-fn signing_key_ids(wire: &HttpFixture) -> Vec<String> {
+fn signing_key_ids(http: &HttpFixture) -> Vec<String> {
     let key_id = |header: &str| header.split(['=', '/']).nth(1).unwrap().to_owned();
-    wire.requests().iter().map(|sent| key_id(&sent.headers["authorization"])).collect()
+    http.requests().iter().map(|sent| key_id(&sent.headers["authorization"])).collect()
 }
 
 #[tokio::test]
 async fn sdk_client_follows_session_credentials_until_drop() {
-    let (wire, session) = (HttpFixture::responding(200, BUCKETS), session());
+    let (http, session) = (HttpFixture::responding(200, BUCKETS), session());
     // Made before there are any credentials.
-    let config = session.sdk_config_from(wire.client_config().config()).await.unwrap();
+    let config = session.sdk_config_from(http.client_config().config()).await.unwrap();
     let client = Client::new(&config);
     assert!(client.list_buckets().send().await.is_err());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
@@ -40,36 +40,36 @@ async fn sdk_client_follows_session_credentials_until_drop() {
     client.list_buckets().send().await.unwrap();
     drop(session);
     assert!(client.list_buckets().send().await.is_err());
-    assert_eq!(signing_key_ids(&wire), [crate::KEY_ID, OTHER, OTHER]);
+    assert_eq!(signing_key_ids(&http), [crate::KEY_ID, OTHER, OTHER]);
 }
 
 #[tokio::test]
 async fn sdk_clients_of_two_sessions_sign_separately() {
-    let wire = HttpFixture::responding(200, BUCKETS);
-    let (one, two) = (session(), session());
-    one.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    two.set_credentials(long_lived(OTHER)).unwrap();
-    let base = wire.client_config();
+    let http = HttpFixture::responding(200, BUCKETS);
+    let (first, second) = (session(), session());
+    first.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    second.set_credentials(long_lived(OTHER)).unwrap();
+    let base = http.client_config();
     let (first, second) = (
-        Client::new(&one.sdk_config_from(base.config()).await.unwrap()),
-        Client::new(&two.sdk_config_from(base.config()).await.unwrap()),
+        Client::new(&first.sdk_config_from(base.config()).await.unwrap()),
+        Client::new(&second.sdk_config_from(base.config()).await.unwrap()),
     );
     for client in [&first, &second, &first] {
         client.list_buckets().send().await.unwrap();
     }
-    assert_eq!(signing_key_ids(&wire), [crate::KEY_ID, OTHER, crate::KEY_ID]);
+    assert_eq!(signing_key_ids(&http), [crate::KEY_ID, OTHER, crate::KEY_ID]);
 }
 
 #[tokio::test]
 async fn sdk_config_of_account_signs_as_account() {
-    let (wire, session, prod) =
+    let (http, session, prod) =
         (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<AccountName>().unwrap());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     session.for_account(&prod).set_credentials(long_lived(OTHER)).unwrap();
     let config =
-        session.account(&prod).unwrap().sdk_config_from(wire.client_config().config()).await.unwrap();
+        session.account(&prod).unwrap().sdk_config_from(http.client_config().config()).await.unwrap();
     Client::new(&config).list_buckets().send().await.unwrap();
-    assert_eq!(signing_key_ids(&wire), [OTHER]);
+    assert_eq!(signing_key_ids(&http), [OTHER]);
 }
 
 #[tokio::test]
@@ -120,10 +120,10 @@ async fn sdk_config_of_failed_or_closed_session_is_error() {
 
 #[tokio::test]
 async fn sdk_client_does_not_keep_session_open() {
-    let (audit, wire) = (Arc::new(InMemoryAudit::default()), HttpFixture::responding(200, BUCKETS));
+    let (audit, http) = (Arc::new(InMemoryAudit::default()), HttpFixture::responding(200, BUCKETS));
     let session = SessionContext::builder().region(region("us-east-1")).audit(audit.clone()).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    let client = Client::new(&session.sdk_config_from(wire.client_config().config()).await.unwrap());
+    let client = Client::new(&session.sdk_config_from(http.client_config().config()).await.unwrap());
     client.list_buckets().send().await.unwrap();
     session.clear();
     client.list_buckets().send().await.unwrap_err();
@@ -135,10 +135,10 @@ async fn sdk_client_does_not_keep_session_open() {
 
 #[tokio::test]
 async fn sdk_client_error_contains_session_message() {
-    let (wire, session) = (HttpFixture::responding(200, BUCKETS), session());
-    let client = Client::new(&session.sdk_config_from(wire.client_config().config()).await.unwrap());
+    let (http, session) = (HttpFixture::responding(200, BUCKETS), session());
+    let client = Client::new(&session.sdk_config_from(http.client_config().config()).await.unwrap());
     let error = client.list_buckets().send().await.unwrap_err();
-    let shown = aws_sdk_s3::error::DisplayErrorContext(&error).to_string();
-    assert!(shown.contains("no credentials are set in this session"), "{shown}");
-    assert!(wire.requests().is_empty());
+    let text = aws_sdk_s3::error::DisplayErrorContext(&error).to_string();
+    assert!(text.contains("no credentials are set in this session"), "{text}");
+    assert!(http.requests().is_empty());
 }

@@ -4,8 +4,8 @@
 use valetkey_backends::{AssumeRoleProvider, AwsClientConfig, ScopedProvider};
 use valetkey_core::{CredentialProvider, Expiry, SessionPolicy};
 
+use crate::http_fixture::{HttpFixture, assume_role_response, issued_response};
 use crate::scoped::{SCOPED_SESSION, temporary_credentials};
-use crate::wire::{HttpFixture, assume_role_response, issued_response};
 use crate::{memory_source, static_source};
 
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::{Value, json};
 use valetkey_backends::AwsClientConfig;
 
-use crate::wire::{HttpFixture, SentRequest};
+use crate::http_fixture::{HttpFixture, SentRequest};
 
 pub(crate) const GET: &str = "GetSecretValue";
 pub(crate) const DESCRIBE: &str = "DescribeSecret";
@@ -56,9 +56,9 @@ pub(crate) fn version_id(n: u64) -> String {
 impl SecretsManagerFixture {
     /// Holding key 1 as version 1 of `agent`.
     pub(crate) fn with_agent() -> Self {
-        let vault = Self::default();
-        vault.rotate("agent", 1);
-        vault
+        let fixture = Self::default();
+        fixture.rotate("agent", 1);
+        fixture
     }
 
     /// Makes key `n` the current version, and the secret if need be.
@@ -122,20 +122,20 @@ impl SecretsManagerFixture {
     }
 
     pub(crate) fn client_config(&self) -> AwsClientConfig {
-        let vault = self.clone();
-        HttpFixture::with_reply(move |sent| vault.respond(sent)).client_config()
+        let fixture = self.clone();
+        HttpFixture::with_reply(move |sent| fixture.respond(sent)).client_config()
     }
 
     fn respond(&self, sent: &SentRequest) -> Option<(u16, String)> {
         let operation = sent.headers["x-amz-target"].strip_prefix("secretsmanager.").unwrap().to_owned();
         let input = sent.json();
         self.lock_state().calls.push(operation.clone());
-        let answer = self.lock_state().respond(&operation, &input);
+        let response = self.lock_state().respond(&operation, &input);
         let hook = self.lock_state().hooks.remove(operation.as_str());
         if let Some(hook) = hook {
             hook();
         }
-        match answer {
+        match response {
             Ok(body) => Some((200, body.to_string())),
             Err("") => None,
             Err(code) => Some((400, json!({ "__type": code, "message": "hunter2" }).to_string())),
@@ -188,11 +188,11 @@ impl FixtureState {
         let (name, secret) = self.find(input["SecretId"].as_str().unwrap())?;
         let staged = secret.versions.iter().filter(|(_, version)| !version.stages.is_empty());
         let stages: BTreeMap<_, _> = staged.map(|(id, version)| (id, &version.stages)).collect();
-        let mut answer = json!({ "ARN": secret.arn, "Name": name, "VersionIdsToStages": stages });
+        let mut response = json!({ "ARN": secret.arn, "Name": name, "VersionIdsToStages": stages });
         if secret.deleted {
-            answer["DeletedDate"] = json!(1_795_262_400);
+            response["DeletedDate"] = json!(1_795_262_400);
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// In reverse, since AWS promises no order.

@@ -55,51 +55,52 @@ impl OutageObservation {
 }
 
 /// A session with credentials, and an agent that fetches at this pace from `from` on, as the outage begins.
-async fn run_outage(stage: RoleSessionFixture, from: Duration, pace: Duration) -> OutageObservation {
-    stage.sleep_until(from).await;
-    let (requests, loads) = (stage.sts.request_count(), stage.fetches().len());
-    let first = stage.session.current().map(|served| served.id);
-    stage.sts.set_fault(OUTAGE_FAULT);
+async fn run_outage(fixture: RoleSessionFixture, from: Duration, pace: Duration) -> OutageObservation {
+    fixture.sleep_until(from).await;
+    let (requests, loads) = (fixture.sts.request_count(), fixture.fetches().len());
+    let first = fixture.session.current().map(|served| served.id);
+    fixture.sts.set_fault(OUTAGE_FAULT);
     let over = from + OUTAGE;
     let mut responses = Vec::new();
     loop {
-        if stage.clock.elapsed() >= over {
-            stage.sts.clear_fault();
+        if fixture.clock.elapsed() >= over {
+            fixture.sts.clear_fault();
         }
-        let answer = stage.fetch_checked().await;
-        let served = stage.session.current().map(|served| served.id);
+        let result = fixture.fetch_checked().await;
+        let served = fixture.session.current().map(|served| served.id);
         if served.is_some() && served != first {
             break;
         }
-        responses.push((stage.clock.elapsed(), answer.is_ok()));
-        let left = over.saturating_sub(stage.clock.elapsed());
+        responses.push((fixture.clock.elapsed(), result.is_ok()));
+        let left = over.saturating_sub(fixture.clock.elapsed());
         sleep(if left.is_zero() { SECOND } else { pace.min(left) }).await;
     }
-    let loads = stage.fetches().split_off(loads);
+    let loads = fixture.fetches().split_off(loads);
     let failed: Vec<_> = loads.into_iter().filter(|load| !load.succeeded).collect();
-    let recovery = stage.clock.elapsed() - failed.iter().map(|load| load.ended_at).fold(over, Duration::max);
+    let recovery =
+        fixture.clock.elapsed() - failed.iter().map(|load| load.ended_at).fold(over, Duration::max);
     // The last request is the one for the new credentials.
-    let requests = stage.sts.request_count() - requests - 1;
+    let requests = fixture.sts.request_count() - requests - 1;
     OutageObservation { responses, failed_fetches: failed, requests, recovery }
 }
 
 #[tokio::test(start_paused = true)]
 async fn outage_while_fresh_causes_no_request() {
-    let stage = RoleSessionFixture::with_credentials(12 * HOUR, RefreshPolicy::default()).await;
-    stage.sleep_until(HOUR).await;
-    stage.sts.set_fault(OUTAGE_FAULT);
+    let fixture = RoleSessionFixture::with_credentials(12 * HOUR, RefreshPolicy::default()).await;
+    fixture.sleep_until(HOUR).await;
+    fixture.sts.set_fault(OUTAGE_FAULT);
     for _ in 0..60 {
-        stage.fetch_checked().await.unwrap();
+        fixture.fetch_checked().await.unwrap();
         sleep(OUTAGE / 60).await;
     }
-    assert_eq!(stage.sts.request_count(), 1);
+    assert_eq!(fixture.sts.request_count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn outage_from_fresh_into_advisory_window_serves_current() {
-    let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (stage.expiry - 42 * MINUTE, stage.expiry);
-    let seen = run_outage(stage, from, 20 * SECOND).await;
+    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
+    let (from, end) = (fixture.expiry - 42 * MINUTE, fixture.expiry);
+    let seen = run_outage(fixture, from, 20 * SECOND).await;
     seen.assert_served_until(end);
     seen.assert_min_pause(LONG_BACKOFF.0);
     seen.assert_request_count();
@@ -109,9 +110,9 @@ async fn outage_from_fresh_into_advisory_window_serves_current() {
 
 #[tokio::test(start_paused = true)]
 async fn outage_within_advisory_window_fetches_once_per_backoff() {
-    let stage = RoleSessionFixture::with_credentials(12 * HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (stage.expiry - 55 * MINUTE, stage.expiry);
-    let seen = run_outage(stage, from, 20 * SECOND).await;
+    let fixture = RoleSessionFixture::with_credentials(12 * HOUR, RefreshPolicy::default()).await;
+    let (from, end) = (fixture.expiry - 55 * MINUTE, fixture.expiry);
+    let seen = run_outage(fixture, from, 20 * SECOND).await;
     seen.assert_served_until(end);
     seen.assert_min_pause(LONG_BACKOFF.0);
     seen.assert_request_count();
@@ -122,9 +123,9 @@ async fn outage_within_advisory_window_fetches_once_per_backoff() {
 
 #[tokio::test(start_paused = true)]
 async fn outage_from_advisory_window_fails_only_after_expiry() {
-    let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (stage.expiry - 14 * MINUTE, stage.expiry);
-    let seen = run_outage(stage, from, 50 * SECOND).await;
+    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
+    let (from, end) = (fixture.expiry - 14 * MINUTE, fixture.expiry);
+    let seen = run_outage(fixture, from, 50 * SECOND).await;
     seen.assert_served_until(end);
     seen.assert_min_pause(SHORT_BACKOFF.0);
     seen.assert_request_count();
@@ -135,9 +136,9 @@ async fn outage_from_advisory_window_fails_only_after_expiry() {
 
 #[tokio::test(start_paused = true)]
 async fn outage_from_mandatory_window_recovers_within_seconds() {
-    let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (stage.expiry - 50 * SECOND, stage.expiry);
-    let seen = run_outage(stage, from, 50 * SECOND).await;
+    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
+    let (from, end) = (fixture.expiry - 50 * SECOND, fixture.expiry);
+    let seen = run_outage(fixture, from, 50 * SECOND).await;
     seen.assert_served_until(end);
     seen.assert_min_pause(SHORT_BACKOFF.0);
     seen.assert_request_count();
@@ -146,9 +147,9 @@ async fn outage_from_mandatory_window_recovers_within_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn outage_after_expiry_fails_and_recovers_within_seconds() {
-    let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (stage.expiry + MINUTE, stage.expiry);
-    let seen = run_outage(stage, from, 50 * SECOND).await;
+    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
+    let (from, end) = (fixture.expiry + MINUTE, fixture.expiry);
+    let seen = run_outage(fixture, from, 50 * SECOND).await;
     seen.assert_served_until(end);
     seen.assert_min_pause(SHORT_BACKOFF.0);
     seen.assert_request_count();
@@ -158,10 +159,10 @@ async fn outage_after_expiry_fails_and_recovers_within_seconds() {
 #[tokio::test(start_paused = true)]
 async fn outage_with_serve_expired_fetches_once_per_backoff() {
     for before_expiry in [14 * MINUTE, 50 * SECOND, Duration::ZERO] {
-        let stage =
+        let fixture =
             RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default().serve_expired()).await;
-        let from = stage.expiry - before_expiry;
-        let seen = run_outage(stage, from, 20 * SECOND).await;
+        let from = fixture.expiry - before_expiry;
+        let seen = run_outage(fixture, from, 20 * SECOND).await;
         seen.assert_served_until(Duration::MAX);
         seen.assert_min_pause(LONG_BACKOFF.0);
         seen.assert_request_count();
@@ -172,34 +173,34 @@ async fn outage_with_serve_expired_fetches_once_per_backoff() {
 
 #[tokio::test(start_paused = true)]
 async fn outage_busy_caller_gets_cached_error_between_fetches() {
-    let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    stage.sleep_until(stage.expiry).await;
-    stage.sts.set_fault(OUTAGE_FAULT);
-    let before = stage.fetches().len();
+    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
+    fixture.sleep_until(fixture.expiry).await;
+    fixture.sts.set_fault(OUTAGE_FAULT);
+    let before = fixture.fetches().len();
     let mut asked = 0;
-    while stage.clock.elapsed() < stage.expiry + MINUTE {
-        assert_eq!(stage.fetch_checked().await.unwrap_err().kind(), ErrorKind::Expired);
+    while fixture.clock.elapsed() < fixture.expiry + MINUTE {
+        assert_eq!(fixture.fetch_checked().await.unwrap_err().kind(), ErrorKind::Expired);
         asked += 1;
         sleep(SECOND / 10).await;
     }
-    let loads = stage.fetches().split_off(before);
+    let loads = fixture.fetches().split_off(before);
     assert!(loads.windows(2).all(|two| two[1].started_at - two[0].ended_at >= SHORT_BACKOFF.0), "{loads:?}");
     assert!(loads.len() >= 6 && asked > 2 * loads.len(), "{asked} asked, {} fetches", loads.len());
 }
 
 #[tokio::test(start_paused = true)]
 async fn outage_refused_connections_fail_only_after_expiry() {
-    let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    stage.sleep_until(stage.expiry - 14 * MINUTE).await;
-    stage.sts.set_fault(FaultMode::RefusesConnections);
-    while stage.clock.elapsed() < stage.expiry - SECOND {
-        stage.fetch_checked().await.unwrap();
+    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
+    fixture.sleep_until(fixture.expiry - 14 * MINUTE).await;
+    fixture.sts.set_fault(FaultMode::RefusesConnections);
+    while fixture.clock.elapsed() < fixture.expiry - SECOND {
+        fixture.fetch_checked().await.unwrap();
         sleep(20 * SECOND).await;
     }
-    stage.sleep_until(stage.expiry).await;
-    let error = stage.fetch_checked().await.unwrap_err();
+    fixture.sleep_until(fixture.expiry).await;
+    let error = fixture.fetch_checked().await.unwrap_err();
     assert_eq!((error.kind(), cause_kind(&error)), (ErrorKind::Expired, Some(ErrorKind::Unavailable)));
-    stage.sts.clear_fault();
+    fixture.sts.clear_fault();
     sleep(SHORT_BACKOFF.1).await;
-    stage.fetch_checked().await.unwrap();
+    fixture.fetch_checked().await.unwrap();
 }

@@ -4,9 +4,9 @@ use valetkey_backends::{SecretsManagerProvider, SecretsManagerResolver};
 use valetkey_core::ErrorKind::{self, Denied, Expired, Invalid, Throttled, TimedOut, Unavailable};
 use valetkey_core::{CredentialProvider, Error};
 
-use super::vault::{BATCH, DESCRIBE, GET, SecretsManagerFixture};
+use super::fixture::{BATCH, DESCRIBE, GET, SecretsManagerFixture};
+use crate::http_fixture::REQUEST_ID;
 use crate::static_source;
-use crate::wire::REQUEST_ID;
 
 /// Those of the API references of GetSecretValueInput, DescribeSecretInput and BatchGetSecretValue, those common to all services,
 /// and some that are answered though they are in neither.
@@ -44,9 +44,9 @@ const CODES: [(&str, ErrorKind); 31] = [
     ("SomethingNew", Invalid),
 ];
 
-fn provider(vault: &SecretsManagerFixture) -> SecretsManagerProvider {
+fn provider(service: &SecretsManagerFixture) -> SecretsManagerProvider {
     SecretsManagerProvider::builder("agent", static_source())
-        .client_config(&vault.client_config())
+        .client_config(&service.client_config())
         .build()
         .unwrap()
 }
@@ -62,19 +62,19 @@ fn assert_error(error: &Error, kind: ErrorKind, operation: &str, code: &str) {
 #[tokio::test]
 async fn get_secret_value_error_maps_to_kind() {
     for (code, kind) in CODES {
-        let vault = SecretsManagerFixture::with_agent();
-        vault.fail_operation(GET, code);
-        assert_error(&provider(&vault).provide().await.unwrap_err(), kind, GET, code);
+        let service = SecretsManagerFixture::with_agent();
+        service.fail_operation(GET, code);
+        assert_error(&provider(&service).provide().await.unwrap_err(), kind, GET, code);
     }
 }
 
 #[tokio::test]
 async fn describe_secret_error_maps_to_kind_unless_denied() {
     for (code, kind) in CODES {
-        let vault = SecretsManagerFixture::with_agent();
-        let provider = provider(&vault);
+        let service = SecretsManagerFixture::with_agent();
+        let provider = provider(&service);
         provider.provide().await.unwrap();
-        vault.fail_operation(DESCRIBE, code);
+        service.fail_operation(DESCRIBE, code);
         match provider.provide().await {
             Ok(_) => assert_eq!(kind, Denied, "{code}"),
             Err(error) => {
@@ -88,15 +88,15 @@ async fn describe_secret_error_maps_to_kind_unless_denied() {
 #[tokio::test]
 async fn prefetch_batch_error_fails_or_reads_singly() {
     for (code, kind) in CODES {
-        let vault = SecretsManagerFixture::with_agent();
+        let service = SecretsManagerFixture::with_agent();
         let resolver = SecretsManagerResolver::builder("age", static_source())
-            .client_config(&vault.client_config())
+            .client_config(&service.client_config())
             .build()
             .unwrap();
-        vault.fail_operation(BATCH, code);
+        service.fail_operation(BATCH, code);
         let faults = resolver.prefetch(&["nt".parse().unwrap()]).await;
         assert_eq!(faults.len(), usize::from(kind.is_transient()), "{code}");
         faults.iter().for_each(|(_, error)| assert_error(error, kind, BATCH, code));
-        assert_eq!(vault.take_calls().contains('G'), !kind.is_transient(), "{code}");
+        assert_eq!(service.take_calls().contains('G'), !kind.is_transient(), "{code}");
     }
 }

@@ -22,7 +22,7 @@ use crate::{region, with_fast_retries};
 
 /// What the other side does.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum PeerBehavior {
     Responds(u16, String),
     Disconnects,
     NeverResponds,
@@ -76,22 +76,22 @@ impl SentRequest {
 
 #[derive(Clone)]
 pub(crate) struct HttpFixture {
-    behavior: Answer,
+    behavior: PeerBehavior,
     date: Option<String>,
     sent: Arc<Mutex<Vec<SentRequest>>>,
 }
 
 impl HttpFixture {
-    pub(crate) fn new(behavior: Answer) -> Self {
+    pub(crate) fn new(behavior: PeerBehavior) -> Self {
         Self { behavior, date: None, sent: Arc::default() }
     }
 
     pub(crate) fn responding(status: u16, body: impl Into<String>) -> Self {
-        Self::new(Answer::Responds(status, body.into()))
+        Self::new(PeerBehavior::Responds(status, body.into()))
     }
 
     pub(crate) fn with_reply(answer: impl Fn(&SentRequest) -> HttpReply + Send + Sync + 'static) -> Self {
-        Self::new(Answer::Custom(ReplyFn(Arc::new(answer))))
+        Self::new(PeerBehavior::Custom(ReplyFn(Arc::new(answer))))
     }
 
     /// The same wire, whose responses are of this time.
@@ -141,10 +141,10 @@ impl HttpConnector for HttpFixture {
         };
         let disconnected = || ConnectorError::io("hung up".into());
         HttpConnectorFuture::ready(match &self.behavior {
-            Answer::Responds(status, body) => Ok(respond(*status, body)),
-            Answer::Disconnects => Err(disconnected()),
-            Answer::NeverResponds => Err(ConnectorError::timeout("too late".into())),
-            Answer::Custom(ReplyFn(answer)) => {
+            PeerBehavior::Responds(status, body) => Ok(respond(*status, body)),
+            PeerBehavior::Disconnects => Err(disconnected()),
+            PeerBehavior::NeverResponds => Err(ConnectorError::timeout("too late".into())),
+            PeerBehavior::Custom(ReplyFn(answer)) => {
                 answer(&sent).map(|(status, body)| respond(status, &body)).ok_or_else(disconnected)
             }
         })

@@ -6,26 +6,26 @@ use valetkey_backends::{
 };
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, SecretString, SessionPolicy};
 
+use crate::http_fixture::{HttpFixture, PeerBehavior, REQUEST_ID, refused};
 use crate::scoped::temporary_credentials;
-use crate::wire::{Answer, HttpFixture, REQUEST_ID, refused};
 use crate::{memory_source, static_source};
 
 use ErrorKind::{Denied, Expired, Invalid, Throttled, TimedOut, Unavailable};
 
 const LEAK: &str = "leak-hunter2";
 
-async fn sts_error(wire: &HttpFixture) -> Error {
+async fn sts_error(http: &HttpFixture) -> Error {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let provider = AssumeRoleProvider::builder(role, static_source())
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
         .build()
         .unwrap();
     provider.provide().await.unwrap_err()
 }
 
 /// Every provider that calls STS, by its operation.
-pub(crate) fn sts_providers(wire: &HttpFixture) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
-    let base = wire.client_config();
+pub(crate) fn sts_providers(http: &HttpFixture) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
+    let base = http.client_config();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
     let web = WebIdentityProvider::builder(role, token).client_config(&base).build().unwrap();
@@ -46,9 +46,9 @@ pub(crate) fn sts_providers(wire: &HttpFixture) -> [(&'static str, Box<dyn Crede
     ]
 }
 
-async fn secrets_manager_error(wire: &HttpFixture) -> Error {
+async fn secrets_manager_error(http: &HttpFixture) -> Error {
     let provider = SecretsManagerProvider::builder("secret", static_source())
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
         .build()
         .unwrap();
     provider.provide().await.unwrap_err()
@@ -180,12 +180,12 @@ async fn response_without_error_code_is_transient() {
         (504, Unavailable),
     ] {
         for body in [format!("<html>{LEAK}"), LEAK.to_owned(), String::new()] {
-            let wire = HttpFixture::responding(status, body);
-            for (operation, provider) in sts_providers(&wire) {
+            let http = HttpFixture::responding(status, body);
+            for (operation, provider) in sts_providers(&http) {
                 let error = provider.provide().await.unwrap_err();
                 assert_not_aws(operation, &error, kind);
             }
-            let error = secrets_manager_error(&wire).await;
+            let error = secrets_manager_error(&http).await;
             assert_eq!((error.kind(), error.is_transient()), (kind, true), "{status}: {error}");
         }
     }
@@ -213,8 +213,8 @@ async fn clock_skew_is_transient_and_names_the_clock() {
         ("RequestTimeTooSkewed", ""),
         ("RequestExpired", ""),
     ] {
-        let wire = HttpFixture::responding(403, refused(code, message));
-        for (operation, provider) in sts_providers(&wire) {
+        let http = HttpFixture::responding(403, refused(code, message));
+        for (operation, provider) in sts_providers(&http) {
             let error = provider.provide().await.unwrap_err();
             assert_error(&error, Unavailable, code);
             assert_eq!(error.next_step(), Some("set the clock of this machine"), "{operation}: {error}");
@@ -230,11 +230,11 @@ async fn clock_skew_is_transient_and_names_the_clock() {
 }
 
 #[tokio::test]
-async fn verification_key_that_sts_cannot_fetch_is_transient() {
+async fn web_identity_key_sts_cannot_fetch_is_transient() {
     let message = "Couldn't retrieve verification key from your identity provider, please reference \
                    AssumeRoleWithWebIdentity documentation for requirements";
-    let wire = HttpFixture::responding(400, refused("InvalidIdentityToken", message));
-    for (operation, provider) in sts_providers(&wire) {
+    let http = HttpFixture::responding(400, refused("InvalidIdentityToken", message));
+    for (operation, provider) in sts_providers(&http) {
         let error = provider.provide().await.unwrap_err();
         assert_error(&error, Unavailable, "InvalidIdentityToken");
         assert!(error.next_step().unwrap().contains("identity provider"), "{operation}: {error}");
@@ -246,18 +246,20 @@ async fn verification_key_that_sts_cannot_fetch_is_transient() {
 
 #[tokio::test]
 async fn disconnect_is_unavailable_and_no_response_is_timed_out() {
-    for (answer, kind) in [(Answer::Disconnects, Unavailable), (Answer::NeverResponds, TimedOut)] {
-        assert_eq!(sts_error(&HttpFixture::new(answer.clone())).await.kind(), kind);
-        assert_eq!(secrets_manager_error(&HttpFixture::new(answer)).await.kind(), kind);
+    for (behavior, kind) in
+        [(PeerBehavior::Disconnects, Unavailable), (PeerBehavior::NeverResponds, TimedOut)]
+    {
+        assert_eq!(sts_error(&HttpFixture::new(behavior.clone())).await.kind(), kind);
+        assert_eq!(secrets_manager_error(&HttpFixture::new(behavior)).await.kind(), kind);
     }
 }
 
 #[tokio::test]
 async fn sdk_retries_transient_errors_only() {
-    for (case, (wire, attempts)) in [
+    for (case, (http, attempts)) in [
         (HttpFixture::responding(503, refused("ServiceUnavailable", "")), 3),
         (HttpFixture::responding(400, refused("Throttling", "")), 3),
-        (HttpFixture::new(Answer::Disconnects), 3),
+        (HttpFixture::new(PeerBehavior::Disconnects), 3),
         (HttpFixture::responding(403, refused("AccessDenied", "")), 1),
         (HttpFixture::responding(403, refused("ExpiredToken", "")), 1),
         (HttpFixture::responding(400, refused("MalformedPolicyDocument", "")), 1),
@@ -265,8 +267,8 @@ async fn sdk_retries_transient_errors_only() {
     .into_iter()
     .enumerate()
     {
-        sts_error(&wire).await;
-        assert_eq!(wire.requests().len(), attempts, "case {case}");
+        sts_error(&http).await;
+        assert_eq!(http.requests().len(), attempts, "case {case}");
     }
 }
 

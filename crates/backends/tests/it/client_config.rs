@@ -65,7 +65,7 @@ fn client_config_new_ignores_process_environment() {
 
 #[tokio::test]
 #[ignore = "the other half of the next test, which sets its environment"]
-async fn in_a_process_with_endpoint_variables() {
+async fn child_process_with_endpoint_variables() {
     let base = AwsClientConfig::from_process().await;
     assert_eq!(base.config().region().unwrap().as_ref(), "ap-south-1");
     assert_eq!(base.config().endpoint_url(), Some("http://all.example"));
@@ -79,7 +79,7 @@ async fn in_a_process_with_endpoint_variables() {
 #[test]
 fn client_config_from_process_reads_region_and_endpoints() {
     crate::run_in_child_process(
-        "base::in_a_process_with_endpoint_variables",
+        "client_config::child_process_with_endpoint_variables",
         &[
             ("AWS_REGION", "ap-south-1"),
             ("AWS_ENDPOINT_URL", "http://all.example"),

@@ -1,10 +1,10 @@
 //! A session over a role whose STS misbehaves on a real socket: each fault in each window, outages of half an hour, and
 //! a working day. The SDK's own client, retries and back-offs run; only time is virtual.
 
-mod day;
+mod eight_hours;
 mod outages;
 mod results;
-mod sts;
+mod sts_fixture;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -20,7 +20,7 @@ use valetkey_core::{
 };
 
 use crate::memory_source;
-use sts::{FaultMode, StsFixture};
+use sts_fixture::{FaultMode, StsFixture};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -74,11 +74,11 @@ impl CredentialProvider for RecordingProvider {
 
     async fn provide(&self) -> Result<Credentials> {
         let from = self.clock.elapsed();
-        let answer = self.role.provide().await;
+        let result = self.role.provide().await;
         let load =
-            FetchRecord { started_at: from, ended_at: self.clock.elapsed(), succeeded: answer.is_ok() };
+            FetchRecord { started_at: from, ended_at: self.clock.elapsed(), succeeded: result.is_ok() };
         self.fetches.lock().unwrap().push(load);
-        answer
+        result
     }
 }
 
@@ -121,20 +121,20 @@ impl RoleSessionFixture {
 
     /// A session with its first credentials.
     async fn with_credentials(life: Duration, policy: RefreshPolicy) -> Self {
-        let mut stage = Self::without_credentials(life, policy).await;
-        let set = stage.fetch_checked().await.unwrap();
-        let left = set.expiry().remaining(stage.clock.now()).unwrap();
-        stage.expiry = stage.clock.elapsed() + left;
-        stage
+        let mut fixture = Self::without_credentials(life, policy).await;
+        let set = fixture.fetch_checked().await.unwrap();
+        let left = set.expiry().remaining(fixture.clock.now()).unwrap();
+        fixture.expiry = fixture.clock.elapsed() + left;
+        fixture
     }
 
     /// Fetches as an agent does. Each result is checked: credentials have time left, and an error shows no secret.
     async fn fetch_checked(&self) -> Result<Credentials> {
-        let answer = with_small_time_steps(self.session.credentials()).await;
-        if let Err(error) = &answer {
+        let result = with_small_time_steps(self.session.credentials()).await;
+        if let Err(error) = &result {
             self.assert_no_secret(error);
         }
-        answer
+        result
     }
 
     /// Sleeps until this long after the stage was set.
@@ -147,14 +147,14 @@ impl RoleSessionFixture {
     }
 
     fn assert_no_secret(&self, error: &Error) {
-        let mut said = format!("{error} {error:?}");
+        let mut text = format!("{error} {error:?}");
         let mut cause = StdError::source(error);
         while let Some(error) = cause {
-            said = format!("{said} {error} {error:?}");
+            text = format!("{text} {error} {error:?}");
             cause = error.source();
         }
         for canary in self.sts.issued().iter().chain([&self.source]) {
-            assert!(canary.found_in(&said).is_empty(), "{said}");
+            assert!(canary.found_in(&text).is_empty(), "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use valetkey_core::{Clock, Expiry, SystemClock};
 
 use super::home_with;
 use crate::KEY_ID;
-use crate::wire::{ROLE_SESSION, SentRequest, issued_response, refused};
+use crate::http_fixture::{ROLE_SESSION, SentRequest, issued_response, refused};
 
 /// What every service issues.
 pub(super) const ISSUED: &str = "ASIAIOSFODNN7EXAMPLE";

@@ -17,8 +17,8 @@ use valetkey_core::{
     SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
-use crate::fault::sts_providers;
-use crate::wire::{HttpFixture, refused};
+use crate::error_codes::sts_providers;
+use crate::http_fixture::{HttpFixture, refused};
 use crate::{KEY_ID, long_lived, region, static_source};
 
 /// As many failing fetches as use up one quota: 500 tokens, two retries of at least 5 tokens a fetch.
@@ -29,14 +29,14 @@ fn failing_http() -> HttpFixture {
     HttpFixture::responding(503, refused("ServiceUnavailable", ""))
 }
 
-pub(crate) async fn count_attempts(wire: &HttpFixture, provider: &dyn CredentialProvider) -> usize {
-    let before = wire.requests().len();
+pub(crate) async fn count_attempts(http: &HttpFixture, provider: &dyn CredentialProvider) -> usize {
+    let before = http.requests().len();
     provider.provide().await.unwrap_err();
-    wire.requests().len() - before
+    http.requests().len() - before
 }
 
-async fn exhaust_quota(wire: &HttpFixture, provider: &dyn CredentialProvider) {
-    assert_eq!(count_attempts(wire, provider).await, ATTEMPTS);
+async fn exhaust_quota(http: &HttpFixture, provider: &dyn CredentialProvider) {
+    assert_eq!(count_attempts(http, provider).await, ATTEMPTS);
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
     }
@@ -45,10 +45,10 @@ async fn exhaust_quota(wire: &HttpFixture, provider: &dyn CredentialProvider) {
 #[tokio::test]
 async fn retry_quota_exhausted_by_one_tenant_spares_others() {
     for index in 0..sts_providers(&failing_http()).len() {
-        let (wire, other) = (failing_http(), failing_http());
-        let (operation, provider) = &sts_providers(&wire)[index];
-        exhaust_quota(&wire, &**provider).await;
-        assert!(count_attempts(&wire, &**provider).await < ATTEMPTS, "{operation}: the quota is used up");
+        let (http, other) = (failing_http(), failing_http());
+        let (operation, provider) = &sts_providers(&http)[index];
+        exhaust_quota(&http, &**provider).await;
+        assert!(count_attempts(&http, &**provider).await < ATTEMPTS, "{operation}: the quota is used up");
         for (operation, provider) in sts_providers(&other) {
             assert_eq!(count_attempts(&other, &*provider).await, ATTEMPTS, "{operation}");
         }
@@ -58,33 +58,33 @@ async fn retry_quota_exhausted_by_one_tenant_spares_others() {
 #[tokio::test]
 async fn retry_quota_of_scoped_down_provider_is_separate() {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
-    let wire = failing_http();
-    for (operation, provider) in sts_providers(&wire) {
+    let http = failing_http();
+    for (operation, provider) in sts_providers(&http) {
         let narrowed = provider.scope_down(&policy).unwrap();
-        exhaust_quota(&wire, &*narrowed).await;
-        assert!(count_attempts(&wire, &*narrowed).await < ATTEMPTS, "{operation}");
-        assert_eq!(count_attempts(&wire, &*provider).await, ATTEMPTS, "{operation}");
+        exhaust_quota(&http, &*narrowed).await;
+        assert!(count_attempts(&http, &*narrowed).await < ATTEMPTS, "{operation}");
+        assert_eq!(count_attempts(&http, &*provider).await, ATTEMPTS, "{operation}");
     }
 }
 
 #[tokio::test]
 async fn retry_quota_of_guarded_account_is_separate() {
-    let wire = failing_http();
+    let http = failing_http();
     let guard = SessionTokenProvider::builder(static_source())
-        .client_config(&wire.client_config())
+        .client_config(&http.client_config())
         .build_key_exchange()
         .unwrap();
     let of_one = guard.exchange_for(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
-    exhaust_quota(&wire, &*of_one).await;
+    exhaust_quota(&http, &*of_one).await;
     let of_other = guard.exchange_for(&long_lived(KEY_ID)).unwrap();
-    assert_eq!(count_attempts(&wire, &*of_other).await, ATTEMPTS);
+    assert_eq!(count_attempts(&http, &*of_other).await, ATTEMPTS);
 }
 
 /// What one instance serves many sessions with has a quota for each call.
 #[tokio::test]
-async fn quota_of_shared_lookup_is_the_calls_own() {
-    let wire = HttpFixture::responding(500, r#"{"__type":"InternalServiceError"}"#);
-    let base = wire.client_config();
+async fn retry_quota_of_shared_fetch_is_per_call() {
+    let http = HttpFixture::responding(500, r#"{"__type":"InternalServiceError"}"#);
+    let base = http.client_config();
     let provider =
         SecretsManagerProvider::builder("agent", static_source()).client_config(&base).build().unwrap();
     let resolver =
@@ -95,18 +95,18 @@ async fn quota_of_shared_lookup_is_the_calls_own() {
         resolver.resolve(&id).await.unwrap_err();
         lookup.caller_identity(&long_lived(KEY_ID)).await.unwrap_err();
     }
-    assert_eq!(count_attempts(&wire, &provider).await, ATTEMPTS);
-    let sent = wire.requests().len();
+    assert_eq!(count_attempts(&http, &provider).await, ATTEMPTS);
+    let sent = http.requests().len();
     resolver.resolve(&id).await.unwrap_err();
-    assert_eq!(wire.requests().len() - sent, ATTEMPTS);
-    let sent = wire.requests().len();
+    assert_eq!(http.requests().len() - sent, ATTEMPTS);
+    let sent = http.requests().len();
     lookup.caller_identity(&long_lived(KEY_ID)).await.unwrap_err();
-    assert_eq!(wire.requests().len() - sent, ATTEMPTS);
+    assert_eq!(http.requests().len() - sent, ATTEMPTS);
 }
 
 /// Every public type that makes AWS calls is in a table of these tests, or is known to make none.
 #[test]
-fn quota_is_tested_for_every_public_type() {
+fn retry_quota_tests_cover_every_public_type() {
     let calling = [
         "AssumeRoleProvider: sts_providers",
         "DefaultChainProvider: ambient::retries",
@@ -114,10 +114,10 @@ fn quota_is_tested_for_every_public_type() {
         "ProfileProvider: ambient::retries",
         "ScopedProvider: sts_providers",
         "SdkConfigExt: retry_quota_of_sdk_config_is_per_session_and_service",
-        "SecretsManagerProvider: quota_of_shared_lookup_is_the_calls_own",
-        "SecretsManagerResolver: quota_of_shared_lookup_is_the_calls_own",
+        "SecretsManagerProvider: retry_quota_of_shared_fetch_is_per_call",
+        "SecretsManagerResolver: retry_quota_of_shared_fetch_is_per_call",
         "SessionTokenProvider: sts_providers",
-        "StsCallerIdentityProvider: quota_of_shared_lookup_is_the_calls_own",
+        "StsCallerIdentityProvider: retry_quota_of_shared_fetch_is_per_call",
         "StsKeyExchange: retry_quota_of_guarded_account_is_separate",
         "WebIdentityProvider: sts_providers",
     ];
@@ -150,10 +150,10 @@ async fn sdk_config(base: &AwsClientConfig) -> (SdkConfig, SessionContext) {
 }
 
 /// How many requests a call is that fails.
-async fn requests(wire: &HttpFixture, call: impl Future<Output = bool>) -> usize {
-    let before = wire.requests().len();
+async fn requests(http: &HttpFixture, call: impl Future<Output = bool>) -> usize {
+    let before = http.requests().len();
     assert!(!call.await, "the wire fails every call");
-    wire.requests().len() - before
+    http.requests().len() - before
 }
 
 async fn list(client: &aws_sdk_s3::Client) -> bool {
@@ -172,23 +172,23 @@ async fn assume(client: &aws_sdk_sts::Client) -> bool {
 
 #[tokio::test]
 async fn retry_quota_of_sdk_config_is_per_session_and_service() {
-    let wire = failing_http();
-    let base = wire.client_config();
+    let http = failing_http();
+    let base = http.client_config();
     let (config, _session) = sdk_config(&base).await;
     let (s3, sts) = (aws_sdk_s3::Client::new(&config), aws_sdk_sts::Client::new(&config));
     for _ in 0..FETCHES {
-        requests(&wire, list(&s3)).await;
+        requests(&http, list(&s3)).await;
     }
-    assert!(requests(&wire, list(&s3)).await < ATTEMPTS, "the quota is used up");
-    assert_eq!(requests(&wire, identify(&sts)).await, ATTEMPTS, "another service");
+    assert!(requests(&http, list(&s3)).await < ATTEMPTS, "the quota is used up");
+    assert_eq!(requests(&http, identify(&sts)).await, ATTEMPTS, "another service");
     for _ in 0..FETCHES {
-        requests(&wire, assume(&sts)).await;
+        requests(&http, assume(&sts)).await;
     }
-    assert!(requests(&wire, identify(&sts)).await < ATTEMPTS, "calls that are not signed use it up too");
+    assert!(requests(&http, identify(&sts)).await < ATTEMPTS, "calls that are not signed use it up too");
     let (config, _session) = sdk_config(&base).await;
-    assert_eq!(requests(&wire, list(&aws_sdk_s3::Client::new(&config))).await, ATTEMPTS, "another session");
+    assert_eq!(requests(&http, list(&aws_sdk_s3::Client::new(&config))).await, ATTEMPTS, "another session");
     assert_eq!(
-        requests(&wire, assume(&aws_sdk_sts::Client::new(&config))).await,
+        requests(&http, assume(&aws_sdk_sts::Client::new(&config))).await,
         ATTEMPTS,
         "another session"
     );
@@ -215,33 +215,33 @@ impl AsyncSleep for SleepTime {
 /// With adaptive retries, throttled calls lower a rate, which delays also the first attempt of the next call.
 #[tokio::test]
 async fn rate_limit_of_sdk_config_is_its_sessions() {
-    let wire = HttpFixture::responding(400, refused("Throttling", ""));
+    let http = HttpFixture::responding(400, refused("Throttling", ""));
     let time = SleepTime(Arc::new(Mutex::new((SystemClock.now(), 0))));
-    let base = wire.client_config().config().to_builder().retry_config(RetryConfig::adaptive());
+    let base = http.client_config().config().to_builder().retry_config(RetryConfig::adaptive());
     let base = base.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     let base = AwsClientConfig::from(base.time_source(time.clone()).sleep_impl(time.clone()).build());
     let (config, _session) = sdk_config(&base).await;
     let client = aws_sdk_sts::Client::new(&config);
     for _ in 0..FETCHES {
-        requests(&wire, identify(&client)).await;
+        requests(&http, identify(&client)).await;
     }
     let (config, _session) = sdk_config(&base).await;
     let before = time.0.lock().unwrap().1;
-    assert_eq!(requests(&wire, identify(&aws_sdk_sts::Client::new(&config))).await, ATTEMPTS);
+    assert_eq!(requests(&http, identify(&aws_sdk_sts::Client::new(&config))).await, ATTEMPTS);
     assert_eq!(time.0.lock().unwrap().1 - before, ATTEMPTS - 1, "only retries are delayed");
 }
 
 /// What the SDK derives from credentials is still there beside the quota.
 #[tokio::test]
-async fn sdk_config_with_account_id_sends_it_with_the_user_agent() {
-    let wire = HttpFixture::responding(200, "<ListAllMyBucketsResult/>");
+async fn sdk_config_account_id_is_sent_with_user_agent() {
+    let http = HttpFixture::responding(200, "<ListAllMyBucketsResult/>");
     let keys = Credentials::builder(KEY_ID.parse().unwrap(), SecretString::from("not-a-real-secret"));
     let keys = keys.account_id(Some("111111111111".parse().unwrap())).build().unwrap();
     let session = SessionContext::builder().region(region("us-east-1")).build();
     session.set_credentials(keys).unwrap();
-    let config = session.sdk_config_from(wire.client_config().config()).await.unwrap();
+    let config = session.sdk_config_from(http.client_config().config()).await.unwrap();
     aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
-    let agent = wire.requests()[0].headers["x-amz-user-agent"].clone();
+    let agent = http.requests()[0].headers["x-amz-user-agent"].clone();
     let metrics = agent.split(' ').find_map(|part| part.strip_prefix("m/")).unwrap().to_owned();
     assert!(metrics.split(',').any(|metric| metric == "T"), "resolved account id: {agent}");
 }

@@ -37,37 +37,37 @@ async fn fixture_in_window(window: Window) -> RoleSessionFixture {
         Window::Mandatory => 50 * SECOND,
         Window::Expired => Duration::ZERO,
     };
-    let stage = RoleSessionFixture::with_credentials(HOUR, policy).await;
-    stage.sleep_until(stage.expiry - left).await;
-    stage
+    let fixture = RoleSessionFixture::with_credentials(HOUR, policy).await;
+    fixture.sleep_until(fixture.expiry - left).await;
+    fixture
 }
 
 async fn check_fault(fault: FaultMode, kind: ErrorKind, attempts: usize, window: Window) {
     let case = format!("{fault:?}, {window:?}");
-    let stage = fixture_in_window(window).await;
-    let (before, first) = (stage.sts.request_count(), stage.session.current().map(|served| served.id));
-    stage.sts.set_fault(fault);
-    let answer = stage.fetch_checked().await;
-    assert_eq!(stage.sts.request_count() - before, attempts, "{case}");
-    match (window, answer) {
+    let fixture = fixture_in_window(window).await;
+    let (before, first) = (fixture.sts.request_count(), fixture.session.current().map(|served| served.id));
+    fixture.sts.set_fault(fault);
+    let result = fixture.fetch_checked().await;
+    assert_eq!(fixture.sts.request_count() - before, attempts, "{case}");
+    match (window, result) {
         (Window::Cold, Err(error)) => assert_eq!(error.kind(), kind, "{case}"),
         (Window::Expired, Err(error)) => {
             assert_eq!((error.kind(), cause_kind(&error)), (Expired, Some(kind)), "{case}");
         }
         (Window::Advisory | Window::Mandatory, Ok(_)) => {
-            assert_eq!(stage.session.current().map(|served| served.id), first, "{case}");
+            assert_eq!(fixture.session.current().map(|served| served.id), first, "{case}");
         }
-        (_, answer) => panic!("{case}: {answer:?}"),
+        (_, result) => panic!("{case}: {result:?}"),
     }
-    stage.sts.clear_fault();
+    fixture.sts.clear_fault();
     let hold = match window {
         Window::Cold => Duration::ZERO,
         Window::Advisory => 600 * SECOND,
         Window::Mandatory | Window::Expired => 5 * SECOND,
     };
     sleep(hold).await;
-    stage.fetch_checked().await.unwrap();
-    let now = stage.session.current().map(|served| served.id);
+    fixture.fetch_checked().await.unwrap();
+    let now = fixture.session.current().map(|served| served.id);
     assert!(now.is_some() && now != first, "{case}: there are new credentials");
 }
 
@@ -101,27 +101,27 @@ async fn fault_after_expiry_is_cause_of_expired_error() {
 
 #[tokio::test(start_paused = true)]
 async fn fetch_hanging_sts_ends_at_load_timeout() {
-    let stage = fixture_in_window(Window::Expired).await;
-    stage.sts.set_fault(FaultMode::NeverResponds);
-    let asked = stage.clock.elapsed();
-    stage.fetch_checked().await.unwrap_err();
-    let waited = stage.clock.elapsed() - asked;
+    let fixture = fixture_in_window(Window::Expired).await;
+    fixture.sts.set_fault(FaultMode::NeverResponds);
+    let started_at = fixture.clock.elapsed();
+    fixture.fetch_checked().await.unwrap_err();
+    let waited = fixture.clock.elapsed() - started_at;
     assert!((20 * SECOND..21 * SECOND).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn denied_fetch_invalidates_credentials_in_every_window() {
     for window in [Window::Cold, Window::Advisory, Window::Mandatory, Window::Expired] {
-        let stage = fixture_in_window(window).await;
-        let before = stage.sts.request_count();
-        stage.sts.set_fault(FaultMode::RespondsWithError(403, "AccessDenied"));
+        let fixture = fixture_in_window(window).await;
+        let before = fixture.sts.request_count();
+        fixture.sts.set_fault(FaultMode::RespondsWithError(403, "AccessDenied"));
         for _ in 0..3 {
-            assert_eq!(stage.fetch_checked().await.unwrap_err().kind(), ErrorKind::Denied, "{window:?}");
+            assert_eq!(fixture.fetch_checked().await.unwrap_err().kind(), ErrorKind::Denied, "{window:?}");
         }
-        assert_eq!(stage.sts.request_count() - before, 1, "{window:?}: remembered, and not tried again");
-        assert!(stage.session.current().is_none(), "{window:?}");
-        stage.sts.clear_fault();
+        assert_eq!(fixture.sts.request_count() - before, 1, "{window:?}: remembered, and not tried again");
+        assert!(fixture.session.current().is_none(), "{window:?}");
+        fixture.sts.clear_fault();
         sleep(5 * SECOND).await;
-        stage.fetch_checked().await.unwrap();
+        fixture.fetch_checked().await.unwrap();
     }
 }

@@ -9,8 +9,8 @@ use valetkey_backends::{
 use valetkey_core::{Error, ErrorKind, Expiry, RoleArn, SecretString};
 use valetkey_rig::{Script, Venv};
 
+use crate::http_fixture::HttpFixture;
 use crate::scoped::temporary_credentials;
-use crate::wire::HttpFixture;
 use crate::{memory_source, static_source};
 
 /// Prints the shortest and the longest value of each member of a request, and the ASCII characters that its pattern
@@ -152,7 +152,7 @@ fn bounds(model: &serde_json::Value, member: &str) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn sts_limits_agree_with_the_model_of_botocore() {
+async fn sts_limits_match_botocore_model() {
     let model = model().await;
     let both_sides = |member: &str, accepts: &dyn Fn(u64) -> bool| {
         let (min, max) = bounds(&model, member);
@@ -172,7 +172,7 @@ async fn sts_limits_agree_with_the_model_of_botocore() {
 }
 
 #[tokio::test]
-async fn sts_characters_agree_with_the_model_of_botocore() {
+async fn sts_characters_match_botocore_model() {
     let model = model().await;
     let mut compared = 0;
     for (member, accepts) in texts() {

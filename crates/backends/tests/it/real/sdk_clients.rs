@@ -9,8 +9,8 @@ use super::{client_config_at, credentials, role};
 use crate::region;
 
 async fn bucket_names(client: &Client) -> Vec<String> {
-    let answer = client.list_buckets().send().await.unwrap();
-    answer.buckets().iter().filter_map(|bucket| bucket.name().map(str::to_owned)).collect()
+    let output = client.list_buckets().send().await.unwrap();
+    output.buckets().iter().filter_map(|bucket| bucket.name().map(str::to_owned)).collect()
 }
 
 #[tokio::test]

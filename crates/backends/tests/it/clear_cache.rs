@@ -10,7 +10,7 @@ use valetkey_backends::{
 };
 use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext};
 
-use crate::wire::HttpFixture;
+use crate::http_fixture::HttpFixture;
 use crate::{long_lived, static_source};
 
 /// Counts the calls of `clear_cache`.

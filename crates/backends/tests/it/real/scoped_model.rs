@@ -8,10 +8,10 @@ use valetkey_backends::ScopedProvider;
 use valetkey_core::{CredentialProvider, Expiry, SessionPolicy};
 use valetkey_rig::{Script, Venv};
 
-use crate::loopback::LoopbackFixture;
+use crate::http_fixture::{SentRequest, issued_response};
+use crate::loopback_fixture::LoopbackFixture;
 use crate::memory_source;
 use crate::scoped::{SCOPED_SESSION, temporary_credentials};
-use crate::wire::{SentRequest, issued_response};
 
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "scoped-secret", "scoped-token"];
 const DESCRIPTION: &str = "agent 7: reads é & \"logs\"";
@@ -39,7 +39,7 @@ fn request_form(request: &str) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn scoped_request_and_response_agree_with_botocore() {
+async fn scoped_request_and_response_match_botocore() {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     let more = format!("{SCOPED_SESSION}<ScopedPoliciesCount>1</ScopedPoliciesCount>");
     let response = || issued_response("GetScopedCredentials", &more, KEYS);
@@ -68,7 +68,7 @@ async fn scoped_request_and_response_agree_with_botocore() {
 
 /// The limits of the builder are those of the model, and so are the codes of refusals.
 #[tokio::test]
-async fn scoped_limits_and_codes_agree_with_botocore() {
+async fn scoped_limits_and_codes_match_botocore() {
     let script = r#"
 import json, botocore.session
 model = botocore.session.get_session().get_service_model("sts").operation_model("GetScopedCredentials")

@@ -7,8 +7,8 @@ use valetkey_backends::StsCallerIdentityProvider;
 use valetkey_core::{AccountName, CallerIdentityCache, ErrorKind, SessionContext};
 use valetkey_rig::{AccessKey, Moto, REGION};
 
-use super::counted::RequestCounter;
 use super::ministack::seeded;
+use super::request_counter::RequestCounter;
 use super::{client_config_at, credentials, role};
 use crate::region;
 
@@ -22,7 +22,7 @@ async fn caller_identity_is_fetched_once_per_credentials() {
         let role = role(tenant, &seed.broker, &url).session_name("agent-7").build().unwrap();
         session.for_account(&alias(n)).set_provider(role).unwrap();
     }
-    let (base, counted) = RequestCounter::client_config_at(&url);
+    let (base, config) = RequestCounter::client_config_at(&url);
     let lookup = Arc::new(StsCallerIdentityProvider::new(&base));
     for (n, tenant) in seed.tenants.iter().enumerate() {
         let whoami = CallerIdentityCache::new(session.account(&alias(n)).unwrap(), lookup.clone());
@@ -30,10 +30,10 @@ async fn caller_identity_is_fetched_once_per_credentials() {
             let arn = format!("arn:aws:sts::{}:assumed-role/agent/agent-7", tenant.account);
             assert_eq!(caller.unwrap().arn(), arn);
         }
-        assert_eq!(counted.unnamed_calls(), 2 * n + 1);
+        assert_eq!(config.unnamed_calls(), 2 * n + 1);
         session.for_account(&alias(n)).refresh().await.unwrap();
         assert_eq!(whoami.get().await.unwrap().session_name(), Some("agent-7"));
-        assert_eq!(counted.unnamed_calls(), 2 * n + 2);
+        assert_eq!(config.unnamed_calls(), 2 * n + 2);
     }
     let unknown = crate::long_lived(crate::KEY_ID);
     session.set_credentials(unknown).unwrap();

@@ -22,21 +22,24 @@ impl LoopbackFixture {
     }
 
     /// Responds with the result of `answer` for a request.
-    pub(crate) async fn with_response(status: u16, answer: impl Fn(&str) -> String + Send + 'static) -> Self {
-        Self::start(move |request| (status, answer(request))).await
+    pub(crate) async fn with_response(
+        status: u16,
+        respond: impl Fn(&str) -> String + Send + 'static,
+    ) -> Self {
+        Self::start(move |request| (status, respond(request))).await
     }
 
     /// Responds with the status and the body that `answer` returns for a request.
-    pub(crate) async fn start(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Self {
+    pub(crate) async fn start(respond: impl Fn(&str) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let sent = Arc::<Mutex<Vec<String>>>::default();
-        let kept = Arc::clone(&sent);
+        let recorded = Arc::clone(&sent);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read_request(&mut stream).await;
-                let (status, body) = answer(&request);
-                kept.lock().unwrap().push(request);
+                let (status, body) = respond(&request);
+                recorded.lock().unwrap().push(request);
                 let length = body.len();
                 let head =
                     format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");

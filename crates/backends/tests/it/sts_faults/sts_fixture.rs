@@ -12,8 +12,8 @@ use valetkey_backends::AwsClientConfig;
 use valetkey_core::testing::{Canary, VirtualClock};
 use valetkey_core::{Clock, Expiry};
 
-use crate::loopback::read_request;
-use crate::wire::{assume_role_response, refused};
+use crate::http_fixture::{assume_role_response, refused};
+use crate::loopback_fixture::read_request;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FaultMode {
@@ -56,11 +56,11 @@ impl StsFixture {
     /// Issues sets that last for `life`.
     pub(super) async fn start(clock: VirtualClock, life: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, books) = (listener.local_addr().unwrap(), Arc::<Mutex<StsLog>>::default());
+        let (address, log) = (listener.local_addr().unwrap(), Arc::<Mutex<StsLog>>::default());
         let fault = watch::Sender::new(None);
-        let desk = StsHandler { clock, life, log: Arc::clone(&books) };
-        let desk = tokio::spawn(run_server(listener, fault.subscribe(), desk));
-        Self { address, fault, log: books, server_task: desk }
+        let handler = StsHandler { clock, life, log: Arc::clone(&log) };
+        let handler = tokio::spawn(run_server(listener, fault.subscribe(), handler));
+        Self { address, fault, log: log, server_task: handler }
     }
 
     /// The SDK as it is, with its standard retries. The region is this server's own: the SDK shares a quota of retries
@@ -97,7 +97,7 @@ impl StsFixture {
 async fn run_server(
     mut listener: TcpListener,
     mut fault: watch::Receiver<Option<FaultMode>>,
-    desk: StsHandler,
+    handler: StsHandler,
 ) {
     let address = listener.local_addr().unwrap();
     loop {
@@ -109,14 +109,14 @@ async fn run_server(
         let Some(stream) = accepted else {
             drop(listener);
             // Bound, so that no other process takes the address, and not listening, so that connections are refused.
-            let deaf = TcpSocket::new_v4().unwrap();
-            deaf.set_reuseaddr(true).unwrap();
-            deaf.bind(address).unwrap();
+            let unlistened = TcpSocket::new_v4().unwrap();
+            unlistened.set_reuseaddr(true).unwrap();
+            unlistened.bind(address).unwrap();
             wait_listening(&mut fault, true).await;
-            listener = deaf.listen(64).unwrap();
+            listener = unlistened.listen(64).unwrap();
             continue;
         };
-        tokio::spawn(desk.clone().respond(stream, *fault.borrow()));
+        tokio::spawn(handler.clone().respond(stream, *fault.borrow()));
     }
 }
 
