@@ -6,7 +6,7 @@ use toml::{Table, Value};
 const LOCK_FILE: &str = include_str!("../Cargo.lock");
 
 /// The packages that are measured or used to measure.
-const REPORTED_PACKAGES: [&str; 11] = [
+const REPORTED_PACKAGES: [&str; 13] = [
     "valetkey-core",
     "aws-smithy-runtime",
     "object_store",
@@ -15,6 +15,8 @@ const REPORTED_PACKAGES: [&str; 11] = [
     "moka",
     "dashmap",
     "arc-swap",
+    "rmcp",
+    "hyper",
     "tokio",
     "hdrhistogram",
     "stats_alloc",

@@ -13,6 +13,7 @@ mod competitors;
 mod contender;
 mod env;
 mod fake_source;
+mod gateway;
 mod goal;
 mod load;
 mod machine;

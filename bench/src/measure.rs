@@ -3,7 +3,9 @@
 pub(crate) mod allocations;
 pub(crate) mod churn;
 pub(crate) mod contended;
+mod endpoint;
 pub(crate) mod find;
+mod gateway;
 pub(crate) mod herds;
 pub(crate) mod instructions;
 mod keep_warm;
@@ -33,6 +35,8 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "keep-warm", run: keep_warm::run },
     Measure { name: "instructions", run: instructions::run },
     Measure { name: "python", run: python::run },
+    Measure { name: "endpoint", run: endpoint::run },
+    Measure { name: "gateway", run: gateway::run },
 ];
 
 /// Returns the measures of these names, or all if there are none.
@@ -46,7 +50,7 @@ pub(crate) fn select_measures(names: &[String]) -> Result<Vec<&'static Measure>>
 }
 
 /// Returns the path of another program of this package in the same folder.
-fn sibling_program(name: &str) -> Result<PathBuf> {
+pub(crate) fn sibling_program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let path = own.with_file_name(name);
     if path.exists() {

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use stats_alloc::StatsAlloc;
+use tokio::runtime::Builder;
 
 use crate::Result;
-use crate::env::BenchEnv;
+use crate::env::{BenchEnv, ExternalPrograms};
+use crate::gateway::{load, peer, subjects::Programs};
 use crate::measure::{self, allocations, instructions, memory};
 use crate::profile::BenchProfile;
 use crate::report::{BenchRun, table};
@@ -29,12 +31,14 @@ struct BenchCli {
     /// Write a page with plots into this folder, and the goals as Markdown.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    programs: ExternalPrograms,
 }
 
 /// Runs the bench.
 #[must_use]
 pub fn bench() -> ExitCode {
-    exit_code(run_bench(&BenchCli::parse()))
+    exit_code(run_bench(BenchCli::parse()))
 }
 
 /// Runs the program with a counting allocator: `counted allocations`, `counted memory HOLDER COUNT`.
@@ -54,6 +58,31 @@ pub fn steps() -> ExitCode {
     })
 }
 
+/// Runs a server or forwarder of the measure `gateway`: `mcp_peer MODE [PROGRAM ARGUMENTS…]`.
+#[must_use]
+pub fn mcp_peer() -> ExitCode {
+    exit_code(run_mcp_peer(&program_arguments()))
+}
+
+/// Makes the calls of the measure `gateway`, and prints their times: `gateway_load OPTIONS ROUNDS CALLS`.
+#[must_use]
+pub fn gateway_load() -> ExitCode {
+    exit_code(run_gateway_load(LoadCli::parse()))
+}
+
+/// Makes calls through gateways, and prints their times as JSON.
+#[derive(Parser)]
+struct LoadCli {
+    #[command(flatten)]
+    programs: ExternalPrograms,
+    /// A folder for configuration files.
+    folder: PathBuf,
+    /// The number of rounds.
+    rounds: usize,
+    /// The calls of each subject in each round.
+    calls: usize,
+}
+
 fn program_arguments() -> Vec<String> {
     std::env::args().skip(1).collect()
 }
@@ -68,8 +97,9 @@ fn exit_code(result: Result<()>) -> ExitCode {
     }
 }
 
-fn run_bench(arguments: &BenchCli) -> Result<()> {
-    let env = BenchEnv::new(if arguments.quick { BenchProfile::QUICK } else { BenchProfile::FULL })?;
+fn run_bench(arguments: BenchCli) -> Result<()> {
+    let profile = if arguments.quick { BenchProfile::QUICK } else { BenchProfile::FULL };
+    let env = BenchEnv::new(profile, arguments.programs)?;
     let measures = measure::select_measures(&arguments.only)?;
     let mut run = BenchRun::start(arguments.quick);
     run.header_lines().iter().for_each(|line| println!("{line}"));
@@ -99,5 +129,28 @@ fn run_counted(allocator: &StatsAlloc<System>, words: &[String]) -> Result<()> {
         _ => return Err("usage: counted allocations | memory HOLDER COUNT".into()),
     };
     println!("{found}");
+    Ok(())
+}
+
+fn run_mcp_peer(words: &[String]) -> Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (mode, server) = words.split_first().ok_or("usage: mcp_peer MODE [PROGRAM ARGUMENTS…]")?;
+    runtime.block_on(async {
+        match mode.as_str() {
+            "echo" => peer::serve_echo().await,
+            "relay" => peer::relay(server).await,
+            "pass-through" => peer::pass_through(server).await,
+            "pass-through-http" => peer::pass_through_http(server).await,
+            unknown => Err(format!("there is no mode `{unknown}`").into()),
+        }
+    })
+}
+
+fn run_gateway_load(arguments: LoadCli) -> Result<()> {
+    let valetkey = arguments.programs.valetkey.ok_or("--valetkey is missing")?;
+    let programs = Programs { valetkey, python: arguments.programs.python, folder: arguments.folder };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let times = runtime.block_on(load::measure(&programs, arguments.rounds, arguments.calls))?;
+    println!("{}", serde_json::to_string(&times)?);
     Ok(())
 }

@@ -39,6 +39,11 @@ impl Rounds {
         Spread { low, high }
     }
 
+    /// Returns the difference of each round.
+    pub(crate) fn minus(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(value, other)| value - other).collect())
+    }
+
     /// Returns the ratio of each round. A disturbance of a round affects both values.
     pub(crate) fn ratio_to(&self, reference: &Self) -> Self {
         Self(self.0.iter().zip(&reference.0).map(|(value, reference)| value / reference).collect())

@@ -18,10 +18,12 @@ pub enum Venv {
     Botocore,
     /// Node.js with the JavaScript packages of `rig/node`, and the package runners npm, bun, yarn and uv.
     Node,
+    /// Gateways that the benchmark compares with valetkey.
+    Proxies,
 }
 
 impl Venv {
-    /// All of them.
+    /// Those that tests need.
     pub const ALL: [Self; 4] = [Self::Main, Self::MiniStack, Self::Botocore, Self::Node];
 
     /// Its name: the folder under `target/rig`.
@@ -31,6 +33,7 @@ impl Venv {
             Self::MiniStack => "ministack",
             Self::Botocore => "botocore",
             Self::Node => "node",
+            Self::Proxies => "proxies",
         }
     }
 

@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use valetkey_core::{
-    AccessKeyId, CredentialProvider, Credentials, Error, ErrorKind, Expiry, SecretString, SessionBuilder,
-    SessionContext,
+    AccessKeyId, CredentialProvider, Credentials, Error, ErrorKind, Expiry, RefreshPolicy, SecretString,
+    SessionBuilder, SessionContext,
 };
 
 use crate::Result;
 use crate::fake_source::{Upstream, UpstreamResponse};
 use crate::payload::Payload;
 use crate::subject::{Peer, Subject};
+
+/// The refresh window of the session, and the lifetime of credentials that are in it from the start.
+const WINDOW: Duration = Duration::from_secs(300);
 
 /// A session: `session.credentials()`.
 #[derive(Clone)]
@@ -43,11 +46,13 @@ impl Subject for SessionPeer {
 
 impl Peer for SessionPeer {
     const NAME: &'static str = "valetkey";
-    // Credentials with a lifetime of up to 20 minutes have an advisory window of five.
-    const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(300));
+    const STALE_LIFETIME: Option<Duration> = Some(WINDOW);
 
+    /// The window is as long as the lifetime, and a second fetch is allowed at once: with the default policy, the herd
+    /// would have to start half a minute after the first fetch at the earliest.
     async fn setup(upstream: Upstream) -> Result<Self> {
-        Ok(Self::new(upstream))
+        let policy = RefreshPolicy::default().advisory_window(WINDOW).min_fetch_interval(Duration::ZERO);
+        Ok(Self(session_builder(upstream).refresh_policy(policy).build()))
     }
 }
 

@@ -7,7 +7,7 @@ use stats_alloc::{Region, StatsAlloc};
 use std::alloc::System;
 
 use crate::Result;
-use crate::env::BenchEnv;
+use crate::env::{BenchEnv, ExternalPrograms};
 use crate::goal::Goal;
 use crate::profile::BenchProfile;
 use crate::results::{Figure, Section};
@@ -44,7 +44,7 @@ pub(super) fn run() -> Result<Section> {
 
 /// Runs in the counting program: counts for each subject in turn.
 pub(crate) fn count_allocations(allocator: &StatsAlloc<System>) -> Result<Vec<AllocationCount>> {
-    let env = BenchEnv::new(BenchProfile::QUICK)?;
+    let env = BenchEnv::new(BenchProfile::QUICK, ExternalPrograms::default())?;
     let contenders = env.runtime.block_on(all_contenders())?;
     let counted = contenders.iter().map(|contender| {
         contender.time_fetches(&env.runtime, FETCHES);
