@@ -27,14 +27,14 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 11] = [
     ),
     ("valetkey-rig", &[]),
     ("valetkey-conformance-server", &[]),
-    ("valetkey-bench", &["valetkey-core", "valetkey-backends"]),
+    ("valetkey-bench", &["valetkey-core", "valetkey-backends", "valetkey-mcp"]),
     ("xtask", &["valetkey-rig"]),
 ];
 
 /// External crates that only one member may depend on, since their types change often. The fixture of the conformance
-/// suite is a peer, and no code of valetkey.
+/// suite is a peer, and the bench contains peers: both are no code of valetkey.
 const RESTRICTED_CRATES: [(&str, &str); 1] = [("rmcp", "valetkey-mcp")];
-const EXEMPT_PEERS: [&str; 1] = ["valetkey-conformance-server"];
+const EXEMPT_PEERS: [&str; 2] = ["valetkey-conformance-server", "valetkey-bench"];
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
     workspace.manifests.iter().flat_map(check_member).collect()
