@@ -79,6 +79,9 @@ pub struct ServerConfig {
     pub tools: ToolFilter,
     /// The timeout of a call to this server (default: the host's call timeout).
     pub call_timeout: Option<Duration>,
+    /// The time without a call after which the server's process is stopped, until the next call; zero: never (default:
+    /// the host's idle timeout).
+    pub idle_timeout: Option<Duration>,
     /// Keys that valetkey does not know, unchanged.
     pub extra: Map<String, Value>,
     resolved_vars: ResolvedVars,
@@ -108,6 +111,7 @@ impl ServerConfig {
             account: None,
             tools: ToolFilter::default(),
             call_timeout: None,
+            idle_timeout: None,
             extra: Map::new(),
             resolved_vars: ResolvedVars::default(),
         }

@@ -5,6 +5,7 @@ mod builder;
 mod catalog;
 mod narrowed;
 mod policies;
+mod process_quota;
 mod server;
 mod spawn;
 
@@ -33,6 +34,7 @@ use crate::{CredentialEndpoint, Redactor};
 
 pub use builder::McpHostBuilder;
 pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
+pub use process_quota::{ProcessLimits, ProcessQuota};
 
 use catalog::NamePrefixes;
 use narrowed::{NarrowedServerPool, ServerLease};

@@ -127,13 +127,14 @@ impl HttpGateway {
         }
         let endpoint =
             CredentialEndpoint::start().await.map_err(internal("the credential endpoint cannot listen"))?;
-        let HttpGatewayBuilder { factory, authenticator, mut site, registry, quotas, records } = self.0;
+        let HttpGatewayBuilder { factory, authenticator, mut site, registry, quotas, records, process_quota } =
+            self.0;
         site.add_listener(address);
         let catalog = Arc::new(Catalog::start(&*factory, &endpoint).await?);
         let state = Arc::new(HttpState {
             site,
             authenticator,
-            tenants: Arc::new(Tenants::new(factory, endpoint, registry)),
+            tenants: Arc::new(Tenants::new(factory, endpoint, registry, process_quota)),
             catalog,
             protocol_sessions: ProtocolSessions::new(records),
             quotas: Quotas::new(quotas),

@@ -49,7 +49,7 @@ mod redact;
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;
 pub use gateway::Gateway;
-pub use host::{McpHost, McpHostBuilder, ProxiedTool, ServerError, ToolCatalog};
+pub use host::{McpHost, McpHostBuilder, ProcessLimits, ProcessQuota, ProxiedTool, ServerError, ToolCatalog};
 pub use redact::Redactor;
 
 /// Directives for an `EnvFilter` that silence log targets which would otherwise log messages, and secrets with them.

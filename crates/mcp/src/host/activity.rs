@@ -1,12 +1,17 @@
 //! `CallCounter`: the calls in progress on a server, and since when there are none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// Counts the calls in progress.
-pub(super) struct CallCounter(watch::Sender<Activity>);
+pub(super) struct CallCounter {
+    activity: watch::Sender<Activity>,
+    /// Notified when the last call in progress ends.
+    idle: Arc<Notify>,
+}
 
 /// The calls in progress at one time.
 #[derive(Debug, Clone, Copy)]
@@ -24,15 +29,21 @@ impl Activity {
 
 impl Default for CallCounter {
     fn default() -> Self {
-        Self(watch::Sender::new(Activity { calls: 0, last_used: Instant::now() }))
+        Self::with_notify(Arc::default())
     }
 }
 
 impl CallCounter {
+    /// Creates a counter that notifies `idle` whenever the last call in progress ends.
+    pub(super) fn with_notify(idle: Arc<Notify>) -> Self {
+        let activity = watch::Sender::new(Activity { calls: 0, last_used: Instant::now() });
+        Self { activity, idle }
+    }
+
     /// Counts a call until [`end`](Self::end), and returns whether it is the only one.
     pub(super) fn begin(&self) -> bool {
         let mut is_only = false;
-        self.0.send_modify(|activity| {
+        self.activity.send_modify(|activity| {
             is_only = activity.is_idle();
             activity.calls += 1;
         });
@@ -40,10 +51,13 @@ impl CallCounter {
     }
 
     pub(super) fn end(&self) {
-        self.0.send_modify(|activity| {
+        self.activity.send_modify(|activity| {
             activity.calls -= 1;
             activity.last_used = Instant::now();
         });
+        if self.is_idle() {
+            self.idle.notify_waiters();
+        }
     }
 
     /// Counts a call until the returned guard is dropped.
@@ -53,12 +67,17 @@ impl CallCounter {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.0.borrow().is_idle()
+        self.activity.borrow().is_idle()
+    }
+
+    /// Returns when the last call ended.
+    pub(super) fn last_used(&self) -> Instant {
+        self.activity.borrow().last_used
     }
 
     /// Waits until no call is in progress. Cancel safe.
     pub(super) async fn wait_idle(&self) {
-        let mut activity = self.0.subscribe();
+        let mut activity = self.activity.subscribe();
         // Fails only without a sender, which lives as long as `self`. The returned guard is a lock, so it is dropped.
         drop(activity.wait_for(|activity| activity.is_idle()).await);
     }
@@ -66,7 +85,7 @@ impl CallCounter {
     /// Waits until no call was in progress for `timeout`. Cancel safe: a later call of this function continues the
     /// same period.
     pub(super) async fn wait_unused(&self, timeout: Duration) {
-        let mut activity = self.0.subscribe();
+        let mut activity = self.activity.subscribe();
         loop {
             let current = *activity.borrow_and_update();
             let changed = activity.changed();

@@ -13,6 +13,7 @@ use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 use super::catalog::NamePrefixes;
 use super::narrowed::{NarrowedLimits, NarrowedServerPool};
 use super::policies::ToolPolicies;
+use super::process_quota::{ProcessOwner, ProcessQuota};
 use super::server::{ServerHandle, Timeouts};
 use super::spawn::SpawnConfig;
 use super::{McpHost, ServerTable, session_account};
@@ -42,6 +43,8 @@ const DEFAULT_MAX_NARROWED_SESSIONS: usize = 16;
 /// | [`tool_policy`](Self::tool_policy) | the most that a tool may do | no limit |
 /// | [`max_narrowed_sessions`](Self::max_narrowed_sessions) | narrowed sessions with processes at once | 16 |
 /// | [`narrowed_idle_timeout`](Self::narrowed_idle_timeout) | idle time of their processes | 10 min |
+/// | [`idle_timeout`](Self::idle_timeout) | idle time of the other processes | none |
+/// | [`process_quota`](Self::process_quota) | limits of processes at once | one of its own |
 /// | [`start_timeout`](Self::start_timeout) | time to the first message of a server | 60 s |
 /// | [`list_budget`](Self::list_budget) | how long a catalog waits for servers | 5 s |
 /// | [`list_timeout`](Self::list_timeout) | time for a list of tools | 30 s |
@@ -77,6 +80,7 @@ pub struct McpHostBuilder {
     start_timeout: Duration,
     list_budget: Duration,
     timeouts: Timeouts,
+    process_quota: ProcessQuota,
     narrowed_limits: NarrowedLimits,
 }
 
@@ -92,7 +96,8 @@ impl McpHostBuilder {
             advertised_expiry: AdvertisedExpiry::default(),
             start_timeout: DEFAULT_START_TIMEOUT,
             list_budget: DEFAULT_LIST_BUDGET,
-            timeouts: Timeouts { list: DEFAULT_LIST_TIMEOUT, call: DEFAULT_CALL_TIMEOUT },
+            timeouts: Timeouts { list: DEFAULT_LIST_TIMEOUT, call: DEFAULT_CALL_TIMEOUT, idle: None },
+            process_quota: ProcessQuota::default(),
             narrowed_limits: NarrowedLimits {
                 max_sessions: DEFAULT_MAX_NARROWED_SESSIONS,
                 idle_timeout: DEFAULT_NARROWED_IDLE_TIMEOUT,
@@ -242,6 +247,32 @@ impl McpHostBuilder {
         self
     }
 
+    /// Stops the process of a server that had no call for `timeout`, until its next call (default: processes stay). Zero:
+    /// never.
+    ///
+    /// A call in progress defers the stop. A server that keeps state in memory loses it. A server's own
+    /// [`idle_timeout`](crate::config::ServerConfig::idle_timeout) takes precedence.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = Some(timeout);
+        self
+    }
+
+    /// Sets the limits of processes at once, which hosts may share (default: a quota of the host's own, with the limits
+    /// of [`ProcessLimits`](crate::ProcessLimits)).
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::{McpHostBuilder, ProcessQuota};
+    ///
+    /// fn with_shared_quota(builder: McpHostBuilder, quota: &ProcessQuota) -> McpHostBuilder {
+    ///     builder.process_quota(quota.clone())
+    /// }
+    /// ```
+    pub fn process_quota(mut self, quota: ProcessQuota) -> Self {
+        self.process_quota = quota;
+        self
+    }
+
     /// Sets the time a server may take to respond to its first message (default: 60 s).
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.start_timeout = timeout;
@@ -329,6 +360,11 @@ impl McpHostBuilder {
         let change_counter = watch::Sender::new(0);
         let spawn_config = Arc::new(SpawnConfig {
             driver: self.session.id(),
+            owner: ProcessOwner {
+                quota: self.process_quota.clone(),
+                session: self.session.id(),
+                principal: self.session.principal().cloned(),
+            },
             environment: self.environment.clone(),
             launcher: self.launcher.clone(),
             endpoint: endpoint.clone(),

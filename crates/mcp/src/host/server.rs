@@ -35,11 +35,13 @@ pub(super) use running::quote_stderr;
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 use tools::{ToolCache, ToolLister};
 
-/// The timeouts of requests to a running server.
+/// The timeouts of requests to a running server, and of the server itself.
 #[derive(Clone, Copy)]
 pub(super) struct Timeouts {
     pub(super) list: Duration,
     pub(super) call: Duration,
+    /// The time without a call after which a process is stopped, if it is stopped.
+    pub(super) idle: Option<Duration>,
 }
 
 /// The tools that a server listed.
@@ -107,7 +109,8 @@ impl ServerHandle {
             call_requests: call_requests.downgrade(),
             timeout: timeouts.list,
         };
-        let supervisor = Supervisor::new(Arc::clone(&shared), stop.clone());
+        let idle_timeout = shared.config.idle_timeout.or(timeouts.idle).filter(|timeout| !timeout.is_zero());
+        let supervisor = Supervisor::new(Arc::clone(&shared), stop.clone(), idle_timeout);
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = supervisor.run(request_receiver) => {}

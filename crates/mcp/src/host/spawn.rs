@@ -23,11 +23,14 @@ use crate::connection::{Connection, ConnectionDriver, Handshake, HandshakeError}
 use crate::endpoint::{AdvertisedExpiry, Grant};
 use crate::{CredentialEndpoint, Redactor};
 
+use super::process_quota::{ProcessOwner, ProcessSlot};
 use super::server::quote_stderr;
 
 /// The configuration that all servers of a host are started with.
 pub(super) struct SpawnConfig {
     pub(super) driver: SessionId,
+    /// The session that the processes count for: that of the host, also for narrowed sessions.
+    pub(super) owner: ProcessOwner,
     pub(super) environment: HostEnvironment,
     pub(super) launcher: Option<Launcher>,
     pub(super) endpoint: CredentialEndpoint,
@@ -42,6 +45,7 @@ pub(super) struct SpawnConfig {
 
 /// A started server that has completed the handshake.
 pub(super) struct SpawnedServer {
+    pub(super) slot: ProcessSlot,
     pub(super) process: ChildProcess,
     pub(super) session: ConnectionDriver,
     pub(super) connection: Connection,
@@ -53,6 +57,7 @@ impl SpawnConfig {
     pub(super) fn for_session(&self, session: SessionId, home: SessionDir) -> Self {
         Self {
             driver: session,
+            owner: self.owner.clone(),
             session_dir: home,
             environment: self.environment.clone(),
             launcher: self.launcher.clone(),
@@ -71,7 +76,7 @@ impl SpawnConfig {
         }
     }
 
-    /// Starts a server, with or without credentials. `handshake` is where the attempts begin, and is set to the
+    /// Starts a server, with or without credentials, once the quota has room for its process. `handshake` is where the attempts begin, and is set to the
     /// handshake that succeeded, for the next start.
     pub(super) async fn start_server(
         &self,
@@ -80,6 +85,7 @@ impl SpawnConfig {
         account: &SessionAccount,
         handshake: &mut Handshake,
     ) -> Result<SpawnedServer> {
+        let slot = self.owner.acquire().await?;
         let mut attempted = *handshake;
         loop {
             let grant = (config.delivery == Delivery::Endpoint).then(|| {
@@ -102,7 +108,7 @@ impl SpawnConfig {
             let what = match self.handshake(&mut process, attempted).await {
                 Ok(Ok((connection, driver, succeeded))) => {
                     *handshake = succeeded;
-                    return Ok(SpawnedServer { process, session: driver, connection, grant });
+                    return Ok(SpawnedServer { slot, process, session: driver, connection, grant });
                 }
                 Ok(Err(error)) => {
                     if let Some(next) = attempted.fallback_after(&error) {

@@ -11,6 +11,7 @@ use super::protocol_sessions::RecordLimits;
 use super::quota::QuotaLimits;
 use super::site::Site;
 use super::tenants::SessionFactory;
+use crate::ProcessQuota;
 
 /// Configures an [`HttpGateway`]. Created by [`HttpGateway::builder`].
 ///
@@ -20,6 +21,7 @@ use super::tenants::SessionFactory;
 /// | [`allow_host`](Self::allow_host) | additional names in `Host` | none |
 /// | [`allow_origin`](Self::allow_origin) | additional values of `Origin` | none |
 /// | [`sessions`](Self::sessions) | limits of credential sessions | those of [`RegistryBuilder`] |
+/// | [`process_quota`](Self::process_quota) | limits of server processes | those of [`ProcessLimits`](crate::ProcessLimits) |
 /// | [`max_requests`](Self::max_requests) | requests in progress | 1,024 |
 /// | [`max_requests_per_principal`](Self::max_requests_per_principal) | those of one principal | 256 |
 /// | [`max_protocol_sessions_per_principal`](Self::max_protocol_sessions_per_principal) | sessions of its legacy clients | 1,000 |
@@ -43,6 +45,7 @@ pub struct HttpGatewayBuilder {
     pub(super) registry: RegistryBuilder,
     pub(super) quotas: QuotaLimits,
     pub(super) records: RecordLimits,
+    pub(super) process_quota: ProcessQuota,
 }
 
 impl HttpGatewayBuilder {
@@ -54,6 +57,7 @@ impl HttpGatewayBuilder {
             registry: SessionRegistry::builder(),
             quotas: QuotaLimits { per_principal: 256, total: 1_024 },
             records: RecordLimits { per_principal: 1_000, total: 10_000 },
+            process_quota: ProcessQuota::default(),
         }
     }
 
@@ -96,6 +100,13 @@ impl HttpGatewayBuilder {
     /// Sets how many requests and streams may be in progress in total (default: 1,024). More are refused.
     pub fn max_requests(mut self, requests: usize) -> Self {
         self.quotas.total = requests;
+        self
+    }
+
+    /// Sets the limits of server processes, for a session, for a principal and in total (default: those of
+    /// [`ProcessLimits`](crate::ProcessLimits)). The processes that list the tools of the catalog do not count.
+    pub fn process_quota(mut self, quota: ProcessQuota) -> Self {
+        self.process_quota = quota;
         self
     }
 

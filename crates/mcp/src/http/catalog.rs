@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use serde_json::{Value, json};
@@ -29,7 +30,8 @@ impl Catalog {
     pub(super) async fn start(factory: &dyn SessionFactory, endpoint: &CredentialEndpoint) -> Result<Self> {
         let session = factory.catalog_session();
         let host = match factory.host(&session) {
-            Some(host) => Some(host.endpoint(endpoint.clone()).start().await?),
+            // Without an idle timeout, because these servers announce changes of their tools.
+            Some(host) => Some(host.endpoint(endpoint.clone()).idle_timeout(Duration::ZERO).start().await?),
             None => None,
         };
         let tools = GatewayInner::new(valetkey_tools::ToolSet::for_session(session), host);

@@ -16,7 +16,7 @@ use super::auth::VerifiedCaller;
 use crate::client::ClientContext;
 use crate::gateway::{GatewayInner, ToolSource};
 use crate::host::error_result;
-use crate::{CredentialEndpoint, McpHostBuilder};
+use crate::{CredentialEndpoint, McpHostBuilder, ProcessQuota};
 
 type CompleteSession = dyn FnOnce(&SessionContext) -> Result<ToolSet> + Send;
 
@@ -97,8 +97,8 @@ pub trait SessionFactory: Send + Sync + 'static {
     /// Returns the host of the servers of a session that this factory described, or `None` without servers. Called at
     /// the first call of a server's tool.
     ///
-    /// The gateway replaces the builder's [endpoint](McpHostBuilder::endpoint) with the one that all its sessions
-    /// share.
+    /// The gateway replaces the builder's [endpoint](McpHostBuilder::endpoint) and
+    /// [quota](McpHostBuilder::process_quota) with those that all its sessions share.
     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder>;
 
     /// Returns a session that has every account of the configuration and no provider. The gateway uses it to list the
@@ -126,6 +126,8 @@ pub(super) struct Tenants {
     /// Shared by the hosts of all sessions.
     endpoint: CredentialEndpoint,
     registry: SessionRegistry<Arc<Tenant>>,
+    /// Shared by the hosts of all sessions, too.
+    process_quota: ProcessQuota,
 }
 
 impl Tenants {
@@ -133,8 +135,9 @@ impl Tenants {
         factory: Arc<dyn SessionFactory>,
         endpoint: CredentialEndpoint,
         registry: RegistryBuilder,
+        process_quota: ProcessQuota,
     ) -> Self {
-        Self { factory, endpoint, registry: registry.build_with() }
+        Self { factory, endpoint, registry: registry.build_with(), process_quota }
     }
 
     /// Opens a session for `caller`.
@@ -217,7 +220,10 @@ impl Tenants {
     async fn start(&self, session: &TenantGuard) -> Result<GatewayInner> {
         let tools = session.value().tools.clone()?;
         let host = match self.factory.host(session) {
-            Some(host) => Some(host.endpoint(self.endpoint.clone()).start().await?),
+            Some(host) => {
+                let host = host.endpoint(self.endpoint.clone()).process_quota(self.process_quota.clone());
+                Some(host.start().await?)
+            }
             None => None,
         };
         Ok(GatewayInner::new(tools, host))

@@ -7,6 +7,7 @@ mod delivery;
 mod environment;
 mod masking;
 mod narrowed;
+mod process_quota;
 mod reconfigure;
 mod sessions;
 mod shutdown;

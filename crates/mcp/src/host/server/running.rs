@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -19,6 +20,7 @@ use crate::child::{ChildProcess, Delivery, StderrTail};
 use crate::connection::{Connection, ConnectionDriver};
 use crate::endpoint::Grant;
 use crate::host::activity::CallCounter;
+use crate::host::process_quota::ProcessSlot;
 
 /// The number of standard error lines quoted when a server fails.
 const STDERR_LINES: usize = 5;
@@ -30,7 +32,7 @@ pub(super) struct RunningServer {
     pub(super) stderr: StderrTail,
     pub(super) redactor: Arc<Redactor>,
     pub(super) cached_tools: Mutex<Option<Vec<Value>>>,
-    pub(super) active_calls: CallCounter,
+    pub(super) active_calls: Arc<CallCounter>,
     /// Whether a tool call has succeeded. If so, the restart backoff starts over when the server ends.
     pub(super) has_served: AtomicBool,
     /// Whether a request failed because the server was gone.
@@ -102,6 +104,7 @@ impl Drop for CallGuard {
 pub(super) struct RunningProcess {
     pub(super) server: Arc<RunningServer>,
     pub(super) process: ChildProcess,
+    pub(super) slot: ProcessSlot,
     pub(super) driver: ConnectionDriver,
     pub(super) snapshot: CredentialSnapshot,
 }
@@ -131,20 +134,34 @@ impl RunningProcess {
 pub(super) enum ProcessEvent {
     Ended,
     ToolsChanged,
+    /// No call was made for the idle time, or the process must make room for another one.
+    Unused,
 }
 
 /// Waits for the next event of the running process. A change of its tools is reported at `earliest` at the earliest.
-/// Cancel safe.
-pub(super) async fn next_event(running: &mut Option<RunningProcess>, earliest: Instant) -> ProcessEvent {
-    let Some(RunningProcess { process, server, .. }) = running else {
+/// Without `idle_timeout`, the process stays until it must make room. Cancel safe.
+pub(super) async fn next_event(
+    running: &mut Option<RunningProcess>,
+    earliest: Instant,
+    idle_timeout: Option<Duration>,
+) -> ProcessEvent {
+    let Some(RunningProcess { process, server, slot, .. }) = running else {
         return std::future::pending().await;
     };
     let changed = async {
         sleep_until(earliest).await;
         server.connection.wait_tools_change().await;
     };
+    let idle = async {
+        match idle_timeout {
+            Some(timeout) => server.active_calls.wait_unused(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         _status = process.wait() => ProcessEvent::Ended,
+        () = idle => ProcessEvent::Unused,
+        () = slot.wait_evicted() => ProcessEvent::Unused,
         () = changed => ProcessEvent::ToolsChanged,
     }
 }

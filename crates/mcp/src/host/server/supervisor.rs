@@ -9,6 +9,7 @@
 //! | a rotation, the process is outdated | drains it and starts another one in advance |
 //! | the account was cleared ([`SessionAccount::is_cleared`](valetkey_core::SessionAccount::is_cleared)) | drains the process, or kills it if its environment holds the keys |
 //! | the process exits | records a failure for the backoff |
+//! | the process is unused, or must make room for another one | drains it |
 //! | the server announces other tools | requests another list, at most once a second |
 //! | the session ends, or the host stops | stops every process |
 //!
@@ -36,7 +37,6 @@ use super::running::{
 };
 use crate::child::Delivery;
 use crate::connection::Handshake;
-use crate::host::activity::CallCounter;
 use crate::host::spawn::SpawnedServer;
 
 /// The timeout of calls on a server that was replaced: 15 min, the duration of the shortest STS session.
@@ -69,10 +69,16 @@ pub(super) struct Supervisor {
     tried_version: Option<CredentialsVersion>,
     /// The earliest time at which the next change of the tools is handled.
     next_list_at: Instant,
+    /// The time without a call after which the process is stopped.
+    idle_timeout: Option<Duration>,
 }
 
 impl Supervisor {
-    pub(super) fn new(shared: Arc<ServerShared>, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        shared: Arc<ServerShared>,
+        stop: CancellationToken,
+        idle_timeout: Option<Duration>,
+    ) -> Self {
         let rotation_watcher = shared.account.watch_rotations().ok();
         Self {
             shared,
@@ -86,6 +92,7 @@ impl Supervisor {
             rotation_watcher,
             tried_version: None,
             next_list_at: Instant::now(),
+            idle_timeout,
         }
     }
 
@@ -110,8 +117,12 @@ impl Supervisor {
                         break;
                     }
                 }
-                event = next_event(&mut self.running, self.next_list_at) => match event {
+                event = next_event(&mut self.running, self.next_list_at, self.idle_timeout) => match event {
                     ProcessEvent::Ended => self.discard("ended by itself"),
+                    ProcessEvent::Unused => {
+                        tracing::debug!(server = %self.shared.name, "server unused");
+                        self.drain();
+                    }
                     ProcessEvent::ToolsChanged => {
                         self.next_list_at = Instant::now() + MIN_LIST_INTERVAL;
                         self.shared.tool_cache.request_round();
@@ -179,8 +190,8 @@ impl Supervisor {
         };
         self.handshake = handshake;
         let started = started.inspect_err(|error| {
-            // Configuration errors are detected without spawning a process, so they need no backoff.
-            if error.kind() != ErrorKind::Invalid {
+            // Errors of the configuration and of the quota occur before a process is spawned, so they need no backoff.
+            if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Throttled) {
                 self.backoff.record_failure(error.message());
             }
         })?;
@@ -190,7 +201,7 @@ impl Supervisor {
 
     /// Makes a started process the one that accepts calls. The snapshot is that of the time before its start.
     fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
-        let SpawnedServer { process, session, connection, grant } = started;
+        let SpawnedServer { slot, process, session, connection, grant } = started;
         tracing::debug!(server = %self.shared.name, pid = process.pid(), "server started");
         self.shared.with_status(|status| status.pid = Some(process.pid()));
         let server = Arc::new(RunningServer {
@@ -199,11 +210,12 @@ impl Supervisor {
             stderr: process.stderr().clone(),
             redactor: Arc::clone(&self.shared.spawn_config.redactor),
             cached_tools: Mutex::new(None),
-            active_calls: CallCounter::default(),
+            active_calls: slot.calls(),
             has_served: AtomicBool::new(false),
             is_disconnected: AtomicBool::new(false),
         });
-        self.running = Some(RunningProcess { server, process, driver: session, snapshot });
+        slot.mark_started();
+        self.running = Some(RunningProcess { server, process, slot, driver: session, snapshot });
     }
 
     /// Handles a rotation of the account's credentials. Breaks when the session has ended.
@@ -293,6 +305,7 @@ impl Supervisor {
         idle: impl Future<Output = ()> + Send + 'static,
     ) {
         let kill = self.kill_draining.clone();
+        running.slot.mark_stopping();
         self.draining.spawn(async move {
             tokio::select! {
                 biased;
