@@ -88,6 +88,7 @@ pub use revocation::RevocationPolicy;
 pub use session::{
     AccessScope, AccountStatus, CallerIdentityCache, NarrowedSessionCache, OutstandingAccount,
     OutstandingCredentials, RotationWatcher, SessionAccount, SessionBuilder, SessionContext, SessionStatus,
+    WeakSession,
 };
 
 /// Implements a trait of this crate that has async methods, such as [`CredentialProvider`].

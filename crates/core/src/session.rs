@@ -11,6 +11,7 @@ mod outstanding;
 mod rotation;
 pub(crate) mod shared;
 mod status;
+mod weak;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -36,6 +37,7 @@ pub use narrowed_cache::NarrowedSessionCache;
 pub use outstanding::{OutstandingAccount, OutstandingCredentials};
 pub use rotation::RotationWatcher;
 pub use status::{AccountStatus, SessionStatus};
+pub use weak::WeakSession;
 
 use inner::SessionInner;
 
@@ -986,6 +988,21 @@ impl SessionContext {
     /// code.
     pub(crate) fn is_closed_unchecked(&self) -> bool {
         self.0.0.is_closed_unchecked()
+    }
+
+    /// Returns a reference to this session that does not keep it open.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// let weak = session.downgrade();
+    /// drop(session);
+    /// assert!(weak.upgrade().is_none(), "the session was closed with its last handle");
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> WeakSession {
+        WeakSession::new(&self.0)
     }
 
     /// Closes the session if its deadline has passed. Every public method uses this accessor, so that none overlooks

@@ -18,12 +18,12 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Error, ErrorKind, Result, SessionContext};
+use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::McpHost;
 use crate::client::ClientContext;
-use crate::host::error_result;
+use crate::host::{add_account_argument, error_result};
 use crate::json::round_numbers;
 use service::describe_accounts;
 use transport::{ClientTransport, EofNotifier};
@@ -230,6 +230,21 @@ impl GatewayInner {
         }
     }
 
+    /// Returns the definition of every tool, for a session with these accounts. Tools of servers can select an account
+    /// if there are several.
+    pub(crate) async fn list_tools_for(&self, accounts: &[AccountName]) -> Vec<Value> {
+        let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
+        if let Some(host) = &self.host {
+            let mut catalog = host.all_tools().await;
+            for failed in &catalog.errors {
+                tracing::warn!(server = %failed.server, error = %failed.error, "server fault");
+            }
+            add_account_argument(&mut catalog, accounts);
+            tools.extend(catalog.tools.into_iter().map(|tool| self.with_session_argument(tool.definition)));
+        }
+        tools
+    }
+
     /// Adds the session argument, which is never passed on to the server, to the definition of a server's tool.
     fn with_session_argument(&self, mut definition: Value) -> Value {
         let fields = definition.get_mut("inputSchema").and_then(Value::as_object_mut);
@@ -250,15 +265,8 @@ impl ToolSource for GatewayInner {
     }
 
     async fn list_tools(&self) -> Vec<Value> {
-        let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
-        if let Some(host) = &self.host {
-            let catalog = host.all_tools().await;
-            for failed in &catalog.errors {
-                tracing::warn!(server = %failed.server, error = %failed.error, "server fault");
-            }
-            tools.extend(catalog.tools.into_iter().map(|tool| self.with_session_argument(tool.definition)));
-        }
-        tools
+        let accounts = self.host.as_ref().map(McpHost::list_accounts);
+        self.list_tools_for(&accounts.unwrap_or_default()).await
     }
 
     async fn call_tool(
@@ -270,7 +278,11 @@ impl ToolSource for GatewayInner {
         if self.tools.get(name).is_some() {
             let mut input = arguments.map_or(Value::Null, Value::Object);
             round_numbers(&mut input);
-            return self.tools.call(name, input).await.map(call_result);
+            let output = self.tools.call(name, input).await;
+            if let Some(host) = &self.host {
+                host.announce_accounts();
+            }
+            return output.map(call_result);
         }
         let (host, mut arguments) = (self.host.as_ref()?, arguments);
         match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.extract_session(arguments)) {

@@ -1,11 +1,13 @@
 //! `McpHost`: starts the servers of a session as child processes, lists their tools and calls them.
 
+mod account_argument;
 mod activity;
 mod builder;
 mod catalog;
 mod narrowed;
 mod policies;
 mod process_quota;
+mod result;
 mod server;
 mod spawn;
 
@@ -24,21 +26,23 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
-use valetkey_tools::ToolOutput;
 
 use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::config::{ConfigError, McpConfig};
-use crate::json::round_numbers;
 use crate::{CredentialEndpoint, Redactor};
 
+pub(crate) use account_argument::add_account_argument;
 pub use builder::McpHostBuilder;
 pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 pub use process_quota::{ProcessLimits, ProcessQuota};
+pub(crate) use result::error_result;
 
+use account_argument::{AccountArgument, SelectableAccounts};
 use catalog::NamePrefixes;
 use narrowed::{NarrowedServerPool, ServerLease};
 use policies::ToolPolicies;
+use result::round_result;
 use server::{ServerHandle, Timeouts, ToolList, cancelled_error};
 use spawn::SpawnConfig;
 
@@ -49,10 +53,15 @@ use spawn::SpawnConfig;
 /// host process. The host does not keep the session alive; when the session ends, the servers are stopped.
 /// [`shutdown`](Self::shutdown) stops the servers and waits until they have exited; dropping the host kills them.
 ///
-/// A process has the credentials of one account. A call with fewer permissions, that is, a call of a tool that has a
-/// [policy](McpHostBuilder::tool_policy) or a call [for](Self::call_for) a narrowed session, therefore runs in a
-/// separate process of the same server, with a separate home folder. That process is started at the first such call,
-/// and stopped after it has been idle for a while.
+/// A process has the credentials of one account. A call with other permissions therefore runs in a separate process of
+/// the same server, with a separate home folder: a call of a tool that has a [policy](McpHostBuilder::tool_policy), a
+/// call [for](Self::call_for) a narrowed session, and a call that selects another account of the session with the
+/// argument `aws_account`. That process is started at the first such call, and stopped after it has been idle for a
+/// while.
+///
+/// The argument `aws_account` is not forwarded to the server. A server with a fixed
+/// [`account`](crate::config::ServerConfig::account) or without credentials does not have it, nor does a tool that
+/// defines an argument of this name itself. A name that is not one of the session's accounts is an error.
 ///
 /// # Examples
 /// ```no_run
@@ -74,6 +83,7 @@ use spawn::SpawnConfig;
 /// ```
 pub struct McpHost {
     session_id: SessionId,
+    accounts: SelectableAccounts,
     /// Replaced as a whole by [`reconfigure`](Self::reconfigure). A call keeps the table that it began with.
     table: RwLock<Arc<ServerTable>>,
     /// Tasks that stop the servers of earlier tables after their calls have ended; `None` after the host was stopped.
@@ -109,6 +119,7 @@ struct ServerTable {
 struct ToolRoute {
     server: Arc<ServerHandle>,
     tool: String,
+    account_argument: AccountArgument,
 }
 
 /// The server process that runs one call.
@@ -258,7 +269,7 @@ impl McpHost {
         &self,
         narrowed: Option<&SessionContext>,
         name: &str,
-        arguments: Option<Map<String, Value>>,
+        mut arguments: Option<Map<String, Value>>,
         context: &ClientContext,
     ) -> Option<Value> {
         let table = self.table();
@@ -268,9 +279,9 @@ impl McpHost {
         };
         let result = match found {
             Ok(found) => {
-                let ToolRoute { server, tool } = found?;
-                match self.call_target(&table, server, &tool, narrowed) {
-                    Ok(server) => server.call(&tool, arguments, context).await,
+                let route = found?;
+                match self.call_target(&table, &route, narrowed, arguments.as_mut()) {
+                    Ok(server) => server.call(&route.tool, arguments, context).await,
                     Err(error) => Err(error),
                 }
             }
@@ -285,24 +296,47 @@ impl McpHost {
         Some(self.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed))
     }
 
-    /// Returns the process of `server` that may run a call of `tool`.
+    /// Returns the process that may run a call. Removes the argument that selects an account.
     fn call_target(
         &self,
         table: &ServerTable,
-        server: Arc<ServerHandle>,
-        tool: &str,
+        route: &ToolRoute,
         narrowed: Option<&SessionContext>,
+        arguments: Option<&mut Map<String, Value>>,
     ) -> Result<CallTarget> {
+        let ToolRoute { server, tool, account_argument } = route;
+        let selected = account_argument.take(arguments, server.account());
+        let selected = selected.map_err(|error| error.with_provider(server.name().to_owned()))?;
         let config = server.config();
-        let account = match narrowed {
+        if config.delivery == Delivery::None {
+            return Ok(CallTarget::Shared(Arc::clone(server)));
+        }
+        let usual = match narrowed {
             Some(session) => &session_account(session, config.account.as_ref())?,
             None => server.account(),
         };
+        let selected = selected.filter(|selected| selected != usual.account_name());
+        let account = match &selected {
+            Some(name) => &self.accounts.find(narrowed, name)?,
+            None => usual,
+        };
         let policy = table.policies.get(server.name(), tool);
-        if config.delivery == Delivery::None || (narrowed.is_none() && policy.is_none()) {
-            return Ok(CallTarget::Shared(server));
+        if narrowed.is_none() && selected.is_none() && policy.is_none() {
+            return Ok(CallTarget::Shared(Arc::clone(server)));
         }
-        self.narrowed_pool.lease_server(&server, account, policy).map(CallTarget::Narrowed)
+        self.narrowed_pool.lease_server(server, account, selected, policy).map(CallTarget::Narrowed)
+    }
+
+    /// Returns the accounts of the session for a list of tools, and remembers them as listed.
+    pub(crate) fn list_accounts(&self) -> Vec<AccountName> {
+        self.accounts.list()
+    }
+
+    /// Announces a change of the tools if the session has other accounts than were listed last.
+    pub(crate) fn announce_accounts(&self) {
+        if self.accounts.have_changed() {
+            self.change_counter.send_modify(|count| *count += 1);
+        }
     }
 
     /// Returns the process ids of the running servers, by server name. With a launcher, they are the ids of the
@@ -508,13 +542,15 @@ impl ServerTable {
     /// Builds a catalog, and replaces all routes by those of its tools. A tool that is no longer listed cannot be
     /// called.
     fn collect<'a>(&self, listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>) -> ToolCatalog {
-        let catalog = ToolCatalog::collect(&self.prefixes, listed);
-        let route = |tool: &ProxiedTool| {
+        let mut catalog = ToolCatalog::collect(&self.prefixes, listed);
+        let route = |tool: &mut ProxiedTool| {
             let server = self.servers.iter().find(|server| server.name() == tool.server)?;
-            let route = ToolRoute { server: Arc::clone(server), tool: tool.tool.clone() };
+            let account_argument = AccountArgument::of_tool(server.config(), &tool.definition);
+            tool.selects_account = matches!(account_argument, AccountArgument::Selects { .. });
+            let route = ToolRoute { server: Arc::clone(server), tool: tool.tool.clone(), account_argument };
             Some((tool.name.clone(), route))
         };
-        *self.lock_routes() = catalog.tools.iter().filter_map(route).collect();
+        *self.lock_routes() = catalog.tools.iter_mut().filter_map(route).collect();
         catalog
     }
 
@@ -531,22 +567,6 @@ impl Drop for McpHost {
     fn drop(&mut self) {
         self.refresher.abort();
     }
-}
-
-/// Rounds inexact numbers of a result, for callers that read values and do not write them as JSON.
-fn round_result(mut result: Value) -> Value {
-    round_numbers(&mut result);
-    result
-}
-
-/// Converts an error into an MCP result.
-pub(crate) fn error_result(error: &Error) -> Value {
-    let output = ToolOutput::error(error);
-    serde_json::json!({
-        "content": [{"type": "text", "text": output.text}],
-        "structuredContent": output.structured,
-        "isError": true,
-    })
 }
 
 impl fmt::Debug for McpHost {

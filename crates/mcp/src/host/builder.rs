@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
+use super::account_argument::SelectableAccounts;
 use super::catalog::NamePrefixes;
 use super::narrowed::{NarrowedLimits, NarrowedServerPool};
 use super::policies::ToolPolicies;
@@ -338,9 +339,6 @@ impl McpHostBuilder {
     /// when no port can be bound or no folder created on this machine.
     pub async fn start(self) -> Result<McpHost> {
         self.policies.validate(&self.config)?;
-        let internal_error = |what: &'static str| {
-            move |error: io::Error| Error::new(ErrorKind::Internal, what).with_source(error)
-        };
         let shared_endpoint = self.endpoint.is_some();
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
@@ -379,6 +377,7 @@ impl McpHostBuilder {
         let table = self.build_table(&[], &spawn_config, timeouts, list_budget);
         Ok(McpHost {
             session_id: session.id(),
+            accounts: SelectableAccounts::new(&session),
             table: RwLock::new(Arc::new(table)),
             retired: Mutex::new(Some(JoinSet::new())),
             stopping: CancellationToken::new(),
@@ -431,4 +430,9 @@ impl McpHostBuilder {
         table.refresh_routes();
         table
     }
+}
+
+/// Returns a conversion of I/O errors into errors with this message.
+pub(super) fn internal_error(what: &'static str) -> impl Fn(io::Error) -> Error {
+    move |error| Error::new(ErrorKind::Internal, what).with_source(error)
 }

@@ -69,6 +69,9 @@ pub struct ProxiedTool {
     pub tool: String,
     /// The tool definition of the server, with `name` in place of the server's own name.
     pub definition: Value,
+    /// Whether a call may select an account of the session with the argument `aws_account`, which the definition does
+    /// not mention.
+    pub selects_account: bool,
 }
 
 /// An error of one server.
@@ -197,7 +200,8 @@ fn collision_error(server: String, name: &str) -> ServerError {
 
 impl ProxiedTool {
     fn new(name: String, server: &str, tool: String, definition: Value) -> Self {
-        let mut tool = Self { name: String::new(), server: server.to_owned(), tool, definition };
+        let mut tool =
+            Self { name: String::new(), server: server.to_owned(), tool, definition, selects_account: false };
         tool.rename(name);
         tool
     }

@@ -24,6 +24,7 @@ use valetkey_core::{
 };
 
 use super::activity::CallCounter;
+use super::builder::internal_error;
 use super::server::{ServerHandle, with_set_credentials_hint};
 use super::spawn::SpawnConfig;
 use crate::child::SessionDir;
@@ -50,11 +51,14 @@ pub(super) struct NarrowedServerPool {
     reapers: Mutex<JoinSet<()>>,
 }
 
-/// The authority that a call runs with: that of a session, or of an account of it scoped down by a policy.
+/// The authority that a call runs with: that of a session, of an account of it that the call selects, or of an account
+/// scoped down by a policy.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct GroupKey {
     session: SessionId,
-    policy: Option<(AccountName, PolicyDigest)>,
+    /// `None` if each server of the group runs in its usual account.
+    account: Option<AccountName>,
+    policy: Option<PolicyDigest>,
 }
 
 /// A group in the cache. The reference is weak, because moka keeps a removed value for some time.
@@ -75,33 +79,29 @@ impl NarrowedServerPool {
         Self { spawn_config, limits, stop: CancellationToken::new(), groups, reapers: Mutex::default() }
     }
 
-    /// Leases a copy of the server `model` that is dedicated to this account and policy. The copy is created on first
-    /// use, and its process is started at its first call.
+    /// Leases a copy of the server `model` that is dedicated to this account and policy. `selected` is the name of the
+    /// account if it is not the usual one of the server. The copy is created on first use, and its process is started
+    /// at its first call.
     pub(super) fn lease_server(
         self: &Arc<Self>,
         model: &ServerHandle,
         account: &SessionAccount,
+        selected: Option<AccountName>,
         policy: Option<&SessionPolicy>,
     ) -> Result<ServerLease> {
         let with_server = |error: Error| error.with_provider(model.name().to_owned());
-        let key = GroupKey::new(account, policy).map_err(with_server)?;
-        if let Some(found) = self.lease_existing(&key, model, account) {
-            return found.map_err(with_server);
+        let key = GroupKey::new(account, selected, policy).map_err(with_server)?;
+        let existing = {
+            let _removals = self.reapers.lock();
+            self.get(&key).map(|group| group.lease(model, account))
+        };
+        if let Some(leased) = existing {
+            return leased.map_err(with_server);
         }
         let group = self.create_group(account, policy)?;
         let mut reapers = self.reapers.lock();
         let group = self.insert_or_get(key, group, &mut reapers);
         group.and_then(|group| group.lease(model, account)).map_err(with_server)
-    }
-
-    fn lease_existing(
-        &self,
-        key: &GroupKey,
-        model: &ServerHandle,
-        account: &SessionAccount,
-    ) -> Option<Result<ServerLease>> {
-        let _removals = self.reapers.lock();
-        self.get(key).map(|group| group.lease(model, account))
     }
 
     /// Returns the servers of all groups.
@@ -157,13 +157,9 @@ impl NarrowedServerPool {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
             None => account.clone(),
         };
-        let directory_error = |error| {
-            Error::new(ErrorKind::Internal, "the narrowed session's own folder cannot be made")
-                .with_source(error)
-        };
         let dir = SessionDir::create(Some(&account.resolved_region()))
             .and_then(|dir| dir.with_configuration(&self.spawn_config.environment))
-            .map_err(directory_error)?;
+            .map_err(internal_error("the narrowed session's own folder cannot be made"))?;
         let session = account.session_id().unwrap_or(self.spawn_config.driver);
         let spawn_config = Arc::new(self.spawn_config.for_session(session, dir));
         Ok(Arc::new(ServerGroup::new(narrowed, account, spawn_config)))
@@ -177,7 +173,7 @@ impl NarrowedServerPool {
         reapers: &mut JoinSet<()>,
     ) -> Result<Arc<ServerGroup>> {
         if self.stop.is_cancelled() {
-            return Err(Error::new(ErrorKind::Unavailable, "the server was stopped"));
+            return Err(stopped_error());
         }
         if let Some(first) = self.get(&key) {
             return Ok(first);
@@ -219,12 +215,16 @@ impl NarrowedServerPool {
 }
 
 impl GroupKey {
-    fn new(account: &SessionAccount, policy: Option<&SessionPolicy>) -> Result<Self> {
-        let closed =
-            || Error::new(ErrorKind::Closed, "the session is closed").with_next_step("open a new session");
-        let session = account.session_id().ok_or_else(closed)?;
-        let policy = policy.map(|policy| (account.account_name().clone(), policy.digest()));
-        Ok(Self { session, policy })
+    fn new(
+        account: &SessionAccount,
+        selected: Option<AccountName>,
+        policy: Option<&SessionPolicy>,
+    ) -> Result<Self> {
+        let closed = Error::new(ErrorKind::Closed, "the session is closed");
+        let session = account.session_id().ok_or(closed.with_next_step("open a new session"))?;
+        let policy = policy.map(SessionPolicy::digest);
+        let account = selected.or_else(|| policy.is_some().then(|| account.account_name().clone()));
+        Ok(Self { session, account, policy })
     }
 }
 
@@ -326,9 +326,8 @@ impl ServerGroup {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
             None => account.clone(),
         };
-        let stopped = || Error::new(ErrorKind::Unavailable, "the server was stopped");
         let mut servers = self.lock_servers();
-        let servers = servers.as_mut().ok_or_else(stopped)?;
+        let servers = servers.as_mut().ok_or_else(stopped_error)?;
         let create = || Arc::new(model.clone_for(account, Arc::clone(&self.spawn_config)));
         servers.retain(|name, server| name != model.name() || server.config() == model.config());
         Ok(Arc::clone(servers.entry(model.name().to_owned()).or_insert_with(create)))
@@ -366,6 +365,10 @@ impl ServerGroup {
     fn lock_servers(&self) -> MutexGuard<'_, Option<ServersByName>> {
         self.servers.lock()
     }
+}
+
+fn stopped_error() -> Error {
+    Error::new(ErrorKind::Unavailable, "the server was stopped")
 }
 
 /// Waits until the session of `account` has ended, which ends the stream of its rotations. Returns at once if it has

@@ -24,6 +24,7 @@ use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
 use super::activity::CallCounter;
+use super::result::Receipt;
 use super::spawn::SpawnConfig;
 use crate::child::Delivery;
 use crate::client::ClientContext;
@@ -174,7 +175,7 @@ impl ServerHandle {
         self.shared.tool_cache.current()
     }
 
-    /// Calls a tool with the current credentials of the session.
+    /// Calls a tool with the current credentials of the session. The result contains their [`Receipt`].
     pub(super) async fn call(
         &self,
         tool: &str,
@@ -186,12 +187,14 @@ impl ServerHandle {
             call = self.begin_with_credentials() => call?,
             () = context.cancelled.cancelled() => return Err(cancelled_error()),
         };
+        let receipt = Receipt::new(self.account(), self.config().delivery);
         let cancel = context.cancelled.child_token();
         let response = call.connection().call_tool(tool, arguments, &cancel);
         match with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), response, &cancel).await
         {
-            Ok(result) => {
+            Ok(mut result) => {
                 call.mark_served();
+                receipt.add_to(&mut result);
                 Ok(result)
             }
             Err(error) => Err(self.shared.to_error(error, &call).await),

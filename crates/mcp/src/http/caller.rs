@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use valetkey_core::{Error, ErrorKind, Result, SessionHandle};
+use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionHandle};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolOutput};
 
 use super::auth::VerifiedCaller;
@@ -32,7 +32,7 @@ pub(super) struct CallerTools {
 #[async_trait]
 impl ToolSource for CallerTools {
     async fn list_tools(&self) -> Vec<Value> {
-        self.catalog.list().await
+        self.catalog.list(&self.accounts()).await
     }
 
     async fn call_tool(
@@ -59,6 +59,17 @@ impl ToolSource for CallerTools {
 }
 
 impl CallerTools {
+    /// Returns the accounts that a call can select: those of the session that the request selects without an argument,
+    /// otherwise those of a new session of the principal.
+    fn accounts(&self) -> Vec<AccountName> {
+        let bound = self.protocol_session.as_ref().and_then(|session| session.credentials());
+        let selected = self.handle.or(bound).and_then(|handle| self.tenants.find(&self.caller, &handle).ok());
+        match selected {
+            Some(session) => session.accounts(),
+            None => self.tenants.factory.accounts(&self.caller),
+        }
+    }
+
     /// Returns the session on which a call acts. A handle that does not name a session of this principal is an error:
     /// the call never runs in another session instead.
     fn select(&self, arguments: &mut Map<String, Value>) -> Result<TenantGuard> {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use serde_json::{Value, json};
-use valetkey_core::Result;
+use valetkey_core::{AccountName, Result};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
 
 use super::tenants::SessionFactory;
 use crate::CredentialEndpoint;
-use crate::gateway::{GatewayInner, ToolChangeNotifier, ToolSource, tool_definition};
+use crate::gateway::{GatewayInner, ToolChangeNotifier, tool_definition};
 
 pub(super) const CREATE_SESSION: &str = "create_credential_session";
 pub(super) const LIST_SESSIONS: &str = "list_credential_sessions";
@@ -42,10 +42,10 @@ impl Catalog {
         ToolChangeNotifier::new(self.tools.host())
     }
 
-    /// Returns the definition of every tool.
-    pub(super) async fn list(&self) -> Vec<Value> {
+    /// Returns the definition of every tool, for a caller who can use these accounts.
+    pub(super) async fn list(&self, accounts: &[AccountName]) -> Vec<Value> {
         let mut tools = vec![tool_definition(&create_session()), tool_definition(&list_sessions())];
-        tools.extend(self.tools.list_tools().await);
+        tools.extend(self.tools.list_tools_for(accounts).await);
         let by_name = tools.iter().filter_map(|tool| Some((tool["name"].as_str()?.to_owned(), tool)));
         *self.definitions.write() = by_name.map(|(name, tool)| (name, Arc::new(tool.clone()))).collect();
         tools
@@ -54,7 +54,7 @@ impl Catalog {
     /// Returns the definition of one tool, which is listed first if no tool was listed yet.
     pub(super) async fn definition(&self, name: &str) -> Option<Arc<Value>> {
         if self.definitions.read().is_empty() {
-            self.list().await;
+            self.list(&[]).await;
         }
         self.definitions.read().get(name).cloned()
     }

@@ -138,6 +138,11 @@ impl ProtocolSession {
         is_idle
     }
 
+    /// Returns the credential session of calls that name none, if one was opened.
+    pub(super) fn credentials(&self) -> Option<SessionHandle> {
+        self.state.lock().credentials
+    }
+
     /// Returns the credential session of calls that name none, which `open` opens at the first such call.
     pub(super) fn credentials_or_open<E>(
         &self,

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use valetkey_core::{
-    Error, ErrorKind, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionGuard,
-    SessionHandle, SessionRegistry,
+    AccountName, Error, ErrorKind, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext,
+    SessionGuard, SessionHandle, SessionRegistry,
 };
 use valetkey_tools::ToolSet;
 
@@ -105,6 +105,13 @@ pub trait SessionFactory: Send + Sync + 'static {
     /// tools of the servers, which are the same for every principal (default: a session with the default account).
     fn catalog_session(&self) -> SessionContext {
         SessionContext::builder().build()
+    }
+
+    /// Returns the accounts that a new session of this caller has, the default one first. The gateway lists them as
+    /// the values of the argument `aws_account` of servers' tools, if there are several (default: none, so that the
+    /// argument is not listed until the session of a request is known).
+    fn accounts(&self, _caller: &VerifiedCaller) -> Vec<AccountName> {
+        Vec::new()
     }
 }
 

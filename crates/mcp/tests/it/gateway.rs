@@ -1,5 +1,6 @@
 //! The gateway over a stream, with raw and real clients of both protocol eras.
 
+mod accounts;
 mod client;
 pub(crate) mod client_fixture;
 mod closing;

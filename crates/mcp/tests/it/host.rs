@@ -1,5 +1,6 @@
 //! The host: servers as children of a session.
 
+mod accounts;
 mod calls;
 mod child_sessions;
 mod crash;
@@ -8,6 +9,7 @@ mod environment;
 mod masking;
 mod narrowed;
 mod process_quota;
+mod receipts;
 mod reconfigure;
 mod sessions;
 mod shutdown;

@@ -1,5 +1,6 @@
 //! The gateway over HTTP, on real sockets: transport, authentication, and whose session a call acts on.
 
+mod accounts;
 mod challenge;
 pub(crate) mod client_fixture;
 pub(crate) mod fixture;

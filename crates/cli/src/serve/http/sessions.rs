@@ -7,7 +7,7 @@ use valetkey::backends::AwsClientConfig;
 use valetkey::mcp::child::{HostEnvironment, Launcher};
 use valetkey::mcp::http::{NewSession, SessionFactory, VerifiedCaller};
 use valetkey::mcp::{McpConfig, McpHost, McpHostBuilder};
-use valetkey::{CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
+use valetkey::{AccountName, CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
 
 use crate::build::{BuildMode, ConfiguredPolicies, SessionInputs};
 use crate::serve::{build_tools, with_tool_policies};
@@ -74,6 +74,20 @@ impl SessionFactory for ConfiguredSessions {
         };
         // The providers are not set, so the session never has credentials.
         inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build()
+    }
+
+    fn accounts(&self, caller: &VerifiedCaller) -> Vec<AccountName> {
+        let settings = Settings::clone(&self.settings).for_principal(Some(caller.principal()));
+        let inputs = SessionInputs {
+            settings: &settings,
+            base: &self.base,
+            terminal: &self.terminal,
+            observers: &CredentialObservers::new(),
+        };
+        let session = inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build();
+        // The session serves no credentials: only the names of its accounts are read.
+        inputs.set_providers(&session, &mut Vec::new());
+        session.accounts()
     }
 }
 

@@ -38,6 +38,8 @@ async fn call_unknown_fields_are_passed_through() {
     let mut result = fixture.call_raw("raw__tool", arguments.clone()).await;
     let heard = result["structuredContent"].take();
     assert_eq!(heard["echo"]["arguments"], arguments);
+    let receipt = result["_meta"].as_object_mut().unwrap().remove("valetkey/receipt").unwrap();
+    assert_eq!(receipt["account"], "default");
     let expected = json!({
         "content": [
             {"type": "text", "text": "t", "x-text": 1, "annotations": {"audience": ["user"], "x": 2}},

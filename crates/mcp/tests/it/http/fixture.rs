@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{RegistryBuilder, Result, SessionContext, SessionRegistry};
+use valetkey_core::{AccountName, RegistryBuilder, Result, SessionContext, SessionRegistry};
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 use valetkey_mcp::http::{
@@ -47,6 +47,12 @@ impl SessionFactory for SessionFactoryFixture {
         let host = McpHost::builder(session, config).environment(host_environment());
         // A long budget, because test machines may be slow.
         Some(host.list_budget(Duration::from_secs(120)))
+    }
+
+    fn accounts(&self, caller: &VerifiedCaller) -> Vec<AccountName> {
+        let names: &[&str] =
+            if caller.principal().as_str() == "alice" { &["blue", "green"] } else { &["default"] };
+        names.iter().map(|name| name.parse().unwrap()).collect()
     }
 }
 
