@@ -344,7 +344,7 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
 
     /// Sweeps every 30 seconds, or more often if the idle time or the lifetime is shorter, until the registry is dropped;
     /// then the future ends at once. Without it, ended sessions are not found either, but they are closed only when they
-    /// are looked up or when a session is opened.
+    /// are looked up, or by an [`open`](SessionRegistry::open) for which a sweep is due.
     ///
     /// Spawn the future, or select over it: it does not keep the registry alive. It must be polled inside a tokio runtime
     /// with time enabled.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use super::SessionHandle;
 use super::builder::Limits;
 use super::entry::Entry;
+use super::handle::BuildOwnBits;
 use super::timeline::Moment;
+use crate::clock::duration_nanos;
 use crate::{Error, ErrorKind, Principal, Result};
 
 type Entries<T> = Vec<Arc<Entry<T>>>;
+type SessionMap<T> = HashMap<SessionHandle, Arc<Entry<T>>, BuildOwnBits>;
 
 /// Owns the entries of a registry. It has one lock, so that the limits hold exactly. No session is closed while that lock
 /// is held, since closing runs the code of providers and audit sinks: removed entries are returned to the caller instead.
@@ -17,13 +20,15 @@ type Entries<T> = Vec<Arc<Entry<T>>>;
 /// Invariants: `len` is the number of entries of all principals, no principal has an empty map, and an entry that
 /// left the index is retired, so that no call can start on it.
 pub(super) struct SessionIndex<T> {
-    by_principal: HashMap<Principal, HashMap<SessionHandle, Arc<Entry<T>>>>,
+    by_principal: HashMap<Principal, SessionMap<T>>,
     len: usize,
+    /// When `remove_ended` last ran.
+    swept_at: Moment,
 }
 
 impl<T> Default for SessionIndex<T> {
     fn default() -> Self {
-        Self { by_principal: HashMap::new(), len: 0 }
+        Self { by_principal: HashMap::new(), len: 0, swept_at: 0 }
     }
 }
 
@@ -50,7 +55,8 @@ impl<T> SessionIndex<T> {
         self.by_principal.get(principal).into_iter().flat_map(HashMap::values)
     }
 
-    /// Inserts an entry if the limits allow it. Entries that make room are added to `removed`, also when it fails.
+    /// Inserts an entry if the limits allow it. Entries that leave are added to `removed`, also when it fails: those that
+    /// have ended, if the last sweep was an interval ago, and those that make room.
     ///
     /// The limit of the principal is checked first, since the other check may pass over all entries.
     ///
@@ -64,6 +70,9 @@ impl<T> SessionIndex<T> {
         removed: &mut Entries<T>,
     ) -> Result<()> {
         let principal = &entry.principal;
+        if now.saturating_sub(self.swept_at) >= duration_nanos(limits.sweep_interval()) {
+            removed.extend(self.remove_ended(now));
+        }
         let count = self.by_principal.get(principal).map_or(0, HashMap::len);
         if count >= limits.max_sessions_per_principal && !self.displace(principal, now, removed) {
             return Err(principal_full());
@@ -102,16 +111,9 @@ impl<T> SessionIndex<T> {
 
     /// Removes every entry whose session has ended and has no call in flight.
     pub(super) fn remove_ended(&mut self, now: Moment) -> Entries<T> {
+        self.swept_at = now;
         let ended = retire_ended(self.entries(), now);
         self.remove_each(ended)
-    }
-
-    /// Removes those of `entries` whose sessions have ended and have no call in flight. Returns them, and the others
-    /// that are still in the index.
-    pub(super) fn partition_ended(&mut self, entries: Entries<T>, now: Moment) -> (Entries<T>, Entries<T>) {
-        let mut present: Vec<_> = entries.into_iter().filter(|entry| self.contains(entry)).collect();
-        let ended = present.extract_if(.., |entry| entry.retire_if_ended(now)).collect();
-        (self.remove_each(ended), present)
     }
 
     /// Removes all entries of a principal, whether or not they are in use.

@@ -4,15 +4,15 @@
 //! holds weak references only: moka drops values some time after they are removed, and must not keep a session, or the
 //! value beside it, alive meanwhile.
 //!
-//! moka's idle time starts when a session is found, follows the monotonic clock and cannot see a call in flight. So it
-//! serves as a timer: what the cache evicts is closed if the [`Entry`] agrees that its time is up, and is put back
-//! otherwise. moka's size limit is not used, since it may evict the session of any principal.
+//! moka's idle time follows the monotonic clock and does not know of calls in flight, so it only limits how long the
+//! cache holds an unused entry; the index decides which sessions have ended. moka's size limit is not used, since it
+//! may evict the session of any principal. Nor is its eviction listener, with which moka takes a lock for the key of
+//! each insertion and invalidation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -32,15 +32,13 @@ const MAX_CACHE_TTL: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
 /// The cache and the index change in this order: a session enters the index first and leaves it first. So the cache
 /// may miss a session that is open, for which `find` falls back to the index, and may still hold one that was
-/// removed, which is retired and cannot be used.
+/// removed, which is retired and cannot be used. A `find` that races with the removal may put such an entry back into
+/// the cache, which drops it after the idle time.
 pub(super) struct Store<T> {
     timeline: Timeline,
     pub(super) limits: Limits,
     cache: Cache<SessionHandle, Weak<Entry<T>>, BuildOwnBits>,
     index: Mutex<SessionIndex<T>>,
-    /// What the cache evicted since it was last looked at. The cache calls the eviction listener under its own locks, so
-    /// the listener does no more than this.
-    evicted: Arc<Mutex<Vec<Weak<Entry<T>>>>>,
     closed: AtomicBool,
     refreshers: Mutex<Vec<Weak<RefreshQueue>>>,
     /// Wakes background tasks at the end of the registry.
@@ -114,23 +112,14 @@ impl<T> Store<T> {
 
 impl<T: Send + Sync + 'static> Store<T> {
     pub(super) fn new(timeline: Timeline, limits: Limits) -> Arc<Self> {
-        let evicted = Arc::new(Mutex::new(Vec::new()));
-        let cache = Cache::builder().eviction_listener({
-            let evicted = Arc::clone(&evicted);
-            move |_handle, entry: Weak<Entry<T>>, cause| {
-                if cause == RemovalCause::Expired {
-                    evicted.lock().push(entry);
-                }
-            }
-        });
-        let cache =
-            if limits.idle_ttl <= MAX_CACHE_TTL { cache.time_to_idle(limits.idle_ttl) } else { cache };
+        let cache = Cache::builder()
+            .time_to_idle(limits.idle_ttl.min(MAX_CACHE_TTL))
+            .build_with_hasher(BuildOwnBits::default());
         Arc::new(Self {
             timeline,
             limits,
-            cache: cache.build_with_hasher(BuildOwnBits::default()),
+            cache,
             index: Mutex::default(),
-            evicted,
             closed: AtomicBool::new(false),
             refreshers: Mutex::default(),
             ended: Notify::new(),
@@ -149,7 +138,6 @@ impl<T: Send + Sync + 'static> Store<T> {
     ) -> Result<SessionGuard<T>> {
         let now = self.now();
         let entry = Arc::new(Entry::new(principal, session, value, &self.limits, now));
-        self.settle_evicted(now);
         let mut removed = Vec::new();
         let inserted = self.index.lock().insert(&entry, &self.limits, now, &mut removed);
         self.end_all(&removed);
@@ -182,7 +170,7 @@ impl<T: Send + Sync + 'static> Store<T> {
         None
     }
 
-    /// Reads the cache, and the index for what the cache evicted although its time is not up. Returns whether the entry
+    /// Reads the cache, and the index for what the cache has evicted. Returns whether the entry
     /// came from the cache.
     fn lookup(&self, principal: &Principal, handle: &SessionHandle) -> Option<(Arc<Entry<T>>, bool)> {
         if let Some(entry) = self.cache.get(handle).and_then(|entry| entry.upgrade()) {
@@ -227,11 +215,8 @@ impl<T: Send + Sync + 'static> Store<T> {
 
     /// Removes what has ended from the index, for the caller to close with [`end_all`](Self::end_all).
     pub(super) fn remove_ended(&self) -> Vec<Arc<Entry<T>>> {
-        let now = self.now();
         self.cache.run_pending_tasks();
-        let removed = self.index.lock().remove_ended(now);
-        self.settle_evicted(now);
-        removed
+        self.index.lock().remove_ended(self.now())
     }
 
     /// Closes sessions that were removed from the index. The caller holds no lock, since this runs providers' `Drop` and
@@ -240,20 +225,6 @@ impl<T: Send + Sync + 'static> Store<T> {
         for entry in removed {
             self.cache.invalidate(&entry.handle);
             entry.session.close_quietly();
-        }
-    }
-
-    /// Closes what the cache evicted, and puts back what is in use or was used since it was found.
-    fn settle_evicted(&self, now: Moment) {
-        let evicted = std::mem::take(&mut *self.evicted.lock());
-        let evicted: Vec<_> = evicted.iter().filter_map(Weak::upgrade).collect();
-        if evicted.is_empty() {
-            return;
-        }
-        let (ended, open) = self.index.lock().partition_ended(evicted, now);
-        self.end_all(&ended);
-        for entry in open {
-            self.cache.insert(entry.handle, Arc::downgrade(&entry));
         }
     }
 }

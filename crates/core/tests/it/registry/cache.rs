@@ -34,18 +34,26 @@ fn session_evicted_by_the_cache_in_a_call_stays_open() {
 }
 
 #[test]
-fn session_evicted_by_the_cache_and_idle_is_closed_by_an_open() {
-    let registry = SessionRegistry::builder().idle_ttl(INSTANT).build();
-    let opened = registry.open(principal("ana"), SessionContext::builder()).unwrap();
-    let session = SessionContext::clone(&opened);
-    drop(opened);
-    // The coarse system clock takes a tick to agree. Nothing sweeps: the cache finds the session by its own timer.
-    let mut opens = 0_u64;
-    while !session.is_closed() {
-        drop(registry.open(principal("ben"), SessionContext::builder()).unwrap());
-        opens += 1;
-        assert!(opens < 10_000_000, "the session was never closed");
-    }
+fn open_after_sweep_interval_closes_idle_session() {
+    let gateway = Gateway::with(|registry| registry.idle_ttl(INSTANT));
+    let (_, session) = gateway.idle("ana");
+    gateway.clock.advance(SECOND - Duration::from_millis(1));
+    drop(gateway.open("ben"));
+    assert!(!session.is_closed(), "the sweep at the first open was less than a second ago");
+    gateway.clock.advance(Duration::from_millis(1));
+    let in_use = gateway.open("ben");
+    assert!(session.is_closed() && !in_use.is_closed());
+    assert_eq!(gateway.registry.len(), 1);
+}
+
+#[test]
+fn open_beyond_cap_still_closes_idle_sessions() {
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(1));
+    let (_, idle) = gateway.idle("ana");
+    let in_use = gateway.open("ben");
+    gateway.clock.advance(IDLE);
+    assert!(gateway.try_open("ben").is_err());
+    assert!(idle.is_closed() && !in_use.is_closed());
 }
 
 #[test]

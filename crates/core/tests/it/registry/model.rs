@@ -8,6 +8,8 @@ use super::*;
 const NAMES: [&str; 3] = ["ana", "ben", "cora"];
 const IDLE_SECONDS: u64 = 100;
 const LIFETIME_SECONDS: u64 = 600;
+/// The longest time between two sweeps, since the idle time is longer.
+const SWEEP_SECONDS: u64 = 30;
 const PER_PRINCIPAL: usize = 3;
 const CAPACITY: usize = 6;
 
@@ -86,6 +88,7 @@ struct World {
     gateway: Gateway,
     /// Seconds, which never go back.
     now: u64,
+    swept_at: Option<u64>,
     subjects: Vec<Subject>,
 }
 
@@ -98,7 +101,7 @@ impl World {
                 .max_sessions_per_principal(PER_PRINCIPAL)
                 .max_sessions(CAPACITY)
         });
-        Self { gateway, now: 0, subjects: Vec::new() }
+        Self { gateway, now: 0, swept_at: None, subjects: Vec::new() }
     }
 
     fn apply(&mut self, operation: &Operation) {
@@ -198,6 +201,9 @@ impl World {
     }
 
     fn make_room(&mut self, by: usize) -> bool {
+        if self.swept_at.is_none_or(|at| self.now - at >= SWEEP_SECONDS) {
+            self.sweep();
+        }
         if self.present(|subject| subject.owner == by) >= PER_PRINCIPAL && !self.displace(by) {
             return false;
         }
@@ -220,6 +226,7 @@ impl World {
 
     fn sweep(&mut self) -> usize {
         let now = self.now;
+        self.swept_at = Some(now);
         self.leave(|subject| subject.may_leave(now))
     }
 
