@@ -31,8 +31,11 @@ impl SessionPeer {
 }
 
 /// Creates the builder of a session that fetches from `upstream`.
+///
+/// A second fetch is allowed at once: with the default policy, credentials are fresh for half a minute at least.
 pub(crate) fn session_builder(upstream: Upstream) -> SessionBuilder {
-    SessionContext::builder().provider(UpstreamProvider(upstream))
+    let policy = RefreshPolicy::default().advisory_window(WINDOW).min_fetch_interval(Duration::ZERO);
+    SessionContext::builder().provider(UpstreamProvider(upstream)).refresh_policy(policy)
 }
 
 impl Subject for SessionPeer {
@@ -48,11 +51,8 @@ impl Peer for SessionPeer {
     const NAME: &'static str = "valetkey";
     const STALE_LIFETIME: Option<Duration> = Some(WINDOW);
 
-    /// The window is as long as the lifetime, and a second fetch is allowed at once: with the default policy, the herd
-    /// would have to start half a minute after the first fetch at the earliest.
     async fn setup(upstream: Upstream) -> Result<Self> {
-        let policy = RefreshPolicy::default().advisory_window(WINDOW).min_fetch_interval(Duration::ZERO);
-        Ok(Self(session_builder(upstream).refresh_policy(policy).build()))
+        Ok(Self::new(upstream))
     }
 }
 
