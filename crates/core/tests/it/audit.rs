@@ -8,7 +8,7 @@ use valetkey_core::audit::{AuditEvent, InMemoryAudit, JsonLines};
 use valetkey_core::testing::{Canary, ManualClock, Script, ScriptedProvider};
 use valetkey_core::{AccountName, Error, ErrorKind, Expiry, MapResolver};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 #[derive(Clone, Default)]
 struct SharedBuffer(Arc<Mutex<Vec<u8>>>);

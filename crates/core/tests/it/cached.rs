@@ -1,6 +1,6 @@
 //! `CachedResolver`: what is kept and for how long, one lookup for all, and nothing after a forget.
 
-mod lookups;
+mod lookup;
 mod random;
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use valetkey_core::{
     Expiry, Result,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn credential_id(text: &str) -> CredentialId {
     text.parse().unwrap()
@@ -87,20 +87,20 @@ async fn cached_resolver_keeps_result_for_ttl_until_last_minute() {
         kept(Some(20 * SECOND), Some(HOUR), 20 * SECOND),
         kept(Some(Duration::ZERO), None, Duration::ZERO),
     ] {
-        let mut desk = CachedResolverFixture::new(|clock| {
+        let mut fixture = CachedResolverFixture::new(|clock| {
             let expiry = |lifetime| Expiry::At(valetkey_core::Clock::now(clock) + lifetime);
             vec![Script::Answer(numbered(1, lifetime.map_or(Expiry::Never, expiry)))]
         });
-        desk.resolver = ttl.into_iter().fold(desk.resolver, CachedResolver::ttl);
-        desk.resolve_number("one").await.unwrap();
+        fixture.resolver = ttl.into_iter().fold(fixture.resolver, CachedResolver::ttl);
+        fixture.resolve_number("one").await.unwrap();
         let while_kept = kept_for.saturating_sub(SECOND);
-        desk.clock.advance(while_kept);
-        desk.resolve_number("one").await.unwrap();
+        fixture.clock.advance(while_kept);
+        fixture.resolve_number("one").await.unwrap();
         let uncached_lookups = usize::from(kept_for.is_zero());
-        assert_eq!(desk.lookup_count(), 1 + uncached_lookups, "{ttl:?}, {lifetime:?}: while it is kept");
-        desk.clock.advance(kept_for - while_kept);
-        desk.resolve_number("one").await.unwrap();
-        assert_eq!(desk.lookup_count(), 2 + uncached_lookups, "{ttl:?}, {lifetime:?}: at the end");
+        assert_eq!(fixture.lookup_count(), 1 + uncached_lookups, "{ttl:?}, {lifetime:?}: while it is kept");
+        fixture.clock.advance(kept_for - while_kept);
+        fixture.resolve_number("one").await.unwrap();
+        assert_eq!(fixture.lookup_count(), 2 + uncached_lookups, "{ttl:?}, {lifetime:?}: at the end");
     }
 }
 
@@ -118,16 +118,16 @@ async fn cached_resolver_keeps_only_refusals_for_1_to_5_s() {
         (ErrorKind::Closed, false),
         (ErrorKind::Internal, false),
     ] {
-        let desk = CachedResolverFixture::new(|_| vec![Script::Fail(Error::new(kind, "no"))]);
+        let fixture = CachedResolverFixture::new(|_| vec![Script::Fail(Error::new(kind, "no"))]);
         for _ in 0..3 {
-            let error = desk.resolve_number("one").await.unwrap_err();
+            let error = fixture.resolve_number("one").await.unwrap_err();
             assert_eq!((error.kind(), error.provider()), (kind, Some("scripted")));
-            desk.clock.advance(SECOND / 3);
+            fixture.clock.advance(SECOND / 3);
         }
-        assert_eq!(desk.lookup_count(), if remembered { 1 } else { 3 }, "{kind:?}: within the second");
-        desk.clock.advance(4 * SECOND);
-        desk.resolve_number("one").await.unwrap_err();
-        assert_eq!(desk.lookup_count(), if remembered { 2 } else { 4 }, "{kind:?}: after five");
+        assert_eq!(fixture.lookup_count(), if remembered { 1 } else { 3 }, "{kind:?}: within the second");
+        fixture.clock.advance(4 * SECOND);
+        fixture.resolve_number("one").await.unwrap_err();
+        assert_eq!(fixture.lookup_count(), if remembered { 2 } else { 4 }, "{kind:?}: after five");
     }
 }
 
@@ -135,13 +135,13 @@ async fn cached_resolver_keeps_only_refusals_for_1_to_5_s() {
 async fn cached_resolver_refusal_ttl_is_jittered() {
     let mut lasted = std::collections::BTreeSet::new();
     for _ in 0..20 {
-        let desk = CachedResolverFixture::new(|_| vec![fails_denied()]);
-        desk.resolve_number("one").await.unwrap_err();
+        let fixture = CachedResolverFixture::new(|_| vec![fails_denied()]);
+        fixture.resolve_number("one").await.unwrap_err();
         let mut after = Duration::ZERO;
-        while desk.lookup_count() == 1 {
-            desk.clock.advance(SECOND / 10);
+        while fixture.lookup_count() == 1 {
+            fixture.clock.advance(SECOND / 10);
             after += SECOND / 10;
-            desk.resolve_number("one").await.unwrap_err();
+            fixture.resolve_number("one").await.unwrap_err();
         }
         assert!((SECOND..=5 * SECOND).contains(&after), "{after:?}");
         lasted.insert(after);
@@ -151,40 +151,40 @@ async fn cached_resolver_refusal_ttl_is_jittered() {
 
 #[tokio::test]
 async fn cached_resolver_separates_ids() {
-    let desk = CachedResolverFixture::new(|clock| {
+    let fixture = CachedResolverFixture::new(|clock| {
         vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]
     });
     assert_eq!(
-        (desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()),
+        (fixture.resolve_number("one").await.unwrap(), fixture.resolve_number("two").await.unwrap()),
         (1, 2)
     );
-    assert_eq!(desk.resolve_number("three").await.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(fixture.resolve_number("three").await.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(
-        (desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()),
+        (fixture.resolve_number("one").await.unwrap(), fixture.resolve_number("two").await.unwrap()),
         (1, 2)
     );
-    assert_eq!(desk.lookup_count(), 3);
+    assert_eq!(fixture.lookup_count(), 3);
 }
 
 #[tokio::test]
 async fn cached_resolver_clock_rewind_prolongs_nothing() {
-    let desk = CachedResolverFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
-    assert_eq!(desk.resolve_number("one").await.unwrap(), 1);
-    desk.clock.rewind(SECOND);
-    assert_eq!(desk.resolve_number("one").await.unwrap(), 2);
+    let fixture = CachedResolverFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
+    assert_eq!(fixture.resolve_number("one").await.unwrap(), 1);
+    fixture.clock.rewind(SECOND);
+    assert_eq!(fixture.resolve_number("one").await.unwrap(), 2);
 }
 
 #[tokio::test]
 async fn cached_resolver_at_capacity_evicts_oldest() {
-    let mut desk = CachedResolverFixture::new(|clock| (1..=9).map(|n| returns(clock, n, HOUR)).collect());
-    desk.resolver = desk.resolver.capacity(2);
+    let mut fixture = CachedResolverFixture::new(|clock| (1..=9).map(|n| returns(clock, n, HOUR)).collect());
+    fixture.resolver = fixture.resolver.capacity(2);
     for (name, expected) in [("b", 1), ("c", 2), ("a", 3), ("c", 2), ("a", 3), ("b", 4), ("a", 3), ("c", 5)] {
-        assert_eq!(desk.resolve_number(name).await.unwrap(), expected, "{name}");
-        desk.clock.advance(SECOND);
+        assert_eq!(fixture.resolve_number(name).await.unwrap(), expected, "{name}");
+        fixture.clock.advance(SECOND);
     }
-    desk.resolver = desk.resolver.capacity(0);
+    fixture.resolver = fixture.resolver.capacity(0);
     assert_eq!(
-        (desk.resolve_number("a").await.unwrap(), desk.resolve_number("a").await.unwrap()),
+        (fixture.resolve_number("a").await.unwrap(), fixture.resolve_number("a").await.unwrap()),
         (6, 7),
         "none is kept"
     );
@@ -194,15 +194,15 @@ async fn cached_resolver_at_capacity_evicts_oldest() {
 async fn cached_resolver_debug_and_errors_show_no_secret() {
     let (canary, refused) = (Canary::new(), Canary::new());
     let answer = Script::Answer(canary.credentials(Expiry::Never).unwrap());
-    let desk = CachedResolverFixture::new(|_| vec![answer, Script::Panic]);
-    let kept = desk.resolver.resolve(&credential_id("one")).await.unwrap();
+    let fixture = CachedResolverFixture::new(|_| vec![answer, Script::Panic]);
+    let kept = fixture.resolver.resolve(&credential_id("one")).await.unwrap();
     assert_eq!(kept.expose_secret_access_key(), canary.expose_secret());
-    let error = desk
+    let error = fixture
         .resolver
         .resolve(&credential_id(&refused.expose_secret().replace(['/', '+'], "-")))
         .await
         .unwrap_err();
-    let shown = format!("{:?} {kept:?} {error} {error:?}", desk.resolver);
+    let shown = format!("{:?} {kept:?} {error} {error:?}", fixture.resolver);
     assert!(canary.found_in(&shown).is_empty() && refused.found_in(&shown).is_empty(), "{shown}");
-    assert_eq!(desk.resolver.name(), "scripted", "it speaks for the resolver it stands before");
+    assert_eq!(fixture.resolver.name(), "scripted", "it speaks for the resolver it stands before");
 }

@@ -1,6 +1,6 @@
 //! Cancellation at every await: a waiting caller may be dropped after any number of polls, at no cost to others.
 
-mod beside;
+mod concurrent;
 mod panics;
 mod runtimes;
 
@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{AccountName, CredentialProvider, Credentials, Result, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -25,7 +25,7 @@ const MOST: usize = 4;
 
 /// A provider that numbers its credentials and returns them at the last of a given number of polls.
 #[derive(Debug, Clone)]
-struct Slow(Arc<SlowProviderInner>);
+struct SlowProvider(Arc<SlowProviderInner>);
 
 #[derive(Debug)]
 struct SlowProviderInner {
@@ -36,7 +36,7 @@ struct SlowProviderInner {
     under_way: AtomicUsize,
 }
 
-impl Slow {
+impl SlowProvider {
     fn new(clock: &ManualClock) -> Self {
         Self(Arc::new(SlowProviderInner {
             clock: clock.clone(),
@@ -75,7 +75,7 @@ impl Drop for InFlightGuard<'_> {
 }
 
 #[async_trait]
-impl CredentialProvider for Slow {
+impl CredentialProvider for SlowProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("slow")
     }
@@ -108,7 +108,7 @@ const WINDOWS: [RefreshWindow; 4] =
 
 struct CancellationFixture {
     clock: ManualClock,
-    provider: Slow,
+    provider: SlowProvider,
     session: SessionContext,
     /// How often the provider was called before the fetch that matters.
     earlier_fetches: usize,
@@ -118,7 +118,7 @@ impl CancellationFixture {
     /// A session in this window, whose next fetch takes `polls` polls.
     async fn new(window: RefreshWindow, polls: usize) -> Self {
         let clock = ManualClock::new();
-        let provider = Slow::new(&clock);
+        let provider = SlowProvider::new(&clock);
         let session = builder(&clock).provider(provider.clone()).build();
         let left = match window {
             RefreshWindow::Cold => None,
@@ -184,15 +184,15 @@ async fn cancelled_caller_costs_at_most_one_more_fetch() {
     for (window, polls, after) in cases() {
         for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, left after {after} of {polls} polls");
-            let stage = CancellationFixture::new(window, polls).await;
-            let mut leaver = ask(&stage);
+            let fixture = CancellationFixture::new(window, polls).await;
+            let mut leaver = ask(&fixture);
             assert_eq!(poll(&mut leaver, after).await.is_some(), after == polls, "{case}");
             drop(leaver);
-            assert_eq!(stage.provider.under_way(), 0, "{case}: no caller waits for it any more");
-            stage.assert_fetches_anew().await;
+            assert_eq!(fixture.provider.under_way(), 0, "{case}: no caller waits for it any more");
+            fixture.assert_fetches_anew().await;
             // One that came to its end was published; one that was left half-way is begun again.
             let again = usize::from((1..polls).contains(&after));
-            assert_eq!(stage.fetch_count(), 1 + again, "{case}");
+            assert_eq!(fixture.fetch_count(), 1 + again, "{case}");
         }
     }
 }
@@ -202,8 +202,8 @@ async fn cancelled_caller_leaves_fetch_to_concurrent_caller() {
     for (window, polls, after) in cases().filter(|(_, polls, after)| (1..*polls).contains(after)) {
         for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, left after {after} of {polls} polls");
-            let stage = CancellationFixture::new(window, polls).await;
-            let (mut leaver, mut other) = (ask(&stage), stage.refresh());
+            let fixture = CancellationFixture::new(window, polls).await;
+            let (mut leaver, mut other) = (ask(&fixture), fixture.refresh());
             assert!(poll(&mut leaver, after).await.is_none(), "{case}");
             if let Some(done) = poll_once(&mut other).await {
                 done.unwrap();
@@ -211,8 +211,8 @@ async fn cancelled_caller_leaves_fetch_to_concurrent_caller() {
                 drop(leaver);
                 other.await.unwrap();
             }
-            stage.assert_fetches_anew().await;
-            assert_eq!(stage.fetch_count(), 1, "{case}");
+            fixture.assert_fetches_anew().await;
+            assert_eq!(fixture.fetch_count(), 1, "{case}");
         }
     }
 }
@@ -222,17 +222,17 @@ async fn stalled_caller_blocks_no_other_caller() {
     for (window, polls, after) in cases().filter(|(_, _, after)| *after > 0) {
         for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, stalled after {after} of {polls} polls");
-            let stage = CancellationFixture::new(window, polls).await;
-            let mut stalled = ask(&stage);
+            let fixture = CancellationFixture::new(window, polls).await;
+            let mut stalled = ask(&fixture);
             let done = poll(&mut stalled, after).await.is_some();
-            for other in [stage.refresh(), stage.get(), stage.get()] {
+            for other in [fixture.refresh(), fixture.get(), fixture.get()] {
                 other.await.unwrap();
             }
-            assert_eq!(stage.fetch_count(), 1 + usize::from(done), "{case}");
+            assert_eq!(fixture.fetch_count(), 1 + usize::from(done), "{case}");
             if !done {
                 assert_eq!(
                     stalled.await.unwrap(),
-                    stage.earlier_fetches as u64 + 1,
+                    fixture.earlier_fetches as u64 + 1,
                     "{case}: the stalled caller may continue"
                 );
             }
@@ -244,17 +244,17 @@ async fn stalled_caller_blocks_no_other_caller() {
 async fn cancelled_by_all_callers_next_call_fetches_once() {
     for (window, polls, after) in cases().filter(|(_, polls, after)| (1..*polls).contains(after)) {
         let case = format!("{window:?}, all left after {after} of {polls} polls");
-        let stage = CancellationFixture::new(window, polls).await;
+        let fixture = CancellationFixture::new(window, polls).await;
         // Any of them drives the fetch, so that together they poll it `after` times.
-        let mut all: Vec<_> = (0..after).map(|_| stage.refresh()).collect();
+        let mut all: Vec<_> = (0..after).map(|_| fixture.refresh()).collect();
         for one in &mut all {
             assert!(poll_once(one).await.is_none(), "{case}");
         }
-        assert_eq!((stage.fetch_count(), stage.provider.under_way()), (1, 1), "{case}");
+        assert_eq!((fixture.fetch_count(), fixture.provider.under_way()), (1, 1), "{case}");
         drop(all);
-        assert_eq!(stage.provider.under_way(), 0, "{case}");
-        stage.assert_fetches_anew().await;
-        assert_eq!(stage.fetch_count(), 2, "{case}");
+        assert_eq!(fixture.provider.under_way(), 0, "{case}");
+        fixture.assert_fetches_anew().await;
+        assert_eq!(fixture.fetch_count(), 2, "{case}");
     }
 }
 
@@ -262,19 +262,19 @@ async fn cancelled_by_all_callers_next_call_fetches_once() {
 async fn aborted_task_leaves_no_fetch_in_flight() {
     for window in WINDOWS {
         for turns in 0..3 * MOST {
-            let stage = CancellationFixture::new(window, MOST).await;
-            let task = tokio::spawn(stage.get());
+            let fixture = CancellationFixture::new(window, MOST).await;
+            let task = tokio::spawn(fixture.get());
             for _ in 0..turns {
                 tokio::task::yield_now().await;
             }
             task.abort();
             let _cancelled_or_done = task.await;
-            assert_eq!(stage.provider.under_way(), 0);
-            stage.assert_fetches_anew().await;
+            assert_eq!(fixture.provider.under_way(), 0);
+            fixture.assert_fetches_anew().await;
             assert!(
-                stage.fetch_count() <= 2,
+                fixture.fetch_count() <= 2,
                 "{window:?}, {turns} turns: asked {} times",
-                stage.fetch_count()
+                fixture.fetch_count()
             );
         }
     }
@@ -283,11 +283,11 @@ async fn aborted_task_leaves_no_fetch_in_flight() {
 #[tokio::test]
 async fn clock_advance_during_fetch_keeps_its_result() {
     for polls in 2..=MOST {
-        let stage = CancellationFixture::new(RefreshWindow::Advisory, polls).await;
-        let mut caller = stage.get();
+        let fixture = CancellationFixture::new(RefreshWindow::Advisory, polls).await;
+        let mut caller = fixture.get();
         assert!(poll_once(&mut caller).await.is_none());
-        stage.clock.advance(HOUR);
+        fixture.clock.advance(HOUR);
         assert_eq!(caller.await.unwrap(), 2, "what was asked for in one window comes in another");
-        assert_eq!(stage.fetch_count(), 1);
+        assert_eq!(fixture.fetch_count(), 1);
     }
 }

@@ -3,7 +3,7 @@
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn failing(kind: ErrorKind) -> ScriptedProvider {
     ScriptedProvider::new([Script::Fail(Error::new(kind, "scripted failure"))])

@@ -4,7 +4,7 @@ use serde_json::json;
 use valetkey_core::testing::ScriptedProvider;
 use valetkey_core::{AccountName, ErrorKind, Expiry, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn parent_with_two_accounts() -> SessionContext {
     let parent = SessionContext::builder().build();
@@ -116,21 +116,21 @@ async fn parent_survives_end_of_children() {
 
 #[tokio::test]
 async fn child_with_provider_fetches_separately() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
-    let provider = ScriptedProvider::new([returns(&bench.clock, 5, HOUR)]);
-    let child = bench.session.with_provider(provider.clone()).unwrap();
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let provider = ScriptedProvider::new([returns(&fixture.clock, 5, HOUR)]);
+    let child = fixture.session.with_provider(provider.clone()).unwrap();
     assert_eq!(default_number(&child).await, 5);
-    assert_eq!(bench.number().await.unwrap(), 1);
-    assert_eq!((provider.call_count(), bench.provider.call_count()), (1, 1));
+    assert_eq!(fixture.number().await.unwrap(), 1);
+    assert_eq!((provider.call_count(), fixture.provider.call_count()), (1, 1));
 }
 
 #[tokio::test]
 async fn account_as_provider_ends_with_its_session() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
-    let source = bench.session.account(bench.session.default_account()).unwrap();
-    let fed = builder(&bench.clock).provider(source).build();
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let source = fixture.session.account(fixture.session.default_account()).unwrap();
+    let fed = builder(&fixture.clock).provider(source).build();
     assert_eq!(default_number(&fed).await, 1);
-    bench.session.close();
+    fixture.session.close();
     let error = fed.refresh().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     assert!(fed.current().is_none(), "the end of the source is permanent");
@@ -138,8 +138,8 @@ async fn account_as_provider_ends_with_its_session() {
 
 #[tokio::test]
 async fn child_with_expired_credentials_leaves_parent_unchanged() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
-    let stale = expiring(&bench.clock, 9, std::time::Duration::ZERO);
-    assert_eq!(bench.session.with_credentials(stale).unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(bench.number().await.unwrap(), 1);
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let stale = expiring(&fixture.clock, 9, std::time::Duration::ZERO);
+    assert_eq!(fixture.session.with_credentials(stale).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(fixture.number().await.unwrap(), 1);
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use valetkey_core::testing::contract;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Expiry, Result, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 const SECRET: &str = "secret-1";
 

@@ -11,7 +11,7 @@ use valetkey_core::{
     ProviderChain, Result, SessionContext, SessionPolicy,
 };
 
-use crate::bench::{number, numbered};
+use crate::session_fixture::{number, numbered};
 
 /// Exchanges key `n` for `n` + 100 at the first fetch and `n` + 200 at the second. Keys over 1,000 are served unchanged.
 #[derive(Debug)]
@@ -198,7 +198,7 @@ impl Drop for ReentrantOnDrop {
 #[async_trait]
 impl CredentialProvider for ReentrantExchange {
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed("meddler")
+        Cow::Borrowed("sink")
     }
 
     async fn provide(&self) -> Result<Credentials> {
@@ -221,8 +221,8 @@ impl KeyExchange for ReentrantExchange {
 #[test]
 fn key_exchange_provider_drop_may_call_session() {
     let called_back = Arc::new(Mutex::new(None));
-    let meddler = ReentrantExchange(Some(ReentrantOnDrop(Arc::clone(&called_back))));
-    let session = SessionContext::builder().exchange_static_keys(meddler).build();
+    let sink = ReentrantExchange(Some(ReentrantOnDrop(Arc::clone(&called_back))));
+    let session = SessionContext::builder().exchange_static_keys(sink).build();
     session.set_credentials(credentials(1)).unwrap();
     *called_back.lock().unwrap() = Some(session.clone());
     session.set_credentials(credentials(2)).unwrap();

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use valetkey_core::{AccountName, ErrorKind, Expiry, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 #[tokio::test]
 async fn session_last_handle_dropped_closes_it() {
@@ -22,11 +22,11 @@ async fn session_last_handle_dropped_closes_it() {
 
 #[tokio::test]
 async fn session_last_handle_dropped_ends_fetch() {
-    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
-    let lent = bench.session.account(&AccountName::default_account()).unwrap();
+    let fixture = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let lent = fixture.session.account(&AccountName::default_account()).unwrap();
     let task = tokio::spawn(async move { lent.credentials().await });
     settle().await;
-    drop(bench.session);
+    drop(fixture.session);
     assert_eq!(task.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
 }
 

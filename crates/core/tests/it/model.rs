@@ -5,14 +5,14 @@
 //! them it insists.
 
 mod account;
-mod family;
+mod fixture;
+mod sessions;
 mod source;
-mod world;
 
 use proptest::prelude::*;
 
+use fixture::ModelFixture;
 use source::UpstreamBehavior;
-use world::ModelFixture;
 
 /// The accounts that operations name; the first is the default one.
 const ACCOUNT_NAMES: [&str; 3] = ["default", "a", "b"];
@@ -123,10 +123,10 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let _entered = runtime.enter();
-        let mut world = ModelFixture::new();
+        let mut fixture = ModelFixture::new();
         for operation in operations {
-            world.apply(operation);
+            fixture.apply(operation);
         }
-        world.check_all();
+        fixture.check_all();
     }
 }

@@ -16,7 +16,7 @@ use valetkey_core::{
     ProviderChain, SessionContext, SessionPolicy,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 use role::NarrowableProvider;
 
 fn account_name(name: &str) -> AccountName {

@@ -7,7 +7,7 @@ use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_core::{AccessScope, AccountName, Clock, Expiry, OutstandingCredentials, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()
@@ -15,10 +15,10 @@ fn account_name(name: &str) -> AccountName {
 
 /// By account, how long its credentials remain valid.
 fn remaining_by_account(
-    bench: &SessionFixture,
+    fixture: &SessionFixture,
     outstanding: &OutstandingCredentials,
 ) -> Vec<(String, Option<Duration>)> {
-    let now = bench.clock.now();
+    let now = fixture.clock.now();
     let accounts = outstanding.accounts.iter();
     accounts.map(|account| (account.account.to_string(), account.expires_at.remaining(now))).collect()
 }
@@ -29,95 +29,95 @@ fn default_account_remaining(left: Duration) -> Vec<(String, Option<Duration>)> 
 
 #[tokio::test]
 async fn outstanding_without_credentials_is_empty() {
-    let bench = SessionFixture::new(|_| vec![fails_denied()]);
-    bench.number().await.unwrap_err();
-    let outstanding = bench.session.close();
+    let fixture = SessionFixture::new(|_| vec![fails_denied()]);
+    fixture.number().await.unwrap_err();
+    let outstanding = fixture.session.close();
     assert!(outstanding.is_empty() && outstanding.expires_at().is_none());
-    assert_eq!(outstanding.session, bench.session.id());
+    assert_eq!(outstanding.session, fixture.session.id());
 }
 
 #[tokio::test]
 async fn outstanding_includes_rotated_until_expiry() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, MINUTE)]).await;
-    bench.session.refresh().await.unwrap();
-    assert_eq!(bench.number().await.unwrap(), 2);
+    let fixture = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, MINUTE)]).await;
+    fixture.session.refresh().await.unwrap();
+    assert_eq!(fixture.number().await.unwrap(), 2);
     assert_eq!(
-        remaining_by_account(&bench, &bench.session.outstanding()),
+        remaining_by_account(&fixture, &fixture.session.outstanding()),
         default_account_remaining(HOUR),
         "the expiry of the first credentials"
     );
-    bench.clock.advance(HOUR - SECOND);
-    assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(SECOND));
-    bench.clock.advance(SECOND);
-    assert!(bench.session.close().is_empty());
+    fixture.clock.advance(HOUR - SECOND);
+    assert_eq!(remaining_by_account(&fixture, &fixture.session.close()), default_account_remaining(SECOND));
+    fixture.clock.advance(SECOND);
+    assert!(fixture.session.close().is_empty());
 }
 
 #[tokio::test]
 async fn outstanding_is_returned_by_clear_and_close() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
-    assert_eq!(remaining_by_account(&bench, &bench.session.clear()), default_account_remaining(HOUR));
-    bench.session.set_credentials(expiring(&bench.clock, 2, MINUTE)).unwrap();
-    let closed = bench.session.close();
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
+    assert_eq!(remaining_by_account(&fixture, &fixture.session.clear()), default_account_remaining(HOUR));
+    fixture.session.set_credentials(expiring(&fixture.clock, 2, MINUTE)).unwrap();
+    let closed = fixture.session.close();
     assert_eq!(
-        remaining_by_account(&bench, &closed),
+        remaining_by_account(&fixture, &closed),
         default_account_remaining(HOUR),
         "cleared credentials remain valid as well"
     );
-    assert_eq!(closed, bench.session.close());
+    assert_eq!(closed, fixture.session.close());
 }
 
 #[tokio::test]
 async fn outstanding_long_lived_keys_never_expire() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
-    bench.session.for_account(&account_name("keys")).set_credentials(numbered(7, Expiry::Never)).unwrap();
-    let outstanding = bench.session.close();
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
+    fixture.session.for_account(&account_name("keys")).set_credentials(numbered(7, Expiry::Never)).unwrap();
+    let outstanding = fixture.session.close();
     assert_eq!(outstanding.expires_at(), Some(Expiry::Never));
     let wanted = [("default".to_owned(), Some(HOUR)), ("keys".to_owned(), None)];
-    assert_eq!(remaining_by_account(&bench, &outstanding), wanted);
+    assert_eq!(remaining_by_account(&fixture, &outstanding), wanted);
 }
 
 #[tokio::test]
 async fn outstanding_of_parent_includes_dropped_children() {
-    let bench = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
-    let child = bench.session.with_credentials(expiring(&bench.clock, 2, HOUR)).unwrap();
-    child.for_account(&account_name("own")).set_credentials(expiring(&bench.clock, 3, 2 * HOUR)).unwrap();
-    let grandchild = child.with_credentials(expiring(&bench.clock, 4, 3 * HOUR)).unwrap();
+    let fixture = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
+    let child = fixture.session.with_credentials(expiring(&fixture.clock, 2, HOUR)).unwrap();
+    child.for_account(&account_name("own")).set_credentials(expiring(&fixture.clock, 3, 2 * HOUR)).unwrap();
+    let grandchild = child.with_credentials(expiring(&fixture.clock, 4, 3 * HOUR)).unwrap();
     let wanted = [("default".to_owned(), Some(3 * HOUR)), ("own".to_owned(), Some(2 * HOUR))];
-    assert_eq!(remaining_by_account(&bench, &child.outstanding()), wanted);
+    assert_eq!(remaining_by_account(&fixture, &child.outstanding()), wanted);
     assert_eq!(
-        remaining_by_account(&bench, &bench.session.outstanding()),
+        remaining_by_account(&fixture, &fixture.session.outstanding()),
         default_account_remaining(3 * HOUR),
         "while the children are open"
     );
     drop(grandchild);
     drop(child);
-    assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(3 * HOUR));
+    assert_eq!(remaining_by_account(&fixture, &fixture.session.close()), default_account_remaining(3 * HOUR));
 }
 
 #[tokio::test]
 async fn outstanding_of_close_includes_open_children() {
-    let bench = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
-    let _child = bench.session.with_credentials(expiring(&bench.clock, 2, HOUR)).unwrap();
-    assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(HOUR));
+    let fixture = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
+    let _child = fixture.session.with_credentials(expiring(&fixture.clock, 2, HOUR)).unwrap();
+    assert_eq!(remaining_by_account(&fixture, &fixture.session.close()), default_account_remaining(HOUR));
 }
 
 #[tokio::test]
 async fn outstanding_of_view_reports_expiry_beyond_deadline() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 1, HOUR)]).await;
-    bench
+    let fixture = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 1, HOUR)]).await;
+    fixture
         .session
         .for_account(&account_name("other"))
-        .set_credentials(expiring(&bench.clock, 2, 2 * HOUR))
+        .set_credentials(expiring(&fixture.clock, 2, 2 * HOUR))
         .unwrap();
     let scope = AccessScope::new().accounts([account_name("default")]).lifetime(MINUTE);
-    let view = bench.session.narrow(scope).unwrap();
-    assert_eq!(view.credentials().await.unwrap().expiry(), Expiry::At(bench.clock.now() + MINUTE));
+    let view = fixture.session.narrow(scope).unwrap();
+    assert_eq!(view.credentials().await.unwrap().expiry(), Expiry::At(fixture.clock.now() + MINUTE));
     assert_eq!(
-        remaining_by_account(&bench, &view.close()),
+        remaining_by_account(&fixture, &view.close()),
         default_account_remaining(HOUR),
         "AWS does not know of the view's deadline"
     );
-    assert_eq!(bench.session.outstanding().accounts.len(), 2);
+    assert_eq!(fixture.session.outstanding().accounts.len(), 2);
 }
 
 #[tokio::test]
@@ -139,23 +139,23 @@ async fn outstanding_is_audited_on_clear_and_close() {
 
 #[tokio::test]
 async fn outstanding_of_clear_includes_open_children() {
-    let bench = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
-    let child = bench.session.with_credentials(expiring(&bench.clock, 2, HOUR)).unwrap();
-    let _grandchild = child.with_credentials(expiring(&bench.clock, 3, 2 * HOUR)).unwrap();
-    assert_eq!(remaining_by_account(&bench, &bench.session.clear()), default_account_remaining(2 * HOUR));
+    let fixture = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
+    let child = fixture.session.with_credentials(expiring(&fixture.clock, 2, HOUR)).unwrap();
+    let _grandchild = child.with_credentials(expiring(&fixture.clock, 3, 2 * HOUR)).unwrap();
+    assert_eq!(remaining_by_account(&fixture, &fixture.session.clear()), default_account_remaining(2 * HOUR));
 }
 
 #[tokio::test]
 async fn outstanding_of_child_includes_inherited_before_override() {
-    let bench = SessionFixture::with_cached(3 * HOUR, |_| vec![fails_denied()]).await;
+    let fixture = SessionFixture::with_cached(3 * HOUR, |_| vec![fails_denied()]).await;
     let shared = account_name("shared");
-    bench.session.for_account(&shared).set_credentials(expiring(&bench.clock, 2, 2 * HOUR)).unwrap();
-    let child = bench.session.with_credentials(expiring(&bench.clock, 3, HOUR)).unwrap();
+    fixture.session.for_account(&shared).set_credentials(expiring(&fixture.clock, 2, 2 * HOUR)).unwrap();
+    let child = fixture.session.with_credentials(expiring(&fixture.clock, 3, HOUR)).unwrap();
     assert_eq!(number(&child.for_account(&shared).credentials().await.unwrap()), 2);
-    child.for_account(&shared).set_credentials(expiring(&bench.clock, 4, HOUR)).unwrap();
+    child.for_account(&shared).set_credentials(expiring(&fixture.clock, 4, HOUR)).unwrap();
     let wanted = [("default".to_owned(), Some(HOUR)), ("shared".to_owned(), Some(2 * HOUR))];
     assert_eq!(
-        remaining_by_account(&bench, &child.close()),
+        remaining_by_account(&fixture, &child.close()),
         wanted,
         "the default account was its own from the start"
     );

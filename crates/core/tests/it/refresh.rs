@@ -2,44 +2,44 @@
 
 use valetkey_core::{ErrorKind, Expiry, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 #[tokio::test]
 async fn refresh_always_fetches_and_returns_generation() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
-    assert_eq!(bench.session.refresh().await.unwrap().get(), 2);
-    assert_eq!(bench.number().await.unwrap(), 2);
-    assert_eq!(bench.provider.call_count(), 2);
+    let fixture = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+    assert_eq!(fixture.session.refresh().await.unwrap().get(), 2);
+    assert_eq!(fixture.number().await.unwrap(), 2);
+    assert_eq!(fixture.provider.call_count(), 2);
 }
 
 #[tokio::test]
 async fn refresh_concurrent_calls_share_one_fetch() {
-    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
-    let refreshes = futures_util::future::join_all((0..100).map(|_| bench.session.refresh()));
-    let (generations, number, ()) = tokio::join!(refreshes, bench.number(), async {
+    let fixture = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let refreshes = futures_util::future::join_all((0..100).map(|_| fixture.session.refresh()));
+    let (generations, number, ()) = tokio::join!(refreshes, fixture.number(), async {
         settle().await;
-        bench.provider.release(100);
+        fixture.provider.release(100);
     });
     assert!(generations.into_iter().all(|generation| generation.unwrap().get() == 1));
     assert_eq!(number.unwrap(), 1);
-    assert_eq!(bench.provider.call_count(), 1);
+    assert_eq!(fixture.provider.call_count(), 1);
 }
 
 #[tokio::test]
 async fn refresh_transient_failure_keeps_credentials() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
-    assert_eq!(bench.session.refresh().await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(bench.number().await.unwrap(), 1);
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
+    assert_eq!(fixture.session.refresh().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(fixture.number().await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn refresh_permanent_failure_unpublishes_and_backs_off() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
     for _ in 0..5 {
-        assert_eq!(bench.session.refresh().await.unwrap_err().kind(), ErrorKind::Denied);
-        assert_eq!(bench.kind().await, ErrorKind::Denied);
+        assert_eq!(fixture.session.refresh().await.unwrap_err().kind(), ErrorKind::Denied);
+        assert_eq!(fixture.kind().await, ErrorKind::Denied);
     }
-    assert_eq!(bench.provider.call_count(), 2);
+    assert_eq!(fixture.provider.call_count(), 2);
 }
 
 #[tokio::test]

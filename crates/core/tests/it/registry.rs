@@ -1,16 +1,16 @@
 //! A registry on a manual clock.
 
 mod cache;
-mod caps;
-mod closing;
-mod finding;
+mod clock;
+mod close;
+mod find;
 mod handles;
-mod listing;
+mod keep_warm;
+mod limits;
+mod list;
 mod model;
 mod stress;
-mod sweeping;
-mod time;
-mod warming;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use valetkey_core::{
     SessionRegistry,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// The default idle time and lifetime.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 const LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
-struct Gateway {
+struct RegistryFixture {
     clock: ManualClock,
     registry: SessionRegistry,
 }
 
-impl Gateway {
+impl RegistryFixture {
     fn new() -> Self {
         Self::with(|registry| registry)
     }

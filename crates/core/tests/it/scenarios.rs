@@ -5,15 +5,15 @@
 //! session draws its own jitter and every failure its own backoff: the expectation must be met in each run.
 
 mod clocks;
-mod lasting;
+mod expiring;
+mod fixture;
+mod interaction;
+mod keep_warm;
+mod mark_rejected;
 mod permanent;
-mod person;
 mod refresh;
-mod rejected;
-mod stage;
 mod transient;
-mod unending;
-mod warm;
+mod unexpiring;
 mod windows;
 
 use std::ops::{Add, Sub};
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use valetkey_core::{ErrorKind, RefreshPolicy};
 
-use stage::ScenarioFixture;
+use fixture::ScenarioFixture;
 
 /// How many callers fetch at each step.
 const CALLERS: usize = 5;
@@ -52,9 +52,9 @@ fn scenario(name: impl Into<String>, given: InitialState, steps: impl Into<Vec<S
 async fn run_scenarios(table: impl IntoIterator<Item = Scenario>) {
     for Scenario { name, initial: given, steps } in table {
         for _ in 0..SESSIONS_PER_SCENARIO {
-            let stage = ScenarioFixture::new(&given).await;
+            let fixture = ScenarioFixture::new(&given).await;
             for (number, step) in steps.iter().enumerate() {
-                let seen = stage.run_step(step).await;
+                let seen = fixture.run_step(step).await;
                 assert_eq!(seen, step.expected, "{name}: step {number}, {:?}", step.when);
             }
         }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{Clock, CredentialProvider, Credentials, Expiry, Result, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// Issues credentials that last `lifetime` from each call on, or the same ones until they expire.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Expiry, Result, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// Returns the next credentials each time, after a few yields.
 #[derive(Debug, Default)]

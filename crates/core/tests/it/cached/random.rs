@@ -12,7 +12,7 @@ use valetkey_core::{
     CachedResolver, CredentialId, CredentialResolver, Credentials, Error, ErrorKind, Result,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 #[derive(Debug, Clone)]
 enum CourseStep {
@@ -127,8 +127,12 @@ impl CourseFixture {
         };
         *self.source.0.lock().unwrap() = (0, Some(found));
         let id = format!("id-{name}").parse().unwrap();
-        let answer =
-            self.resolver.resolve(&id).await.map(|it| crate::bench::number(&it)).map_err(|it| it.kind());
+        let answer = self
+            .resolver
+            .resolve(&id)
+            .await
+            .map(|it| crate::session_fixture::number(&it))
+            .map_err(|it| it.kind());
         let asked = self.source.0.lock().unwrap().0 > 0;
         match self.model.get(&name) {
             Some((learnt, _)) if asked => assert!(learnt.age >= learnt.min_age, "it was kept: {learnt:?}"),

@@ -9,9 +9,9 @@ use super::*;
 async fn provider_panic_fails_all_waiters_and_is_retried() {
     for window in WINDOWS {
         for polls in 1..=MOST {
-            let stage = CancellationFixture::new(window, polls).await;
-            stage.provider.set_panics(true);
-            let mut herd: Vec<_> = (0..polls).map(|_| stage.refresh()).collect();
+            let fixture = CancellationFixture::new(window, polls).await;
+            fixture.provider.set_panics(true);
+            let mut herd: Vec<_> = (0..polls).map(|_| fixture.refresh()).collect();
             for one in &mut herd[1..] {
                 assert!(poll_once(one).await.is_none(), "{window:?}");
             }
@@ -23,10 +23,10 @@ async fn provider_panic_fails_all_waiters_and_is_retried() {
                     "{window:?}"
                 );
             }
-            assert_eq!((stage.fetch_count(), stage.provider.under_way()), (1, 0), "{window:?}");
-            stage.provider.set_panics(false);
-            stage.refresh().await.unwrap();
-            stage.assert_fetches_anew().await;
+            assert_eq!((fixture.fetch_count(), fixture.provider.under_way()), (1, 0), "{window:?}");
+            fixture.provider.set_panics(false);
+            fixture.refresh().await.unwrap();
+            fixture.assert_fetches_anew().await;
         }
     }
 }

@@ -13,7 +13,7 @@ use valetkey_core::{
     Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Result, SessionAccount,
 };
 
-use crate::bench::numbered;
+use crate::session_fixture::numbered;
 
 /// How a source behaves from now on.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use valetkey_core::{AccessScope, Clock, CredentialProvider, ErrorKind, Expiry, S
 
 use super::role::NarrowableProvider;
 use super::{account_name, account_number, read_policy};
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// Half an hour, without a policy and with one.
 fn half_hour_scopes() -> [AccessScope; 2] {
@@ -133,12 +133,12 @@ async fn narrowed_account_past_deadline_is_closed() {
 
 #[tokio::test]
 async fn narrowed_session_deadline_during_fetch_fails_it() {
-    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
-    let child = bench.session.narrow(AccessScope::new().lifetime(30 * MINUTE)).unwrap();
+    let fixture = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let child = fixture.session.narrow(AccessScope::new().lifetime(30 * MINUTE)).unwrap();
     let mut caller: std::pin::Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(child.credentials());
     assert!(poll_once(&mut caller).await.is_none());
-    bench.clock.advance(30 * MINUTE);
-    bench.provider.release(1);
+    fixture.clock.advance(30 * MINUTE);
+    fixture.provider.release(1);
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
 }
 

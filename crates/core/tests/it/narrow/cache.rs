@@ -4,7 +4,7 @@ use valetkey_core::{ErrorKind, Expiry, NarrowedSessionCache, SessionContext, Ses
 
 use super::role::NarrowableProvider;
 use super::{account_name, account_number, policy_allowing, read_policy};
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn write_policy() -> SessionPolicy {
     policy_allowing(r#""s3:Put*""#)

@@ -5,7 +5,7 @@ use valetkey_core::{AccessScope, Expiry, SessionContext};
 
 use super::role::NarrowableProvider;
 use super::{account_name, account_number, policy_allowing, read_policy};
-use crate::bench::*;
+use crate::session_fixture::*;
 
 #[tokio::test]
 async fn narrow_twice_intersects_policies() {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{CredentialProvider, Credentials, Error, Expiry, Result, SessionPolicy};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// Issues sets numbered from its base. Clones, narrowed or not, share the count.
 #[derive(Debug, Clone)]

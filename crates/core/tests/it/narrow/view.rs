@@ -5,7 +5,7 @@ use valetkey_core::{AccessScope, CredentialProvider, ErrorKind, Expiry, Region, 
 
 use super::role::NarrowableProvider;
 use super::{account_name, account_number};
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// Three accounts: `default` issues from 100 on, `prod` from 200, `dev` from 300.
 fn session_with_three_accounts() -> SessionContext {
@@ -122,9 +122,9 @@ async fn narrow_view_clear_closes_it_and_keeps_parent() {
 
 #[tokio::test]
 async fn narrow_view_ended_during_fetch_fails_it() {
-    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let fixture = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
     for end in [SessionContext::close, SessionContext::clear] {
-        let child = bench.session.narrow(AccessScope::new()).unwrap();
+        let child = fixture.session.narrow(AccessScope::new()).unwrap();
         let account = child.account(&account_name("default")).unwrap();
         let mut callers: [std::pin::Pin<Box<dyn Future<Output = _> + Send>>; 3] = [
             Box::pin(child.credentials()),
@@ -135,12 +135,12 @@ async fn narrow_view_ended_during_fetch_fails_it() {
             assert!(poll_once(caller).await.is_none());
         }
         end(&child);
-        bench.provider.release(1);
+        fixture.provider.release(1);
         for caller in callers {
             assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
         }
-        assert_eq!(bench.number().await.unwrap(), 1, "the parent has it");
-        bench
+        assert_eq!(fixture.number().await.unwrap(), 1, "the parent has it");
+        fixture
             .session
             .for_account(&account_name("default"))
             .mark_rejected(numbered(1, Expiry::Never).access_key_id());

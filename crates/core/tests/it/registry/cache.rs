@@ -8,56 +8,56 @@ use super::*;
 const INSTANT: Duration = Duration::from_nanos(1);
 
 #[test]
-fn session_evicted_by_the_cache_but_not_idle_is_found() {
+fn find_evicted_by_moka_but_not_idle_is_found() {
     // The manual clock stands still: by it, no time has passed since the last call.
-    let gateway = Gateway::with(|registry| registry.idle_ttl(INSTANT));
-    let (handle, session) = gateway.idle("ana");
+    let fixture = RegistryFixture::with(|registry| registry.idle_ttl(INSTANT));
+    let (handle, session) = fixture.idle("ana");
     for _ in 0..100 {
-        assert!(gateway.is_found("ana", &handle));
-        assert_eq!(gateway.registry.sweep(), 0);
-        drop(gateway.open("ben"));
+        assert!(fixture.is_found("ana", &handle));
+        assert_eq!(fixture.registry.sweep(), 0);
+        drop(fixture.open("ben"));
     }
     assert!(!session.is_closed());
 }
 
 #[test]
-fn session_evicted_by_the_cache_in_a_call_stays_open() {
-    let gateway = Gateway::with(|registry| registry.idle_ttl(INSTANT));
-    let in_use = gateway.open("ana");
-    gateway.clock.advance(SECOND);
+fn session_in_call_evicted_by_moka_stays_open() {
+    let fixture = RegistryFixture::with(|registry| registry.idle_ttl(INSTANT));
+    let in_use = fixture.open("ana");
+    fixture.clock.advance(SECOND);
     for _ in 0..100 {
-        assert_eq!(gateway.registry.sweep(), 0);
-        drop(gateway.open("ben"));
-        assert!(gateway.is_found("ana", &in_use.handle()));
+        assert_eq!(fixture.registry.sweep(), 0);
+        drop(fixture.open("ben"));
+        assert!(fixture.is_found("ana", &in_use.handle()));
     }
     assert!(!in_use.is_closed());
 }
 
 #[test]
 fn open_after_sweep_interval_closes_idle_session() {
-    let gateway = Gateway::with(|registry| registry.idle_ttl(INSTANT));
-    let (_, session) = gateway.idle("ana");
-    gateway.clock.advance(SECOND - Duration::from_millis(1));
-    drop(gateway.open("ben"));
+    let fixture = RegistryFixture::with(|registry| registry.idle_ttl(INSTANT));
+    let (_, session) = fixture.idle("ana");
+    fixture.clock.advance(SECOND - Duration::from_millis(1));
+    drop(fixture.open("ben"));
     assert!(!session.is_closed(), "the sweep at the first open was less than a second ago");
-    gateway.clock.advance(Duration::from_millis(1));
-    let in_use = gateway.open("ben");
+    fixture.clock.advance(Duration::from_millis(1));
+    let in_use = fixture.open("ben");
     assert!(session.is_closed() && !in_use.is_closed());
-    assert_eq!(gateway.registry.len(), 1);
+    assert_eq!(fixture.registry.len(), 1);
 }
 
 #[test]
 fn open_beyond_cap_still_closes_idle_sessions() {
-    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(1));
-    let (_, idle) = gateway.idle("ana");
-    let in_use = gateway.open("ben");
-    gateway.clock.advance(IDLE);
-    assert!(gateway.try_open("ben").is_err());
+    let fixture = RegistryFixture::with(|registry| registry.max_sessions_per_principal(1));
+    let (_, idle) = fixture.idle("ana");
+    let in_use = fixture.open("ben");
+    fixture.clock.advance(IDLE);
+    assert!(fixture.try_open("ben").is_err());
     assert!(idle.is_closed() && !in_use.is_closed());
 }
 
 #[test]
-fn value_beside_a_session_is_dropped_when_the_session_is_closed() {
+fn registry_close_drops_value_beside_session() {
     let registry = SessionRegistry::builder().build_with::<Arc<str>>();
     let value: Arc<str> = "a tool set".into();
     let opened = registry
@@ -76,30 +76,30 @@ fn value_beside_a_session_is_dropped_when_the_session_is_closed() {
 }
 
 #[test]
-fn close_returns_the_credentials_that_stay_valid() {
-    let gateway = Gateway::new();
-    let opened = gateway.open("ana");
-    let expiry = valetkey_core::Expiry::At(valetkey_core::Clock::now(&gateway.clock) + HOUR);
+fn registry_close_returns_outstanding_credentials() {
+    let fixture = RegistryFixture::new();
+    let opened = fixture.open("ana");
+    let expiry = valetkey_core::Expiry::At(valetkey_core::Clock::now(&fixture.clock) + HOUR);
     opened.set_credentials(numbered(1, expiry)).unwrap();
-    let outstanding = gateway.registry.close(&principal("ana"), &opened.handle()).unwrap();
+    let outstanding = fixture.registry.close(&principal("ana"), &opened.handle()).unwrap();
     assert_eq!(outstanding, opened.outstanding());
     assert!(format!("{outstanding:?}").contains("default"), "{outstanding:?}");
 }
 
 #[tokio::test]
-async fn closed_returns_when_the_registry_closes_the_session() {
-    let gateway = Gateway::new();
-    let (handle, session) = gateway.idle("ana");
+async fn closed_returns_when_registry_closes_session() {
+    let fixture = RegistryFixture::new();
+    let (handle, session) = fixture.idle("ana");
     let closed = tokio::spawn(session.closed());
     settle().await;
     assert!(!closed.is_finished());
-    assert!(gateway.registry.close(&principal("ana"), &handle).is_some());
+    assert!(fixture.registry.close(&principal("ana"), &handle).is_some());
     closed.await.unwrap();
     session.closed().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn closed_returns_at_the_end_of_a_narrowed_session() {
+async fn closed_returns_when_narrowed_session_expires() {
     let clock = Arc::new(valetkey_core::testing::VirtualClock::new());
     let session = SessionContext::builder().clock(clock).build();
     session.set_credentials(numbered(1, valetkey_core::Expiry::Never)).unwrap();

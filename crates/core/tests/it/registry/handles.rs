@@ -7,8 +7,8 @@ use valetkey_core::ErrorKind;
 use super::*;
 
 #[test]
-fn a_handle_reads_back_as_it_was_written() {
-    let handle = Gateway::new().open("ana").handle();
+fn session_handle_display_round_trips() {
+    let handle = RegistryFixture::new().open("ana").handle();
     let text = handle.to_string();
     assert_eq!(text.len(), 32);
     assert_eq!(text.parse::<SessionHandle>().unwrap(), handle);
@@ -17,16 +17,16 @@ fn a_handle_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn debug_shows_the_last_four_digits_only() {
-    let opened = Gateway::new().open("ana");
+fn session_handle_debug_shows_last_four_digits() {
+    let opened = RegistryFixture::new().open("ana");
     let text = opened.handle().to_string();
     assert_eq!(format!("{:?}", opened.handle()), format!("…{}", &text[28..]));
     assert!(!format!("{opened:?}").contains(&text[..28]));
 }
 
 #[test]
-fn what_is_no_handle_is_refused_without_being_repeated() {
-    let handle = Gateway::new().open("ana").handle().to_string();
+fn session_handle_malformed_is_refused_without_echo() {
+    let handle = RegistryFixture::new().open("ana").handle().to_string();
     for text in [
         "",
         "0",
@@ -46,9 +46,9 @@ fn what_is_no_handle_is_refused_without_being_repeated() {
 }
 
 #[test]
-fn handles_differ_in_every_part() {
-    let gateway = Gateway::new();
-    let handles: Vec<String> = (0..50).map(|n| gateway.open(&format!("p{n}")).handle().to_string()).collect();
+fn session_handle_random_differs_in_every_byte() {
+    let fixture = RegistryFixture::new();
+    let handles: Vec<String> = (0..50).map(|n| fixture.open(&format!("p{n}")).handle().to_string()).collect();
     for part in [0..8, 8..16, 16..24, 24..32] {
         let parts: HashSet<&str> = handles.iter().map(|handle| &handle[part.clone()]).collect();
         assert_eq!(parts.len(), handles.len());

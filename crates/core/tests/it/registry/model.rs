@@ -63,7 +63,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 /// A session, and what the model knows of it.
-struct Subject {
+struct ModelSession {
     handle: SessionHandle,
     owner: usize,
     session: SessionContext,
@@ -73,7 +73,7 @@ struct Subject {
     gone: bool,
 }
 
-impl Subject {
+impl ModelSession {
     fn is_over(&self, now: u64) -> bool {
         now >= self.opened + LIFETIME_SECONDS
             || (self.held.is_empty() && now >= self.last_used + IDLE_SECONDS)
@@ -84,24 +84,24 @@ impl Subject {
     }
 }
 
-struct World {
-    gateway: Gateway,
+struct RegistryModelFixture {
+    fixture: RegistryFixture,
     /// Seconds, which never go back.
     now: u64,
     swept_at: Option<u64>,
-    subjects: Vec<Subject>,
+    sessions: Vec<ModelSession>,
 }
 
-impl World {
+impl RegistryModelFixture {
     fn new() -> Self {
-        let gateway = Gateway::with(|registry| {
+        let fixture = RegistryFixture::with(|registry| {
             registry
                 .idle_ttl(Duration::from_secs(IDLE_SECONDS))
                 .max_lifetime(Duration::from_secs(LIFETIME_SECONDS))
                 .max_sessions_per_principal(PER_PRINCIPAL)
                 .max_sessions(CAPACITY)
         });
-        Self { gateway, now: 0, swept_at: None, subjects: Vec::new() }
+        Self { fixture, now: 0, swept_at: None, sessions: Vec::new() }
     }
 
     fn apply(&mut self, operation: &Operation) {
@@ -112,20 +112,20 @@ impl World {
             Operation::CloseItself { nth } => self.release(nth, true),
             Operation::Close { by, nth } => self.close(by, nth),
             Operation::CloseAll { by } => {
-                let closed = self.gateway.registry.close_all(&principal(NAMES[by]));
-                assert_eq!(closed, self.leave(|subject| subject.owner == by));
+                let closed = self.fixture.registry.close_all(&principal(NAMES[by]));
+                assert_eq!(closed, self.leave(|session| session.owner == by));
             }
             Operation::Sweep => {
-                let swept = self.gateway.registry.sweep();
+                let swept = self.fixture.registry.sweep();
                 assert_eq!(swept, self.sweep());
             }
             Operation::Advance { seconds } => {
-                self.gateway.clock.advance(Duration::from_secs(seconds));
+                self.fixture.clock.advance(Duration::from_secs(seconds));
                 self.now += seconds;
                 self.look_at_the_clock();
             }
             Operation::JumpBack { seconds } => {
-                self.gateway.clock.rewind(Duration::from_secs(seconds));
+                self.fixture.clock.rewind(Duration::from_secs(seconds));
                 self.look_at_the_clock();
             }
         }
@@ -133,18 +133,18 @@ impl World {
 
     /// The registry knows of time what it sees of it.
     fn look_at_the_clock(&self) {
-        assert!(!self.gateway.is_found("nobody", &"0".repeat(32).parse().unwrap()));
+        assert!(!self.fixture.is_found("nobody", &"0".repeat(32).parse().unwrap()));
     }
 
     fn open(&mut self, by: usize, hold: bool) {
         let room = self.make_room(by);
-        let opened = self.gateway.try_open(NAMES[by]);
+        let opened = self.fixture.try_open(NAMES[by]);
         assert_eq!(opened.is_ok(), room);
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => return assert_eq!(error.kind(), ErrorKind::Throttled),
         };
-        self.subjects.push(Subject {
+        self.sessions.push(ModelSession {
             handle: opened.handle(),
             owner: by,
             session: opened.clone(),
@@ -157,54 +157,54 @@ impl World {
 
     fn find(&mut self, by: usize, nth: usize, hold: bool) {
         let now = self.now;
-        let Some(subject) = nth_of(&mut self.subjects, nth, |_| true) else { return };
-        let there = subject.owner == by && !subject.gone;
-        match self.gateway.find(NAMES[by], &subject.handle) {
+        let Some(session) = nth_of(&mut self.sessions, nth, |_| true) else { return };
+        let there = session.owner == by && !session.gone;
+        match self.fixture.find(NAMES[by], &session.handle) {
             Ok(found) => {
                 assert!(
-                    there && !subject.is_over(now),
+                    there && !session.is_over(now),
                     "no session of another principal, and none that is gone or over, is found"
                 );
-                assert_eq!((found.id(), found.handle()), (subject.session.id(), subject.handle));
+                assert_eq!((found.id(), found.handle()), (session.session.id(), session.handle));
                 if hold {
-                    subject.held.push(found);
+                    session.held.push(found);
                 } else {
-                    subject.last_used = now;
+                    session.last_used = now;
                 }
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Closed);
-                assert!(!there || subject.is_over(now), "what is open is found");
-                subject.gone |= there && subject.may_leave(now);
+                assert!(!there || session.is_over(now), "what is open is found");
+                session.gone |= there && session.may_leave(now);
             }
         }
     }
 
     fn release(&mut self, nth: usize, close: bool) {
         let now = self.now;
-        let in_use = |subject: &Subject| !subject.held.is_empty() && (!close || subject.held.len() == 1);
-        let Some(subject) = nth_of(&mut self.subjects, nth, in_use) else { return };
-        let held = subject.held.pop().unwrap();
+        let in_use = |session: &ModelSession| !session.held.is_empty() && (!close || session.held.len() == 1);
+        let Some(session) = nth_of(&mut self.sessions, nth, in_use) else { return };
+        let held = session.held.pop().unwrap();
         if close {
             held.close();
         }
         drop(held);
-        subject.last_used = now;
-        subject.gone |= close || subject.may_leave(now);
+        session.last_used = now;
+        session.gone |= close || session.may_leave(now);
     }
 
     fn close(&mut self, by: usize, nth: usize) {
-        let Some(subject) = nth_of(&mut self.subjects, nth, |_| true) else { return };
-        let there = subject.owner == by && !subject.gone;
-        assert_eq!(self.gateway.registry.close(&principal(NAMES[by]), &subject.handle).is_some(), there);
-        subject.gone |= there;
+        let Some(session) = nth_of(&mut self.sessions, nth, |_| true) else { return };
+        let there = session.owner == by && !session.gone;
+        assert_eq!(self.fixture.registry.close(&principal(NAMES[by]), &session.handle).is_some(), there);
+        session.gone |= there;
     }
 
     fn make_room(&mut self, by: usize) -> bool {
         if self.swept_at.is_none_or(|at| self.now - at >= SWEEP_SECONDS) {
             self.sweep();
         }
-        if self.present(|subject| subject.owner == by) >= PER_PRINCIPAL && !self.displace(by) {
+        if self.present(|session| session.owner == by) >= PER_PRINCIPAL && !self.displace(by) {
             return false;
         }
         if self.present(|_| true) >= CAPACITY {
@@ -215,47 +215,52 @@ impl World {
 
     fn displace(&mut self, by: usize) -> bool {
         let now = self.now;
-        if self.leave(|subject| subject.owner == by && subject.may_leave(now)) > 0 {
+        if self.leave(|session| session.owner == by && session.may_leave(now)) > 0 {
             return true;
         }
-        let idle = |subject: &&mut Subject| subject.owner == by && !subject.gone && subject.held.is_empty();
+        let idle =
+            |session: &&mut ModelSession| session.owner == by && !session.gone && session.held.is_empty();
         let oldest =
-            self.subjects.iter_mut().filter(idle).min_by_key(|subject| (subject.last_used, subject.handle));
+            self.sessions.iter_mut().filter(idle).min_by_key(|session| (session.last_used, session.handle));
         oldest.map(|oldest| oldest.gone = true).is_some()
     }
 
     fn sweep(&mut self) -> usize {
         let now = self.now;
         self.swept_at = Some(now);
-        self.leave(|subject| subject.may_leave(now))
+        self.leave(|session| session.may_leave(now))
     }
 
-    fn leave(&mut self, who: impl Fn(&Subject) -> bool) -> usize {
-        let leaving = self.subjects.iter_mut().filter(|subject| !subject.gone && who(subject));
-        leaving.map(|subject| subject.gone = true).count()
+    fn leave(&mut self, who: impl Fn(&ModelSession) -> bool) -> usize {
+        let leaving = self.sessions.iter_mut().filter(|session| !session.gone && who(session));
+        leaving.map(|session| session.gone = true).count()
     }
 
-    fn present(&self, who: impl Fn(&Subject) -> bool) -> usize {
-        self.subjects.iter().filter(|subject| !subject.gone && who(subject)).count()
+    fn present(&self, who: impl Fn(&ModelSession) -> bool) -> usize {
+        self.sessions.iter().filter(|session| !session.gone && who(session)).count()
     }
 
     fn check(&self) {
-        for (index, subject) in self.subjects.iter().enumerate() {
-            assert_eq!(subject.session.is_closed(), subject.gone, "session {index}");
+        for (index, session) in self.sessions.iter().enumerate() {
+            assert_eq!(session.session.is_closed(), session.gone, "session {index}");
         }
-        assert_eq!(self.gateway.registry.len(), self.present(|_| true));
+        assert_eq!(self.fixture.registry.len(), self.present(|_| true));
         assert!(self.present(|_| true) <= CAPACITY);
         for by in 0..NAMES.len() {
-            assert!(self.present(|subject| subject.owner == by) <= PER_PRINCIPAL);
+            assert!(self.present(|session| session.owner == by) <= PER_PRINCIPAL);
         }
     }
 }
 
 /// One of those that are as wanted.
-fn nth_of(subjects: &mut [Subject], nth: usize, wanted: impl Fn(&Subject) -> bool) -> Option<&mut Subject> {
-    let count = subjects.iter().filter(|subject| wanted(subject)).count();
+fn nth_of(
+    sessions: &mut [ModelSession],
+    nth: usize,
+    wanted: impl Fn(&ModelSession) -> bool,
+) -> Option<&mut ModelSession> {
+    let count = sessions.iter().filter(|session| wanted(session)).count();
     // Late ones matter more: early ones are mostly gone.
-    subjects.iter_mut().rev().filter(|subject| wanted(subject)).nth(nth.checked_rem(count.min(8))?)
+    sessions.iter_mut().rev().filter(|session| wanted(session)).nth(nth.checked_rem(count.min(8))?)
 }
 
 proptest! {
@@ -265,13 +270,13 @@ proptest! {
     fn registry_random_operations_match_model(
         operations in prop::collection::vec(operation(), 1..150)
     ) {
-        let mut world = World::new();
+        let mut fixture = RegistryModelFixture::new();
         for operation in &operations {
-            world.apply(operation);
-            world.check();
+            fixture.apply(operation);
+            fixture.check();
         }
-        let World { gateway, subjects, .. } = world;
-        drop(gateway);
-        prop_assert!(subjects.iter().all(|subject| subject.session.is_closed()), "all end with the registry");
+        let RegistryModelFixture { fixture, sessions, .. } = fixture;
+        drop(fixture);
+        prop_assert!(sessions.iter().all(|session| session.session.is_closed()), "all end with the registry");
     }
 }

@@ -51,9 +51,9 @@ impl SessionFixture {
         lifetime: Duration,
         then: impl FnOnce(&ManualClock) -> Vec<Script>,
     ) -> Self {
-        let bench = Self::new(|clock| [vec![returns(clock, 1, lifetime)], then(clock)].concat());
-        assert_eq!(bench.number().await.unwrap(), 1);
-        bench
+        let fixture = Self::new(|clock| [vec![returns(clock, 1, lifetime)], then(clock)].concat());
+        assert_eq!(fixture.number().await.unwrap(), 1);
+        fixture
     }
 
     /// The number of the credentials that a caller gets.

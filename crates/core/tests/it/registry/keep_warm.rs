@@ -17,17 +17,17 @@ use valetkey_core::{
 };
 
 use super::principal;
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// How long a call to the source takes.
 const CALL: Duration = Duration::from_millis(300);
 
 /// Issues credentials that last an hour, and counts the calls.
 #[derive(Debug, Clone)]
-struct Source(Arc<SourceState>);
+struct CountingProvider(Arc<CountingProviderInner>);
 
 #[derive(Debug)]
-struct SourceState {
+struct CountingProviderInner {
     clock: VirtualClock,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
@@ -35,10 +35,10 @@ struct SourceState {
     begun: Mutex<HashMap<u64, usize>>,
 }
 
-impl Source {
+impl CountingProvider {
     fn new(clock: VirtualClock) -> Self {
         let zero = || AtomicUsize::new(0);
-        Self(Arc::new(SourceState {
+        Self(Arc::new(CountingProviderInner {
             clock,
             under_way: zero(),
             most_under_way: zero(),
@@ -61,7 +61,7 @@ impl Source {
 }
 
 #[async_trait]
-impl CredentialProvider for Source {
+impl CredentialProvider for CountingProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("source")
     }
@@ -79,7 +79,7 @@ impl CredentialProvider for Source {
 
 struct KeepWarmFixture {
     clock: VirtualClock,
-    source: Source,
+    source: CountingProvider,
     registry: SessionRegistry,
 }
 
@@ -92,7 +92,7 @@ impl KeepWarmFixture {
             .max_sessions_per_principal(20_000)
             .idle_ttl(24 * HOUR)
             .build();
-        Self { clock, source: Source::new(clock), registry }
+        Self { clock, source: CountingProvider::new(clock), registry }
     }
 
     fn open(&self) -> SessionGuard {

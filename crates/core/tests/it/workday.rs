@@ -20,7 +20,7 @@ use valetkey_core::{
     SessionContext,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 const WORKDAY: Duration = Duration::from_secs(8 * 3600);
 const LIFETIME: Duration = HOUR;

@@ -9,7 +9,7 @@ use valetkey_core::{
     provider_fn, resolver_fn,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn unnamed_error() -> Error {
     Error::new(ErrorKind::Unavailable, "down")

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use valetkey_core::{AccountName, CredentialsVersion, Expiry, RotationWatcher, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn prod() -> AccountName {
     "prod".parse().unwrap()
@@ -31,28 +31,28 @@ fn has_ended(rotations: &mut RotationWatcher) -> bool {
 
 #[tokio::test]
 async fn is_renewal_of_holds_only_after_refresh() {
-    let bench =
+    let fixture =
         SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR), returns(clock, 3, HOUR)])
             .await;
-    let account = bench.session.default_account().clone();
-    let first = current_version(&bench.session);
-    bench.session.for_account(&account).refresh().await.unwrap();
-    let second = current_version(&bench.session);
+    let account = fixture.session.default_account().clone();
+    let first = current_version(&fixture.session);
+    fixture.session.for_account(&account).refresh().await.unwrap();
+    let second = current_version(&fixture.session);
     assert!(second.is_renewal_of(first) && !first.is_renewal_of(second) && !first.is_renewal_of(first));
-    bench
+    fixture
         .session
         .for_account(&account)
-        .mark_rejected(bench.session.credentials().await.unwrap().access_key_id());
-    bench.session.for_account(&account).refresh().await.unwrap();
+        .mark_rejected(fixture.session.credentials().await.unwrap().access_key_id());
+    fixture.session.for_account(&account).refresh().await.unwrap();
     assert!(
-        !current_version(&bench.session).is_renewal_of(second),
+        !current_version(&fixture.session).is_renewal_of(second),
         "new credentials do not renew rejected ones"
     );
     for n in [4, 5] {
-        let before = current_version(&bench.session);
-        bench.session.set_credentials(numbered(n, Expiry::Never)).unwrap();
+        let before = current_version(&fixture.session);
+        fixture.session.set_credentials(numbered(n, Expiry::Never)).unwrap();
         assert!(
-            !current_version(&bench.session).is_renewal_of(before),
+            !current_version(&fixture.session).is_renewal_of(before),
             "manually set credentials renew no earlier ones"
         );
     }

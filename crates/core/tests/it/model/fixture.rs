@@ -10,10 +10,10 @@ use valetkey_core::testing::ManualClock;
 use valetkey_core::{AccountName, Clock, Credentials, Error, ErrorKind, Expiry, SessionContext};
 
 use super::account::{Fetches, ModelCredentials, TICK};
-use super::family::ModelSessions;
+use super::sessions::ModelSessions;
 use super::source::{ModelProvider, ResponseLatch, UpstreamBehavior};
 use super::{ACCOUNT_NAMES, Change, ChildOverride, Instant, Operation};
-use crate::bench::{builder, number, numbered};
+use crate::session_fixture::{builder, number, numbered};
 
 /// The result of a call: the number of the credentials, or the kind of the error.
 type CallResult = Result<u64, ErrorKind>;
@@ -48,10 +48,10 @@ impl ModelFixture {
         let clock = ManualClock::new();
         let gate = ResponseLatch::default();
         let families = ModelSessions::default();
-        let mut world =
+        let mut fixture =
             Self { clock, gate, model: families, sources: Vec::new(), manual_numbers: MANUAL_NUMBERS };
-        world.open();
-        world
+        fixture.open();
+        fixture
     }
 
     pub(super) fn apply(&mut self, operation: Operation) {

@@ -10,7 +10,7 @@ use valetkey_core::{
     Result, SessionContext,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn credential_id(text: &str) -> CredentialId {
     text.parse().unwrap()

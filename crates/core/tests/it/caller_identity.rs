@@ -12,7 +12,7 @@ use valetkey_core::{
     CallerIdentity, CallerIdentityCache, CallerIdentityProvider, Credentials, Error, ErrorKind, Result,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// Reports credentials `n` as user `n` once it has a permit; fails or panics if `error_kind` is set.
 #[derive(Debug)]
@@ -64,8 +64,8 @@ impl CallerIdentityProvider for CallerIdentityFixture {
     }
 }
 
-fn caller_identity_cache(bench: &SessionFixture, sts: &Arc<CallerIdentityFixture>) -> CallerIdentityCache {
-    CallerIdentityCache::new(bench.session.account(bench.session.default_account()).unwrap(), sts.clone())
+fn caller_identity_cache(fixture: &SessionFixture, sts: &Arc<CallerIdentityFixture>) -> CallerIdentityCache {
+    CallerIdentityCache::new(fixture.session.account(fixture.session.default_account()).unwrap(), sts.clone())
 }
 
 async fn fetch_user(whoami: &CallerIdentityCache) -> u64 {
@@ -79,39 +79,39 @@ async fn fetch_error_kind(whoami: &CallerIdentityCache) -> ErrorKind {
 
 #[tokio::test]
 async fn caller_identity_cache_concurrent_calls_share_one() {
-    let (bench, sts) =
+    let (fixture, sts) =
         (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
-    let whoami = caller_identity_cache(&bench, &sts);
+    let whoami = caller_identity_cache(&fixture, &sts);
     let (users, ()) = tokio::join!(join_all((0..1_000).map(|_| fetch_user(&whoami))), async {
         settle().await;
         sts.permits.add_permits(1_000);
     });
     assert!(users.into_iter().all(|user| user == 1));
     assert_eq!(fetch_user(&whoami.clone()).await, 1, "a clone knows it too");
-    assert_eq!((sts.call_count(), bench.provider.call_count()), (1, 1));
+    assert_eq!((sts.call_count(), fixture.provider.call_count()), (1, 1));
 }
 
 #[tokio::test]
 async fn caller_identity_cache_fetches_for_each_version() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+    let fixture = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
     let sts = CallerIdentityFixture::unblocked();
-    let whoami = caller_identity_cache(&bench, &sts);
+    let whoami = caller_identity_cache(&fixture, &sts);
     assert_eq!(fetch_user(&whoami).await, 1);
-    bench.session.refresh().await.unwrap();
+    fixture.session.refresh().await.unwrap();
     assert_eq!([fetch_user(&whoami).await, fetch_user(&whoami).await], [2, 2]);
-    bench.session.set_credentials(expiring(&bench.clock, 3, HOUR)).unwrap();
+    fixture.session.set_credentials(expiring(&fixture.clock, 3, HOUR)).unwrap();
     assert_eq!(fetch_user(&whoami).await, 3);
     assert_eq!(sts.call_count(), 3);
 }
 
 #[tokio::test]
 async fn caller_identity_cache_discards_result_of_old_version() {
-    let (bench, sts) =
+    let (fixture, sts) =
         (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
-    let whoami = caller_identity_cache(&bench, &sts);
+    let whoami = caller_identity_cache(&fixture, &sts);
     let (user, ()) = tokio::join!(fetch_user(&whoami), async {
         settle().await;
-        bench.session.set_credentials(expiring(&bench.clock, 2, HOUR)).unwrap();
+        fixture.session.set_credentials(expiring(&fixture.clock, 2, HOUR)).unwrap();
         sts.permits.add_permits(2);
     });
     assert_eq!((user, sts.call_count()), (2, 2));
@@ -120,17 +120,17 @@ async fn caller_identity_cache_discards_result_of_old_version() {
 #[tokio::test]
 async fn caller_identity_cache_fails_after_clear_or_close() {
     for (end, expected) in [(false, ErrorKind::NotConfigured), (true, ErrorKind::Closed)] {
-        let (bench, sts) =
+        let (fixture, sts) =
             (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
-        let (known, asked) = (caller_identity_cache(&bench, &sts), caller_identity_cache(&bench, &sts));
+        let (known, asked) = (caller_identity_cache(&fixture, &sts), caller_identity_cache(&fixture, &sts));
         sts.permits.add_permits(1);
         assert_eq!(fetch_user(&known).await, 1);
         let (during, ()) = tokio::join!(fetch_error_kind(&asked), async {
             settle().await;
             if end {
-                bench.session.close()
+                fixture.session.close()
             } else {
-                bench.session.clear()
+                fixture.session.clear()
             };
             sts.permits.add_permits(1);
         });
@@ -141,11 +141,11 @@ async fn caller_identity_cache_fails_after_clear_or_close() {
 #[tokio::test]
 async fn caller_identity_cache_error_is_shared_and_not_cached() {
     for fails in [ErrorKind::Unavailable, ErrorKind::Denied, ErrorKind::Internal] {
-        let (bench, sts) = (
+        let (fixture, sts) = (
             SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]),
             CallerIdentityFixture::failing(fails),
         );
-        let whoami = caller_identity_cache(&bench, &sts);
+        let whoami = caller_identity_cache(&fixture, &sts);
         let (kinds, ()) = tokio::join!(join_all((0..100).map(|_| fetch_error_kind(&whoami))), async {
             settle().await;
             sts.permits.add_permits(2);
@@ -158,17 +158,17 @@ async fn caller_identity_cache_error_is_shared_and_not_cached() {
 
 #[tokio::test(start_paused = true)]
 async fn caller_identity_cache_hanging_call_times_out() {
-    let (bench, sts) =
+    let (fixture, sts) =
         (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
-    let error = caller_identity_cache(&bench, &sts).get().await.unwrap_err();
+    let error = caller_identity_cache(&fixture, &sts).get().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::TimedOut, Some("sts")));
 }
 
 #[tokio::test]
 async fn caller_identity_cache_dropped_leader_keeps_follower() {
-    let (bench, sts) =
+    let (fixture, sts) =
         (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
-    let whoami = caller_identity_cache(&bench, &sts);
+    let whoami = caller_identity_cache(&fixture, &sts);
     let mut first = Box::pin(whoami.get()) as std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>>;
     assert!(poll_once(&mut first).await.is_none());
     let (user, ()) = tokio::join!(fetch_user(&whoami), async {
@@ -181,10 +181,10 @@ async fn caller_identity_cache_dropped_leader_keeps_follower() {
 
 #[tokio::test]
 async fn caller_identity_cache_without_credentials_makes_no_call() {
-    let (bench, sts) = (SessionFixture::new(|_| vec![fails_denied()]), CallerIdentityFixture::unblocked());
+    let (fixture, sts) = (SessionFixture::new(|_| vec![fails_denied()]), CallerIdentityFixture::unblocked());
     assert_eq!(
-        (fetch_error_kind(&caller_identity_cache(&bench, &sts)).await, sts.call_count()),
+        (fetch_error_kind(&caller_identity_cache(&fixture, &sts)).await, sts.call_count()),
         (ErrorKind::Denied, 0)
     );
-    assert!(!format!("{:?}", caller_identity_cache(&bench, &sts)).contains("secret"));
+    assert!(!format!("{:?}", caller_identity_cache(&fixture, &sts)).contains("secret"));
 }

@@ -3,7 +3,7 @@
 use valetkey_core::testing::ScriptedProvider;
 use valetkey_core::{AccountName, ErrorKind, Expiry, Region, SessionBuilder, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()
@@ -11,30 +11,30 @@ fn account_name(name: &str) -> AccountName {
 
 #[tokio::test]
 async fn set_credentials_override_provider() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
-    bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
-    bench.clock.advance(100 * HOUR);
-    assert_eq!(bench.number().await.unwrap(), 9);
-    assert_eq!(bench.provider.call_count(), 1);
+    let fixture = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+    fixture.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
+    fixture.clock.advance(100 * HOUR);
+    assert_eq!(fixture.number().await.unwrap(), 9);
+    assert_eq!(fixture.provider.call_count(), 1);
 }
 
 #[tokio::test]
 async fn set_credentials_expired_do_not_fall_back_to_provider() {
-    let bench = SessionFixture::new(|clock| vec![returns(clock, 1, 10 * HOUR)]);
-    bench.session.set_credentials(expiring(&bench.clock, 9, HOUR)).unwrap();
-    bench.clock.advance(HOUR);
-    assert_eq!(bench.kind().await, ErrorKind::Expired);
-    assert_eq!(bench.provider.call_count(), 0);
+    let fixture = SessionFixture::new(|clock| vec![returns(clock, 1, 10 * HOUR)]);
+    fixture.session.set_credentials(expiring(&fixture.clock, 9, HOUR)).unwrap();
+    fixture.clock.advance(HOUR);
+    assert_eq!(fixture.kind().await, ErrorKind::Expired);
+    assert_eq!(fixture.provider.call_count(), 0);
 }
 
 #[tokio::test]
 async fn set_credentials_already_expired_are_refused() {
-    let bench = SessionFixture::new(|_| vec![]);
-    bench.session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    let fixture = SessionFixture::new(|_| vec![]);
+    fixture.session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     let error =
-        bench.session.set_credentials(expiring(&bench.clock, 2, std::time::Duration::ZERO)).unwrap_err();
+        fixture.session.set_credentials(expiring(&fixture.clock, 2, std::time::Duration::ZERO)).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("expires_at")));
-    assert_eq!(bench.number().await.unwrap(), 1);
+    assert_eq!(fixture.number().await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -100,10 +100,10 @@ async fn region_prefers_credentials_then_account_then_session() {
 
 #[tokio::test]
 async fn set_provider_replaces_former_provider() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
-    let other = ScriptedProvider::new([returns(&bench.clock, 5, HOUR)]);
-    bench.session.set_provider(other).unwrap();
-    assert_eq!(bench.number().await.unwrap(), 5);
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let other = ScriptedProvider::new([returns(&fixture.clock, 5, HOUR)]);
+    fixture.session.set_provider(other).unwrap();
+    assert_eq!(fixture.number().await.unwrap(), 5);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use valetkey_core::{
     AccessScope, AccountName, Credentials, ErrorKind, Expiry, OutstandingCredentials, Result, SessionContext,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn prod() -> AccountName {
     "prod".parse().unwrap()

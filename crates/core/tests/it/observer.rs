@@ -9,7 +9,7 @@ use valetkey_core::{
     ErrorKind, Expiry, KeyExchange, MapResolver, ObservedProvider, Result, SessionContext, SessionPolicy,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 #[derive(Default)]
 struct RecordingObserver(Mutex<Vec<u64>>);

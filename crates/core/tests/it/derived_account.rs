@@ -8,7 +8,7 @@ use valetkey_core::{
     AccountName, CredentialProvider, Credentials, Error, Expiry, Result, SessionAccount, SessionContext,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// Makes set `n + 100` out of set `n`.
 #[derive(Debug)]

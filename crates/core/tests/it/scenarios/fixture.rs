@@ -19,7 +19,7 @@ use super::{
     CallResult, EdgeOffset, InitialCredentials, InitialState, Observation, Precondition, Step,
     UpstreamBehavior, WindowEdge, duration_nanos,
 };
-use crate::bench::{builder, number, numbered, poll_once, source_kind};
+use crate::session_fixture::{builder, number, numbered, poll_once, source_kind};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -50,7 +50,7 @@ impl ScenarioFixture {
             InitialCredentials::Absent | InitialCredentials::Unexpiring => None,
         };
         let warmer = given.background_refresh.then(|| tokio::spawn(session.keep_warm()));
-        let mut stage = Self {
+        let mut fixture = Self {
             clock,
             upstream: source,
             session,
@@ -59,8 +59,8 @@ impl ScenarioFixture {
             issued_at,
             advisory_at: issued_at,
         };
-        stage.advisory_at = stage.find_advisory_start();
-        stage
+        fixture.advisory_at = fixture.find_advisory_start();
+        fixture
     }
 
     pub(super) async fn run_step(&self, step: &Step) -> Observation {

@@ -12,15 +12,15 @@ use valetkey_core::{
     AccountName, CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 type Caller<'a> = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'a>>;
 
-/// A bench with one caller waiting for its fetch.
-async fn start_fetch(bench: &SessionFixture) -> Caller<'_> {
-    let mut caller: Caller<'_> = Box::pin(bench.number());
+/// A fixture with one caller waiting for its fetch.
+async fn start_fetch(fixture: &SessionFixture) -> Caller<'_> {
+    let mut caller: Caller<'_> = Box::pin(fixture.number());
     assert!(poll_once(&mut caller).await.is_none());
-    assert_eq!(bench.provider.call_count(), 1);
+    assert_eq!(fixture.provider.call_count(), 1);
     caller
 }
 
@@ -30,57 +30,57 @@ fn blocked_fixture() -> SessionFixture {
 
 #[tokio::test]
 async fn clear_during_fetch_wins_and_fails_waiters() {
-    let bench = blocked_fixture();
-    let caller = start_fetch(&bench).await;
-    bench.session.clear();
+    let fixture = blocked_fixture();
+    let caller = start_fetch(&fixture).await;
+    fixture.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured, "without the provider's answer");
-    bench.provider.release(1);
+    fixture.provider.release(1);
     settle().await;
-    assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
-    assert!(bench.session.current().is_none());
+    assert_eq!(fixture.kind().await, ErrorKind::NotConfigured);
+    assert!(fixture.session.current().is_none());
 }
 
 #[tokio::test]
 async fn close_during_fetch_wins_and_fails_waiters() {
-    let bench = blocked_fixture();
-    let caller = start_fetch(&bench).await;
-    bench.session.close();
+    let fixture = blocked_fixture();
+    let caller = start_fetch(&fixture).await;
+    fixture.session.close();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
-    bench.provider.release(1);
+    fixture.provider.release(1);
     settle().await;
-    assert_eq!(bench.kind().await, ErrorKind::Closed);
-    assert!(bench.session.current().is_none());
+    assert_eq!(fixture.kind().await, ErrorKind::Closed);
+    assert!(fixture.session.current().is_none());
 }
 
 #[tokio::test]
 async fn clear_racing_with_result_discards_it() {
-    let bench = blocked_fixture();
-    let caller = start_fetch(&bench).await;
-    bench.provider.release(1);
-    bench.session.clear();
+    let fixture = blocked_fixture();
+    let caller = start_fetch(&fixture).await;
+    fixture.provider.release(1);
+    fixture.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    assert!(bench.session.current().is_none());
+    assert!(fixture.session.current().is_none());
 }
 
 #[tokio::test]
 async fn set_credentials_during_fetch_wins() {
-    let bench = blocked_fixture();
-    let caller = start_fetch(&bench).await;
-    bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
+    let fixture = blocked_fixture();
+    let caller = start_fetch(&fixture).await;
+    fixture.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     assert_eq!(caller.await.unwrap(), 9);
-    bench.provider.release(1);
+    fixture.provider.release(1);
     settle().await;
-    assert_eq!(bench.number().await.unwrap(), 9);
+    assert_eq!(fixture.number().await.unwrap(), 9);
 }
 
 #[tokio::test]
 async fn clear_of_parent_cancels_fetches_of_children() {
-    let bench = blocked_fixture();
-    let provider = ScriptedProvider::blocked([returns(&bench.clock, 5, HOUR)]);
-    let child = bench.session.with_provider(provider.clone()).unwrap();
+    let fixture = blocked_fixture();
+    let provider = ScriptedProvider::blocked([returns(&fixture.clock, 5, HOUR)]);
+    let child = fixture.session.with_provider(provider.clone()).unwrap();
     let mut caller: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(child.credentials());
     assert!(poll_once(&mut caller).await.is_none());
-    bench.session.clear();
+    fixture.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
     provider.release(1);
     settle().await;
@@ -89,68 +89,68 @@ async fn clear_of_parent_cancels_fetches_of_children() {
 
 #[tokio::test]
 async fn clear_suspends_providers_until_credentials_are_set() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+    let fixture = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
     let (prod, default): (AccountName, _) =
-        ("prod".parse().unwrap(), bench.session.default_account().clone());
-    bench.session.clear();
-    bench.session.clear();
-    assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
+        ("prod".parse().unwrap(), fixture.session.default_account().clone());
+    fixture.session.clear();
+    fixture.session.clear();
+    assert_eq!(fixture.kind().await, ErrorKind::NotConfigured);
     assert_eq!(
-        bench.session.for_account(&default).refresh().await.unwrap_err().kind(),
+        fixture.session.for_account(&default).refresh().await.unwrap_err().kind(),
         ErrorKind::NotConfigured
     );
-    assert!(bench.session.status().accounts[0].provider.is_none(), "no provider would be called");
-    assert_eq!(bench.provider.call_count(), 1);
-    let stale = expiring(&bench.clock, 8, std::time::Duration::ZERO);
-    bench.session.for_account(&prod).set_credentials(stale).unwrap_err();
-    assert_eq!(bench.kind().await, ErrorKind::NotConfigured, "expired credentials resume no account");
-    bench.session.for_account(&prod).set_credentials(numbered(9, Expiry::Never)).unwrap();
-    assert_eq!(bench.number().await.unwrap(), 2);
+    assert!(fixture.session.status().accounts[0].provider.is_none(), "no provider would be called");
+    assert_eq!(fixture.provider.call_count(), 1);
+    let stale = expiring(&fixture.clock, 8, std::time::Duration::ZERO);
+    fixture.session.for_account(&prod).set_credentials(stale).unwrap_err();
+    assert_eq!(fixture.kind().await, ErrorKind::NotConfigured, "expired credentials resume no account");
+    fixture.session.for_account(&prod).set_credentials(numbered(9, Expiry::Never)).unwrap();
+    assert_eq!(fixture.number().await.unwrap(), 2);
 }
 
 #[tokio::test]
 async fn clear_resets_backoff() {
-    let bench = SessionFixture::new(|_| vec![fails_denied()]);
-    bench.kind().await;
-    bench.session.clear();
-    bench.session.set_credentials(numbered(2, Expiry::Never)).unwrap();
-    assert_eq!(bench.number().await.unwrap(), 2);
-    bench.session.clear();
-    let provider = ScriptedProvider::new([returns(&bench.clock, 3, HOUR)]);
-    bench.session.set_provider(provider).unwrap();
-    assert_eq!(bench.number().await.unwrap(), 3);
+    let fixture = SessionFixture::new(|_| vec![fails_denied()]);
+    fixture.kind().await;
+    fixture.session.clear();
+    fixture.session.set_credentials(numbered(2, Expiry::Never)).unwrap();
+    assert_eq!(fixture.number().await.unwrap(), 2);
+    fixture.session.clear();
+    let provider = ScriptedProvider::new([returns(&fixture.clock, 3, HOUR)]);
+    fixture.session.set_provider(provider).unwrap();
+    assert_eq!(fixture.number().await.unwrap(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn clear_stops_keep_warm_from_fetching() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
-    let warmer = tokio::spawn(bench.session.keep_warm());
-    bench.session.clear();
-    bench.clock.advance(2 * HOUR);
+    let fixture = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+    let warmer = tokio::spawn(fixture.session.keep_warm());
+    fixture.session.clear();
+    fixture.clock.advance(2 * HOUR);
     tokio::time::sleep(HOUR).await;
-    assert_eq!(bench.provider.call_count(), 1);
-    assert!(bench.session.current().is_none());
+    assert_eq!(fixture.provider.call_count(), 1);
+    assert!(fixture.session.current().is_none());
     warmer.abort();
 }
 
 #[tokio::test]
 async fn closed_session_refuses_every_call() {
-    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
-    let (session, alias) = (bench.session.clone(), bench.session.default_account().clone());
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let (session, alias) = (fixture.session.clone(), fixture.session.default_account().clone());
     let lent = session.account(&alias).unwrap();
-    bench.session.close();
+    fixture.session.close();
     let closed = [
         session.credentials().await.map(drop),
         session.for_account(&alias).credentials().await.map(drop),
         session.set_credentials(numbered(2, Expiry::Never)).map(drop),
         session.for_account(&"new".parse().unwrap()).set_credentials(numbered(2, Expiry::Never)).map(drop),
-        session.for_account(&alias).set_provider(bench.provider.clone()),
+        session.for_account(&alias).set_provider(fixture.provider.clone()),
         session.for_account(&alias).refresh().await.map(drop),
         session.account(&alias).map(drop),
         session.for_account(&alias).watch_rotations().map(drop),
         session.set_service_context(serde_json::json!({})),
         session.with_credentials(numbered(3, Expiry::Never)).map(drop),
-        session.with_provider(bench.provider.clone()).map(drop),
+        session.with_provider(fixture.provider.clone()).map(drop),
         session.set_from_resolver(&"id".parse().unwrap(), None).await.map(drop),
         lent.credentials().await.map(drop),
         lent.status().map(drop),

@@ -7,7 +7,7 @@ use std::thread;
 
 use valetkey_core::{Credentials, Expiry, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 /// Far more than a thread can hold uncounted.
 const CREDENTIALS_COUNT: u64 = 50;

@@ -46,17 +46,17 @@ async fn set_from_resolver_cancelled_changes_nothing() {
 async fn keep_warm_cancelled_hands_fetch_to_waiting_caller() {
     for polls in 2..=MOST {
         for after in 1..polls {
-            let stage = CancellationFixture::new(RefreshWindow::Mandatory, polls).await;
-            let mut warmer: Waiting<'_, ()> = Box::pin(stage.session.keep_warm());
+            let fixture = CancellationFixture::new(RefreshWindow::Mandatory, polls).await;
+            let mut warmer: Waiting<'_, ()> = Box::pin(fixture.session.keep_warm());
             assert!(poll(&mut warmer, after).await.is_none());
-            let mut caller = stage.get();
+            let mut caller = fixture.get();
             if let Some(done) = poll_once(&mut caller).await {
                 done.unwrap();
             } else {
                 drop(warmer);
                 assert_eq!(caller.await.unwrap(), 2);
             }
-            assert_eq!(stage.fetch_count(), 1, "left after {after} of {polls} polls");
+            assert_eq!(fixture.fetch_count(), 1, "left after {after} of {polls} polls");
         }
     }
 }
@@ -66,32 +66,32 @@ async fn keep_warm_cancelled_leaves_refresh_to_callers() {
     for polls in 1..=MOST {
         for after in 0..=polls {
             let case = format!("left after {after} of {polls} polls");
-            let stage = CancellationFixture::new(RefreshWindow::Advisory, polls).await;
-            let mut warmer: Waiting<'_, ()> = Box::pin(stage.session.keep_warm());
+            let fixture = CancellationFixture::new(RefreshWindow::Advisory, polls).await;
+            let mut warmer: Waiting<'_, ()> = Box::pin(fixture.session.keep_warm());
             assert!(poll(&mut warmer, after).await.is_none(), "{case}: it goes on until the session ends");
             drop(warmer);
-            assert_eq!(stage.provider.under_way(), 0, "{case}");
-            stage.assert_fetches_anew().await;
-            assert!(stage.fetch_count() <= 2, "{case}");
+            assert_eq!(fixture.provider.under_way(), 0, "{case}");
+            fixture.assert_fetches_anew().await;
+            assert!(fixture.fetch_count() <= 2, "{case}");
         }
     }
 }
 
 #[tokio::test]
 async fn rotation_watcher_cancelled_wait_keeps_change() {
-    let stage = CancellationFixture::new(RefreshWindow::Cold, 1).await;
-    let mut rotations = stage.session.watch_rotations().unwrap();
+    let fixture = CancellationFixture::new(RefreshWindow::Cold, 1).await;
+    let mut rotations = fixture.session.watch_rotations().unwrap();
     for generation in 1..5 {
         for _ in 0..3 {
             assert!(rotations.changed().now_or_never().is_none(), "polled once, and left");
         }
-        stage.session.refresh().await.unwrap();
+        fixture.session.refresh().await.unwrap();
         drop(rotations.changed());
         assert_eq!(rotations.changed().await.unwrap().get(), generation);
     }
-    let mut inherited = stage.session.with_credentials(numbered(9, Expiry::Never)).unwrap();
+    let mut inherited = fixture.session.with_credentials(numbered(9, Expiry::Never)).unwrap();
     let prod: AccountName = "prod".parse().unwrap();
-    stage.session.for_account(&prod).set_credentials(numbered(5, Expiry::Never)).unwrap();
+    fixture.session.for_account(&prod).set_credentials(numbered(5, Expiry::Never)).unwrap();
     let mut rotations = inherited.for_account(&prod).watch_rotations().unwrap();
     assert!(rotations.changed().now_or_never().is_none());
     inherited.for_account(&prod).set_credentials(numbered(6, Expiry::Never)).unwrap();
@@ -104,7 +104,7 @@ async fn rotation_watcher_cancelled_wait_keeps_change() {
     inherited.close();
     drop(rotations.changed());
     assert_eq!(rotations.changed().await, None);
-    inherited = stage.session.clone();
+    inherited = fixture.session.clone();
     assert!(!inherited.is_closed());
 }
 
@@ -114,7 +114,7 @@ async fn scope_cancelled_closes_session_and_ends_fetch() {
         for after in 1..=polls {
             let case = format!("left after {after} of {polls} polls");
             let clock = ManualClock::new();
-            let provider = Slow::new(&clock);
+            let provider = SlowProvider::new(&clock);
             provider.set_polls_per_call(polls);
             let (sender, receiver) = mpsc::channel();
             let mut scope: Waiting<'_, ()> =

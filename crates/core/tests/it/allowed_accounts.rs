@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use valetkey_core::testing::ScriptedProvider;
 use valetkey_core::{AccountName, CredentialId, ErrorKind, Expiry, MapResolver, SessionContext};
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()

@@ -10,7 +10,7 @@ use valetkey_core::{
     SessionAccount, SessionContext, SessionPolicy,
 };
 
-use crate::bench::*;
+use crate::session_fixture::*;
 
 fn prod() -> AccountName {
     "prod".parse().unwrap()
@@ -52,23 +52,23 @@ async fn is_cleared_from_clear_until_credentials_are_set() {
 
 #[tokio::test]
 async fn is_cleared_false_after_other_losses() {
-    let bench =
+    let fixture =
         SessionFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]);
-    let account = default_account(&bench.session);
+    let account = default_account(&fixture.session);
     assert!(account.current().is_none() && !account.is_cleared(), "never fetched");
-    bench.number().await.unwrap();
+    fixture.number().await.unwrap();
     let first = current_version(&account);
-    bench.session.for_account(account.account_name()).mark_rejected(long_lived(1).access_key_id());
+    fixture.session.for_account(account.account_name()).mark_rejected(long_lived(1).access_key_id());
     assert!(account.current().is_none() && !account.is_cleared(), "rejected");
-    bench.number().await.unwrap();
-    bench.session.for_account(&prod()).set_credentials(long_lived(9)).unwrap();
+    fixture.number().await.unwrap();
+    fixture.session.for_account(&prod()).set_credentials(long_lived(9)).unwrap();
     assert!(account.current().is_none() && !account.is_cleared(), "invalidated by a change elsewhere");
-    bench.kind().await;
+    fixture.kind().await;
     assert!(account.current().is_none() && !account.is_cleared(), "withdrawn after a permanent failure");
-    bench.session.set_credentials(expiring(&bench.clock, 3, MINUTE)).unwrap();
-    bench.clock.advance(HOUR);
+    fixture.session.set_credentials(expiring(&fixture.clock, 3, MINUTE)).unwrap();
+    fixture.clock.advance(HOUR);
     assert!(account.current().is_none() && !account.is_cleared(), "expired");
-    assert!(!account.was_cleared_since(first) && !bench.session.is_cleared());
+    assert!(!account.was_cleared_since(first) && !fixture.session.is_cleared());
 }
 
 #[tokio::test]
