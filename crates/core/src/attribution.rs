@@ -60,14 +60,6 @@ impl Attribution {
     /// Creates the attribution of a session and its principal.
     ///
     /// Account and agent are not filled in: a session may use several accounts on behalf of several agents.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Attribution, SessionContext};
-    /// let session = SessionContext::builder().principal("alice".parse()?).build();
-    /// assert_eq!(Attribution::for_session(&session).session_id(), Some(session.id()));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn for_session(session: &SessionContext) -> Self {
         Self { session: Some(session.id()), principal: session.principal().cloned(), ..Self::default() }
@@ -107,13 +99,6 @@ impl Attribution {
     ///
     /// # Errors
     /// `Invalid` without a session.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Attribution, ErrorKind};
-    /// let error = Attribution::new().session_name().unwrap_err();
-    /// assert_eq!(error.kind(), ErrorKind::Invalid);
-    /// ```
     pub fn session_name(&self) -> Result<String> {
         NameTemplate::default().render(self)
     }

@@ -63,7 +63,7 @@ use versioned_cell::{VersionedCell, WriteGuard};
 ///   is served that was fetched before an update, a clear or a close.
 /// - The generation grows whenever other credentials are served or credentials are withdrawn, and never goes back.
 pub(crate) struct AccountCache {
-    alias: AccountName,
+    name: AccountName,
     shared: Arc<SessionShared>,
     cell: VersionedCell<CredentialsInner, State>,
     /// Wakes the callers that wait for a fetch when it is invalidated.
@@ -74,14 +74,14 @@ type StateGuard<'a> = WriteGuard<'a, CredentialsInner, State>;
 
 impl AccountCache {
     /// Creates a cache that serves nothing and has no provider.
-    pub(crate) fn new(alias: AccountName, shared: Arc<SessionShared>) -> Self {
+    pub(crate) fn new(name: AccountName, shared: Arc<SessionShared>) -> Self {
         let state = State::new(shared.new_renewal_chain());
-        Self { alias, shared, cell: VersionedCell::new(state), epoch_changed: Notify::new() }
+        Self { name, shared, cell: VersionedCell::new(state), epoch_changed: Notify::new() }
     }
 
     /// Returns the name of the account within its session.
-    pub(crate) fn alias(&self) -> &AccountName {
-        &self.alias
+    pub(crate) fn name(&self) -> &AccountName {
+        &self.name
     }
 
     /// Returns the current credentials if no decision about them is needed: the warm path, without a lock.
@@ -318,6 +318,6 @@ fn notify(state: &mut StateGuard<'_>) {
 
 impl fmt::Debug for AccountCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountCache").field("alias", &self.alias).finish_non_exhaustive()
+        f.debug_struct("AccountCache").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -34,16 +34,6 @@ impl CallerIdentity {
     }
 
     /// Returns the account that the credentials belong to.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::CallerIdentity;
-    /// let arn = "arn:aws:iam::111111111111:user/alice";
-    /// let caller = CallerIdentity::new("111111111111".parse()?, arn, "AIDAEXAMPLE");
-    /// assert_eq!(caller.account().as_str(), "111111111111");
-    /// assert_eq!((caller.arn(), caller.user_id()), (arn, "AIDAEXAMPLE"));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn account(&self) -> &AccountId {
         &self.account
@@ -63,14 +53,6 @@ impl CallerIdentity {
     }
 
     /// Returns the name of the role session; `None` when the caller is not a role session.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::CallerIdentity;
-    /// let user = CallerIdentity::new("111111111111".parse()?, "arn:aws:iam::111111111111:user/alice", "AIDA");
-    /// assert_eq!(user.session_name(), None);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn session_name(&self) -> Option<&str> {
         let (_, role) = self.arn.split_once(":assumed-role/")?;
@@ -115,9 +97,6 @@ pub trait CallerIdentityProvider: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Denied` when AWS does not accept the credentials, and transient kinds when it cannot be reached. No error may
     /// hold a secret.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
     async fn caller_identity(&self, credentials: &Credentials) -> Result<CallerIdentity>;
 }
 

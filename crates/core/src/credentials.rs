@@ -65,45 +65,18 @@ pub struct Credentials(Guard<Arc<CredentialsInner>>);
 /// ```
 impl Credentials {
     /// Returns the access key id. Show only its [`AccessKeyId::last_four`].
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Credentials;
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    /// assert_eq!(credentials.access_key_id().last_four(), "MPLE");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn access_key_id(&self) -> &AccessKeyId {
         &self.data().access_key_id
     }
 
     /// Returns when these credentials stop working.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, Expiry};
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    /// assert_eq!(credentials.expiry(), Expiry::Never); // a long-lived key
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn expiry(&self) -> Expiry {
         Expiry::from(self.data().keys.expiry())
     }
 
     /// Returns whether the credentials have a session token, which makes them temporary.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Credentials;
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    /// assert!(!credentials.has_session_token());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn has_session_token(&self) -> bool {
         self.data().keys.session_token().is_some()
@@ -119,16 +92,6 @@ impl Credentials {
 
     /// Returns the region that belongs to the keys. A session uses them in the region that
     /// [`resolved_region`](crate::SessionAccount::resolved_region) returns.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Credentials;
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    /// assert_eq!(credentials.region(), None);
-    /// assert_eq!(credentials.with_region("eu-central-1".parse()?).region(), Some(&"eu-central-1".parse()?));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn region(&self) -> Option<&Region> {
         match &self.data().region {
@@ -157,31 +120,12 @@ impl Credentials {
     }
 
     /// Returns the name of the provider that issued the credentials.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Credentials;
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    /// assert_eq!(credentials.provider(), "file");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.data().provider
     }
 
     /// Returns the secret access key. Never log it, store it, or return it to a model.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Credentials;
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    /// assert_eq!(credentials.expose_secret_access_key(), "example");
-    /// assert!(!format!("{credentials:?}").contains("example"));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn expose_secret_access_key(&self) -> &str {
         self.data().keys.secret_access_key()
@@ -198,16 +142,6 @@ impl Credentials {
     ///
     /// The SDK's type has the expiry, and does not refresh: give a client that outlives the credentials a provider
     /// instead.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Credentials;
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    /// let keys = credentials.expose_to_sdk();
-    /// assert_eq!(keys.access_key_id(), credentials.access_key_id().as_str());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn expose_to_sdk(&self) -> aws_credential_types::Credentials {
         self.data().keys.clone()
@@ -244,18 +178,6 @@ impl Credentials {
     }
 
     /// Returns the same keys with another [`max_age`](Self::max_age).
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::Credentials;
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    /// let credentials = credentials.with_max_age(Duration::from_secs(900));
-    /// assert_eq!(credentials.max_age(), Some(Duration::from_secs(900)));
-    /// assert_eq!(credentials.with_max_age(None).max_age(), None);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn with_max_age(&self, age: impl Into<Option<Duration>>) -> Self {
         self.map_data(|parts| parts.max_age = age.into())

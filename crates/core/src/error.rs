@@ -68,13 +68,6 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Returns whether the same request may succeed later without any change.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::ErrorKind;
-    /// assert!(ErrorKind::Unavailable.is_transient());
-    /// assert!(!ErrorKind::Denied.is_transient());
-    /// ```
     #[must_use]
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::TimedOut | Self::Unavailable)
@@ -83,12 +76,6 @@ impl ErrorKind {
     /// Returns the stable `snake_case` code used in tool results, audit records and metrics.
     ///
     /// The code does not change between releases, so that alerts and dashboards may depend on it.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::ErrorKind;
-    /// assert_eq!(ErrorKind::InteractionRequired.code(), "interaction_required");
-    /// ```
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -138,14 +125,6 @@ struct ErrorInner {
 
 impl Error {
     /// Creates an error of `kind`. `message` is a lower-case phrase without a full stop.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Error, ErrorKind};
-    /// let error = Error::new(ErrorKind::Unavailable, "the store does not respond");
-    /// assert_eq!(error.to_string(), "the store does not respond");
-    /// assert!(error.is_transient());
-    /// ```
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(ErrorInner {
             kind,
@@ -158,14 +137,6 @@ impl Error {
     }
 
     /// Creates an [`ErrorKind::Invalid`] error for one named `field`. `rule` completes the sentence "`field` …".
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Error;
-    /// let error = Error::invalid("duration", "must be at least 15 minutes");
-    /// assert_eq!(error.to_string(), "`duration` must be at least 15 minutes");
-    /// assert_eq!(error.field(), Some("duration"));
-    /// ```
     pub fn invalid(field: impl Into<Cow<'static, str>>, rule: impl AsRef<str>) -> Self {
         let field = field.into();
         let message = format!("`{field}` {}", rule.as_ref());
@@ -176,24 +147,11 @@ impl Error {
     ///
     /// Only for a source that does not exist, such as a missing file or variable: a
     /// [`ProviderChain`](crate::ProviderChain) then continues with the next provider.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Error, ErrorKind};
-    /// assert_eq!(Error::not_configured("no profile is named").kind(), ErrorKind::NotConfigured);
-    /// ```
     pub fn not_configured(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::NotConfigured, message)
     }
 
     /// Adds the name of the provider that failed. If the error already has one, that name stays: it is the innermost.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Error, ErrorKind};
-    /// let error = Error::new(ErrorKind::Denied, "refused").with_provider("assume-role").with_provider("chain");
-    /// assert_eq!(error.provider(), Some("assume-role"));
-    /// ```
     #[must_use]
     pub fn with_provider(self, name: impl Into<Cow<'static, str>>) -> Self {
         self.update(|parts| {
@@ -208,13 +166,6 @@ impl Error {
     }
 
     /// Adds what to do next, as an imperative phrase without a full stop.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Error;
-    /// let error = Error::not_configured("no profile is named").with_next_step("set `AWS_PROFILE`");
-    /// assert_eq!(error.to_string(), "no profile is named; set `AWS_PROFILE`");
-    /// ```
     #[must_use]
     pub fn with_next_step(self, step: impl Into<Cow<'static, str>>) -> Self {
         self.update(|parts| parts.next_step = Some(step.into()))
@@ -223,15 +174,6 @@ impl Error {
     /// Adds the cause. The cause must hold no secret: no response body, no input.
     ///
     /// `Display` does not write it; reporters that print the chain of causes do.
-    ///
-    /// # Examples
-    /// ```
-    /// use std::error::Error as _;
-    /// # use valetkey_core::{Error, ErrorKind};
-    ///
-    /// let error = Error::new(ErrorKind::Internal, "the reply could not be written").with_source(std::fmt::Error);
-    /// assert!(error.source().is_some());
-    /// ```
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.update(|parts| parts.source = Some(Arc::new(source)))
@@ -250,14 +192,6 @@ impl Error {
     }
 
     /// Returns the phrase that describes what failed, without provider and remedy.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Error, ErrorKind};
-    /// let error = Error::new(ErrorKind::Denied, "access was refused").with_provider("sso").with_next_step("log in");
-    /// assert_eq!(error.message(), "access was refused");
-    /// assert_eq!(error.to_string(), "sso: access was refused; log in");
-    /// ```
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message

@@ -69,14 +69,6 @@ impl Expiry {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), without the value.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Expiry;
-    /// let milliseconds = serde_json::json!(2_051_253_957_000_u64);
-    /// assert_eq!(Expiry::from_json("expiration", &milliseconds)?.to_string(), "2035-01-01T08:45:57Z");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn from_json(field: &'static str, value: &serde_json::Value) -> Result<Self> {
         match (value.as_str(), value.as_f64()) {
             (Some(text), _) => Self::parse(field, text),
@@ -95,14 +87,6 @@ impl Expiry {
     }
 
     /// Returns the instant, or `None` for credentials that do not expire.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::SystemTime;
-    /// # use valetkey_core::Expiry;
-    /// assert_eq!(Expiry::At(SystemTime::UNIX_EPOCH).instant(), Some(SystemTime::UNIX_EPOCH));
-    /// assert_eq!(Expiry::Never.instant(), None);
-    /// ```
     #[must_use]
     pub fn instant(self) -> Option<SystemTime> {
         match self {
@@ -114,16 +98,6 @@ impl Expiry {
     /// Returns whether the credentials are refused at `now`.
     ///
     /// The instant itself counts as passed.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::{Duration, SystemTime};
-    /// # use valetkey_core::Expiry;
-    /// let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
-    /// assert!(Expiry::At(noon).has_passed(noon));
-    /// assert!(!Expiry::At(noon).has_passed(noon - Duration::from_secs(1)));
-    /// assert!(!Expiry::Never.has_passed(noon));
-    /// ```
     #[must_use]
     pub fn has_passed(self, now: SystemTime) -> bool {
         self.instant().is_some_and(|instant| instant <= now)
@@ -132,16 +106,6 @@ impl Expiry {
     /// Returns how much longer the credentials work; `None` if they do not expire.
     ///
     /// Zero, not `None`, once the instant has passed.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::{Duration, SystemTime};
-    /// # use valetkey_core::Expiry;
-    /// let now = SystemTime::UNIX_EPOCH;
-    /// assert_eq!(Expiry::At(now + Duration::from_secs(60)).remaining(now), Some(Duration::from_secs(60)));
-    /// assert_eq!(Expiry::At(now).remaining(now), Some(Duration::ZERO));
-    /// assert_eq!(Expiry::Never.remaining(now), None);
-    /// ```
     #[must_use]
     pub fn remaining(self, now: SystemTime) -> Option<Duration> {
         self.instant().map(|instant| instant.duration_since(now).unwrap_or(Duration::ZERO))

@@ -127,15 +127,6 @@ impl SessionPolicy {
     }
 
     /// Returns a short digest of the policy. Equal policies have equal digests, in every spelling and every process.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionPolicy;
-    /// let spellings = [["s3", "sqs"], ["sqs", "s3"]].map(SessionPolicy::read_only);
-    /// let [first, second] = spellings.map(|policy| policy.map(|policy| policy.digest()));
-    /// assert_eq!(first?, second?);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn digest(&self) -> PolicyDigest {
         PolicyDigest::from_text(&self.0.text)

@@ -77,9 +77,6 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     /// `NotConfigured` if there is no source to call, `Denied` if it refuses, `InteractionRequired` if a person has to
     /// act, `Invalid` for a malformed setting or response, and `Throttled`, `TimedOut` or `Unavailable` if a later call
     /// may succeed.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
     async fn provide(&self) -> Result<Credentials>;
 
     /// Returns credentials from memory if they can be served without further checks: the synchronous fast path of
@@ -125,23 +122,6 @@ impl dyn CredentialProvider + '_ {
     ///
     /// # Errors
     /// As `provide`.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
-    ///
-    /// # Examples
-    /// ```
-    /// use valetkey_core::{CredentialProvider, Credentials, IntoProvider, provider_fn};
-    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    ///
-    /// let provider = provider_fn("store", async || Credentials::from_json(TEXT, "store")).into_provider();
-    /// assert!(provider.cached().is_none());
-    /// assert_eq!(provider.credentials().await?.provider(), "store");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn credentials(&self) -> Result<Credentials> {
         match self.cached() {
             Some(credentials) => Ok(credentials),

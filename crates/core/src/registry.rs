@@ -5,15 +5,15 @@
 //! | [`store`] | the cache that `find` reads, and the index that `open` and `close` change |
 //! | [`entry`] | one session: when it was last used, when it expires, how many calls are in flight |
 //! | [`quota`] | the index: sessions by principal, and the limits |
-//! | [`timeline`] | the registry's own time, which never goes back |
+//! | [`monotonic_clock`] | the registry's own time, which never goes back |
 
 mod builder;
 mod entry;
 mod guard;
 mod handle;
+mod monotonic_clock;
 mod quota;
 mod store;
-mod timeline;
 
 use std::fmt;
 use std::future::Future;
@@ -31,8 +31,8 @@ pub use guard::SessionGuard;
 pub use handle::SessionHandle;
 
 use builder::Limits;
+use monotonic_clock::MonotonicClock;
 use store::Store;
-use timeline::Timeline;
 
 /// How many sessions are closed before other tasks run.
 const SWEEP_CHUNK: usize = 256;
@@ -94,14 +94,6 @@ impl<T: Send + Sync + 'static> Drop for CloseOnLastDrop<T> {
 
 impl SessionRegistry {
     /// Returns a builder with the default limits.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionRegistry;
-    /// let registry = SessionRegistry::builder().max_sessions(100).build();
-    /// assert_eq!(registry.len(), 0);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder::new()
     }
@@ -140,8 +132,8 @@ impl SessionRegistry {
 }
 
 impl<T: Send + Sync + 'static> SessionRegistry<T> {
-    fn new(timeline: Timeline, limits: Limits) -> Self {
-        Self(Arc::new(CloseOnLastDrop(Store::new(timeline, limits))))
+    fn new(clock: MonotonicClock, limits: Limits) -> Self {
+        Self(Arc::new(CloseOnLastDrop(Store::new(clock, limits))))
     }
 
     /// Opens a session as [`open`](SessionRegistry::open) does, and keeps the value that `make_value` returns beside it.
@@ -180,42 +172,12 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     ///
     /// The session counts as in use while the returned guard lives, and its idle time starts again when the guard
     /// is dropped.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{ErrorKind, Principal, SessionContext, SessionRegistry};
-    /// let registry = SessionRegistry::builder().build();
-    /// let [alice, bob] = ["alice", "bob"].map(|name| name.parse::<Principal>());
-    /// let (alice, bob) = (alice?, bob?);
-    /// let handle = registry.open(alice.clone(), SessionContext::builder())?.handle();
-    ///
-    /// let session = registry.find(&alice, &handle)?;
-    /// assert_eq!(session.principal(), Some(&alice));
-    ///
-    /// let refused = registry.find(&bob, &handle).unwrap_err();
-    /// assert_eq!(refused.kind(), ErrorKind::Closed, "the handle of another principal");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn find(&self, principal: &Principal, handle: &SessionHandle) -> Result<SessionGuard<T>> {
         self.store().find(principal, handle).ok_or_else(unknown_handle)
     }
 
     /// Closes a session, including its calls in flight, and returns the credentials that AWS may still accept. `None`
     /// when the principal has no such session open.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
-    /// let registry = SessionRegistry::builder().build();
-    /// let alice: Principal = "alice".parse()?;
-    /// let session = registry.open(alice.clone(), SessionContext::builder())?;
-    ///
-    /// let outstanding = registry.close(&alice, &session.handle()).expect("the session is open");
-    /// assert!(outstanding.is_empty(), "the session never held credentials");
-    /// assert!(session.is_closed(), "although a call is in flight");
-    /// assert!(registry.close(&alice, &session.handle()).is_none());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn close(&self, principal: &Principal, handle: &SessionHandle) -> Option<OutstandingCredentials> {
         self.store().close_session(principal, handle)
     }
@@ -223,19 +185,6 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     /// Closes all sessions of a principal, including their calls in flight, and returns how many there were.
     ///
     /// Use it when a principal signs out or loses its access. It may open sessions again.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
-    /// let registry = SessionRegistry::builder().build();
-    /// let alice: Principal = "alice".parse()?;
-    /// for _ in 0..3 {
-    ///     registry.open(alice.clone(), SessionContext::builder())?;
-    /// }
-    /// assert_eq!(registry.close_all(&alice), 3);
-    /// assert!(registry.is_empty());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn close_all(&self, principal: &Principal) -> usize {
         self.store().close_principal(principal)
     }
@@ -244,18 +193,6 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     /// order.
     ///
     /// To be listed is no use: it does not prolong the idle time of a session.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
-    /// let registry = SessionRegistry::builder().build_with();
-    /// let alice: Principal = "alice".parse()?;
-    /// let session = registry.open_with(alice.clone(), SessionContext::builder(), |_| "a label")?;
-    ///
-    /// assert_eq!(registry.list(&alice), [(session.handle(), "a label")]);
-    /// assert_eq!(registry.list(&"bob".parse()?), []);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn list(&self, principal: &Principal) -> Vec<(SessionHandle, T)>
     where
@@ -268,17 +205,6 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     ///
     /// Use it at shutdown, when the values have to be released with care. The registry stays open: further sessions may
     /// be opened.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{SessionContext, SessionRegistry};
-    /// let registry = SessionRegistry::builder().build_with();
-    /// let session = registry.open_with("alice".parse()?, SessionContext::builder(), |_| "a label")?;
-    ///
-    /// assert_eq!(registry.drain(), ["a label"]);
-    /// assert!(session.is_closed() && registry.is_empty());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn drain(&self) -> Vec<T>
     where
         T: Clone,
@@ -287,27 +213,12 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     }
 
     /// Returns how many sessions count against the limit, including ended ones that were not swept yet.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{SessionContext, SessionRegistry};
-    /// let registry = SessionRegistry::builder().build();
-    /// let session = registry.open("alice".parse()?, SessionContext::builder())?;
-    /// assert_eq!(registry.len(), 1);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.store().len()
     }
 
     /// Returns whether the registry has no session.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionRegistry;
-    /// assert!(SessionRegistry::builder().build().is_empty());
-    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -318,24 +229,6 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     ///
     /// For hosts that drive their own timers; [`keep_swept`](Self::keep_swept) calls it regularly. The cost is
     /// proportional to the number of open sessions.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use std::time::Duration;
-    /// # use valetkey_core::testing::ManualClock;
-    /// # use valetkey_core::{SessionContext, SessionRegistry};
-    /// let clock = Arc::new(ManualClock::new());
-    /// let minute = Duration::from_secs(60);
-    /// let registry = SessionRegistry::builder().idle_ttl(minute).clock(clock.clone()).build();
-    /// registry.open("alice".parse()?, SessionContext::builder())?;
-    /// let in_use = registry.open("bob".parse()?, SessionContext::builder())?;
-    ///
-    /// clock.advance(minute);
-    /// assert_eq!(registry.sweep(), 1, "the other one has a call in flight");
-    /// assert!(!in_use.is_closed());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn sweep(&self) -> usize {
         let removed = self.store().remove_ended();
         self.store().end_all(&removed);
@@ -394,20 +287,6 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     ///
     /// # Cancel safety
     /// Dropping the future stops the background refresh and loses nothing.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{RefreshLimits, SessionRegistry};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let registry = SessionRegistry::builder().build();
-    /// let refreshing = tokio::spawn(registry.keep_warm(RefreshLimits::default()));
-    ///
-    /// // At the end of the program:
-    /// drop(registry);
-    /// refreshing.await.expect("the task ends with the registry");
-    /// # }
-    /// ```
     pub fn keep_warm(&self, limits: RefreshLimits) -> impl Future<Output = ()> + Send + 'static {
         let store = Arc::clone(self.store());
         let refresher = RefreshQueue::new(store.clock());

@@ -69,9 +69,6 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Denied` for an id that the session may not use, whether or not it exists, so that ids cannot be guessed.
     /// Otherwise as [`CredentialProvider::provide`](crate::CredentialProvider::provide).
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials>;
 
     /// Drops everything that is kept between calls. Must not block. The session that owns the resolver calls this when
@@ -119,21 +116,6 @@ impl MapResolver {
     }
 
     /// Stores `credentials` under `id`, and replaces those stored before.
-    ///
-    /// # Examples
-    /// ```
-    /// use valetkey_core::{CredentialResolver, Credentials, ErrorKind, MapResolver};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let text = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # let credentials = Credentials::from_json(text, "file")?;
-    ///
-    /// let resolver = MapResolver::new().with("job-7".parse()?, credentials);
-    /// assert_eq!(resolver.resolve(&"job-7".parse()?).await?.access_key_id().last_four(), "MPLE");
-    /// assert_eq!(resolver.resolve(&"job-8".parse()?).await.unwrap_err().kind(), ErrorKind::Denied);
-    /// # Ok(())
-    /// # }
-    /// ```
     #[must_use]
     pub fn with(mut self, id: CredentialId, credentials: Credentials) -> Self {
         self.0.insert(id, credentials);

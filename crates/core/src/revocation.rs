@@ -87,30 +87,12 @@ impl RevocationPolicy {
     /// Revokes all sessions of the role.
     ///
     /// The last resort when it is not known which session leaked: every user of the role must obtain new credentials.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::RevocationPolicy;
-    /// # use std::time::{Duration, SystemTime};
-    /// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
-    /// let policy: serde_json::Value = RevocationPolicy::for_all_sessions(now).to_string().parse().unwrap();
-    /// assert_eq!(policy["Statement"][0]["Effect"], "Deny");
-    /// ```
     #[must_use]
     pub fn for_all_sessions(issued_before: SystemTime) -> Self {
         Self { target: RevocationTarget::All, issued_before }
     }
 
     /// Describes which sessions of the role are revoked, since these may be more than the intended one.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::RevocationPolicy;
-    /// # use std::time::{Duration, SystemTime};
-    /// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
-    /// let policy = RevocationPolicy::for_all_sessions(now);
-    /// assert_eq!(policy.description(), "every session of the role, of all users");
-    /// ```
     #[must_use]
     pub fn description(&self) -> &'static str {
         match self.target {

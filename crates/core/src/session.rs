@@ -81,14 +81,6 @@ impl Drop for CloseOnLastDrop {
 
 impl SessionContext {
     /// Returns a builder for a new session.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().principal("alice".parse()?).build();
-    /// assert_eq!(session.principal().map(|principal| principal.as_str()), Some("alice"));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn builder() -> SessionBuilder {
         SessionBuilder::new()
     }
@@ -125,25 +117,6 @@ impl SessionContext {
     /// # Errors
     /// `NotConfigured` when no credentials were set and there is no provider; `Expired` when the credentials have
     /// expired and could not be replaced; `Closed` after [`close`](Self::close); otherwise the error of the provider.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::testing::{Script, ScriptedProvider};
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let provider = ScriptedProvider::new([Script::Answer(credentials)]);
-    /// let session = SessionContext::builder().provider(provider.clone()).build();
-    /// session.credentials().await?;
-    /// session.credentials().await?;
-    /// assert_eq!(provider.call_count(), 1, "the second call was served from memory");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn credentials(&self) -> Result<Credentials> {
         self.inner().credentials().await
     }
@@ -164,19 +137,6 @@ impl SessionContext {
     /// Returns the credentials of the default account that can be served without a fetch, with their version; `None`
     /// when there are none. Unlike [`credentials`](Self::credentials), this never fetches, however close the expiry
     /// is.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// assert!(session.current().is_none());
-    ///
-    /// let generation = session.set_credentials(credentials)?;
-    /// let current = session.current().expect("credentials were set");
-    /// assert_eq!(current.id.generation(), generation);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn current(&self) -> Option<CurrentCredentials> {
         self.inner().current_default()
@@ -191,17 +151,6 @@ impl SessionContext {
     /// `Invalid` for credentials that have expired, `Denied` in a [narrowed](Self::narrow) session and for an account
     /// that is not [allowed](SessionBuilder::allowed_accounts), `Closed` after closing. On error, the previous
     /// credentials stay in place.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let before = session.set_credentials(credentials.clone())?;
-    /// let after = session.set_credentials(credentials)?;
-    /// assert!(after > before);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
         self.inner().set_credentials(self.default_account(), credentials)
     }
@@ -211,20 +160,6 @@ impl SessionContext {
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session and for an account that is not
     /// [allowed](SessionBuilder::allowed_accounts), `Closed` after closing.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// let session = SessionContext::builder().build();
-    /// session.set_provider(provider_fn("store", async || {
-    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
-    /// }))?;
-    /// assert_eq!(session.credentials().await?.access_key_id().last_four(), "MPLE");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn set_provider(&self, provider: impl IntoProvider) -> Result<()> {
         self.inner().set_provider(self.default_account(), provider.into_provider())
     }
@@ -233,19 +168,6 @@ impl SessionContext {
     ///
     /// # Errors
     /// As [`set_provider`](Self::set_provider).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, KeyExchange, SessionContext};
-    /// # async fn demo(exchange: impl KeyExchange + 'static, keys: Credentials) -> valetkey_core::Result<()> {
-    /// let session = SessionContext::builder().build();
-    /// session.set_key_exchange(exchange)?;
-    /// session.set_credentials(keys)?;
-    /// // What the exchange returned, not the keys themselves.
-    /// session.credentials().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn set_key_exchange(&self, exchange: impl KeyExchange + 'static) -> Result<()> {
         self.inner().set_key_exchange(self.default_account(), Arc::new(exchange))
     }
@@ -260,21 +182,6 @@ impl SessionContext {
     /// # Errors
     /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared during the lookup; otherwise the
     /// error of the resolver, or as [`set_credentials`](Self::set_credentials).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{CredentialId, Credentials, MapResolver, SessionContext};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let id: CredentialId = "deploy".parse()?;
-    /// let resolver = MapResolver::new().with(id.clone(), credentials);
-    /// let session = SessionContext::builder().resolver(resolver).build();
-    /// let status = session.set_from_resolver(&id, None).await?;
-    /// assert_eq!(status.key_suffix.as_deref(), Some("MPLE"));
-    /// # Ok(())
-    /// # }
-    /// ```
     ///
     /// # Cancel safety
     /// Dropping the future ends the lookup, and sets nothing.
@@ -291,25 +198,6 @@ impl SessionContext {
     /// # Errors
     /// `NotConfigured` when the account has no provider or its credentials were set directly; otherwise the error of
     /// the provider. After a transient error, the current credentials stay valid.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::testing::{Script, ScriptedProvider};
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let provider = ScriptedProvider::new([Script::Answer(credentials)]);
-    /// let session = SessionContext::builder().provider(provider.clone()).build();
-    /// session.credentials().await?;
-    /// session.refresh().await?;
-    /// assert_eq!(provider.call_count(), 2, "although the credentials are fresh");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn refresh(&self) -> Result<Generation> {
         self.inner().refresh(self.default_account()).await
     }
@@ -379,16 +267,6 @@ impl SessionContext {
     ///
     /// # Errors
     /// `NotConfigured` for an account that the session does not have, `Closed` after closing.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// let account = session.account(session.default_account())?;
-    /// drop(session);
-    /// assert!(account.is_closed());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn account(&self, name: &AccountName) -> Result<SessionAccount> {
         self.inner().account_cache(name).map(|_known| self.for_account(name))
     }
@@ -416,36 +294,17 @@ impl SessionContext {
     }
 
     /// Returns the name of the default account.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// assert_eq!(session.default_account().as_str(), "default");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn default_account(&self) -> &AccountName {
-        self.inner().default_account().alias()
+        self.inner().default_account().name()
     }
 
     /// Returns the names of the accounts of this session, the default account first.
     ///
     /// An inherited account is listed once, even if a parent and a child both have it.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let prod: AccountName = "prod".parse()?;
-    /// session.for_account(&prod).set_credentials(credentials)?;
-    /// assert_eq!(session.accounts(), [session.default_account().clone(), prod]);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountName> {
-        self.inner().accounts().iter().map(|cache| cache.alias().clone()).collect()
+        self.inner().accounts().iter().map(|cache| cache.name().clone()).collect()
     }
 
     /// Returns a watcher that reports the generation of each new version of the default account's credentials, and their
@@ -453,23 +312,6 @@ impl SessionContext {
     ///
     /// # Errors
     /// `Closed` after closing, `NotConfigured` in a narrowed session that was cleared.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let mut rotations = session.watch_rotations()?;
-    /// let generation = session.set_credentials(credentials)?;
-    /// assert_eq!(rotations.changed().await, Some(generation));
-    ///
-    /// session.close();
-    /// assert_eq!(rotations.changed().await, None);
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn watch_rotations(&self) -> Result<RotationWatcher> {
         RotationWatcher::new(self.inner(), self.default_account())
     }
@@ -477,18 +319,6 @@ impl SessionContext {
     /// Returns the region that the default account's credentials specify, otherwise the account's own setting, otherwise the
     /// session's. `None` if none of them specifies one: [`resolved_region`](Self::resolved_region) then uses further
     /// sources.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().region("eu-west-1".parse()?).build();
-    /// assert_eq!(session.region(), Some("eu-west-1".parse()?));
-    ///
-    /// session.set_credentials(credentials.with_region("us-west-2".parse()?))?;
-    /// assert_eq!(session.region(), Some("us-west-2".parse()?));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn region(&self) -> Option<Region> {
         self.inner().region_for(self.default_account())
@@ -496,15 +326,6 @@ impl SessionContext {
 
     /// Returns the region to use the default account in: that of its credentials, the account, the session, the environment,
     /// or else `us-east-1`.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Region, SessionContext};
-    /// let session = SessionContext::builder().environment_region("eu-west-1".parse()?).build();
-    /// assert_eq!(session.resolved_region().as_str(), "eu-west-1");
-    /// assert_eq!(session.region(), None);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn resolved_region(&self) -> Region {
         self.inner().resolved_region(self.default_account())
@@ -543,29 +364,12 @@ impl SessionContext {
     }
 
     /// Returns the status of the session. It holds no secrets and may be shown to any user.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// assert_eq!(session.status().session, session.id());
-    /// assert!(!session.status().closed);
-    /// ```
     #[must_use]
     pub fn status(&self) -> SessionStatus {
         SessionStatus::of(self.inner())
     }
 
     /// Returns the id of the session, as in its status and audit records.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let builder = SessionContext::builder();
-    /// let announced = builder.id();
-    /// assert_eq!(builder.build().id(), announced);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.inner().shared.id
@@ -574,15 +378,6 @@ impl SessionContext {
     /// Returns the principal that the session acts for.
     ///
     /// A child session acts for the principal of its parent.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().principal("alice".parse()?).build();
-    /// let child = session.narrow(valetkey_core::AccessScope::new())?;
-    /// assert_eq!(child.principal(), session.principal());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn principal(&self) -> Option<&Principal> {
         self.inner().shared.principal.as_ref()
@@ -592,21 +387,6 @@ impl SessionContext {
     ///
     /// The record holds the version and the last characters of the current key, never a secret. Without a
     /// [sink](SessionBuilder::audit), the call does nothing.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use valetkey_core::SessionContext;
-    /// # use valetkey_core::audit::{AuditEvent, InMemoryAudit};
-    /// let log = Arc::new(InMemoryAudit::default());
-    /// let session = SessionContext::builder().audit(log.clone()).build();
-    /// session.audit(AuditEvent::Serve, session.default_account(), "endpoint", None);
-    ///
-    /// let records = log.records();
-    /// assert_eq!(records.len(), 1);
-    /// assert_eq!(records[0].component.as_deref(), Some("endpoint"));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn audit(&self, event: AuditEvent, account: &AccountName, component: &str, failure: Option<&Error>) {
         self.inner().record(event, account, component, failure);
     }
@@ -619,29 +399,6 @@ impl SessionContext {
     /// [`ObservedProvider`](crate::ObservedProvider)s with the same [observers](Self::observers).
     ///
     /// The session does not keep the observer alive.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use std::sync::atomic::{AtomicBool, Ordering};
-    /// # use valetkey_core::{CredentialObserver, Credentials, SessionContext};
-    /// #[derive(Default)]
-    /// struct Seen(AtomicBool);
-    ///
-    /// impl CredentialObserver for Seen {
-    ///     fn observe(&self, _credentials: &Credentials) {
-    ///         self.0.store(true, Ordering::Relaxed);
-    ///     }
-    /// }
-    ///
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// session.set_credentials(credentials)?;
-    /// let seen = Arc::new(Seen::default());
-    /// session.observe(&seen);
-    /// assert!(seen.0.load(Ordering::Relaxed), "the credentials were held already");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn observe<O: CredentialObserver + 'static>(&self, observer: &Arc<O>) {
         let observer: Arc<dyn CredentialObserver> = Arc::<O>::clone(observer);
         let inner = self.inner();
@@ -653,34 +410,12 @@ impl SessionContext {
     /// Returns the clock of the session.
     ///
     /// Code that compares expiries of this session uses this clock, so that a test which moves it moves all of them.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use valetkey_core::testing::ManualClock;
-    /// # use valetkey_core::{Clock, SessionContext};
-    /// let clock = ManualClock::new();
-    /// let session = SessionContext::builder().clock(Arc::new(clock.clone())).build();
-    /// assert_eq!(session.clock().now(), clock.now());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.inner().shared.clock().shared()
     }
 
     /// Returns the observers of this session, for providers whose credentials no account of the session serves.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{CredentialProvider, IntoProvider, ObservedProvider, SessionContext};
-    /// # async fn demo(session: SessionContext, source: impl IntoProvider) -> valetkey_core::Result<()> {
-    /// // Observers of the session also see what this provider returns.
-    /// let source = ObservedProvider::new(source, &session.observers());
-    /// source.provide().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     #[must_use]
     pub fn observers(&self) -> CredentialObservers {
         self.inner().shared.observers().clone()
@@ -719,21 +454,6 @@ impl SessionContext {
     ///
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// let session = SessionContext::builder().build();
-    /// let child = session.with_provider(provider_fn("store", async || {
-    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
-    /// }))?;
-    /// assert_eq!(child.credentials().await?.provider(), "static");
-    /// assert!(session.credentials().await.is_err(), "the parent has no provider");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn with_provider(&self, provider: impl IntoProvider) -> Result<Self> {
         let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
         child.inner().set_default_provider(provider.into_provider())?;
@@ -843,19 +563,6 @@ impl SessionContext {
     }
 
     /// Returns whether the session was cleared or closed, and nothing was set on it since.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// assert!(!session.is_cleared(), "a new session has no credentials, but was not cleared");
-    /// session.clear();
-    /// assert!(session.is_cleared());
-    /// session.set_credentials(credentials)?;
-    /// assert!(!session.is_cleared());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn is_cleared(&self) -> bool {
         self.inner().is_account_cleared(self.default_account())
@@ -865,15 +572,6 @@ impl SessionContext {
     /// fails with `Closed`.
     ///
     /// Returns what AWS still accepts, as [`outstanding`](Self::outstanding).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// let outstanding = session.close();
-    /// assert!(session.is_closed());
-    /// assert!(outstanding.is_empty(), "the session never held credentials");
-    /// ```
     pub fn close(&self) -> OutstandingCredentials {
         self.close_quietly();
         self.outstanding()
@@ -888,22 +586,6 @@ impl SessionContext {
 
     /// Returns until when AWS accepts the credentials that this session and its children have held, for any holder of
     /// a copy. Covers credentials that were rotated away, and remains correct after the session was cleared or closed.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::{Duration, SystemTime};
-    /// # use valetkey_core::{Credentials, Expiry, SessionContext};
-    /// # let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
-    /// # let temporary = Credentials::builder("ASIAIOSFODNN7EXAMPLE".parse()?, "example".into())
-    /// #     .session_token(valetkey_core::SecretString::from("example-token"))
-    /// #     .expiry(Expiry::At(in_an_hour))
-    /// #     .build()?;
-    /// let session = SessionContext::builder().build();
-    /// session.set_credentials(temporary)?;
-    /// session.close();
-    /// assert_eq!(session.outstanding().expires_at(), Some(Expiry::At(in_an_hour)));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn outstanding(&self) -> OutstandingCredentials {
         OutstandingCredentials::of(self.inner())
@@ -911,17 +593,6 @@ impl SessionContext {
 
     /// Returns when the session ends by itself: `Never` unless it, or a session that it was narrowed from, has a
     /// [lifetime](AccessScope::lifetime).
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::{AccessScope, Expiry, SessionContext};
-    /// let session = SessionContext::builder().build();
-    /// assert_eq!(session.expires_at(), Expiry::Never);
-    /// let child = session.narrow(AccessScope::new().lifetime(Duration::from_secs(60)))?;
-    /// assert_ne!(child.expires_at(), Expiry::Never);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn expires_at(&self) -> Expiry {
         self.inner().deadline().map_or(Expiry::Never, Expiry::At)
@@ -930,16 +601,6 @@ impl SessionContext {
     /// Returns whether the session was closed.
     ///
     /// A narrowed session whose lifetime is over is closed by the first call that notices, such as this one.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// let same = session.clone();
-    /// session.close();
-    /// assert!(same.is_closed());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.inner().is_closed()
@@ -950,18 +611,6 @@ impl SessionContext {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let session = SessionContext::builder().build();
-    /// let closed = session.closed();
-    /// session.close();
-    /// closed.await;
-    /// # }
-    /// ```
     pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut topology = self.inner().subscribe_topology();
         let session = Arc::downgrade(self.inner());

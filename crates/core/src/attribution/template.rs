@@ -68,15 +68,6 @@ impl NameTemplate {
     ///
     /// # Errors
     /// As [`render`](Self::render), with 2–256 characters (STS `AssumeRole`, `SourceIdentity`).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Attribution, NameTemplate};
-    /// let template: NameTemplate = "{principal}".parse()?;
-    /// let attribution = Attribution::new().principal("alice@example.com".parse()?);
-    /// assert_eq!(template.render_source_identity(&attribution)?, "alice@example.com");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn render_source_identity(&self, attribution: &Attribution) -> Result<String> {
         self.render_up_to(MAX_SOURCE_IDENTITY, attribution)
             .map_err(|error| error.with_field("source_identity"))

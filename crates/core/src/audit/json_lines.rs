@@ -45,13 +45,6 @@ impl<W: Write + Send> JsonLines<W> {
     /// Creates a sink that writes to `writer`.
     ///
     /// The writer need not be buffered: each record is one call of `write`, unless the writer takes only a part.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use valetkey_core::{SessionContext, audit::JsonLines};
-    /// let session = SessionContext::builder().audit(Arc::new(JsonLines::new(std::io::stderr()))).build();
-    /// ```
     pub fn new(writer: W) -> Self {
         Self { lines: Mutex::new(LineWriter { writer, partial_line: false }) }
     }

@@ -34,17 +34,6 @@ impl InMemoryAudit {
     /// Creates a sink that keeps at most `limit` records and drops the oldest first.
     ///
     /// With a limit of zero, nothing is kept.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use valetkey_core::{SessionContext, audit::InMemoryAudit};
-    /// let audit = Arc::new(InMemoryAudit::with_limit(1));
-    /// for _ in 0..3 {
-    ///     SessionContext::builder().audit(audit.clone()).build().close();
-    /// }
-    /// assert_eq!(audit.records().len(), 1);
-    /// ```
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self { records: Mutex::default(), limit }

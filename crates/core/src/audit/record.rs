@@ -132,8 +132,8 @@ impl AuditRecord {
         }
     }
 
-    pub(crate) fn account(mut self, alias: &AccountName) -> Self {
-        self.account = Some(alias.clone());
+    pub(crate) fn account(mut self, name: &AccountName) -> Self {
+        self.account = Some(name.clone());
         self
     }
 

@@ -66,10 +66,10 @@ impl RefreshBackoff {
         let Some(failure) = self.0.as_ref().filter(|failure| !is_permanent(&failure.error)) else {
             return false;
         };
-        let patient_until =
+        let long_until =
             if requires_interaction(&failure.error) { Freshness::Mandatory } else { Freshness::Advisory };
-        let patient = freshness <= patient_until || serve_expired;
-        failure.is_within(if patient { failure.long } else { failure.short }, now)
+        let is_long = freshness <= long_until || serve_expired;
+        failure.is_within(if is_long { failure.long } else { failure.short }, now)
     }
 
     /// Returns when the next background attempt may be made. Credentials whose last minute begins at `mandatory_at`,
@@ -77,15 +77,15 @@ impl RefreshBackoff {
     /// transient.
     pub(super) fn next_attempt(&self, mandatory_at: Option<SystemTime>) -> Option<SystemTime> {
         let failure = self.0.as_ref()?;
-        let soon = failure.at + failure.short;
+        let after_short = failure.at + failure.short;
         if is_permanent(&failure.error) {
-            return Some(soon);
+            return Some(after_short);
         }
-        let patiently = failure.at + failure.long;
+        let after_long = failure.at + failure.long;
         if requires_interaction(&failure.error) {
-            return Some(patiently);
+            return Some(after_long);
         }
-        Some(mandatory_at.map_or(patiently, |at| patiently.min(at.max(soon))))
+        Some(mandatory_at.map_or(after_long, |at| after_long.min(at.max(after_short))))
     }
 }
 
@@ -105,5 +105,42 @@ impl LastFailure {
     /// A clock that jumped back lifts the hold rather than prolonging it.
     fn is_within(&self, period: Duration, now: SystemTime) -> bool {
         now.duration_since(self.at).is_ok_and(|since| since < period)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn failed_at() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    /// The seconds from a failure to the next background attempt.
+    fn delay(kind: ErrorKind, mandatory_at: Option<SystemTime>) -> u64 {
+        let mut backoff = RefreshBackoff::default();
+        assert_eq!(backoff.next_attempt(mandatory_at), None, "no failure");
+        backoff.record_failure(Error::new(kind, "failed"), failed_at(), &mut fastrand::Rng::with_seed(7));
+        let next = backoff.next_attempt(mandatory_at).unwrap();
+        next.duration_since(failed_at()).expect("later than the failure").as_secs()
+    }
+
+    #[test]
+    fn next_attempt_transient_failure_waits_for_mandatory_window() {
+        let transient = ErrorKind::Unavailable;
+        assert!((300..=600).contains(&delay(transient, None)));
+        assert!((300..=600).contains(&delay(transient, Some(failed_at() + 700 * SECOND))));
+        assert_eq!(delay(transient, Some(failed_at() + 60 * SECOND)), 60);
+        assert!((1..=5).contains(&delay(transient, Some(failed_at() - 60 * SECOND))), "in the window");
+    }
+
+    #[test]
+    fn next_attempt_other_failure_ignores_mandatory_window() {
+        for mandatory_at in [None, Some(failed_at() + 60 * SECOND), Some(failed_at() - 60 * SECOND)] {
+            assert!((1..=5).contains(&delay(ErrorKind::Denied, mandatory_at)));
+            assert!((300..=600).contains(&delay(ErrorKind::InteractionRequired, mandatory_at)));
+        }
     }
 }

@@ -87,10 +87,15 @@ impl RefreshWindows {
     ///
     /// No window opens before the minimum interval between two fetches has passed, except where the provider itself
     /// limits the age of its credentials.
-    pub(crate) fn new(issued_at: SystemTime, set: &Credentials, policy: &RefreshPolicy, jitter: f64) -> Self {
+    pub(crate) fn new(
+        issued_at: SystemTime,
+        credentials: &Credentials,
+        policy: &RefreshPolicy,
+        jitter: f64,
+    ) -> Self {
         let aged_after = |age: Duration| issued_at.checked_add(age.mul_f64(1.0 - 0.1 * jitter));
-        let Some(expires_at) = set.expiry().instant() else {
-            let advisory_at = aged_after(set.max_age().unwrap_or(policy.max_age));
+        let Some(expires_at) = credentials.expiry().instant() else {
+            let advisory_at = aged_after(credentials.max_age().unwrap_or(policy.max_age));
             return Self { advisory_at, mandatory_at: None, expires_at: None };
         };
         let lifetime = expires_at.duration_since(issued_at).unwrap_or_default();
@@ -99,7 +104,7 @@ impl RefreshWindows {
             |window: Duration| expires_at.checked_sub(window).max(earliest).map(|at| at.min(expires_at));
         let advisory = policy.advisory_window.unwrap_or_else(|| advisory_window(lifetime));
         let near_the_end = opens(advisory.mul_f64(1.0 + 0.1 * jitter));
-        let aged = set.max_age().and_then(aged_after);
+        let aged = credentials.max_age().and_then(aged_after);
         Self {
             advisory_at: near_the_end.into_iter().chain(aged).min(),
             mandatory_at: opens(mandatory_window(lifetime)),
@@ -187,7 +192,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
     }
 
-    fn set(expiry: Expiry, max_age: Option<Duration>) -> Credentials {
+    fn credentials(expiry: Expiry, max_age: Option<Duration>) -> Credentials {
         let (id, secret) = ("AKIA0000000000000000".parse().unwrap(), "secret".into());
         Credentials::builder(id, secret).expiry(expiry).max_age(max_age).build().unwrap()
     }
@@ -195,7 +200,12 @@ mod tests {
     fn windows(lifetime: Duration, jitter: f64) -> (RefreshWindows, SystemTime) {
         let end = issued_at() + lifetime;
         (
-            RefreshWindows::new(issued_at(), &set(Expiry::At(end), None), &RefreshPolicy::default(), jitter),
+            RefreshWindows::new(
+                issued_at(),
+                &credentials(Expiry::At(end), None),
+                &RefreshPolicy::default(),
+                jitter,
+            ),
             end,
         )
     }
@@ -224,7 +234,7 @@ mod tests {
     fn refresh_windows_open_after_fetch_interval() {
         let end = issued_at() + 60 * MINUTE;
         let opens = |policy: RefreshPolicy| {
-            let windows = RefreshWindows::new(issued_at(), &set(Expiry::At(end), None), &policy, 1.0);
+            let windows = RefreshWindows::new(issued_at(), &credentials(Expiry::At(end), None), &policy, 1.0);
             windows.advisory_at.unwrap().duration_since(issued_at()).unwrap()
         };
         let whole = || RefreshPolicy::default().advisory_window(120 * MINUTE);
@@ -263,7 +273,8 @@ mod tests {
     #[test]
     fn refresh_windows_unexpiring_turns_advisory_only() {
         let now = issued_at();
-        let windows = RefreshWindows::new(now, &set(Expiry::Never, None), &RefreshPolicy::default(), 0.0);
+        let windows =
+            RefreshWindows::new(now, &credentials(Expiry::Never, None), &RefreshPolicy::default(), 0.0);
         assert_eq!(windows.freshness(now + 14 * MINUTE), Freshness::Fresh);
         assert_eq!(windows.freshness(now + 15 * MINUTE), Freshness::Advisory);
         assert_eq!(windows.freshness(now + 1_000_000 * MINUTE), Freshness::Advisory);
@@ -279,7 +290,7 @@ mod tests {
             (Expiry::At(now + 60 * MINUTE), Some(50 * MINUTE), 45 * MINUTE),
             (Expiry::Never, Some(Duration::ZERO), Duration::ZERO),
         ] {
-            let windows = RefreshWindows::new(now, &set(expiry, max_age), &policy, 0.0);
+            let windows = RefreshWindows::new(now, &credentials(expiry, max_age), &policy, 0.0);
             assert_eq!(windows.advisory_at, Some(now + advisory_after), "{expiry}, {max_age:?}");
         }
     }

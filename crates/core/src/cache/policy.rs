@@ -67,14 +67,6 @@ impl RefreshPolicy {
     /// Sets [`max_age`](Self::max_age).
     ///
     /// A provider that specifies an age for its own credentials takes precedence.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::RefreshPolicy;
-    /// let policy = RefreshPolicy::default().max_age(Duration::from_secs(60));
-    /// assert_eq!(policy.max_age, Duration::from_secs(60));
-    /// ```
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
@@ -85,15 +77,6 @@ impl RefreshPolicy {
     ///
     /// A wider window gives a source that fails more time to recover, and costs more fetches. `None` restores the
     /// default.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::RefreshPolicy;
-    /// let policy = RefreshPolicy::default().advisory_window(Duration::from_secs(300));
-    /// assert_eq!(policy.advisory_window, Some(Duration::from_secs(300)));
-    /// assert_eq!(policy.advisory_window(None).advisory_window, None);
-    /// ```
     #[must_use]
     pub fn advisory_window(mut self, window: impl Into<Option<Duration>>) -> Self {
         self.advisory_window = window.into();
@@ -103,14 +86,6 @@ impl RefreshPolicy {
     /// Sets [`min_fetch_interval`](Self::min_fetch_interval).
     ///
     /// It keeps a source that issues short-lived credentials from being called for every request.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::RefreshPolicy;
-    /// let policy = RefreshPolicy::default().min_fetch_interval(Duration::from_secs(5));
-    /// assert_eq!(policy.min_fetch_interval, Duration::from_secs(5));
-    /// ```
     #[must_use]
     pub fn min_fetch_interval(mut self, interval: Duration) -> Self {
         self.min_fetch_interval = interval;
@@ -120,13 +95,6 @@ impl RefreshPolicy {
     /// Serves expired credentials when their source fails transiently: sets [`serve_expired`](Self::serve_expired).
     ///
     /// Credentials that were set directly have no source, and are never served after their expiry.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::RefreshPolicy;
-    /// assert!(!RefreshPolicy::default().serve_expired);
-    /// assert!(RefreshPolicy::default().serve_expired().serve_expired);
-    /// ```
     #[must_use]
     pub fn serve_expired(mut self) -> Self {
         self.serve_expired = true;

@@ -250,7 +250,7 @@ impl AccountCache {
         self.shared.for_each_refresher(|queue| self.schedule(&state, queue, MIN_RETRY_INTERVAL));
         drop(state);
         outcome.published_credentials().into_iter().for_each(|credentials| self.shared.report(credentials));
-        self.shared.audit(event, |record| outcome.add_to_record(record.account(&self.alias)));
+        self.shared.audit(event, |record| outcome.add_to_record(record.account(&self.name)));
         outcome
     }
 

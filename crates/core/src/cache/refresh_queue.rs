@@ -135,8 +135,8 @@ mod tests {
     use crate::AccountName;
     use crate::session::shared::SessionShared;
 
-    fn cache(alias: &str) -> Arc<AccountCache> {
-        Arc::new(AccountCache::new(alias.parse().unwrap(), Arc::new(SessionShared::new())))
+    fn cache(name: &str) -> Arc<AccountCache> {
+        Arc::new(AccountCache::new(name.parse().unwrap(), Arc::new(SessionShared::new())))
     }
 
     /// An account due in `at` seconds whose credentials expire in `until` seconds.
@@ -151,7 +151,7 @@ mod tests {
     fn taken(queue: &RefreshQueue) -> Vec<AccountName> {
         // `idle_time` moves the accounts that are due to the ready map.
         let _pause = queue.idle_time();
-        std::iter::from_fn(|| queue.pop_due()).map(|cache| cache.alias().clone()).collect()
+        std::iter::from_fn(|| queue.pop_due()).map(|cache| cache.name().clone()).collect()
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         queue.schedule(&pressing, due(now, -1, 250));
         queue.schedule(&later, due(now, 100, 200));
         assert_eq!(queue.idle_time(), None);
-        assert_eq!(taken(&queue), [pressing.alias().clone(), calm.alias().clone()]);
+        assert_eq!(taken(&queue), [pressing.name().clone(), calm.name().clone()]);
         let pause = queue.idle_time().unwrap();
         assert_eq!(pause, LONGEST_SLEEP, "a suspended machine is noticed before the 100 s are over");
     }

@@ -41,15 +41,6 @@ pub struct RefreshLimits {
 
 impl RefreshLimits {
     /// Sets [`max_concurrent`](Self::max_concurrent).
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::num::NonZeroU32;
-    /// # use valetkey_core::RefreshLimits;
-    /// // A source that handles one request at a time.
-    /// let limits = RefreshLimits::default().max_concurrent(NonZeroU32::MIN);
-    /// assert_eq!(limits.max_concurrent.get(), 1);
-    /// ```
     #[must_use]
     pub fn max_concurrent(mut self, refreshes: NonZeroU32) -> Self {
         self.max_concurrent = refreshes;
@@ -57,14 +48,6 @@ impl RefreshLimits {
     }
 
     /// Sets [`max_per_second`](Self::max_per_second).
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::num::NonZeroU32;
-    /// # use valetkey_core::RefreshLimits;
-    /// let limits = RefreshLimits::default().max_per_second(NonZeroU32::MIN);
-    /// assert_eq!(limits.max_per_second.get(), 1);
-    /// ```
     #[must_use]
     pub fn max_per_second(mut self, refreshes: NonZeroU32) -> Self {
         self.max_per_second = refreshes;
@@ -127,4 +110,53 @@ async fn refresh_one(cache: Arc<AccountCache>, queue: &RefreshQueue) {
         let _outcome = cache.refresh().await;
     }
     cache.schedule_on(queue, MIN_RETRY_INTERVAL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Expiry;
+    use crate::clock::ClockSource;
+    use crate::session::shared::SessionShared;
+    use crate::testing::{ManualClock, Script, ScriptedProvider};
+    use crate::{Clock, Credentials};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// An account whose provider issues credentials of an hour, its provider, and its clock.
+    fn account() -> (Arc<AccountCache>, ScriptedProvider, ManualClock) {
+        let clock = ManualClock::new();
+        let mut shared = SessionShared::new();
+        shared.config_mut().clock = ClockSource::custom(Arc::new(clock.clone()));
+        let cache = AccountCache::new("default".parse().unwrap(), Arc::new(shared));
+        let provider = ScriptedProvider::new([Script::Answer(credentials(&clock))]);
+        cache.set_provider(Arc::new(provider.clone())).unwrap();
+        (Arc::new(cache), provider, clock)
+    }
+
+    fn credentials(clock: &ManualClock) -> Credentials {
+        let (id, secret) = ("AKIA0000000000000000".parse().unwrap(), "secret".into());
+        Credentials::builder(id, secret).expiry(Expiry::At(clock.now() + HOUR)).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn refresh_one_account_refreshed_meanwhile_is_not_fetched() {
+        let (cache, provider, _clock) = account();
+        cache.refresh().await.unwrap();
+        refresh_one(Arc::clone(&cache), &RefreshQueue::new(ClockSource::default())).await;
+        assert_eq!(provider.call_count(), 1);
+    }
+
+    #[tokio::test]
+    async fn needs_refresh_only_with_due_credentials_of_provider() {
+        let (cache, _provider, clock) = account();
+        assert!(!cache.needs_refresh(), "never used");
+        cache.refresh().await.unwrap();
+        assert!(!cache.needs_refresh(), "fresh");
+        clock.advance(HOUR);
+        assert!(cache.needs_refresh(), "due");
+        cache.set(credentials(&clock)).unwrap();
+        clock.advance(HOUR - Duration::from_secs(1));
+        assert!(!cache.needs_refresh(), "no provider can replace credentials that were set");
+    }
 }

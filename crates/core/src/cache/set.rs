@@ -70,7 +70,7 @@ impl AccountCache {
         // Report again, for observers that were attached in the meantime.
         self.shared.report(&credentials);
         self.shared.audit(AuditEvent::Set, |record| {
-            record.account(&self.alias).credentials(&credentials).with_generation(generation)
+            record.account(&self.name).credentials(&credentials).with_generation(generation)
         });
         Ok(generation)
     }

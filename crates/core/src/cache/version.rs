@@ -35,12 +35,6 @@ impl Generation {
     /// Returns the number.
     ///
     /// Zero before the first credentials. It is what status and audit records show.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Generation;
-    /// assert_eq!(Generation::default().get(), 0);
-    /// ```
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
@@ -113,17 +107,6 @@ impl CredentialsVersion {
     }
 
     /// Returns the generation within the account.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let generation = session.set_credentials(credentials)?;
-    /// let version = session.current().expect("credentials were set").id;
-    /// assert_eq!(version.generation(), generation);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn generation(self) -> Generation {
         self.generation

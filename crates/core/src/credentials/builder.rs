@@ -41,15 +41,6 @@ impl Credentials {
     ///
     /// Without further parts, the credentials are long-lived: they have no session token, no expiry, no account and no
     /// region, and their provider is named `static`.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SecretString};
-    /// let id = "AKIAIOSFODNN7EXAMPLE".parse()?;
-    /// let credentials = Credentials::builder(id, SecretString::from("example")).build()?;
-    /// assert_eq!(credentials.provider(), "static");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn builder(access_key_id: AccessKeyId, secret_access_key: SecretString) -> CredentialsBuilder {
         CredentialsBuilder {
             access_key_id,
@@ -77,45 +68,18 @@ impl CredentialsBuilder {
     /// Sets when the credentials stop working (default: never).
     ///
     /// Use the instant that the issuer reported. An instant in the past is accepted here, and refused by sessions.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, Expiry, SecretString};
-    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
-    /// let expiry = Expiry::parse("expires_at", "2026-11-21T12:00:00Z")?;
-    /// assert_eq!(builder.expiry(expiry).build()?.expiry(), expiry);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn expiry(mut self, expiry: Expiry) -> Self {
         self.expiry = expiry;
         self
     }
 
     /// Sets the AWS account that the keys belong to.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, Expiry, SecretString};
-    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
-    /// let credentials = builder.account_id("111111111111".parse::<valetkey_core::AccountId>()?).build()?;
-    /// assert_eq!(credentials.account_id().map(|id| id.as_str()), Some("111111111111"));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn account_id(mut self, account_id: impl Into<Option<AccountId>>) -> Self {
         self.account_id = account_id.into();
         self
     }
 
     /// Sets the region to use the keys in.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, Expiry, SecretString};
-    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
-    /// let credentials = builder.region("eu-central-1".parse::<valetkey_core::Region>()?).build()?;
-    /// assert_eq!(credentials.region().map(|region| region.as_str()), Some("eu-central-1"));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn region(mut self, region: impl Into<Option<Region>>) -> Self {
         self.region = region.into();
         self
@@ -123,17 +87,6 @@ impl CredentialsBuilder {
 
     /// Sets the region that the provider's environment specifies, such as `AWS_REGION` or a shared client
     /// configuration. It applies only if neither the credentials nor the account nor the session specify a region.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::{Credentials, Region, SecretString};
-    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
-    /// let credentials = builder.environment_region("eu-west-1".parse::<Region>()?).build()?;
-    /// assert_eq!(credentials.region(), None);
-    /// assert_eq!(credentials.environment_region(), Some(&"eu-west-1".parse()?));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn environment_region(mut self, region: impl Into<Option<Region>>) -> Self {
         self.environment_region = region.into();
         self
@@ -142,16 +95,6 @@ impl CredentialsBuilder {
     /// Sets the age after which the source should be read again, regardless of the expiry: for sources whose
     /// credentials change before they expire, or never expire. By default, credentials without expiry are kept as long
     /// as the session's policy specifies.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::{Credentials, Region, SecretString};
-    /// # let builder = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, SecretString::from("example"));
-    /// let credentials = builder.max_age(Duration::from_secs(300)).build()?;
-    /// assert_eq!(credentials.max_age(), Some(Duration::from_secs(300)));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.max_age = age.into();
         self
@@ -169,15 +112,6 @@ impl CredentialsBuilder {
     /// [`Invalid`](crate::ErrorKind::Invalid), naming `secret_access_key` or `session_token`, when one of them is
     /// blank, longer than 16 KiB, or holds a control character, and for a token that holds anything but visible ASCII,
     /// which no HTTP header can carry. All other values are left to AWS to check.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, ErrorKind, SecretString};
-    /// let secret = SecretString::from("pasted with a\nline break");
-    /// let error = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, secret).build().unwrap_err();
-    /// assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("secret_access_key")));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn build(self) -> Result<Credentials> {
         check_secret("secret_access_key", &self.secret_access_key, |c| !c.is_control())?;
         if let Some(token) = &self.session_token {

@@ -59,17 +59,6 @@ impl Credentials {
     ///
     /// # Errors
     /// As [`from_json`](Self::from_json).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::Credentials;
-    /// let value = serde_json::json!({"Credentials": {
-    ///     "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "example", "SessionToken": "example-token"
-    /// }});
-    /// let credentials = Credentials::from_json_value(&value, "sts")?;
-    /// assert!(credentials.has_session_token());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn from_json_value(value: &Value, provider: impl Into<Cow<'static, str>>) -> Result<Self> {
         let fields = value.as_object().ok_or_else(|| {
             Error::new(crate::ErrorKind::Invalid, "credentials must be a JSON object")

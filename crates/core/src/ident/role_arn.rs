@@ -44,13 +44,6 @@ impl RoleArn {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), without the text. Users often copy the ARN of a role *session* from
     /// `aws sts get-caller-identity`: that error names the role of the session.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::RoleArn;
-    /// let error = RoleArn::parse("role", "arn:aws:sts::123456789012:assumed-role/agent/session").unwrap_err();
-    /// assert!(error.message().contains("`arn:aws:iam::123456789012:role/agent`"));
-    /// ```
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let invalid_arn = || {
             role_from_session_arn(text).map_or_else(

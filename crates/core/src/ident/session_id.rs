@@ -31,15 +31,6 @@ impl SessionId {
     }
 
     /// Returns the id in 32 hexadecimal digits, without hyphens, for names that must be short.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionId;
-    /// let id = SessionId::random();
-    /// assert_eq!(id.compact().len(), 32);
-    /// assert_eq!(id.compact().parse::<SessionId>()?, id);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn compact(self) -> String {
         self.0.simple().to_string()

@@ -40,21 +40,6 @@ impl ProviderChain {
     }
 
     /// Adds `provider`, which is called when all providers before it are not configured.
-    ///
-    /// # Examples
-    /// ```
-    /// use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, ProviderChain, provider_fn};
-    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    ///
-    /// let role = provider_fn("role", async || Err(Error::new(ErrorKind::Denied, "the role may not be assumed")));
-    /// let host = provider_fn("host", async || Credentials::from_json(TEXT, "host"));
-    /// let error = ProviderChain::new(role).or_else(host).provide().await.unwrap_err();
-    /// assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("role"))); // the host is not called
-    /// # Ok(())
-    /// # }
-    /// ```
     #[must_use]
     pub fn or_else(mut self, provider: impl IntoProvider) -> Self {
         self.providers.push(provider.into_provider());

@@ -25,16 +25,6 @@ use crate::CredentialProvider;
 /// ```
 pub trait IntoProvider {
     /// Returns the provider behind a shared pointer. An `Arc<dyn CredentialProvider>` is returned as it is.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// use valetkey_core::{CredentialProvider, Error, IntoProvider, provider_fn};
-    ///
-    /// let store = provider_fn("store", async || Err(Error::not_configured("no store")));
-    /// let shared: Arc<dyn CredentialProvider> = store.into_provider();
-    /// assert!(Arc::ptr_eq(&shared, &shared.clone().into_provider()));
-    /// ```
     fn into_provider(self) -> Arc<dyn CredentialProvider>;
 }
 

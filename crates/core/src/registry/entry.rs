@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::SessionHandle;
 use super::builder::Limits;
-use super::timeline::Moment;
+use super::monotonic_clock::Moment;
 use crate::sync::AtomicU64;
 use crate::{Principal, SessionContext};
 

@@ -51,16 +51,6 @@ impl<T: Send + Sync + 'static> SessionGuard<T> {
     /// Returns the handle that finds the session again.
     ///
     /// The handle alone grants nothing: it is valid only together with the principal that opened the session.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{SessionContext, SessionRegistry};
-    /// let registry = SessionRegistry::builder().build();
-    /// let session = registry.open("alice".parse()?, SessionContext::builder())?;
-    /// // To be presented by the next call, for instance in a header.
-    /// assert_eq!(session.handle().to_string().len(), 32);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
         self.entry.handle
@@ -69,20 +59,6 @@ impl<T: Send + Sync + 'static> SessionGuard<T> {
     /// Returns the value that was kept beside the session when it was opened.
     ///
     /// All guards of a session share the value, so a value that changes needs a lock of its own.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
-    /// # use std::sync::atomic::{AtomicU32, Ordering};
-    /// let registry = SessionRegistry::builder().build_with::<AtomicU32>();
-    /// let alice: Principal = "alice".parse()?;
-    /// let opened = registry.open_with(alice.clone(), SessionContext::builder(), |_| AtomicU32::new(0))?;
-    /// opened.value().fetch_add(1, Ordering::Relaxed);
-    ///
-    /// let found = registry.find(&alice, &opened.handle())?;
-    /// assert_eq!(found.value().load(Ordering::Relaxed), 1);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn value(&self) -> &T {
         &self.entry.value

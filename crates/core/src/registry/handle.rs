@@ -31,12 +31,6 @@ impl SessionHandle {
     ///
     /// # Panics
     /// If the operating system has no randomness to seed the generator of the thread.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionHandle;
-    /// assert_ne!(SessionHandle::random(), SessionHandle::random());
-    /// ```
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())
@@ -97,13 +91,13 @@ impl Hash for SessionHandle {
 
 /// Hashes a handle to its own bits, which are random already. A caller may look any handle up and so choose where to
 /// look; only the registry's own handles are ever put in.
-pub(super) type BuildOwnBits = BuildHasherDefault<OwnBits>;
+pub(super) type BuildIdentityHasher = BuildHasherDefault<IdentityHasher>;
 
 /// `write` mixes the bytes in order, for completeness: handles only use `write_u64`.
 #[derive(Default)]
-pub(super) struct OwnBits(u64);
+pub(super) struct IdentityHasher(u64);
 
-impl Hasher for OwnBits {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }

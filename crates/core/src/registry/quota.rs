@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::SessionHandle;
 use super::builder::Limits;
 use super::entry::Entry;
-use super::handle::BuildOwnBits;
-use super::timeline::Moment;
+use super::handle::BuildIdentityHasher;
+use super::monotonic_clock::Moment;
 use crate::clock::duration_nanos;
 use crate::{Error, ErrorKind, Principal, Result};
 
 type Entries<T> = Vec<Arc<Entry<T>>>;
-type SessionMap<T> = HashMap<SessionHandle, Arc<Entry<T>>, BuildOwnBits>;
+type SessionMap<T> = HashMap<SessionHandle, Arc<Entry<T>>, BuildIdentityHasher>;
 
 /// Owns the entries of a registry. It has one lock, so that the limits hold exactly. No session is closed while that lock
 /// is held, since closing runs the code of providers and audit sinks: removed entries are returned to the caller instead.

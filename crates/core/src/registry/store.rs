@@ -19,9 +19,9 @@ use tokio::sync::Notify;
 
 use super::builder::Limits;
 use super::entry::Entry;
-use super::handle::BuildOwnBits;
+use super::handle::BuildIdentityHasher;
+use super::monotonic_clock::{Moment, MonotonicClock};
 use super::quota::SessionIndex;
-use super::timeline::{Moment, Timeline};
 use super::{SessionGuard, SessionHandle};
 use crate::cache::RefreshQueue;
 use crate::clock::ClockSource;
@@ -35,9 +35,9 @@ const MAX_CACHE_TTL: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 /// removed, which is retired and cannot be used. A `find` that races with the removal may put such an entry back into
 /// the cache, which drops it after the idle time.
 pub(super) struct Store<T> {
-    timeline: Timeline,
+    clock: MonotonicClock,
     pub(super) limits: Limits,
-    cache: Cache<SessionHandle, Weak<Entry<T>>, BuildOwnBits>,
+    cache: Cache<SessionHandle, Weak<Entry<T>>, BuildIdentityHasher>,
     index: Mutex<SessionIndex<T>>,
     closed: AtomicBool,
     refreshers: Mutex<Vec<Weak<RefreshQueue>>>,
@@ -47,11 +47,11 @@ pub(super) struct Store<T> {
 
 impl<T> Store<T> {
     pub(super) fn clock(&self) -> ClockSource {
-        self.timeline.clock().clone()
+        self.clock.clock().clone()
     }
 
     pub(super) fn now(&self) -> Moment {
-        self.timeline.now()
+        self.clock.now()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -111,12 +111,12 @@ impl<T> Store<T> {
 }
 
 impl<T: Send + Sync + 'static> Store<T> {
-    pub(super) fn new(timeline: Timeline, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(clock: MonotonicClock, limits: Limits) -> Arc<Self> {
         let cache = Cache::builder()
             .time_to_idle(limits.idle_ttl.min(MAX_CACHE_TTL))
-            .build_with_hasher(BuildOwnBits::default());
+            .build_with_hasher(BuildIdentityHasher::default());
         Arc::new(Self {
-            timeline,
+            clock,
             limits,
             cache,
             index: Mutex::default(),

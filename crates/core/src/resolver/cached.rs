@@ -40,30 +40,6 @@ pub struct CachedResolver(Arc<ResolverCache>);
 
 impl CachedResolver {
     /// Caches the results of `resolver`.
-    ///
-    /// # Examples
-    /// ```
-    /// use std::sync::atomic::{AtomicUsize, Ordering};
-    ///
-    /// use valetkey_core::{CachedResolver, CredentialId, CredentialResolver, Credentials, resolver_fn};
-    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let lookups = std::sync::Arc::new(AtomicUsize::new(0));
-    /// # let counter = lookups.clone();
-    /// # let remote = resolver_fn("remote", move |_: CredentialId| {
-    /// #     counter.fetch_add(1, Ordering::Relaxed);
-    /// #     async { Credentials::from_json(TEXT, "remote") }
-    /// # });
-    ///
-    /// let resolver = CachedResolver::new(remote);
-    /// let id = "job-7".parse()?;
-    /// resolver.resolve(&id).await?;
-    /// resolver.resolve(&id).await?;
-    /// assert_eq!(lookups.load(Ordering::Relaxed), 1);
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn new(resolver: impl IntoResolver) -> Self {
         Self::with(Settings {
             resolver: resolver.into_resolver(),
@@ -117,31 +93,6 @@ impl CachedResolver {
     /// Sets the source of wall time (default: the machine's clock).
     ///
     /// Returns a resolver with an empty cache of its own.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::{sync::{Arc, atomic::{AtomicUsize, Ordering}}, time::Duration};
-    /// # use valetkey_core::{CachedResolver, CredentialId, CredentialResolver, Credentials, resolver_fn};
-    /// # use valetkey_core::{testing::ManualClock};
-    /// # const TEXT: &str = r#"{"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "example"}"#;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let lookups = Arc::new(AtomicUsize::new(0));
-    /// # let counter = lookups.clone();
-    /// # let remote = resolver_fn("remote", move |_: CredentialId| {
-    /// #     counter.fetch_add(1, Ordering::Relaxed);
-    /// #     async { Credentials::from_json(TEXT, "remote") }
-    /// # });
-    /// let clock = ManualClock::new();
-    /// let resolver = CachedResolver::new(remote).clock(Arc::new(clock.clone()));
-    /// for _ in 0..2 {
-    ///     resolver.resolve(&"job-7".parse()?).await?;
-    ///     clock.advance(Duration::from_secs(300));
-    /// }
-    /// assert_eq!(lookups.load(Ordering::Relaxed), 2);
-    /// # Ok(())
-    /// # }
-    /// ```
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         Self::with(Settings { clock, ..self.0.settings().clone() })

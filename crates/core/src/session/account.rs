@@ -47,48 +47,18 @@ impl SessionAccount {
     }
 
     /// Returns the name of the account within its session.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, SessionContext};
-    /// let session = SessionContext::builder().build();
-    /// let prod: AccountName = "prod".parse()?;
-    /// assert_eq!(session.for_account(&prod).account_name(), &prod);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn account_name(&self) -> &AccountName {
         &self.name
     }
 
     /// Returns the id of the session, or `None` once the session is gone.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// let account = session.for_account(session.default_account());
-    /// assert_eq!(account.session_id(), Some(session.id()));
-    /// drop(session);
-    /// assert_eq!(account.session_id(), None);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId> {
         self.session.upgrade().map(|session| session.shared.id)
     }
 
     /// Returns whether the session has ended.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// let account = session.account(session.default_account())?;
-    /// session.close();
-    /// assert!(account.is_closed());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.session.upgrade().is_none_or(|session| session.is_closed())
@@ -100,46 +70,12 @@ impl SessionAccount {
     /// `NotConfigured` for an account that the session does not have, and when no credentials were set on it and it has
     /// no provider; `Expired` when the credentials have expired and could not be replaced; `Closed` once the session has
     /// ended; otherwise the error of the provider.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, ErrorKind, SessionContext};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let prod = session.for_account(&"prod".parse()?);
-    /// assert_eq!(prod.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    ///
-    /// prod.set_credentials(credentials)?;
-    /// assert_eq!(prod.credentials().await?.access_key_id().last_four(), "MPLE");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn credentials(&self) -> Result<Credentials> {
         let session = self.session()?;
         session.credentials_for(&self.name).await
     }
 
     /// Returns the credentials that can be served without a fetch, with their version; `None` when there are none.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// session.set_credentials(credentials)?;
-    /// let account = session.account(session.default_account())?;
-    ///
-    /// let current = account.current().expect("credentials were set");
-    /// session.clear();
-    /// assert!(account.current().is_none());
-    /// assert!(account.was_cleared_since(current.id));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn current(&self) -> Option<CurrentCredentials> {
         self.session().ok()?.current(&self.name)
@@ -153,17 +89,6 @@ impl SessionAccount {
     ///
     /// # Errors
     /// As [`SessionContext::set_credentials`].
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let prod: AccountName = "prod".parse()?;
-    /// session.for_account(&prod).set_credentials(credentials)?;
-    /// assert!(session.accounts().contains(&prod));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
         self.session()?.set_credentials(&self.name, credentials)
     }
@@ -173,22 +98,6 @@ impl SessionAccount {
     ///
     /// # Errors
     /// As [`SessionContext::set_provider`].
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, Credentials, SessionContext, provider_fn};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// let session = SessionContext::builder().build();
-    /// let prod: AccountName = "prod".parse()?;
-    /// let prod = session.for_account(&prod);
-    /// prod.set_provider(provider_fn("store", async || {
-    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
-    /// }))?;
-    /// assert_eq!(prod.credentials().await?.access_key_id().last_four(), "MPLE");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn set_provider(&self, provider: impl IntoProvider) -> Result<()> {
         self.session()?.set_provider(&self.name, provider.into_provider())
     }
@@ -201,22 +110,6 @@ impl SessionAccount {
     ///
     /// # Errors
     /// As [`set_provider`](Self::set_provider).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, Credentials, KeyExchange, SessionContext};
-    /// # async fn demo(
-    /// #     session: SessionContext,
-    /// #     exchange: impl KeyExchange + 'static,
-    /// #     keys: Credentials,
-    /// # ) -> valetkey_core::Result<()> {
-    /// let prod: AccountName = "prod".parse()?;
-    /// let prod = session.for_account(&prod);
-    /// prod.set_key_exchange(exchange)?;
-    /// prod.set_credentials(keys)?; // exchanged at the next fetch, never served
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn set_key_exchange(&self, exchange: impl KeyExchange + 'static) -> Result<()> {
         self.session()?.set_key_exchange(&self.name, Arc::new(exchange))
     }
@@ -229,24 +122,6 @@ impl SessionAccount {
     ///
     /// # Cancel safety
     /// Dropping the future ends the lookup, and sets nothing.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, CredentialId, MapResolver, SessionContext};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let id: CredentialId = "deploy".parse()?;
-    /// let resolver = MapResolver::new().with(id.clone(), credentials);
-    /// let session = SessionContext::builder().resolver(resolver).build();
-    ///
-    /// let account = session.for_account(&"prod".parse()?);
-    /// let status = account.set_from_resolver(&id, Some("eu-west-1".parse()?)).await?;
-    /// assert_eq!(status.key_suffix.as_deref(), Some("MPLE"));
-    /// assert_eq!(status.region, Some("eu-west-1".parse()?));
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn set_from_resolver(
         &self,
         id: &CredentialId,
@@ -260,27 +135,6 @@ impl SessionAccount {
     ///
     /// # Errors
     /// As [`SessionContext::refresh`].
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// let provider = provider_fn("store", async || {
-    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
-    /// });
-    /// let session = SessionContext::builder().provider(provider).build();
-    /// let account = session.account(session.default_account())?;
-    ///
-    /// let first = account.refresh().await?;
-    /// // A provider that returns the same credentials again begins no new generation.
-    /// assert_eq!(account.refresh().await?, first);
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn refresh(&self) -> Result<Generation> {
         let session = self.session()?;
         session.refresh(&self.name).await
@@ -294,25 +148,6 @@ impl SessionAccount {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the provider resumed: the next call for credentials fetches.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// let provider = provider_fn("store", async || {
-    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
-    /// });
-    /// let session = SessionContext::builder().provider(provider).build();
-    /// let account = session.account(session.default_account())?;
-    ///
-    /// account.clear()?;
-    /// assert!(account.credentials().await.is_err(), "a cleared account calls no provider");
-    /// account.resume().await?;
-    /// account.credentials().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn resume(&self) -> Result<Generation> {
         let session = self.session()?;
         session.resume(&self.name).await
@@ -329,20 +164,6 @@ impl SessionAccount {
     /// # Errors
     /// `NotConfigured` for an account that the session does not have, `Denied` in a narrowed session, `Closed` once the
     /// session has ended.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, Expiry, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// session.set_credentials(credentials)?;
-    /// let account = session.account(session.default_account())?;
-    ///
-    /// let until = account.clear()?;
-    /// assert_eq!(until, Some(Expiry::Never), "a copy of a long-lived key continues to work");
-    /// assert!(account.is_cleared());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn clear(&self) -> Result<Option<Expiry>> {
         self.session()?.clear_account(&self.name)
     }
@@ -350,21 +171,6 @@ impl SessionAccount {
     /// Reports a rejected key; see [`SessionContext::mark_rejected`].
     ///
     /// Does nothing once the session has ended.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// session.set_credentials(credentials)?;
-    /// let account = session.account(session.default_account())?;
-    ///
-    /// account.mark_rejected(&"AKIAI44QH8DHBEXAMPLE".parse()?);
-    /// assert!(account.current().is_some(), "the report was about another key");
-    /// account.mark_rejected(&"AKIAIOSFODNN7EXAMPLE".parse()?);
-    /// assert!(account.current().is_none());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn mark_rejected(&self, rejected: &AccessKeyId) {
         if let Ok(session) = self.session() {
             session.mark_rejected(&self.name, rejected);
@@ -375,40 +181,12 @@ impl SessionAccount {
     ///
     /// # Errors
     /// `Closed` once the session is gone.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let account = session.account(session.default_account())?;
-    /// let mut rotations = account.watch_rotations()?;
-    /// let generation = account.set_credentials(credentials)?;
-    /// assert_eq!(rotations.changed().await, Some(generation));
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn watch_rotations(&self) -> Result<RotationWatcher> {
         RotationWatcher::new(&self.session()?, &self.name)
     }
 
     /// Returns the region that the credentials, the account or the session specify; see
     /// [`SessionContext::region`].
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, SessionContext};
-    /// let prod: AccountName = "prod".parse()?;
-    /// let session = SessionContext::builder()
-    ///     .region("us-west-2".parse()?)
-    ///     .region_for(prod.clone(), "eu-west-1".parse()?)
-    ///     .build();
-    /// assert_eq!(session.for_account(&prod).region(), Some("eu-west-1".parse()?));
-    /// assert_eq!(session.region(), Some("us-west-2".parse()?));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn region(&self) -> Option<Region> {
         self.session.upgrade()?.region_for(self.account_name())
@@ -416,16 +194,6 @@ impl SessionAccount {
 
     /// Returns the region that the environment specifies: that of the environment in which the credentials were
     /// fetched, otherwise [the session's](super::SessionBuilder::environment_region).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().environment_region("eu-west-1".parse()?).build();
-    /// let account = session.account(session.default_account())?;
-    /// assert_eq!(account.environment_region(), Some("eu-west-1".parse()?));
-    /// assert_eq!(account.region(), None, "the environment is not a setting of the session");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn environment_region(&self) -> Option<Region> {
         self.session.upgrade()?.environment_region(self.account_name())
@@ -434,15 +202,6 @@ impl SessionAccount {
     /// Returns the region to use the account in; see [`SessionContext::resolved_region`].
     ///
     /// Once the session is gone, this is `us-east-1`.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Region, SessionContext};
-    /// let session = SessionContext::builder().build();
-    /// let account = session.account(session.default_account())?;
-    /// assert_eq!(account.resolved_region(), Region::us_east_1());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn resolved_region(&self) -> Region {
         let session = self.session.upgrade();
@@ -453,20 +212,6 @@ impl SessionAccount {
     ///
     /// # Errors
     /// `Closed` once the session is gone.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, Freshness, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// session.set_credentials(credentials)?;
-    /// let account = session.account(session.default_account())?;
-    ///
-    /// let status = account.status()?;
-    /// assert_eq!(status.freshness, Some(Freshness::Fresh));
-    /// assert_eq!(status.key_suffix.as_deref(), Some("MPLE"));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn status(&self) -> Result<AccountStatus> {
         let session = self.session()?;
         let cache = session.account_cache(&self.name)?;
@@ -484,22 +229,6 @@ impl SessionAccount {
     ///
     /// A watcher may miss this state when credentials follow a clear at once; see
     /// [`was_cleared_since`](Self::was_cleared_since).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// session.set_credentials(credentials.clone())?;
-    /// let prod: AccountName = "prod".parse()?;
-    /// let prod = session.for_account(&prod);
-    /// prod.set_credentials(credentials)?;
-    ///
-    /// prod.clear()?;
-    /// assert!(prod.is_cleared());
-    /// assert!(!session.is_cleared(), "the other accounts stay as they are");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn is_cleared(&self) -> bool {
         self.session().ok().is_none_or(|session| session.is_account_cleared(self.account_name()))
@@ -553,19 +282,6 @@ impl SessionAccount {
     }
 
     /// Adds an event to the session's audit log. Does nothing once the session is gone.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use valetkey_core::SessionContext;
-    /// # use valetkey_core::audit::{AuditEvent, InMemoryAudit};
-    /// let log = Arc::new(InMemoryAudit::default());
-    /// let session = SessionContext::builder().audit(log.clone()).build();
-    /// let account = session.account(session.default_account())?;
-    /// account.audit(AuditEvent::Serve, "endpoint", None);
-    /// assert_eq!(log.records()[0].account.as_ref(), Some(account.account_name()));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn audit(&self, event: AuditEvent, component: &str, failure: Option<&Error>) {
         if let Some(session) = self.session.upgrade() {
             session.record(event, &self.name, component, failure);

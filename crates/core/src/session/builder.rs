@@ -67,17 +67,6 @@ impl SessionBuilder {
     }
 
     /// Returns the id that the session will have, for names that must refer to the session before it is built.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let builder = SessionContext::builder();
-    /// // A name that refers to the session, such as that of a role session.
-    /// let name = format!("agent-{}", builder.id().compact());
-    /// let session = builder.build();
-    /// assert_eq!(name, format!("agent-{}", session.id().compact()));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.shared.id
@@ -87,67 +76,26 @@ impl SessionBuilder {
     ///
     /// The host has verified it: the session passes it on to audit records and reports, and does not check it. There is
     /// none by default.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().principal("alice@example.com".parse()?).build();
-    /// assert_eq!(session.status().principal, Some("alice@example.com".parse()?));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn principal(mut self, principal: Principal) -> Self {
         self.shared.principal = Some(principal);
         self
     }
 
-    /// Sets the alias of the default account (default: `default`).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().default_account("prod".parse()?).build();
-    /// assert_eq!(session.default_account().as_str(), "prod");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
-    pub fn default_account(mut self, alias: AccountName) -> Self {
-        self.default_account = Some(alias);
+    /// Sets the name of the default account (default: `default`).
+    pub fn default_account(mut self, name: AccountName) -> Self {
+        self.default_account = Some(name);
         self
     }
 
     /// Sets the provider that the default account uses while no credentials are set on it.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// let store = provider_fn("store", async || {
-    ///     Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()
-    /// });
-    /// let session = SessionContext::builder().provider(store).build();
-    /// assert_eq!(session.credentials().await?.access_key_id().last_four(), "MPLE");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn provider(mut self, provider: impl IntoProvider) -> Self {
         self.provider = Some(provider.into_provider());
         self
     }
 
-    /// Sets the provider that the account `alias` uses while no credentials are set on it.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, IntoProvider, SessionContext};
-    /// # async fn demo(role: impl IntoProvider) -> valetkey_core::Result<()> {
-    /// let prod: AccountName = "prod".parse()?;
-    /// let session = SessionContext::builder().provider_for(prod.clone(), role).build();
-    /// session.account(&prod)?.credentials().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn provider_for(mut self, alias: AccountName, provider: impl IntoProvider) -> Self {
-        self.accounts.push((alias, provider.into_provider()));
+    /// Sets the provider that the account `name` uses while no credentials are set on it.
+    pub fn provider_for(mut self, name: AccountName, provider: impl IntoProvider) -> Self {
+        self.accounts.push((name, provider.into_provider()));
         self
     }
 
@@ -155,53 +103,23 @@ impl SessionBuilder {
     /// it: static keys are exchanged for temporary ones and never served. The provider of the exchange becomes the
     /// account's provider, unless [`provider`](Self::provider) sets another, such as a
     /// decorator of it.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, KeyExchange, SessionContext};
-    /// # async fn demo(exchange: impl KeyExchange + 'static, keys: Credentials) -> valetkey_core::Result<()> {
-    /// let session = SessionContext::builder().exchange_static_keys(exchange).build();
-    /// session.set_credentials(keys)?;
-    /// assert!(session.credentials().await?.has_session_token());
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn exchange_static_keys(mut self, exchange: impl KeyExchange + 'static) -> Self {
         self.exchange = Some(Arc::new(exchange));
         self
     }
 
-    /// Sets the key exchange of the account `alias`, as [`exchange_static_keys`](Self::exchange_static_keys) does for
+    /// Sets the key exchange of the account `name`, as [`exchange_static_keys`](Self::exchange_static_keys) does for
     /// the default account.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, KeyExchange, SessionContext};
-    /// # fn demo(exchange: impl KeyExchange + 'static) -> valetkey_core::Result<()> {
-    /// let prod: AccountName = "prod".parse()?;
-    /// let session = SessionContext::builder().exchange_static_keys_for(prod.clone(), exchange).build();
-    /// assert!(session.accounts().contains(&prod));
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn exchange_static_keys_for(
         mut self,
-        alias: AccountName,
+        name: AccountName,
         exchange: impl KeyExchange + 'static,
     ) -> Self {
-        self.exchanges.push((alias, Arc::new(exchange)));
+        self.exchanges.push((name, Arc::new(exchange)));
         self
     }
 
     /// Sets the region of every account that has no region of its own.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().region("eu-west-1".parse()?).build();
-    /// assert_eq!(session.region(), Some("eu-west-1".parse()?));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);
         self
@@ -213,32 +131,14 @@ impl SessionBuilder {
     ///
     /// It is separate from [`region`](Self::region) since it is weaker: a region that credentials bring from the
     /// environment in which they were fetched takes precedence over it.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let builder = SessionContext::builder().environment_region("eu-west-1".parse()?);
-    /// assert_eq!(builder.build().resolved_region(), "eu-west-1".parse()?);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn environment_region(mut self, region: Region) -> Self {
         self.shared.config_mut().environment_region = Some(region);
         self
     }
 
     /// Sets the region of one account, for credentials that specify no region.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccountName, SessionContext};
-    /// let prod: AccountName = "prod".parse()?;
-    /// let session = SessionContext::builder().region_for(prod.clone(), "eu-west-1".parse()?).build();
-    /// assert_eq!(session.account(&prod)?.region(), Some("eu-west-1".parse()?));
-    /// assert_eq!(session.region(), None);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
-    pub fn region_for(mut self, alias: AccountName, region: Region) -> Self {
-        self.regions.push((alias, region));
+    pub fn region_for(mut self, name: AccountName, region: Region) -> Self {
+        self.regions.push((name, region));
         self
     }
 
@@ -266,21 +166,6 @@ impl SessionBuilder {
     }
 
     /// Sets the sink for audit records (default: none, records are dropped).
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # use valetkey_core::audit::{AuditEvent, InMemoryAudit};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let log = Arc::new(InMemoryAudit::default());
-    /// let session = SessionContext::builder().audit(log.clone()).build();
-    /// session.set_credentials(credentials)?;
-    /// session.close();
-    /// let events: Vec<_> = log.records().iter().map(|record| record.event).collect();
-    /// assert_eq!(events, [AuditEvent::Set, AuditEvent::Close]);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.shared.config_mut().audit = Some(sink);
         self
@@ -288,37 +173,12 @@ impl SessionBuilder {
 
     /// Sets the observers that are notified of all credentials of the session, to share them with providers that are
     /// created before it (default: observers of its own). See [`SessionContext::observe`].
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{CredentialObservers, IntoProvider, ObservedProvider, SessionContext};
-    /// # fn demo(source: impl IntoProvider, role: impl Fn(ObservedProvider) -> ObservedProvider) {
-    /// let observers = CredentialObservers::new();
-    /// // The keys that a role is assumed with are served by no account, and are observed nevertheless.
-    /// let source = ObservedProvider::new(source, &observers);
-    /// let session = SessionContext::builder().observers(&observers).provider(role(source)).build();
-    /// # }
-    /// ```
     pub fn observers(mut self, observers: &CredentialObservers) -> Self {
         self.shared.set_observers(observers);
         self
     }
 
     /// Sets the source of wall time (default: the system clock).
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use std::time::Duration;
-    /// # use valetkey_core::testing::ManualClock;
-    /// # use valetkey_core::{AccessScope, SessionContext};
-    /// let clock = ManualClock::new();
-    /// let session = SessionContext::builder().clock(Arc::new(clock.clone())).build();
-    /// let child = session.narrow(AccessScope::new().lifetime(Duration::from_secs(60)))?;
-    /// clock.advance(Duration::from_secs(60));
-    /// assert!(child.is_closed());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.shared.config_mut().clock = ClockSource::custom(clock);
         self
@@ -327,17 +187,6 @@ impl SessionBuilder {
     /// Sets the refresh rules.
     ///
     /// By default, the rules are those of [`RefreshPolicy::default`].
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::{RefreshPolicy, SessionContext};
-    /// // A source that prompts a person for a code.
-    /// let policy = RefreshPolicy::default().load_timeout(Duration::from_secs(120));
-    /// let session = SessionContext::builder().refresh_policy(policy).build();
-    /// assert!(!session.is_closed());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
         self.shared.config_mut().policy = policy;
         self
@@ -359,20 +208,12 @@ impl SessionBuilder {
     /// assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
-    pub fn allowed_accounts(mut self, aliases: impl IntoIterator<Item = AccountName>) -> Self {
-        self.allowed = Some(aliases.into_iter().collect());
+    pub fn allowed_accounts(mut self, names: impl IntoIterator<Item = AccountName>) -> Self {
+        self.allowed = Some(names.into_iter().collect());
         self
     }
 
     /// Builds the session. It performs no work until credentials are requested.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// assert!(session.current().is_none());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn build(self) -> SessionContext {
         let default = self.default_account.unwrap_or_else(AccountName::default_account);
@@ -387,20 +228,20 @@ impl SessionBuilder {
         // Accounts that are not allowed are skipped. No other error is possible here: the session is open and not
         // shared yet.
         if let Some(exchange) = self.exchange {
-            let default = inner.default_account().alias();
+            let default = inner.default_account().name();
             let _allowed = inner.own_account(default).and_then(|cache| cache.set_key_exchange(exchange));
         }
-        for (alias, exchange) in self.exchanges {
-            let _allowed = inner.own_account(&alias).and_then(|cache| cache.set_key_exchange(exchange));
+        for (name, exchange) in self.exchanges {
+            let _allowed = inner.own_account(&name).and_then(|cache| cache.set_key_exchange(exchange));
         }
         if let Some(provider) = self.provider {
             let _allowed = inner.set_default_provider(provider);
         }
-        for (alias, provider) in self.accounts {
-            let _allowed = inner.own_account(&alias).and_then(|cache| cache.set_provider(provider));
+        for (name, provider) in self.accounts {
+            let _allowed = inner.own_account(&name).and_then(|cache| cache.set_provider(provider));
         }
-        for (alias, region) in self.regions {
-            let _allowed = inner.own_account(&alias).map(|cache| cache.set_region(region));
+        for (name, region) in self.regions {
+            let _allowed = inner.own_account(&name).map(|cache| cache.set_region(region));
         }
         context
     }

@@ -85,9 +85,6 @@ impl CallerIdentityCache {
     /// # Errors
     /// As [`SessionAccount::credentials`]. Also `Closed` or `NotConfigured` if the session was closed or cleared during
     /// the lookup, `TimedOut` after the load timeout of the session's policy, and the errors of the lookup.
-    ///
-    /// # Cancel safety
-    /// A cancelled call does not affect other callers.
     pub async fn get(&self) -> Result<CallerIdentity> {
         loop {
             self.account.credentials().await?;

@@ -40,7 +40,7 @@ pub(crate) fn cleared_meanwhile() -> Error {
 
 pub(crate) fn not_allowed(allowed: &[AccountName]) -> Error {
     let allowed: Vec<_> = allowed.iter().map(AccountName::as_str).collect();
-    Error::new(ErrorKind::Denied, "this session may not have an account of that alias")
+    Error::new(ErrorKind::Denied, "this session may not have an account of that name")
         .with_field("account")
         .with_next_step(format!("use one of: {}", allowed.join(", ")))
 }

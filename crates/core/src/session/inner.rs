@@ -81,27 +81,27 @@ impl SessionInner {
         &self.default
     }
 
-    /// Returns the cache that serves `alias`: the session's own, otherwise the parent's.
+    /// Returns the cache that serves `name`: the session's own, otherwise the parent's.
     ///
     /// # Errors
     /// `Closed` after closing; `NotConfigured` for an account that this session does not see.
-    pub(super) fn account_cache(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
+    pub(super) fn account_cache(&self, name: &AccountName) -> Result<Arc<AccountCache>> {
         if self.is_closed() {
             return Err(error::closed());
         }
-        self.find_account(alias).ok_or_else(|| self.unknown_account_error())
+        self.find_account(name).ok_or_else(|| self.unknown_account_error())
     }
 
-    /// Returns the cache that serves `alias`, if this session sees it, without checking whether the session is
+    /// Returns the cache that serves `name`, if this session sees it, without checking whether the session is
     /// closed.
-    pub(super) fn find_account(&self, alias: &AccountName) -> Option<Arc<AccountCache>> {
-        let found = || self.find_own_account(alias).or_else(|| self.inherited_parent()?.find_account(alias));
-        if self.is_visible(alias) { found() } else { None }
+    pub(super) fn find_account(&self, name: &AccountName) -> Option<Arc<AccountCache>> {
+        let found = || self.find_own_account(name).or_else(|| self.inherited_parent()?.find_account(name));
+        if self.is_visible(name) { found() } else { None }
     }
 
-    /// Returns whether `alias` is within the bounds of this session. The parent checks its own bounds.
-    fn is_visible(&self, alias: &AccountName) -> bool {
-        self.allowed_accounts().is_none_or(|allowed| allowed.contains(alias))
+    /// Returns whether `name` is within the bounds of this session. The parent checks its own bounds.
+    fn is_visible(&self, name: &AccountName) -> bool {
+        self.allowed_accounts().is_none_or(|allowed| allowed.contains(name))
     }
 
     /// Checks whether credentials or a provider may be set on the account here.
@@ -109,11 +109,11 @@ impl SessionInner {
     /// # Errors
     /// `Closed` after closing; `Denied` in a narrowed session, and for an account that is not allowed here or in an
     /// ancestor.
-    pub(super) fn check_writable(&self, alias: &AccountName) -> Result<()> {
+    pub(super) fn check_writable(&self, name: &AccountName) -> Result<()> {
         match self.allow_list() {
             _ if self.is_closed() => Err(error::closed()),
             _ if self.narrow_state().is_some() => Err(error::narrowed()),
-            Some(allowed) if !allowed.contains(alias) => Err(error::not_allowed(allowed)),
+            Some(allowed) if !allowed.contains(name) => Err(error::not_allowed(allowed)),
             _ => Ok(()),
         }
     }
@@ -124,26 +124,26 @@ impl SessionInner {
         self.allowed_accounts().or_else(|| self.parent.as_ref()?.allow_list())
     }
 
-    /// Returns the session's own cache for `alias`, and creates it if necessary. The parent never sees what is set on
+    /// Returns the session's own cache for `name`, and creates it if necessary. The parent never sees what is set on
     /// it.
     ///
     /// # Errors
     /// As [`check_writable`](Self::check_writable).
-    pub(super) fn own_account(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
-        self.check_writable(alias)?;
-        Ok(self.get_or_create_account(alias))
+    pub(super) fn own_account(&self, name: &AccountName) -> Result<Arc<AccountCache>> {
+        self.check_writable(name)?;
+        Ok(self.get_or_create_account(name))
     }
 
     /// Does not check whether the account may be created. If the session was closed meanwhile, the new cache is
     /// closed as well, so a late caller cannot store credentials in a session that has ended.
-    pub(super) fn get_or_create_account(&self, alias: &AccountName) -> Arc<AccountCache> {
-        if let Some(own) = self.find_own_account(alias) {
+    pub(super) fn get_or_create_account(&self, name: &AccountName) -> Arc<AccountCache> {
+        if let Some(own) = self.find_own_account(name) {
             return own;
         }
         let mut topology = self.topology_lock();
         let mut others = self.others.load().as_deref().cloned().unwrap_or_default();
-        let made = || self.new_account(alias);
-        let own = Arc::clone(others.entry(alias.clone()).or_insert_with(made));
+        let made = || self.new_account(name);
+        let own = Arc::clone(others.entry(name.clone()).or_insert_with(made));
         self.others.store(Some(Arc::new(others)));
         topology.notify(());
         drop(topology);
@@ -155,8 +155,8 @@ impl SessionInner {
     }
 
     /// Creates a cache. In a session that was cleared, it begins cleared, as the other caches are.
-    pub(super) fn new_account(&self, alias: &AccountName) -> Arc<AccountCache> {
-        let cache = Arc::new(AccountCache::new(alias.clone(), Arc::clone(&self.shared)));
+    pub(super) fn new_account(&self, name: &AccountName) -> Arc<AccountCache> {
+        let cache = Arc::new(AccountCache::new(name.clone(), Arc::clone(&self.shared)));
         if self.is_detached() {
             cache.init_cleared(self.default_account().is_suspended());
         }
@@ -176,7 +176,7 @@ impl SessionInner {
         cache: &AccountCache,
         apply: impl FnOnce(&AccountCache) -> Result<T>,
     ) -> Result<T> {
-        self.check_writable(cache.alias())?;
+        self.check_writable(cache.name())?;
         let last_clear = cache.last_clear()?;
         let output = apply(cache)?;
         let _topology = self.topology_lock();
@@ -198,12 +198,12 @@ impl SessionInner {
     pub(super) fn accounts(&self) -> Vec<Arc<AccountCache>> {
         let mut caches = if self.is_read_only() { Vec::new() } else { self.own_accounts() };
         for inherited in self.inherited_parent().map(|parent| parent.accounts()).unwrap_or_default() {
-            if caches.iter().all(|cache| cache.alias() != inherited.alias()) {
+            if caches.iter().all(|cache| cache.name() != inherited.name()) {
                 caches.push(inherited);
             }
         }
-        caches.retain(|cache| self.is_visible(cache.alias()));
-        caches.sort_by_key(|cache| cache.alias() != self.default.alias());
+        caches.retain(|cache| self.is_visible(cache.name()));
+        caches.sort_by_key(|cache| cache.name() != self.default.name());
         caches
     }
 
@@ -228,7 +228,7 @@ impl SessionInner {
         let result = resolver.resolve(id).await.map_err(|error| error.with_provider(resolver.name()));
         match &result {
             Ok(found) => self.shared.report(found),
-            Err(error) => self.record(AuditEvent::Deny, self.default.alias(), &resolver.name(), Some(error)),
+            Err(error) => self.record(AuditEvent::Deny, self.default.name(), &resolver.name(), Some(error)),
         }
         result
     }
@@ -260,7 +260,7 @@ impl SessionInner {
     /// # Errors
     /// As [`check_writable`](Self::check_writable).
     pub(super) fn set_default_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
-        self.check_writable(self.default.alias())?;
+        self.check_writable(self.default.name())?;
         self.default.set_provider(provider)
     }
 
@@ -301,21 +301,21 @@ impl SessionInner {
         self.detached.load(Ordering::Acquire)
     }
 
-    /// Returns the session's own cache for `alias`. A read-only session has none.
-    pub(super) fn find_own_account(&self, alias: &AccountName) -> Option<Arc<AccountCache>> {
+    /// Returns the session's own cache for `name`. A read-only session has none.
+    pub(super) fn find_own_account(&self, name: &AccountName) -> Option<Arc<AccountCache>> {
         if self.is_read_only() {
             return None;
         }
-        if self.default.alias() == alias {
+        if self.default.name() == name {
             return Some(Arc::clone(&self.default));
         }
-        self.others.load().as_ref()?.get(alias).cloned()
+        self.others.load().as_ref()?.get(name).cloned()
     }
 
     /// Names the accounts that the caller may use, and not the one it requested, which is unverified text.
     fn unknown_account_error(&self) -> Error {
-        let known: Vec<_> = self.accounts().iter().map(|cache| cache.alias().to_string()).collect();
-        Error::not_configured("this session has no account of that alias")
+        let known: Vec<_> = self.accounts().iter().map(|cache| cache.name().to_string()).collect();
+        Error::not_configured("this session has no account of that name")
             .with_field("account")
             .with_next_step(format!("use one of: {}", known.join(", ")))
     }

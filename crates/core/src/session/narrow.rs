@@ -31,15 +31,6 @@ pub struct AccessScope {
 
 impl AccessScope {
     /// Creates a scope without restrictions.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccessScope, SessionContext};
-    /// let session = SessionContext::builder().build();
-    /// let view = session.narrow(AccessScope::new())?;
-    /// assert_eq!(view.accounts(), session.accounts());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -63,8 +54,8 @@ impl AccessScope {
     /// assert!(child.account(session.default_account()).is_err());
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
-    pub fn accounts(mut self, aliases: impl IntoIterator<Item = AccountName>) -> Self {
-        self.accounts = Some(aliases.into_iter().collect());
+    pub fn accounts(mut self, names: impl IntoIterator<Item = AccountName>) -> Self {
+        self.accounts = Some(names.into_iter().collect());
         self
     }
 
@@ -72,18 +63,6 @@ impl AccessScope {
     ///
     /// The policies of a session that was narrowed before continue to apply: a request is allowed if all of them
     /// allow it.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{AccessScope, Credentials, ErrorKind, SessionContext, SessionPolicy};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// session.set_credentials(credentials)?;
-    /// let scope = AccessScope::new().policy(SessionPolicy::read_only(["s3"])?);
-    /// let refused = session.narrow(scope).unwrap_err();
-    /// assert_eq!(refused.kind(), ErrorKind::Invalid, "a policy needs a provider that can apply it");
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     pub fn policy(mut self, policy: SessionPolicy) -> Self {
         self.policy = Some(policy);
         self
@@ -135,11 +114,10 @@ pub(super) struct NarrowState {
 /// Adds to `error` which account cannot be narrowed.
 ///
 /// Keeps the kind, and the field and next step if the error has them, so that a caller can act on the cause.
-pub(super) fn with_account_context(alias: &AccountName, error: &Error) -> Error {
-    let named =
-        Error::new(error.kind(), format!("account `{alias}` cannot be narrowed: {}", error.message()))
-            .with_field(error.field().unwrap_or("account").to_owned())
-            .with_next_step(error.next_step().unwrap_or("narrow other accounts only").to_owned());
+pub(super) fn with_account_context(name: &AccountName, error: &Error) -> Error {
+    let named = Error::new(error.kind(), format!("account `{name}` cannot be narrowed: {}", error.message()))
+        .with_field(error.field().unwrap_or("account").to_owned())
+        .with_next_step(error.next_step().unwrap_or("narrow other accounts only").to_owned());
     match error.provider() {
         Some(provider) => named.with_provider(provider.to_owned()),
         None => named,

@@ -51,7 +51,7 @@ pub struct OutstandingCredentials {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OutstandingAccount {
-    /// The alias.
+    /// The name.
     pub account: AccountName,
     /// When the last credentials of the account expire. `Never` for long-lived keys, which work until their owner
     /// deletes them.
@@ -77,14 +77,6 @@ impl OutstandingCredentials {
     }
 
     /// Returns whether no credentials work any more.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::SessionContext;
-    /// let session = SessionContext::builder().build();
-    /// assert!(session.outstanding().is_empty());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()
@@ -93,17 +85,6 @@ impl OutstandingCredentials {
     /// Returns when the last credentials expire; `None` when no credentials work any more.
     ///
     /// `Never` counts as later than any instant.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, Expiry, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// assert_eq!(session.outstanding().expires_at(), None);
-    /// session.set_credentials(credentials)?; // a long-lived key
-    /// assert_eq!(session.outstanding().expires_at(), Some(Expiry::Never));
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn expires_at(&self) -> Option<Expiry> {
         self.accounts.iter().map(|account| account.expires_at).max()

@@ -33,7 +33,7 @@ use crate::{AccountName, Result};
 #[derive(Debug, Clone)]
 pub struct RotationWatcher {
     session: Weak<SessionInner>,
-    alias: AccountName,
+    name: AccountName,
     topology: watch::Receiver<()>,
     /// The cache that serves the account; `None` after that cache was cleared and removed.
     cache: Option<watch::Receiver<RotationState>>,
@@ -41,24 +41,13 @@ pub struct RotationWatcher {
 
 impl RotationWatcher {
     /// Subscribes to the topology before it looks up the cache, so that a change in between is not missed.
-    pub(super) fn new(session: &Arc<SessionInner>, alias: &AccountName) -> Result<Self> {
+    pub(super) fn new(session: &Arc<SessionInner>, name: &AccountName) -> Result<Self> {
         let topology = session.subscribe_topology();
-        let cache = session.account_cache(alias)?.subscribe();
-        Ok(Self { session: Arc::downgrade(session), alias: alias.clone(), topology, cache: Some(cache) })
+        let cache = session.account_cache(name)?.subscribe();
+        Ok(Self { session: Arc::downgrade(session), name: name.clone(), topology, cache: Some(cache) })
     }
 
     /// Returns the current generation; the initial generation once no cache serves the account.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let rotations = session.watch_rotations()?;
-    /// let generation = session.set_credentials(credentials)?;
-    /// assert_eq!(rotations.current(), generation);
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn current(&self) -> Generation {
         self.cache.as_ref().map(|cache| cache.borrow().generation).unwrap_or_default()
@@ -71,25 +60,6 @@ impl RotationWatcher {
     /// Dropping the future loses no change.
     ///
     /// A clear is reported as a generation of its own, under which nothing is served.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
-    /// let session = SessionContext::builder().build();
-    /// let mut rotations = session.watch_rotations()?;
-    /// session.set_credentials(credentials.clone())?;
-    /// let last = session.set_credentials(credentials)?;
-    /// assert_eq!(rotations.changed().await, Some(last), "two changes are reported as one");
-    ///
-    /// session.clear();
-    /// assert!(rotations.changed().await > Some(last));
-    /// assert!(session.current().is_none());
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn changed(&mut self) -> Option<Generation> {
         while self.is_open() {
             tokio::select! {
@@ -120,7 +90,7 @@ impl RotationWatcher {
     /// Switches to the cache that serves the account now, and returns whether it is a different one; `None` at the end.
     fn rebind(&mut self) -> Option<bool> {
         let session = self.session.upgrade().filter(|session| !session.is_closed())?;
-        let cache = session.account_cache(&self.alias).ok().map(|cache| cache.subscribe());
+        let cache = session.account_cache(&self.name).ok().map(|cache| cache.subscribe());
         let same = match (&self.cache, &cache) {
             (Some(before), Some(now)) => before.same_channel(now),
             (None, None) => true,

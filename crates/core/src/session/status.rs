@@ -51,7 +51,7 @@ pub struct SessionStatus {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct AccountStatus {
-    /// The alias.
+    /// The name.
     pub account: AccountName,
     /// Whether this is the default account.
     pub default: bool,
@@ -92,13 +92,13 @@ impl AccountStatus {
         let current = cache.current();
         let credentials = current.as_ref();
         Self {
-            account: cache.alias().clone(),
-            default: cache.alias() == session.default_account().alias(),
+            account: cache.name().clone(),
+            default: cache.name() == session.default_account().name(),
             provider: credentials
                 .map(|credentials| credentials.provider().to_owned())
                 .or_else(|| cache.provider_name()),
             account_id: credentials.and_then(|credentials| credentials.account_id().cloned()),
-            region: Some(session.resolved_region(cache.alias())),
+            region: Some(session.resolved_region(cache.name())),
             key_suffix: credentials.map(|credentials| credentials.access_key_id().last_four().to_owned()),
             expires_at: credentials.map(|credentials| session.announced_expiry(credentials.expiry())),
             freshness: credentials.map(|credentials| credentials.metadata().freshness(session.shared.now())),

@@ -61,15 +61,6 @@ impl Canary {
     }
 
     /// Returns the marks as JSON, in the form in which users paste credentials.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, testing::Canary};
-    /// let canary = Canary::new();
-    /// let credentials = Credentials::from_json_value(&canary.to_json(), "paste")?;
-    /// assert_eq!(credentials.expose_secret_access_key(), canary.expose_secret());
-    /// # Ok::<_, valetkey_core::Error>(())
-    /// ```
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
@@ -85,14 +76,6 @@ impl Canary {
 
     /// Returns which marks occur in `output`, raw or in JSON, URL or form encoding: `secret` and `token` for any
     /// twelve consecutive characters of their random parts, and `access_key_id` for the whole key id.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::testing::Canary;
-    /// let canary = Canary::new();
-    /// assert_eq!(canary.found_in(&canary.to_json().to_string()), ["secret", "token", "access_key_id"]);
-    /// assert!(canary.found_in("a log line").is_empty());
-    /// ```
     #[must_use]
     pub fn found_in(&self, output: &str) -> Vec<&'static str> {
         // The middle of each mark is the same in every encoding.

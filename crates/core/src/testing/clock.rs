@@ -37,16 +37,6 @@ impl ManualClock {
     }
 
     /// Moves the clock backwards, as when a machine's clock is corrected.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::Duration;
-    /// # use valetkey_core::{Clock, testing::ManualClock};
-    /// let clock = ManualClock::new();
-    /// let before = clock.now();
-    /// clock.rewind(Duration::from_secs(1));
-    /// assert!(clock.now() < before);
-    /// ```
     pub fn rewind(&self, by: Duration) {
         *self.lock() -= by;
     }
@@ -86,17 +76,6 @@ impl VirtualClock {
 
     /// Creates a clock that starts at this instant, such as one in the far future, so that credentials issued by it
     /// have not expired by the machine's clock.
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::time::{Duration, SystemTime};
-    /// # use valetkey_core::{Clock, testing::VirtualClock};
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let year_2100 = SystemTime::UNIX_EPOCH + Duration::from_secs(4_102_444_800);
-    /// assert_eq!(VirtualClock::starting_at(year_2100).now(), year_2100);
-    /// # }
-    /// ```
     #[must_use]
     pub fn starting_at(start_time: SystemTime) -> Self {
         Self { started: Instant::now(), start_time }

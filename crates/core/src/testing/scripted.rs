@@ -103,19 +103,6 @@ impl ScriptedProvider {
     }
 
     /// Adds a result to the end of the script.
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::testing::{Script, ScriptedProvider};
-    /// # use valetkey_core::{CredentialProvider, Error};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> valetkey_core::Result<()> {
-    /// let provider = ScriptedProvider::new([]);
-    /// provider.push(Script::Fail(Error::not_configured("no profile is named")));
-    /// assert_eq!(provider.provide().await.unwrap_err().message(), "no profile is named");
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn push(&self, next: Script) {
         self.lock_steps().push_back(next);
     }

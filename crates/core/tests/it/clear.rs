@@ -63,6 +63,18 @@ async fn clear_racing_with_result_discards_it() {
 }
 
 #[tokio::test]
+async fn clear_after_result_fails_callers_still_waiting() {
+    let fixture = blocked_fixture();
+    let mut leader = start_fetch(&fixture).await;
+    let mut follower: Caller<'_> = Box::pin(fixture.number());
+    assert!(poll_once(&mut follower).await.is_none());
+    fixture.provider.release(1);
+    assert_eq!(poll_once(&mut leader).await.unwrap().unwrap(), 1);
+    fixture.session.clear();
+    assert_eq!(follower.await.unwrap_err().kind(), ErrorKind::NotConfigured);
+}
+
+#[tokio::test]
 async fn set_credentials_during_fetch_wins() {
     let fixture = blocked_fixture();
     let caller = start_fetch(&fixture).await;

@@ -216,6 +216,16 @@ async fn account_clear_suspends_only_that_account() {
 }
 
 #[tokio::test]
+async fn resume_of_account_cleared_alone_resumes_no_other() {
+    let session = session_with_two_accounts(&ManualClock::new()).await;
+    let [default, prod] = [default_account(&session), session.account(&prod()).unwrap()];
+    session.clear();
+    prod.clear().unwrap();
+    prod.resume().await.unwrap();
+    assert!(!prod.is_cleared() && default.is_cleared());
+}
+
+#[tokio::test]
 async fn account_clear_survives_session_clear_and_resume() {
     let session = session_with_two_accounts(&ManualClock::new()).await;
     let [default, prod] = [default_account(&session), session.account(&prod()).unwrap()];

@@ -1,7 +1,10 @@
 //! `keep_warm`: refreshed ahead of need, so that no caller waits.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use tokio::time::{Duration, sleep, timeout};
+use valetkey_core::testing::{Script, ScriptedProvider, VirtualClock};
 use valetkey_core::{AccountName, Expiry, Freshness, SessionContext};
 
 use crate::session_fixture::*;
@@ -85,7 +88,7 @@ async fn keep_warm_ends_with_session() {
 
 #[tokio::test(start_paused = true)]
 async fn keep_warm_ends_with_session_while_provider_hangs() {
-    let fixture = SessionFixture::with_cached(HOUR, |_| vec![valetkey_core::testing::Script::Hang]).await;
+    let fixture = SessionFixture::with_cached(HOUR, |_| vec![Script::Hang]).await;
     fixture.clock.advance(50 * MINUTE);
     let warmer = tokio::spawn(fixture.session.keep_warm());
     settle().await;
@@ -104,6 +107,20 @@ async fn keep_warm_respects_backoff_without_spinning() {
         sleep(10 * SECOND).await;
     }
     assert_eq!(fixture.provider.call_count(), 2, "one attempt in the first 300 s");
+    warmer.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_warm_credentials_stale_at_issue_fetches_once_a_second() {
+    let clock = Arc::new(VirtualClock::new());
+    let stale = numbered(1, Expiry::Never).with_max_age(Duration::ZERO);
+    let provider = ScriptedProvider::new([Script::Answer(stale)]);
+    let session = SessionContext::builder().clock(clock).provider(provider.clone()).build();
+    session.credentials().await.unwrap();
+    let warmer = tokio::spawn(session.keep_warm());
+    sleep(10 * SECOND).await;
+    let fetches = provider.call_count() - 1;
+    assert!((9..=11).contains(&fetches), "{fetches} fetches in 10 s");
     warmer.abort();
 }
 

@@ -181,3 +181,30 @@ async fn observer_panic_does_not_affect_others() {
     session.set_credentials(unexpiring(1)).unwrap();
     assert_eq!(observer.take_numbers(), [1]);
 }
+
+/// Attaches another observer to a session while credentials are reported, before the session serves them.
+struct AttachingObserver(Mutex<Option<SessionContext>>, Arc<RecordingObserver>);
+
+impl CredentialObserver for AttachingObserver {
+    fn observe(&self, _: &Credentials) {
+        if let Some(session) = self.0.lock().unwrap().take() {
+            session.observe(&self.1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn observer_attached_during_fetch_or_set_receives_credentials() {
+    for is_set in [false, true] {
+        let session = SessionContext::builder().provider(provider_returning(1)).build();
+        let late = Arc::new(RecordingObserver::default());
+        let first = Arc::new(AttachingObserver(Mutex::new(Some(session.clone())), Arc::clone(&late)));
+        session.observe(&first);
+        if is_set {
+            session.set_credentials(unexpiring(1)).unwrap();
+        } else {
+            session.refresh().await.unwrap();
+        }
+        assert_eq!(late.take_numbers(), [1], "set: {is_set}");
+    }
+}

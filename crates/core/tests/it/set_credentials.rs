@@ -114,3 +114,14 @@ async fn set_service_context_refuses_non_object() {
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("service_context")));
     assert_eq!(session.service_context().unwrap()["service_id"], "a");
 }
+
+#[tokio::test]
+async fn status_names_provider_unless_cleared() {
+    let fixture = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]);
+    let provider = || fixture.session.status().accounts.remove(0).provider;
+    assert_eq!(provider().as_deref(), Some("scripted"), "which a fetch would call");
+    fixture.number().await.unwrap();
+    assert_eq!(provider().as_deref(), Some("numbered"), "which issued the credentials");
+    fixture.session.clear();
+    assert_eq!(provider(), None);
+}

@@ -78,7 +78,7 @@ impl SessionInner {
     pub(in crate::session) async fn credentials(&self) -> Result<Credentials> {
         match self.cached_default() {
             Some(fresh) => Ok(fresh),
-            None => Box::pin(self.credentials_for(self.default_account().alias())).await,
+            None => Box::pin(self.credentials_for(self.default_account().name())).await,
         }
     }
 
@@ -89,17 +89,17 @@ impl SessionInner {
     ///
     /// # Errors
     /// As [`account_cache`](Self::account_cache), and the errors of the fetch.
-    pub(in crate::session) async fn credentials_for(&self, alias: &AccountName) -> Result<Credentials> {
+    pub(in crate::session) async fn credentials_for(&self, name: &AccountName) -> Result<Credentials> {
         loop {
-            let cache = self.account_cache(alias)?;
-            let result = match self.find_own_account(alias) {
+            let cache = self.account_cache(name)?;
+            let result = match self.find_own_account(name) {
                 Some(_) => Some(cache.credentials().await),
                 None => self.inherited_credentials(&cache).await,
             };
             // The cache may belong to a parent, which continues after this session was cleared or closed in the
             // meantime.
             if let Some(result) = result
-                && Arc::ptr_eq(&cache, &self.account_cache(alias)?)
+                && Arc::ptr_eq(&cache, &self.account_cache(name)?)
             {
                 return result.map(|credentials| self.clamp(credentials));
             }
@@ -114,7 +114,7 @@ impl SessionInner {
         }
         // Subscribe before the check, so that a change in between is not missed.
         let mut topology = self.subscribe_topology();
-        if !self.account_cache(cache.alias()).is_ok_and(|now| Arc::ptr_eq(cache, &now)) {
+        if !self.account_cache(cache.name()).is_ok_and(|now| Arc::ptr_eq(cache, &now)) {
             return None;
         }
         tokio::select! {
@@ -130,26 +130,26 @@ impl SessionInner {
     pub(in crate::session) fn cached_default(&self) -> Option<Credentials> {
         match self.narrow_state() {
             None => self.default_account().cached(),
-            Some(_) => self.cached(self.default_account().alias()),
+            Some(_) => self.cached(self.default_account().name()),
         }
     }
 
     /// Returns the credentials of any account if they are fresh.
-    pub(in crate::session) fn cached(&self, alias: &AccountName) -> Option<Credentials> {
-        Some(self.clamp(self.account_cache(alias).ok()?.cached()?))
+    pub(in crate::session) fn cached(&self, name: &AccountName) -> Option<Credentials> {
+        Some(self.clamp(self.account_cache(name).ok()?.cached()?))
     }
 
     /// Returns what the default account serves without a fetch.
     pub(in crate::session) fn current_default(&self) -> Option<CurrentCredentials> {
         match self.narrow_state() {
             None => self.default_account().current_credentials(),
-            Some(_) => self.current(self.default_account().alias()),
+            Some(_) => self.current(self.default_account().name()),
         }
     }
 
     /// Returns what an account serves without a fetch, with its version.
-    pub(in crate::session) fn current(&self, alias: &AccountName) -> Option<CurrentCredentials> {
-        let current = self.account_cache(alias).ok()?.current_credentials()?;
+    pub(in crate::session) fn current(&self, name: &AccountName) -> Option<CurrentCredentials> {
+        let current = self.account_cache(name).ok()?.current_credentials()?;
         Some(CurrentCredentials { credentials: self.clamp(current.credentials), ..current })
     }
 
@@ -166,26 +166,26 @@ impl SessionInner {
 
     /// Returns the configured region: of the credentials, the account, or the session. `None` leaves the choice to
     /// the environment.
-    pub(in crate::session) fn region_for(&self, alias: &AccountName) -> Option<Region> {
-        self.account_region(alias).or_else(|| self.region.as_deref().cloned())
+    pub(in crate::session) fn region_for(&self, name: &AccountName) -> Option<Region> {
+        self.account_region(name).or_else(|| self.region.as_deref().cloned())
     }
 
     /// Returns the region to use. `us-east-1`, the last resort, applies when no source specifies one.
-    pub(in crate::session) fn resolved_region(&self, alias: &AccountName) -> Region {
-        let configured = self.region_for(alias).or_else(|| self.environment_region(alias));
+    pub(in crate::session) fn resolved_region(&self, name: &AccountName) -> Region {
+        let configured = self.region_for(name).or_else(|| self.environment_region(name));
         configured.unwrap_or_else(Region::us_east_1)
     }
 
     /// Returns the region that the credentials or the account specify.
-    fn account_region(&self, alias: &AccountName) -> Option<Region> {
-        let own = self.account_cache(alias).ok().and_then(|cache| cache.region());
-        own.or_else(|| self.narrowed_parent()?.account_region(alias))
+    fn account_region(&self, name: &AccountName) -> Option<Region> {
+        let own = self.account_cache(name).ok().and_then(|cache| cache.region());
+        own.or_else(|| self.narrowed_parent()?.account_region(name))
     }
 
     /// Returns the region of the environment in which the credentials were fetched, otherwise that of the host.
-    pub(in crate::session) fn environment_region(&self, alias: &AccountName) -> Option<Region> {
-        let fetched = self.account_cache(alias).ok().and_then(|cache| cache.environment_region());
-        let inherited = || self.narrowed_parent()?.environment_region(alias);
+    pub(in crate::session) fn environment_region(&self, name: &AccountName) -> Option<Region> {
+        let fetched = self.account_cache(name).ok().and_then(|cache| cache.environment_region());
+        let inherited = || self.narrowed_parent()?.environment_region(name);
         fetched.or_else(inherited).or_else(|| self.shared.environment_region())
     }
 

@@ -18,7 +18,7 @@ impl SessionInner {
         let accounts = self.select_accounts(scope.accounts.as_deref())?;
         let deadline = self.deadline_for(scope.lifetime)?;
         if let Some(policy) = &scope.policy {
-            accounts.iter().try_for_each(|alias| self.check_narrowable(alias, policy))?;
+            accounts.iter().try_for_each(|name| self.check_narrowable(name, policy))?;
         }
         let child = self.create_narrowed_child(scope, &accounts, deadline)?;
         self.record_narrowing(&child, scope, accounts);
@@ -31,20 +31,20 @@ impl SessionInner {
     /// As [`account_cache`](Self::account_cache); `Invalid` for an empty list.
     fn select_accounts(&self, requested: Option<&[AccountName]>) -> Result<Vec<AccountName>> {
         let Some(requested) = requested else {
-            self.account_cache(self.default_account().alias())?;
-            return Ok(self.accounts().iter().map(|cache| cache.alias().clone()).collect());
+            self.account_cache(self.default_account().name())?;
+            return Ok(self.accounts().iter().map(|cache| cache.name().clone()).collect());
         };
         let mut selected = Vec::new();
-        for alias in requested {
-            self.account_cache(alias)?;
-            if !selected.contains(alias) {
-                selected.push(alias.clone());
+        for name in requested {
+            self.account_cache(name)?;
+            if !selected.contains(name) {
+                selected.push(name.clone());
             }
         }
         if selected.is_empty() {
             return Err(Error::invalid("accounts", "must name one at least"));
         }
-        selected.sort_by_key(|alias| alias != self.default_account().alias());
+        selected.sort_by_key(|name| name != self.default_account().name());
         Ok(selected)
     }
 
@@ -67,14 +67,14 @@ impl SessionInner {
     ///
     /// # Errors
     /// As [`scope_down`](crate::cache::AccountCache::scope_down) of the account, which the error names.
-    fn check_narrowable(&self, alias: &AccountName, policy: &SessionPolicy) -> Result<()> {
+    fn check_narrowable(&self, name: &AccountName, policy: &SessionPolicy) -> Result<()> {
         let result = self
-            .account_cache(alias)?
+            .account_cache(name)?
             .scope_down(policy)
             .map(drop)
-            .map_err(|error| with_account_context(alias, &error));
+            .map_err(|error| with_account_context(name, &error));
         if let Err(error) = &result {
-            self.record(AuditEvent::Deny, alias, "narrow", Some(error));
+            self.record(AuditEvent::Deny, name, "narrow", Some(error));
         }
         result
     }
@@ -100,9 +100,9 @@ impl SessionInner {
             Some(Box::new(Restrictions { allowed, narrowed: Some(NarrowState { own_accounts, deadline }) }));
         let child = self.attach_child(child);
         if let Some(policy) = &scope.policy {
-            for alias in accounts {
-                let source = SessionAccount::new(Arc::downgrade(self), alias.clone());
-                let cache = child.get_or_create_account(alias);
+            for name in accounts {
+                let source = SessionAccount::new(Arc::downgrade(self), name.clone());
+                let cache = child.get_or_create_account(name);
                 cache.set_provider(Arc::new(NarrowedAccountProvider::new(
                     source,
                     policy.clone(),

@@ -20,9 +20,9 @@ impl SessionInner {
     /// # Errors
     /// `Closed` after closing; `Denied` in a narrowed session, and when its default account is not allowed.
     pub(in crate::session) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
-        let alias = self.default.alias();
-        self.check_writable(alias)?;
-        let child = Self { resolver: self.resolver.clone(), ..self.new_child(alias) };
+        let name = self.default.name();
+        self.check_writable(name)?;
+        let child = Self { resolver: self.resolver.clone(), ..self.new_child(name) };
         Ok(self.attach_child(child))
     }
 
@@ -132,19 +132,19 @@ impl SessionInner {
 
     /// Returns whether an account serves nothing because of a clear. An account that this session no longer
     /// inherits counts as cleared.
-    pub(in crate::session) fn is_account_cleared(&self, alias: &AccountName) -> bool {
-        self.is_closed() || self.find_account(alias).map_or(self.is_detached(), |cache| cache.is_suspended())
+    pub(in crate::session) fn is_account_cleared(&self, name: &AccountName) -> bool {
+        self.is_closed() || self.find_account(name).map_or(self.is_detached(), |cache| cache.is_suspended())
     }
 
     /// Returns whether an account was cleared after it published `id`. An account that this session no longer
     /// inherits counts as cleared.
     pub(in crate::session) fn was_account_cleared_since(
         &self,
-        alias: &AccountName,
+        name: &AccountName,
         id: CredentialsVersion,
     ) -> bool {
         self.is_closed()
-            || self.find_account(alias).map_or(self.is_detached(), |cache| cache.was_cleared_since(id))
+            || self.find_account(name).map_or(self.is_detached(), |cache| cache.was_cleared_since(id))
     }
 
     /// Returns the first session of the family.
@@ -167,21 +167,21 @@ impl SessionInner {
     /// Returns the latest expiry by account, for own and inherited accounts, including those no longer inherited.
     pub(in crate::session) fn latest_expiry(&self) -> Vec<(AccountName, Nanos)> {
         let mut latest = self.parent.as_ref().map(|parent| parent.latest_expiry()).unwrap_or_default();
-        latest.retain(|(alias, _)| self.is_visible(alias));
+        latest.retain(|(name, _)| self.is_visible(name));
         for cache in self.own_accounts() {
             let own = cache.latest_expiry();
-            match latest.iter_mut().find(|(alias, _)| alias == cache.alias()) {
-                Some((_, inherited)) if self.never_inherited(cache.alias()) => *inherited = own,
+            match latest.iter_mut().find(|(name, _)| name == cache.name()) {
+                Some((_, inherited)) if self.never_inherited(cache.name()) => *inherited = own,
                 Some((_, inherited)) => *inherited = own.max(*inherited),
-                None => latest.push((cache.alias().clone(), own)),
+                None => latest.push((cache.name().clone(), own)),
             }
         }
         latest
     }
 
     /// Returns whether the account has never been inherited from the parent.
-    fn never_inherited(&self, alias: &AccountName) -> bool {
-        !self.is_read_only() && (self.narrow_state().is_some() || self.default.alias() == alias)
+    fn never_inherited(&self, name: &AccountName) -> bool {
+        !self.is_read_only() && (self.narrow_state().is_some() || self.default.name() == name)
     }
 
     /// Counts what living children hold, as is done when they end.
@@ -196,7 +196,7 @@ impl SessionInner {
     pub(in crate::session) fn propagate_to_parent(&self) {
         let Some(parent) = &self.parent else { return };
         for cache in self.own_accounts() {
-            let account = parent.find_account(cache.alias()).unwrap_or_else(|| Arc::clone(&parent.default));
+            let account = parent.find_account(cache.name()).unwrap_or_else(|| Arc::clone(&parent.default));
             account.extend_latest_expiry(cache.latest_expiry());
         }
     }
