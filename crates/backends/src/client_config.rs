@@ -1,9 +1,11 @@
-//! `AwsClientConfig`: the configuration that all AWS clients of a process share, without an identity.
+//! `AwsClientConfig`: the configuration that all AWS clients of a process share, without an identity; endpoints; and retry
+//! quotas.
+//!
+//! A retry quota is a token bucket of the SDK. By default the SDK shares one bucket among all clients of a service and
+//! region in a process. Calls of one tenant that keep failing would then use up the retries of every other tenant. So
+//! each provider and each session has a bucket of its own.
 
-mod endpoint;
 mod http;
-#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
-pub(crate) mod retry_quota;
 
 use std::fmt;
 
@@ -11,15 +13,13 @@ use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
+use aws_smithy_types::retry::RetrySpec;
+use aws_types::origin::Origin;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use valetkey_core::Region;
 
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
-pub(crate) use self::endpoint::EndpointConfig;
-#[cfg(any(feature = "sts", feature = "sdk"))]
-pub(crate) use self::endpoint::from_sdk_region;
-pub(crate) use self::endpoint::to_sdk_region;
-use self::endpoint::{EndpointOnlyServiceConfig, with_endpoint_url};
 use self::http::DisabledTokenProvider;
 
 /// The configuration that all AWS clients of a process share: one HTTP client with its connections, the endpoints of the
@@ -153,4 +153,100 @@ fn tokio_sleep() -> SharedAsyncSleep {
 /// 15 minutes).
 fn no_identity_cache() -> SharedIdentityCache {
     aws_config::identity::IdentityCache::no_cache()
+}
+
+const ENDPOINT_URL_VARIABLE: &str = "AWS_ENDPOINT_URL";
+
+/// The endpoint settings of a provider.
+#[derive(Default)]
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+pub(crate) struct EndpointConfig {
+    pub(crate) region: Option<Region>,
+    pub(crate) endpoint_url: Option<String>,
+    pub(crate) client_config: Option<AwsClientConfig>,
+}
+
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+impl EndpointConfig {
+    /// Returns the configuration of the provider's clients; `None` without a region.
+    pub(crate) fn into_sdk_config(self) -> Option<SdkConfig> {
+        let client_config = self.client_config.unwrap_or_default();
+        let mut builder = client_config.config().to_builder();
+        if let Some(region) = &self.region {
+            builder = builder.region(to_sdk_region(region));
+        }
+        if let Some(url) = self.endpoint_url {
+            builder = with_endpoint_url(builder, url);
+        }
+        Some(builder.build()).filter(|config| config.region().is_some())
+    }
+}
+
+/// Loads endpoint URLs only. Other settings may be identities: with `AWS_BEARER_TOKEN_BEDROCK`, the Bedrock client of a
+/// session would act as its host.
+struct EndpointOnlyServiceConfig(SdkConfig);
+
+impl EndpointOnlyServiceConfig {
+    fn new(config: &SdkConfig) -> Self {
+        Self(config.clone())
+    }
+}
+
+impl LoadServiceConfig for EndpointOnlyServiceConfig {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let settings = self.0.service_config().filter(|_| key.env() == ENDPOINT_URL_VARIABLE)?;
+        settings.load_config(key)
+    }
+}
+
+impl fmt::Debug for EndpointOnlyServiceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EndpointOnlyServiceConfig")
+    }
+}
+
+/// Converts to a region of the SDK.
+pub(crate) fn to_sdk_region(region: &Region) -> aws_config::Region {
+    aws_config::Region::new(region.as_str().to_owned())
+}
+
+/// Converts from a region of the SDK; `None` if it is not valid.
+#[cfg(any(feature = "sts", feature = "sdk"))]
+pub(crate) fn from_sdk_region(region: &aws_config::Region) -> Option<Region> {
+    region.as_ref().parse().ok()
+}
+
+/// Sets an endpoint. Because of its origin, it takes precedence over `AWS_ENDPOINT_URL_<SERVICE>`.
+fn with_endpoint_url(
+    mut builder: aws_types::sdk_config::Builder,
+    url: impl Into<String>,
+) -> aws_types::sdk_config::Builder {
+    builder.insert_origin("endpoint_url", Origin::shared_config());
+    builder.endpoint_url(url)
+}
+
+/// Returns a partition that shares its bucket, and the rate limiter of adaptive retries, only with its clones. The SDK
+/// does not keep it in a static map, so it is freed with its provider.
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+pub(crate) fn new_retry_partition(retries: Option<&RetryConfig>) -> RetryPartition {
+    retry_partition_with(new_token_bucket(retries))
+}
+
+/// Returns a partition with this bucket and a rate limiter of its own.
+pub(crate) fn retry_partition_with(bucket: TokenBucket) -> RetryPartition {
+    RetryPartition::custom("valetkey").token_bucket(bucket).build()
+}
+
+/// Returns a full bucket with the costs that the SDK uses for `retries`.
+pub(crate) fn new_token_bucket(retries: Option<&RetryConfig>) -> TokenBucket {
+    if is_v2_1(retries) {
+        return TokenBucket::builder().retry_cost(14).throttling_retry_cost(5).timeout_retry_cost(14).build();
+    }
+    TokenBucket::default()
+}
+
+/// Returns whether `retries` uses version 2.1 of the retry specification of the SDKs, which has other costs.
+pub(crate) fn is_v2_1(retries: Option<&RetryConfig>) -> bool {
+    let spec = retries.and_then(RetryConfig::retry_spec);
+    spec.is_some_and(|spec| spec.is_at_least(RetrySpec::V2_1))
 }

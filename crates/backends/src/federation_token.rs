@@ -13,8 +13,8 @@ use valetkey_core::{
 use crate::key_exchange::{
     ExchangeBuilder, ExchangeProvider, ExchangeRequest, ExchangeResponse, NAME, Passthrough, StsKeyExchange,
 };
+use crate::sts::account_from_arn;
 use crate::sts::request::{SessionPolicies, SessionTags, check_user_name};
-use crate::sts::response;
 use crate::{AwsClientConfig, error};
 
 const OPERATION: &str = "GetFederationToken";
@@ -255,7 +255,7 @@ impl GetFederationTokenRequest {
         Ok(ExchangeResponse {
             operation: OPERATION,
             keys: output.credentials,
-            account: output.federated_user.as_ref().and_then(|user| response::account_from_arn(user.arn())),
+            account: output.federated_user.as_ref().and_then(|user| account_from_arn(user.arn())),
             utilization: output.session_token_utilization.or(output.packed_policy_size),
         })
     }

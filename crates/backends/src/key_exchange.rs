@@ -18,9 +18,8 @@ use crate::client_config::EndpointConfig;
 use crate::federation_token::GetFederationTokenRequest;
 use crate::session_token::GetSessionTokenRequest;
 use crate::sts::Sts;
-use crate::sts::attribution::RequestAttribution;
-use crate::sts::request::USER_DURATION;
-use crate::sts::response::{self, Utilization};
+use crate::sts::request::{RequestAttribution, USER_DURATION};
+use crate::sts::{Utilization, credentials_from_response};
 use crate::validity;
 
 pub(crate) const NAME: &str = "federation";
@@ -160,7 +159,7 @@ impl ExchangeProvider {
         let region = self.config.region.as_ref().or(source.region());
         let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
         let account = response.account.as_ref().or(source.account_id());
-        response::credentials_from_response(response.operation, response.keys, |credentials| {
+        credentials_from_response(response.operation, response.keys, |credentials| {
             credentials
                 .account_id(account.cloned())
                 .region(region.cloned())

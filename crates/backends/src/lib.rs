@@ -45,14 +45,10 @@ mod key_exchange;
 mod memory;
 #[cfg(feature = "process")]
 mod process;
-#[cfg(feature = "ambient")]
-mod profile;
 #[cfg(feature = "experimental-scoped-credentials")]
 mod scoped;
 #[cfg(feature = "sdk")]
 mod sdk;
-#[cfg(feature = "ambient")]
-mod sdk_chain;
 #[cfg(feature = "sts")]
 mod secret_provider;
 #[cfg(feature = "secrets-manager")]
@@ -80,7 +76,7 @@ pub use caller_identity::StsCallerIdentityProvider;
 #[cfg(feature = "_client")]
 pub use client_config::AwsClientConfig;
 #[cfg(feature = "ambient")]
-pub use default_chain::DefaultChainProvider;
+pub use default_chain::{DefaultChainProvider, ProfileProvider};
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]
@@ -91,8 +87,6 @@ pub use key_exchange::StsKeyExchange;
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]
 pub use process::{ProcessBuilder, ProcessProvider};
-#[cfg(feature = "ambient")]
-pub use profile::ProfileProvider;
 #[cfg(feature = "experimental-scoped-credentials")]
 pub use scoped::{ScopedBuilder, ScopedProvider};
 #[cfg(feature = "sdk")]

@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 use valetkey_core::{Error, ErrorKind};
 
-use super::code;
+use super::{classify, is_packed_policy_too_large, kind_for_status, kind_without_code, next_step_for};
 
 const NOT_AWS_NEXT_STEP: &str =
     "check the endpoint URL and whether a proxy or the sign-in page of a network responds, then try again";
@@ -43,7 +43,7 @@ pub(crate) fn from_sdk_error<E: ProvideErrorMetadata>(
 
 /// Returns the only number that is read from a message: STS reports it nowhere else.
 fn packed_policy_percent<E: ProvideErrorMetadata>(error: &E) -> Option<u16> {
-    let message = error.message().filter(|_| error.code().is_some_and(code::is_packed_policy_too_large))?;
+    let message = error.message().filter(|_| error.code().is_some_and(is_packed_policy_too_large))?;
     let (before, _) = message.split_once('%')?;
     before.split_whitespace().next_back()?.parse().ok()
 }
@@ -72,15 +72,15 @@ fn from_response(
     let (kind, next_step, mut message) = match code {
         Some((code, message)) => {
             let unknown = || {
-                let kind = code::kind_for_status(status);
-                (kind, code::next_step_for(kind, Some(code)))
+                let kind = kind_for_status(status);
+                (kind, next_step_for(kind, Some(code)))
             };
-            let (kind, next_step) = code::classify(code, message).unwrap_or_else(unknown);
+            let (kind, next_step) = classify(code, message).unwrap_or_else(unknown);
             (kind, next_step, format!("{operation} returned {code}"))
         }
         None => {
             let message = format!("{operation} returned HTTP {status} without an AWS error code");
-            (code::kind_without_code(status), NOT_AWS_NEXT_STEP, message)
+            (kind_without_code(status), NOT_AWS_NEXT_STEP, message)
         }
     };
     if let Some(id) = response.request_id().filter(|id| is_safe_to_repeat(id)) {

@@ -13,7 +13,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use valetkey_core::{Credentials, Error, ErrorKind, ExposeSecret, Result, SecretString};
 
 use super::cache::VersionKey;
-use crate::client_config::retry_quota;
+use crate::client_config::new_retry_partition;
 use crate::error;
 
 pub(super) const NAME: &str = "secrets-manager";
@@ -45,7 +45,7 @@ impl SecretsManagerApi {
     /// Creates a client that signs with `source`.
     pub(super) fn with_credentials(source: &Credentials, config: &Config) -> Self {
         let builder = config.to_builder().credentials_provider(source.expose_to_sdk());
-        let partition = retry_quota::new_retry_partition(config.retry_config());
+        let partition = new_retry_partition(config.retry_config());
         Self(Client::from_conf(builder.retry_partition(partition).build()))
     }
 

@@ -98,7 +98,8 @@ pub(super) fn map_error(
     sdk_error: &SdkError<AssumeRoleWithWebIdentityError>,
     token: &IdentityTokenSource,
 ) -> Error {
-    let code = sdk_error.as_service_error().and_then(ProvideErrorMetadata::code).map(error::plain_code);
+    let code =
+        sdk_error.as_service_error().and_then(ProvideErrorMetadata::code).map(error::strip_exception_suffix);
     let error = error::from_sdk_error(OPERATION, sdk_error);
     match code {
         // STS could not verify the token now, so the token may be valid.

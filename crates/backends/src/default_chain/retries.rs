@@ -18,7 +18,7 @@ use aws_smithy_types::retry::{RetryConfig, RetrySpec};
 use valetkey_core::ErrorKind;
 
 use super::requests::{Outcome, Requests};
-use crate::client_config::retry_quota::is_v2_1;
+use crate::client_config::is_v2_1;
 use crate::sdk::refusal;
 
 /// The number of tokens that a success on the first attempt returns to the bucket.
