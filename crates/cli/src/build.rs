@@ -172,6 +172,7 @@ pub(crate) fn apply_server_settings(
         if let Some(server) = config.servers.get_mut(name) {
             server.delivery = server_settings.credentials.unwrap_or(server.delivery);
             server.home = server_settings.home.unwrap_or(server.home);
+            server.prefix = server_settings.prefix.unwrap_or(server.prefix);
             server.account = account.or(server.account.take());
             server.tools.deny.extend_from_slice(&server_settings.tools.deny);
             if let Some(allowed) = &server_settings.tools.allow {

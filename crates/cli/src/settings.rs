@@ -91,6 +91,8 @@ pub(crate) struct ServerSettings {
     pub(crate) account: Option<String>,
     /// The `HOME` of the server.
     pub(crate) home: Option<HomeFolder>,
+    /// Whether its names are listed with a prefix.
+    pub(crate) prefix: Option<bool>,
     /// The tools that are usable. A table of its own, read beside the others.
     #[serde(skip)]
     pub(crate) tools: ToolSettings,

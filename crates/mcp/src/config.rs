@@ -77,6 +77,10 @@ pub struct ServerConfig {
     pub account: Option<AccountName>,
     /// Which tools of the server are usable.
     pub tools: ToolFilter,
+    /// Whether the names of its tools and prompts are listed as `server__name`. Without the prefix they are listed
+    /// unchanged, for clients that know them; a name that another server lists as well is made unique by a hash, and a
+    /// name of a credential tool stays that of the credential tool.
+    pub prefix: bool,
     /// The timeout of a call to this server (default: the host's call timeout).
     pub call_timeout: Option<Duration>,
     /// The time without a call after which the server's process is stopped, until the next call; zero: never (default:
@@ -98,7 +102,7 @@ impl ServerConfig {
     /// let server = ServerConfig::new("notes-server");
     /// assert_eq!(server.delivery, Delivery::Endpoint);
     /// assert_eq!(server.home, HomeFolder::Session);
-    /// assert!(server.args.is_empty() && server.account.is_none());
+    /// assert!(server.args.is_empty() && server.account.is_none() && server.prefix);
     /// ```
     pub fn new(command: impl Into<String>) -> Self {
         Self {
@@ -110,6 +114,7 @@ impl ServerConfig {
             home: HomeFolder::Session,
             account: None,
             tools: ToolFilter::default(),
+            prefix: true,
             call_timeout: None,
             idle_timeout: None,
             extra: Map::new(),

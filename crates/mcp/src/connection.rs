@@ -6,7 +6,7 @@
 
 mod handshake;
 mod in_flight;
-mod pages;
+mod lists;
 mod transport;
 
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use rmcp::model::{
 use rmcp::service::ClientServiceExt;
 use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError};
 use rmcp::{ClientHandler, RoleClient};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
 use handshake::probe_handshake;
 pub(crate) use handshake::{Handshake, HandshakeError};
-use pages::PageCollector;
+use lists::{AnnouncedChanges, PageCollector};
+pub(crate) use lists::{ListKind, PerList};
 use transport::{ChildWriter, RawTransport, UNREADABLE_CODE};
 
 use crate::json::JsonLineDecoder;
@@ -41,8 +41,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub(crate) struct Connection {
     peer: Peer<RoleClient>,
-    tools_changed: Arc<AtomicBool>,
-    change_notify: Arc<Notify>,
+    changes: Arc<AnnouncedChanges>,
 }
 
 /// Drives a [`Connection`]. Dropping the driver ends the connection.
@@ -55,7 +54,7 @@ pub(crate) struct ConnectionDriver {
 #[derive(Debug)]
 pub(crate) enum RequestError {
     /// The server responded with a protocol error.
-    Refused { code: i32, message: String },
+    Refused(RefusedRequest),
     /// The server's response cannot be read.
     Unreadable(String),
     /// The connection is closed, most likely because the server exited.
@@ -66,6 +65,14 @@ pub(crate) enum RequestError {
     TimedOut(Duration),
     /// A list has too many pages or is too large.
     ListTooLarge,
+}
+
+/// A protocol error of a server, as the server sent it.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusedRequest {
+    pub(crate) code: i32,
+    pub(crate) message: String,
+    pub(crate) data: Option<Value>,
 }
 
 impl Connection {
@@ -81,21 +88,15 @@ impl Connection {
         let handshake =
             if handshake == Handshake::Probe { probe_handshake(&mut lines, &input).await } else { handshake };
         let transport = RawTransport::new(lines, input.clone(), Arc::clone(&keep_raw));
-        let tools_changed = Arc::new(AtomicBool::new(true));
-        let changes = Arc::new(Notify::new());
+        let changes = Arc::new(AnnouncedChanges::new());
         let client = ServerClientHandler {
-            tools_changed: Arc::clone(&tools_changed),
-            change_notify: Arc::clone(&changes),
+            changes: Arc::clone(&changes),
             initialize_version: handshake.initialize_version(),
         };
         let running = client.serve_with_lifecycle(transport, handshake.lifecycle()).await?;
         keep_raw.store(true, Ordering::Release);
         let peer = running.peer().clone();
-        Ok((
-            Self { peer, tools_changed, change_notify: changes },
-            ConnectionDriver { running, input },
-            handshake,
-        ))
+        Ok((Self { peer, changes }, ConnectionDriver { running, input }, handshake))
     }
 
     /// Sends a request and returns its result as the child sent it. When `cancelled` fires, the child is notified and
@@ -124,30 +125,40 @@ impl Connection {
         }
     }
 
-    /// Fetches the tool definitions of the server, and the error that ended the list early. Pages read before the error
-    /// are kept.
-    pub(crate) async fn list_tools(
+    /// Whether the server has declared that it has this list.
+    pub(crate) fn offers(&self, kind: ListKind) -> bool {
+        self.peer.peer_info().is_none_or(|info| kind.is_offered_by(&info.capabilities))
+    }
+
+    /// Fetches a list of the server, and the error that ended the list early. Pages read before the error are kept. A
+    /// list that the server does not offer is empty.
+    pub(crate) async fn list(
         &self,
+        kind: ListKind,
         cancelled: &CancellationToken,
     ) -> (Vec<Value>, Option<RequestError>) {
-        self.tools_changed.store(false, Ordering::Release);
-        let mut listing = PageCollector::default();
-        let incomplete = self.list_pages(&mut listing, cancelled).await.err();
+        self.changes.set_stale(kind, false);
+        let mut listing = PageCollector::new(kind);
+        let incomplete = match self.offers(kind) {
+            true => self.list_pages(kind, &mut listing, cancelled).await.err(),
+            false => None,
+        };
         if incomplete.is_some() {
             // The list is incomplete, so it does not count as current.
-            self.tools_changed.store(true, Ordering::Release);
+            self.changes.set_stale(kind, true);
         }
-        (listing.into_tools(), incomplete)
+        (listing.into_items(), incomplete)
     }
 
     async fn list_pages(
         &self,
+        kind: ListKind,
         listing: &mut PageCollector,
         cancelled: &CancellationToken,
     ) -> Result<(), RequestError> {
         let mut params = json!({});
         loop {
-            let page = self.request("tools/list", params, cancelled).await?;
+            let page = self.request(kind.method(), params, cancelled).await?;
             match listing.add_page(page)? {
                 Some(cursor) => params = json!({"cursor": cursor}),
                 None => return Ok(()),
@@ -155,24 +166,14 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn call_tool(
-        &self,
-        name: &str,
-        arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
-    ) -> Result<Value, RequestError> {
-        let params = json!({"name": name, "arguments": arguments.unwrap_or_default()});
-        self.request("tools/call", params, cancelled).await
+    /// Whether the server has announced a change of the list since it was last read, or the list is incomplete.
+    pub(crate) fn is_stale(&self, kind: ListKind) -> bool {
+        self.changes.is_stale(kind)
     }
 
-    /// Whether the server has announced a change of its tools since they were last listed, or the list is incomplete.
-    pub(crate) fn tools_changed(&self) -> bool {
-        self.tools_changed.load(Ordering::Acquire)
-    }
-
-    /// Waits until the server announces a change of its tools. Cancel safe.
-    pub(crate) async fn wait_tools_change(&self) {
-        self.change_notify.notified().await;
+    /// Waits until the server announces changes of its lists, and returns these lists. Cancel safe.
+    pub(crate) async fn wait_change(&self) -> Vec<ListKind> {
+        self.changes.wait().await
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -195,9 +196,11 @@ impl From<ServiceError> for RequestError {
             ServiceError::McpError(error) if error.code.0 == UNREADABLE_CODE => {
                 Self::Unreadable(error.message.into_owned())
             }
-            ServiceError::McpError(refusal) => {
-                Self::Refused { code: refusal.code.0, message: refusal.message.into_owned() }
-            }
+            ServiceError::McpError(refusal) => Self::Refused(RefusedRequest {
+                code: refusal.code.0,
+                message: refusal.message.into_owned(),
+                data: refusal.data,
+            }),
             ServiceError::Cancelled { .. } => Self::Cancelled,
             _ => Self::Disconnected,
         }
@@ -206,17 +209,22 @@ impl From<ServiceError> for RequestError {
 
 /// Handles the requests and notifications of a server, as its MCP client.
 pub(crate) struct ServerClientHandler {
-    tools_changed: Arc<AtomicBool>,
-    change_notify: Arc<Notify>,
+    changes: Arc<AnnouncedChanges>,
     /// The protocol version that `initialize` offers. The newest version has no `initialize`.
     initialize_version: ProtocolVersion,
 }
 
 impl ClientHandler for ServerClientHandler {
     async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
-        self.tools_changed.store(true, Ordering::Release);
-        // `Notify` keeps the permit until a waiter consumes it.
-        self.change_notify.notify_one();
+        self.changes.announce(&[ListKind::Tools]);
+    }
+
+    async fn on_prompt_list_changed(&self, _: NotificationContext<RoleClient>) {
+        self.changes.announce(&[ListKind::Prompts]);
+    }
+
+    async fn on_resource_list_changed(&self, _: NotificationContext<RoleClient>) {
+        self.changes.announce(&[ListKind::Resources, ListKind::ResourceTemplates]);
     }
 
     fn get_info(&self) -> ClientConfig {

@@ -1,6 +1,7 @@
 //! `Gateway`: serves the credential tools and all proxied tools of one session over MCP.
 
 mod changes;
+mod params;
 mod service;
 mod source;
 mod transport;
@@ -14,23 +15,26 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rmcp::service::serve_server_with_ct;
 use rmcp::transport::io::stdio_pipes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 
-use crate::McpHost;
 use crate::client::ClientContext;
-use crate::host::{add_account_argument, error_result};
+use crate::connection::ListKind;
+use crate::host::{ItemCatalog, ItemRequest, RequestFailure, ToolCall, add_account_argument, error_result};
 use crate::json::round_numbers;
+use crate::{McpHost, ServerError};
 use service::describe_accounts;
 use transport::{ClientTransport, EofNotifier};
 
-pub(crate) use changes::ToolChangeNotifier;
+pub(crate) use changes::ChangeNotifier;
+#[cfg(feature = "http")]
+pub(crate) use params::attach_params;
 pub(crate) use service::GatewayService;
-pub(crate) use source::ToolSource;
+pub(crate) use source::ContentSource;
 
 /// The time for sending responses to a client that has closed its side, before its servers are stopped; and again
 /// before the connection is abandoned.
@@ -162,8 +166,8 @@ impl Gateway {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let inner = Arc::new(self.inner);
-        let source = Arc::clone(&inner) as Arc<dyn ToolSource>;
-        let changes = ToolChangeNotifier::new(inner.host.as_ref());
+        let source = Arc::clone(&inner) as Arc<dyn ContentSource>;
+        let changes = ChangeNotifier::new(inner.host.as_ref());
         let service = GatewayService::new(source, describe_accounts(&self.session), changes);
         let closing = CloseSessionOnDrop(self.session);
         let disconnected = CancellationToken::new();
@@ -180,7 +184,7 @@ impl Gateway {
             }
         };
         let peer = running.peer().clone();
-        let announcing = pin!(ToolChangeNotifier::new(inner.host.as_ref()).notify_legacy(&peer));
+        let announcing = pin!(ChangeNotifier::new(inner.host.as_ref()).notify_legacy(&peer));
         let mut serving = pin!(running.waiting());
         let stopping = async {
             tokio::select! {
@@ -235,12 +239,11 @@ impl GatewayInner {
     pub(crate) async fn list_tools_for(&self, accounts: &[AccountName]) -> Vec<Value> {
         let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
         if let Some(host) = &self.host {
-            let mut catalog = host.all_tools().await;
-            for failed in &catalog.errors {
-                tracing::warn!(server = %failed.server, error = %failed.error, "server fault");
-            }
-            add_account_argument(&mut catalog, accounts);
-            tools.extend(catalog.tools.into_iter().map(|tool| self.with_session_argument(tool.definition)));
+            let (catalog, errors) = host.list_tools().await;
+            log_errors(ListKind::Tools, &catalog, &errors);
+            let proxied = catalog.items().iter().filter(|tool| self.tools.get(&tool.name).is_none());
+            tools
+                .extend(proxied.map(|tool| self.with_session_argument(add_account_argument(tool, accounts))));
         }
         tools
     }
@@ -259,36 +262,62 @@ impl GatewayInner {
 }
 
 #[async_trait]
-impl ToolSource for GatewayInner {
+impl ContentSource for GatewayInner {
     fn record_request(&self) {
         self.initialized.store(true, Ordering::Release);
     }
 
-    async fn list_tools(&self) -> Vec<Value> {
-        let accounts = self.host.as_ref().map(McpHost::list_accounts);
-        self.list_tools_for(&accounts.unwrap_or_default()).await
+    fn has_servers(&self) -> bool {
+        self.host.as_ref().is_some_and(McpHost::has_servers)
     }
 
-    async fn call_tool(
-        &self,
-        name: &str,
-        arguments: Option<Map<String, Value>>,
-        context: &ClientContext,
-    ) -> Option<Value> {
-        if self.tools.get(name).is_some() {
-            let mut input = arguments.map_or(Value::Null, Value::Object);
+    async fn list(&self, kind: ListKind) -> Vec<Value> {
+        match (&self.host, kind) {
+            (host, ListKind::Tools) => {
+                let accounts = host.as_ref().map(McpHost::list_accounts);
+                self.list_tools_for(&accounts.unwrap_or_default()).await
+            }
+            (Some(host), kind) => {
+                let (catalog, errors) = host.list(kind).await;
+                log_errors(kind, &catalog, &errors);
+                catalog.items().iter().map(|item| item.definition.clone()).collect()
+            }
+            (None, _) => Vec::new(),
+        }
+    }
+
+    async fn call_tool(&self, mut call: ToolCall, context: &ClientContext) -> Option<Value> {
+        if self.tools.get(&call.name).is_some() {
+            let mut input = call.arguments.map_or(Value::Null, Value::Object);
             round_numbers(&mut input);
-            let output = self.tools.call(name, input).await;
+            let output = self.tools.call(&call.name, input).await;
             if let Some(host) = &self.host {
                 host.announce_accounts();
             }
             return output.map(call_result);
         }
-        let (host, mut arguments) = (self.host.as_ref()?, arguments);
-        match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.extract_session(arguments)) {
-            Ok(narrowed) => host.call_with_session(narrowed.as_ref(), name, arguments, context).await,
+        let host = self.host.as_ref()?;
+        match call.arguments.as_mut().map_or(Ok(None), |arguments| self.tools.extract_session(arguments)) {
+            Ok(narrowed) => host.call_with_session(narrowed.as_ref(), call, context).await,
             Err(error) => Some(error_result(&error)),
         }
+    }
+
+    async fn request(
+        &self,
+        request: ItemRequest,
+        context: &ClientContext,
+    ) -> std::result::Result<Value, RequestFailure> {
+        match &self.host {
+            Some(host) => host.request(None, request, context).await,
+            None => Err(Error::new(ErrorKind::NotConfigured, "no server is configured").into()),
+        }
+    }
+}
+
+fn log_errors(kind: ListKind, catalog: &ItemCatalog, errors: &[ServerError]) {
+    for failed in errors.iter().chain(catalog.errors()) {
+        tracing::warn!(server = %failed.server, list = kind.items_field(), error = %failed.error, "server fault");
     }
 }
 

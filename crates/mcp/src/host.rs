@@ -1,35 +1,36 @@
-//! `McpHost`: starts the servers of a session as child processes, lists their tools and calls them.
+//! `McpHost`: starts the servers of a session as child processes, lists what they offer and sends them requests.
 
 mod account_argument;
 mod activity;
 mod builder;
 mod catalog;
+mod changes;
 mod narrowed;
 mod policies;
 mod process_quota;
+mod requests;
 mod result;
 mod server;
 mod spawn;
+mod table;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
 
 use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::config::{ConfigError, McpConfig};
+use crate::connection::ListKind;
 use crate::{CredentialEndpoint, Redactor};
 
 pub(crate) use account_argument::add_account_argument;
@@ -38,13 +39,18 @@ pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 pub use process_quota::{ProcessLimits, ProcessQuota};
 pub(crate) use result::error_result;
 
-use account_argument::{AccountArgument, SelectableAccounts};
-use catalog::NamePrefixes;
+pub(crate) use catalog::ItemCatalog;
+pub(crate) use changes::ListChanges;
+pub(crate) use requests::{ItemMethod, ItemRequest, ToolCall};
+pub(crate) use server::RequestFailure;
+
+use account_argument::SelectableAccounts;
+use changes::ChangeCounters;
 use narrowed::{NarrowedServerPool, ServerLease};
-use policies::ToolPolicies;
 use result::round_result;
-use server::{ServerHandle, Timeouts, ToolList, cancelled_error};
+use server::{ServerHandle, Timeouts, cancelled_error};
 use spawn::SpawnConfig;
+use table::{ItemRoute, ServerTable};
 
 /// Runs the MCP servers of one session.
 ///
@@ -96,30 +102,11 @@ pub struct McpHost {
     narrowed_pool: Arc<NarrowedServerPool>,
     redactor: Arc<Redactor>,
     list_budget: Duration,
-    change_counter: watch::Sender<u64>,
+    change_counters: Arc<ChangeCounters>,
     /// Refreshes the session's credentials before they are needed, so that the endpoint responds from memory.
     refresher: JoinHandle<()>,
     /// `None` when the caller supplied the endpoint, which then outlives the host.
     owned_endpoint: Option<CredentialEndpoint>,
-}
-
-/// The servers that one configuration describes.
-struct ServerTable {
-    servers: Vec<Arc<ServerHandle>>,
-    policies: ToolPolicies,
-    prefixes: NamePrefixes,
-    config_errors: Vec<ConfigError>,
-    /// The server and the tool that were last listed under each name.
-    routes: Mutex<HashMap<String, ToolRoute>>,
-    list_budget: Duration,
-}
-
-/// The target of a tool name: its server, and the server's own name for the tool.
-#[derive(Clone)]
-struct ToolRoute {
-    server: Arc<ServerHandle>,
-    tool: String,
-    account_argument: AccountArgument,
 }
 
 /// The server process that runs one call.
@@ -180,17 +167,31 @@ impl McpHost {
     /// # Cancel safety
     /// Cancel safe. Servers continue to start and to list their tools.
     pub async fn all_tools(&self) -> ToolCatalog {
-        let list = async |server: &ServerHandle| server.list_tools_within(self.list_budget).await;
+        let (catalog, errors) = self.list_tools().await;
+        ToolCatalog::new(&catalog, errors)
+    }
+
+    /// Returns the tools of all servers, with every error of [`all_tools`](Self::all_tools) that is not about a
+    /// definition.
+    pub(crate) async fn list_tools(&self) -> (Arc<ItemCatalog>, Vec<ServerError>) {
         let table = self.table();
-        let listed = join_all(table.servers.iter().map(|server| list(server))).await;
-        let mut catalog = table.collect(table.servers.iter().map(|server| server.name()).zip(listed));
-        let config_errors = table.config_errors.iter();
-        catalog.errors.extend(
-            config_errors
-                .map(|config| ServerError { server: config.server.clone(), error: config.error.clone() }),
-        );
-        catalog.errors.extend(table.policies.unlisted(&catalog));
-        catalog
+        let (catalog, mut errors) = table.list(ListKind::Tools).await;
+        let config_error =
+            |config: &ConfigError| ServerError { server: config.server.clone(), error: config.error.clone() };
+        errors.extend(table.config_errors.iter().map(config_error));
+        errors.extend(table.policies.unlisted(catalog.items()));
+        (catalog, errors)
+    }
+
+    /// Returns one list of all servers, and the errors of servers that have not listed theirs. See
+    /// [`all_tools`](Self::all_tools).
+    pub(crate) async fn list(&self, kind: ListKind) -> (Arc<ItemCatalog>, Vec<ServerError>) {
+        self.table().list(kind).await
+    }
+
+    /// Whether the host has a server.
+    pub(crate) fn has_servers(&self) -> bool {
+        !self.table().servers.is_empty()
     }
 
     /// Calls a tool by the name under which [`all_tools`](Self::all_tools) lists it.
@@ -223,9 +224,13 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
-        self.call_with_session(None, name, arguments, &ClientContext::without_client(cancelled))
-            .await
-            .map(round_result)
+        self.call_with_session(
+            None,
+            ToolCall::new(name, arguments),
+            &ClientContext::without_client(cancelled),
+        )
+        .await
+        .map(round_result)
     }
 
     /// Like [`call`](Self::call), with the credentials of `session`: the host's session or a session narrowed from it.
@@ -258,9 +263,13 @@ impl McpHost {
         cancelled: &CancellationToken,
     ) -> Option<Value> {
         let narrowed = (session.id() != self.session_id).then_some(session);
-        self.call_with_session(narrowed, name, arguments, &ClientContext::without_client(cancelled))
-            .await
-            .map(round_result)
+        self.call_with_session(
+            narrowed,
+            ToolCall::new(name, arguments),
+            &ClientContext::without_client(cancelled),
+        )
+        .await
+        .map(round_result)
     }
 
     /// Calls a tool for a narrowed session, or for the host's own session if `narrowed` is `None`. The result must be
@@ -268,20 +277,19 @@ impl McpHost {
     pub(crate) async fn call_with_session(
         &self,
         narrowed: Option<&SessionContext>,
-        name: &str,
-        mut arguments: Option<Map<String, Value>>,
+        mut call: ToolCall,
         context: &ClientContext,
     ) -> Option<Value> {
-        let table = self.table();
+        let (table, name) = (self.table(), call.name.clone());
         let found = tokio::select! {
-            found = table.find_route(name) => found,
+            found = table.find_route(ListKind::Tools, &name) => found,
             () = context.cancelled.cancelled() => Err(cancelled_error()),
         };
         let result = match found {
             Ok(found) => {
                 let route = found?;
-                match self.call_target(&table, &route, narrowed, arguments.as_mut()) {
-                    Ok(server) => server.call(&route.tool, arguments, context).await,
+                match self.call_target(&table, &route, narrowed, call.arguments.as_mut()) {
+                    Ok(server) => server.call(call.into_params(&route.own_name), context).await,
                     Err(error) => Err(error),
                 }
             }
@@ -300,11 +308,11 @@ impl McpHost {
     fn call_target(
         &self,
         table: &ServerTable,
-        route: &ToolRoute,
+        route: &ItemRoute,
         narrowed: Option<&SessionContext>,
         arguments: Option<&mut Map<String, Value>>,
     ) -> Result<CallTarget> {
-        let ToolRoute { server, tool, account_argument } = route;
+        let ItemRoute { server, own_name, account_argument } = route;
         let selected = account_argument.take(arguments, server.account());
         let selected = selected.map_err(|error| error.with_provider(server.name().to_owned()))?;
         let config = server.config();
@@ -320,7 +328,7 @@ impl McpHost {
             Some(name) => &self.accounts.find(narrowed, name)?,
             None => usual,
         };
-        let policy = table.policies.get(server.name(), tool);
+        let policy = table.policies.get(server.name(), own_name);
         if narrowed.is_none() && selected.is_none() && policy.is_none() {
             return Ok(CallTarget::Shared(Arc::clone(server)));
         }
@@ -335,7 +343,7 @@ impl McpHost {
     /// Announces a change of the tools if the session has other accounts than were listed last.
     pub(crate) fn announce_accounts(&self) {
         if self.accounts.have_changed() {
-            self.change_counter.send_modify(|count| *count += 1);
+            self.change_counters.get(ListKind::Tools).send_modify(|count| *count += 1);
         }
     }
 
@@ -474,7 +482,7 @@ impl McpHost {
         for server in removed.chain(narrowed) {
             retired.spawn(server.drain(self.stopping.clone()));
         }
-        self.change_counter.send_modify(|count| *count += 1);
+        self.change_counters.count_all();
         Ok(())
     }
 
@@ -492,74 +500,16 @@ impl McpHost {
     /// ```
     #[must_use]
     pub fn tools_changed(&self) -> watch::Receiver<u64> {
-        self.change_counter.subscribe()
+        self.change_counters.get(ListKind::Tools).subscribe()
+    }
+
+    /// Returns the changes of all lists from now on.
+    pub(crate) fn list_changes(&self) -> ListChanges {
+        self.change_counters.subscribe()
     }
 
     fn table(&self) -> Arc<ServerTable> {
         Arc::clone(&self.table.read())
-    }
-}
-
-impl ServerTable {
-    /// Finds the tool listed under `name`, waiting only for servers that the name may belong to.
-    ///
-    /// # Errors
-    /// The error of the server that the name begins with, if that server could not list its tools.
-    async fn find_route(&self, name: &str) -> Result<Option<ToolRoute>> {
-        if let Some(route) = self.route(name) {
-            return Ok(Some(route));
-        }
-        let is_owner = |server: &&Arc<ServerHandle>| self.prefixes.may_own(server.name(), name);
-        let owners: Vec<_> = self.servers.iter().filter(is_owner).collect();
-        let mut listed = pin!(join_all(owners.iter().map(|server| server.list_tools())));
-        if timeout(self.list_budget, &mut listed).await.is_err() {
-            // The name may begin with another server's prefix as well, and that server may hang.
-            self.refresh_routes();
-            if self.route(name).is_none() {
-                listed.await;
-            }
-        }
-        if owners.is_empty() {
-            // A name with a hash need not begin with its server's prefix.
-            let everything = join_all(self.servers.iter().map(|server| server.list_tools()));
-            let _elapsed = timeout(self.list_budget, everything).await;
-        }
-        self.refresh_routes();
-        if let Some(found) = self.route(name) {
-            return Ok(Some(found));
-        }
-        match owners.iter().find_map(|server| server.cached_tools().err()) {
-            Some(error) => Err(error),
-            None => Ok(None),
-        }
-    }
-
-    /// Updates the routes from all tools that are known now.
-    fn refresh_routes(&self) {
-        self.collect(self.servers.iter().map(|server| (server.name(), server.cached_tools())));
-    }
-
-    /// Builds a catalog, and replaces all routes by those of its tools. A tool that is no longer listed cannot be
-    /// called.
-    fn collect<'a>(&self, listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>) -> ToolCatalog {
-        let mut catalog = ToolCatalog::collect(&self.prefixes, listed);
-        let route = |tool: &mut ProxiedTool| {
-            let server = self.servers.iter().find(|server| server.name() == tool.server)?;
-            let account_argument = AccountArgument::of_tool(server.config(), &tool.definition);
-            tool.selects_account = matches!(account_argument, AccountArgument::Selects { .. });
-            let route = ToolRoute { server: Arc::clone(server), tool: tool.tool.clone(), account_argument };
-            Some((tool.name.clone(), route))
-        };
-        *self.lock_routes() = catalog.tools.iter_mut().filter_map(route).collect();
-        catalog
-    }
-
-    fn route(&self, name: &str) -> Option<ToolRoute> {
-        self.lock_routes().get(name).cloned()
-    }
-
-    fn lock_routes(&self) -> MutexGuard<'_, HashMap<String, ToolRoute>> {
-        self.routes.lock()
     }
 }
 

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn field_names_of_struct_lists_its_fields() {
-        assert_eq!(field_names::<ServerSettings>(), ["credentials", "account", "home", "tool_policies"]);
+        let fields = ["credentials", "account", "home", "prefix", "tool_policies"];
+        assert_eq!(field_names::<ServerSettings>(), fields);
         assert_eq!(field_names::<String>(), [""; 0]);
     }
 

@@ -1,27 +1,30 @@
-//! `ToolSource`: the tools behind the protocol side of a gateway.
+//! `ContentSource`: the tools, prompts and resources behind the protocol side of a gateway.
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::client::ClientContext;
+use crate::connection::ListKind;
+use crate::host::{ItemRequest, RequestFailure, ToolCall};
 
-/// Lists and calls the tools that a gateway serves.
+/// Lists and serves what a gateway offers.
 ///
-/// The gateway over one stream serves the tools of one session. The gateway over HTTP serves to each request the tools
-/// of the session that the request selects.
+/// The gateway over one stream serves one session. The gateway over HTTP serves to each request the session that the
+/// request selects.
 #[async_trait]
-pub(crate) trait ToolSource: Send + Sync {
+pub(crate) trait ContentSource: Send + Sync {
     /// Records that the client has sent a valid request.
     fn record_request(&self) {}
 
-    /// Returns the MCP definition of every tool.
-    async fn list_tools(&self) -> Vec<Value>;
+    /// Whether there are servers, which may have prompts and resources.
+    fn has_servers(&self) -> bool;
+
+    /// Returns the MCP definitions of one list.
+    async fn list(&self, kind: ListKind) -> Vec<Value>;
 
     /// Calls a tool and returns its MCP result, or `None` when no such tool exists.
-    async fn call_tool(
-        &self,
-        name: &str,
-        arguments: Option<Map<String, Value>>,
-        context: &ClientContext,
-    ) -> Option<Value>;
+    async fn call_tool(&self, call: ToolCall, context: &ClientContext) -> Option<Value>;
+
+    /// Sends a request for a prompt, a resource or a completion to its server, and returns the MCP result.
+    async fn request(&self, request: ItemRequest, context: &ClientContext) -> Result<Value, RequestFailure>;
 }

@@ -11,11 +11,13 @@ use rmcp::model::{ClientNotification, ErrorCode, JsonRpcMessage, RequestId};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::{ErrorData, RoleServer};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
+use super::params::attach_params;
 use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
 /// The maximum number of concurrent requests of one client.
@@ -49,7 +51,7 @@ where
 
     /// Decodes a line into a message. Refused requests get an error reply immediately.
     fn decode_line(&mut self, line: Line) -> Option<RxJsonRpcMessage<RoleServer>> {
-        let message = match line {
+        let mut message = match line {
             Line::Message(message) => message,
             Line::Unreadable(unreadable) => {
                 self.reply_unreadable(unreadable);
@@ -57,8 +59,11 @@ where
             }
         };
         let id = message.get("id").filter(|_| message.get("method").is_some()).cloned();
-        match serde_json::from_value::<RxJsonRpcMessage<RoleServer>>(message) {
-            Ok(message) => self.track_request(message),
+        match RxJsonRpcMessage::<RoleServer>::deserialize(&message) {
+            Ok(mut decoded) => {
+                attach_params(&mut decoded, message.get_mut("params").map(Value::take));
+                self.track_request(decoded)
+            }
             Err(_) => {
                 let id = id.and_then(request_id)?;
                 self.reply_error(Some(id), ErrorCode::INVALID_REQUEST, "the request is malformed".to_owned());

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, WeakSession};
 
-use super::ToolCatalog;
+use super::ProxiedTool;
 use crate::child::Delivery;
 use crate::config::ServerConfig;
 
@@ -74,13 +74,14 @@ impl AccountArgument {
     }
 }
 
-/// Adds the argument to the tools that may select one of `accounts`, if there are several. The first one is the
-/// default.
-pub(crate) fn add_account_argument(catalog: &mut ToolCatalog, accounts: &[AccountName]) {
-    if accounts.len() > 1 {
-        let tools = catalog.tools.iter_mut().filter(|tool| tool.selects_account);
-        tools.for_each(|tool| add_to_schema(&mut tool.definition, accounts));
+/// Returns the definition of a tool. It has the argument if the tool may select one of `accounts` and there are several.
+/// The first one is the default.
+pub(crate) fn add_account_argument(tool: &ProxiedTool, accounts: &[AccountName]) -> Value {
+    let mut definition = tool.definition.clone();
+    if accounts.len() > 1 && tool.selects_account {
+        add_to_schema(&mut definition, accounts);
     }
+    definition
 }
 
 fn add_to_schema(definition: &mut Value, accounts: &[AccountName]) {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
 use super::account_argument::SelectableAccounts;
-use super::catalog::NamePrefixes;
+use super::catalog::{NamePrefixes, NameStyle};
+use super::changes::ChangeCounters;
 use super::narrowed::{NarrowedLimits, NarrowedServerPool};
 use super::policies::ToolPolicies;
 use super::process_quota::{ProcessOwner, ProcessQuota};
@@ -19,7 +19,8 @@ use super::server::{ServerHandle, Timeouts};
 use super::spawn::SpawnConfig;
 use super::{McpHost, ServerTable, session_account};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
-use crate::config::{ConfigError, McpConfig};
+use crate::config::{ConfigError, McpConfig, ServerConfig};
+use crate::connection::{ListKind, PerList};
 use crate::endpoint::AdvertisedExpiry;
 use crate::{CredentialEndpoint, Redactor};
 
@@ -355,7 +356,7 @@ impl McpHostBuilder {
         let redactor = Arc::new(Redactor::with_clock(self.session.clock()));
         self.session.observe(&redactor);
         self.environment.secrets().for_each(|secret| redactor.add_secret(secret));
-        let change_counter = watch::Sender::new(0);
+        let change_counters = Arc::new(ChangeCounters::default());
         let spawn_config = Arc::new(SpawnConfig {
             driver: self.session.id(),
             owner: ProcessOwner {
@@ -370,7 +371,7 @@ impl McpHostBuilder {
             session_dir,
             start_timeout: self.start_timeout,
             redactor: Arc::clone(&redactor),
-            change_counter: change_counter.clone(),
+            change_counters: Arc::clone(&change_counters),
         });
         let (session, timeouts) = (self.session.clone(), self.timeouts);
         let (list_budget, narrowed_limits) = (self.list_budget, self.narrowed_limits);
@@ -386,7 +387,7 @@ impl McpHostBuilder {
             timeouts,
             redactor,
             list_budget,
-            change_counter,
+            change_counters,
             refresher: tokio::spawn(session.keep_warm()),
             owned_endpoint: (!shared_endpoint).then_some(endpoint),
         })
@@ -400,7 +401,12 @@ impl McpHostBuilder {
         timeouts: Timeouts,
         list_budget: Duration,
     ) -> ServerTable {
-        let prefixes = NamePrefixes::new(self.config.servers.keys().map(String::as_str));
+        let style = |server: &ServerConfig| match server.prefix {
+            true => NameStyle::Prefixed,
+            false => NameStyle::Unchanged,
+        };
+        let servers = self.config.servers.iter();
+        let prefixes = NamePrefixes::new(servers.map(|(name, server)| (name.as_str(), style(server))));
         let mut config_errors = self.config.errors;
         let mut servers = Vec::new();
         for (name, config) in self.config.servers {
@@ -424,10 +430,12 @@ impl McpHostBuilder {
             policies: self.policies,
             prefixes,
             config_errors,
-            routes: Mutex::default(),
+            catalogs: PerList::default(),
             list_budget,
         };
-        table.refresh_routes();
+        for kind in ListKind::ALL {
+            table.refresh_catalog(kind);
+        }
         table
     }
 }

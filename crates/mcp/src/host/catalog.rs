@@ -1,25 +1,32 @@
-//! `ToolCatalog`: the tools of all servers of a session, under unique names that every client accepts.
+//! `ItemCatalog`: the items of one list of all servers of a session, under unique names; `ToolCatalog`: its public form
+//! for tools.
 //!
-//! The name of a proxied tool is `server__tool`, limited to the characters and the length that every client accepts.
+//! The name of a proxied tool or prompt is `server__name`, limited to the characters and the length that every client
+//! accepts. A resource or a resource template keeps its URI, by which servers and models refer to it.
 //!
 //! | problem | resolution |
 //! |---|---|
 //! | a character that clients reject | replaced by `_` |
-//! | a name that is too long | truncated, with a hash of the server and the tool |
+//! | a name that is too long | truncated, with a hash of the server and the name |
 //! | servers whose names become equal | a hash in each prefix |
-//! | tools whose names become equal | a hash in each name, and an error of each server |
-//! | a malformed definition | the tool is left out, with an error of its server |
+//! | tools or prompts whose names become equal | a hash in each name, and an error of each server |
+//! | a URI that several servers list | the first server in the order of names keeps it, with an error of each server |
+//! | a malformed definition | the item is left out, with an error of its server |
 
 mod definition;
+mod names;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use valetkey_core::{Error, ErrorKind, Result};
 
-use super::server::ToolList;
-use definition::normalize_definition;
+use super::server::ItemList;
+use crate::connection::ListKind;
+use definition::normalize_item;
+use names::hashed_name;
+pub(super) use names::{NamePrefixes, NameStyle};
 
 /// The tools of every server that responded, and the errors of servers that did not.
 ///
@@ -106,56 +113,125 @@ impl ServerError {
 }
 
 impl ToolCatalog {
-    /// Collects the tools that servers list. A malformed definition excludes only its own tool.
+    /// Joins a catalog with the errors of servers whose lists are missing or incomplete.
+    pub(super) fn new(catalog: &ItemCatalog, list_errors: Vec<ServerError>) -> Self {
+        let errors = list_errors.into_iter().chain(catalog.errors().iter().cloned());
+        Self { tools: catalog.items().to_vec(), errors: errors.collect() }
+    }
+}
+
+/// Separates the lists of servers from the errors of those that are missing or incomplete.
+pub(super) fn split_errors<'a>(
+    listed: impl IntoIterator<Item = (&'a str, Result<ItemList>)>,
+) -> (Vec<(&'a str, Arc<Vec<Value>>)>, Vec<ServerError>) {
+    let (mut lists, mut errors) = (Vec::new(), Vec::new());
+    for (server, list) in listed {
+        match list {
+            Ok(ItemList { items, incomplete }) => {
+                lists.push((server, items));
+                errors.extend(incomplete.map(|error| ServerError::new(server, error)));
+            }
+            Err(error) => errors.push(ServerError::new(server, error)),
+        }
+    }
+    (lists, errors)
+}
+
+/// The items of one list of all servers, and the errors of their definitions.
+#[derive(Debug, Default)]
+pub(crate) struct ItemCatalog {
+    /// In the order of their servers.
+    items: Vec<ProxiedTool>,
+    errors: Vec<ServerError>,
+    /// The position of each item, by its listed name or URI.
+    positions: HashMap<String, usize>,
+}
+
+impl ItemCatalog {
+    /// Collects the items that servers list. A malformed definition excludes only its own item.
     pub(super) fn collect<'a>(
+        kind: ListKind,
         prefixes: &NamePrefixes,
-        listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>,
+        listed: impl IntoIterator<Item = (&'a str, Arc<Vec<Value>>)>,
     ) -> Self {
         let mut catalog = Self::default();
-        for (server, tools) in listed {
-            match tools {
-                Ok(ToolList { tools, incomplete }) => {
-                    catalog.add_server(prefixes, server, tools);
-                    catalog.errors.extend(incomplete.map(|error| ServerError::new(server, error)));
-                }
-                Err(error) => catalog.errors.push(ServerError::new(server, error)),
-            }
+        for (server, items) in listed {
+            catalog.add_server(kind, prefixes, server, &items);
         }
-        catalog.resolve_collisions();
+        match kind {
+            ListKind::Tools | ListKind::Prompts => catalog.rename_collisions(kind),
+            ListKind::Resources | ListKind::ResourceTemplates => catalog.remove_collisions(),
+        }
+        let names = catalog.items.iter().enumerate();
+        catalog.positions = names.map(|(position, item)| (item.name.clone(), position)).collect();
         catalog
     }
 
-    /// Adds the tools of one server. If the server lists a tool twice, the first definition is used.
-    fn add_server(&mut self, prefixes: &NamePrefixes, server: &str, tools: Vec<Value>) {
+    /// Returns the item that is listed under this name or URI.
+    pub(super) fn get(&self, name: &str) -> Option<&ProxiedTool> {
+        self.items.get(*self.positions.get(name)?)
+    }
+
+    pub(crate) fn items(&self) -> &[ProxiedTool] {
+        &self.items
+    }
+
+    pub(super) fn items_mut(&mut self) -> &mut [ProxiedTool] {
+        &mut self.items
+    }
+
+    pub(crate) fn errors(&self) -> &[ServerError] {
+        &self.errors
+    }
+
+    /// Adds the items of one server. If the server lists an item twice, the first definition is used.
+    fn add_server(&mut self, kind: ListKind, prefixes: &NamePrefixes, server: &str, items: &[Value]) {
+        let what = kind.item_name();
         let (mut names, mut skipped) = (HashSet::new(), Vec::new());
-        for (index, definition) in tools.into_iter().enumerate() {
-            match normalize_definition(definition) {
-                Ok((tool, definition)) if names.insert(tool.clone()) => {
-                    let name = prefixes.name(server, &tool);
-                    self.tools.push(ProxiedTool::new(name, server, tool, definition));
+        for (index, definition) in items.iter().enumerate() {
+            match normalize_item(kind, definition.clone()) {
+                Ok((own_name, definition)) if names.insert(own_name.clone()) => {
+                    self.items.push(ProxiedTool::new(kind, prefixes, server, own_name, definition));
                 }
-                Ok((tool, _)) => skipped.push(format!("the tool `{tool}` is listed twice")),
-                Err(reason) => skipped.push(format!("the tool at position {} {reason}", index + 1)),
+                Ok((own_name, _)) => skipped.push(format!("the {what} `{own_name}` is listed twice")),
+                Err(reason) => skipped.push(format!("the {what} at position {} {reason}", index + 1)),
             }
         }
         if let Some(first) = skipped.first() {
             let others = skipped.len() - 1;
             let more =
-                if others == 0 { String::new() } else { format!("; so do {others} more of its tools") };
+                if others == 0 { String::new() } else { format!("; so do {others} more of its {what}s") };
             let error = Error::new(ErrorKind::Invalid, format!("{first}, and was left out{more}"))
                 .with_next_step("report it to the maintainer of the server");
             self.errors.push(ServerError::new(server, error));
         }
     }
 
-    /// Gives tools that share a name their hashed names, and reports their servers.
+    /// Removes all but the first item of each URI, and reports the servers that list it.
+    fn remove_collisions(&mut self) {
+        let mut owners: HashMap<String, String> = HashMap::new();
+        let mut errors = Vec::new();
+        self.items.retain(|item| match owners.get(&item.name) {
+            Some(owner) => {
+                errors
+                    .extend([collision_error(owner, &item.name), collision_error(&item.server, &item.name)]);
+                false
+            }
+            None => owners.insert(item.name.clone(), item.server.clone()).is_none(),
+        });
+        let mut reported = HashSet::new();
+        errors.retain(|error| reported.insert(error.server.clone()));
+        self.errors.extend(errors);
+    }
+
+    /// Gives items that share a name their hashed names, and reports their servers.
     ///
-    /// A server may predict the hashed name of another server's tool and claim it; the claiming tool is then renamed to
-    /// its hashed name too. Each tool is renamed at most once, so the time is linear in the number of tools, whatever
+    /// A server may predict the hashed name of another server's item and claim it; the claiming item is then renamed to
+    /// its hashed name too. Each item is renamed at most once, so the time is linear in the number of items, whatever
     /// names servers choose.
-    fn resolve_collisions(&mut self) {
+    fn rename_collisions(&mut self, kind: ListKind) {
         let mut owners: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, tool) in self.tools.iter().enumerate() {
+        for (index, tool) in self.items.iter().enumerate() {
             owners.entry(tool.name.clone()).or_default().push(index);
         }
         let mut contested: Vec<_> = owners.iter().filter(|(_, claims)| claims.len() > 1).collect();
@@ -165,20 +241,20 @@ impl ToolCatalog {
         while let Some(name) = contested.pop() {
             let claims = owners.remove(&name).unwrap_or_default();
             let (keep, moved): (Vec<_>, Vec<_>) =
-                claims.into_iter().partition(|&claim| self.tools[claim].hashed_name() == name);
+                claims.into_iter().partition(|&claim| self.items[claim].hashed_name() == name);
             for &claim in keep.iter().chain(&moved) {
-                losers.entry(self.tools[claim].server.clone()).or_insert_with(|| name.clone());
+                losers.entry(self.items[claim].server.clone()).or_insert_with(|| name.clone());
             }
             for claim in moved {
-                let hashed = self.tools[claim].hashed_name();
-                self.tools[claim].rename(hashed.clone());
+                let hashed = self.items[claim].hashed_name();
+                self.items[claim].rename(kind, hashed.clone());
                 let claims = owners.entry(hashed.clone()).or_default();
                 claims.push(claim);
                 if claims.len() == 2 {
                     contested.push(hashed);
                 }
             }
-            // Two tools have the same hash, and a call could mean either, so both are removed.
+            // Two items have the same hash, and a request could mean either, so both are removed.
             if keep.len() > 1 {
                 removed.extend(keep);
             } else if let [only] = keep[..] {
@@ -186,101 +262,50 @@ impl ToolCatalog {
             }
         }
         let mut index = 0..;
-        self.tools.retain(|_| !index.next().is_some_and(|index| removed.contains(&index)));
-        self.errors.extend(losers.into_iter().map(|(server, name)| collision_error(server, &name)));
+        self.items.retain(|_| !index.next().is_some_and(|index| removed.contains(&index)));
+        self.errors.extend(losers.into_iter().map(|(server, name)| collision_error(&server, &name)));
     }
 }
 
-fn collision_error(server: String, name: &str) -> ServerError {
-    let message = format!("the tool name `{name}` is claimed by more than one tool");
+fn collision_error(server: &str, name: &str) -> ServerError {
+    let message = format!("the name `{name}` is claimed by more than one server or tool");
     let error = Error::new(ErrorKind::Invalid, message)
-        .with_next_step("call the tools by the names that are listed, or rename a server");
-    ServerError { server, error }
+        .with_next_step("use the names that are listed, or rename a server");
+    ServerError::new(server, error)
 }
 
 impl ProxiedTool {
-    fn new(name: String, server: &str, tool: String, definition: Value) -> Self {
-        let mut tool =
-            Self { name: String::new(), server: server.to_owned(), tool, definition, selects_account: false };
-        tool.rename(name);
-        tool
+    fn new(
+        kind: ListKind,
+        prefixes: &NamePrefixes,
+        server: &str,
+        own_name: String,
+        definition: Value,
+    ) -> Self {
+        let mut item = Self {
+            name: own_name.clone(),
+            server: server.to_owned(),
+            tool: own_name,
+            definition,
+            selects_account: false,
+        };
+        if matches!(kind, ListKind::Tools | ListKind::Prompts) {
+            let name = prefixes.name(server, &item.tool);
+            item.rename(kind, name);
+        }
+        item
     }
 
     fn hashed_name(&self) -> String {
         hashed_name(&self.server, &self.tool)
     }
 
-    fn rename(&mut self, name: String) {
+    fn rename(&mut self, kind: ListKind, name: String) {
         if let Some(fields) = self.definition.as_object_mut() {
-            fields.insert("name".to_owned(), Value::from(name.as_str()));
+            fields.insert(kind.id_field().to_owned(), Value::from(name.as_str()));
         }
         self.name = name;
     }
-}
-
-/// Clients allow 64 characters, including a prefix that they add: `mcp__` and the name under which they registered the
-/// gateway.
-const MAX_PREFIXED_NAME_LEN: usize = 64 - "mcp__valetkey__".len();
-const HASH_LEN: usize = 8;
-/// The minimum length that is kept of a server's name when the tool name is long.
-const MIN_SERVER_LEN: usize = 8;
-
-/// The name prefix of each server. It depends on the configuration alone, so a name never changes its meaning to
-/// another server's tool.
-#[derive(Debug, Default)]
-pub(super) struct NamePrefixes(BTreeMap<String, String>);
-
-impl NamePrefixes {
-    /// Adds a hash to the prefixes of servers whose names differ only in characters that no client accepts.
-    pub(super) fn new<'a>(servers: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let mut count: BTreeMap<String, usize> = BTreeMap::new();
-        for server in servers.clone() {
-            *count.entry(sanitize(server)).or_default() += 1;
-        }
-        let prefix = |server: &str| {
-            let sanitized = sanitize(server);
-            if count.get(&sanitized) == Some(&1) {
-                sanitized
-            } else {
-                format!("{sanitized}_{}", short_hash(&[server]))
-            }
-        };
-        Self(servers.map(|server| (server.to_owned(), prefix(server))).collect())
-    }
-
-    /// Returns the name of `tool` of `server`. A name that is too long is truncated and ends with a stable hash.
-    pub(super) fn name(&self, server: &str, tool: &str) -> String {
-        let prefix = self.0.get(server).map_or_else(|| sanitize(server), Clone::clone);
-        let name = format!("{prefix}__{}", sanitize(tool));
-        if name.len() <= MAX_PREFIXED_NAME_LEN { name } else { hashed_name(server, tool) }
-    }
-
-    /// Whether `name` begins with the prefix of `server`, truncated or not.
-    pub(super) fn may_own(&self, server: &str, name: &str) -> bool {
-        let Some(prefix) = self.0.get(server) else { return false };
-        let common = prefix.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
-        let mut ends = (MIN_SERVER_LEN..=common).chain([prefix.len()]);
-        ends.any(|end| end <= common && name[end..].starts_with("__"))
-    }
-}
-
-/// Returns the name of `tool` of `server` with its hash, which is unique to the pair. A long name is truncated.
-pub(super) fn hashed_name(server: &str, tool: &str) -> String {
-    let available = MAX_PREFIXED_NAME_LEN - "__".len() - "_".len() - HASH_LEN;
-    let (mut server_part, mut tool_part) = (sanitize(server), sanitize(tool));
-    server_part.truncate(available.saturating_sub(tool_part.len()).max(MIN_SERVER_LEN));
-    tool_part.truncate(available - server_part.len());
-    format!("{server_part}__{tool_part}_{}", short_hash(&[server, "\0", tool]))
-}
-
-fn short_hash(parts: &[&str]) -> String {
-    let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
-    digest.iter().take(HASH_LEN / 2).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Maps each character to one ASCII character, so that truncation never splits a character.
-fn sanitize(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
 }
 
 #[cfg(test)]
@@ -288,17 +313,23 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn collect_lists<const N: usize>(kind: ListKind, listed: [(&str, Result<ItemList>); N]) -> ToolCatalog {
+        let servers = listed.iter().map(|(server, _)| (*server, NameStyle::Prefixed));
+        let prefixes = NamePrefixes::new(servers);
+        let (lists, errors) = split_errors(listed);
+        ToolCatalog::new(&ItemCatalog::collect(kind, &prefixes, lists), errors)
+    }
+
     fn collect_catalog<const N: usize>(listed: [(&str, Result<Vec<Value>>); N]) -> ToolCatalog {
-        let prefixes = NamePrefixes::new(listed.iter().map(|(server, _)| *server));
-        let whole = |tools| ToolList { tools, incomplete: None };
-        ToolCatalog::collect(&prefixes, listed.map(|(server, tools)| (server, tools.map(whole))))
+        let whole = |items| ItemList { items: Arc::new(items), incomplete: None };
+        collect_lists(ListKind::Tools, listed.map(|(server, tools)| (server, tools.map(whole))))
     }
 
     #[test]
     fn catalog_incomplete_list_keeps_read_tools() {
         let incomplete = Some(Error::new(ErrorKind::Invalid, "the list has no end"));
-        let listed = ToolList { tools: vec![json!({"name": "t"})], incomplete };
-        let catalog = ToolCatalog::collect(&NamePrefixes::default(), [("s", Ok(listed))]);
+        let listed = ItemList { items: Arc::new(vec![json!({"name": "t"})]), incomplete };
+        let catalog = collect_lists(ListKind::Tools, [("s", Ok(listed))]);
         assert_eq!((catalog.tools[0].name.as_str(), catalog.errors.len()), ("s__t", 1));
     }
 
@@ -367,46 +398,17 @@ mod tests {
         assert_eq!((catalog.tools.len(), catalog.errors.len()), (1, 1));
     }
 
-    fn prefixed_name(server: &str, tool: &str) -> String {
-        NamePrefixes::new([server].into_iter()).name(server, tool)
-    }
-
     #[test]
-    fn prefixed_name_that_fits_has_no_hash() {
-        assert_eq!(prefixed_name("aws-api", "call_aws"), "aws-api__call_aws");
-        assert_eq!(prefixed_name("example.notes", "echo"), "example_notes__echo", "a dot costs no hash");
-    }
-
-    #[test]
-    fn prefixed_name_leaves_room_for_client_prefix() {
-        for (server, tool) in [
-            ("s".repeat(80), "t".repeat(80)),
-            ("サーバー".repeat(20), "t".to_owned()),
-            ("s".to_owned(), "ツール".repeat(40)),
-        ] {
-            let name = prefixed_name(&server, &tool);
-            assert!(name.is_ascii() && format!("mcp__valetkey__{name}").len() <= 64, "{name}");
-            assert!(name.contains("__"), "{name}");
-        }
-        let long = prefixed_name("example.cost-explorer-and-budgets-mcp-server.v2", "whoami");
-        assert!(long.starts_with("example_cost-explorer-and-b") && long.contains("__whoami_"), "{long}");
-    }
-
-    #[test]
-    fn prefixed_name_of_servers_sanitized_alike_is_distinct() {
-        let prefixes = NamePrefixes::new(["a b", "a.b", "c"].into_iter());
-        assert_ne!(prefixes.name("a b", "t"), prefixes.name("a.b", "t"));
-        assert_eq!(prefixes.name("c", "t"), "c__t");
-        assert_ne!(hashed_name("a", "b__c"), hashed_name("a__b", "c"));
-    }
-
-    #[test]
-    fn may_own_truncated_name_matches_its_server_only() {
-        let server = "example.cost-explorer-and-budgets-mcp-server.v2";
-        let prefixes = NamePrefixes::new([server, "other"].into_iter());
-        for tool in ["whoami", "t"] {
-            let name = prefixes.name(server, tool);
-            assert!(prefixes.may_own(server, &name) && !prefixes.may_own("other", &name), "{name}");
-        }
+    fn catalog_uri_collision_keeps_first_and_reports_both() {
+        let listed = |uri: &str, name: &str| {
+            let items = Arc::new(vec![json!({"uri": uri, "name": name}), json!({"uri": name, "name": name})]);
+            Ok(ItemList { items, incomplete: None })
+        };
+        let catalog =
+            collect_lists(ListKind::Resources, [("a", listed("x:1", "x:a")), ("b", listed("x:1", "x:b"))]);
+        let kept: Vec<_> = catalog.tools.iter().map(|item| (&*item.server, &*item.name)).collect();
+        assert_eq!(kept, [("a", "x:1"), ("a", "x:a"), ("b", "x:b")]);
+        let owners: Vec<_> = catalog.errors.iter().map(|error| error.server.as_str()).collect();
+        assert_eq!(owners, ["a", "b"]);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use valetkey_core::{Error, ErrorKind, Result, SessionPolicy};
 
-use super::{ServerError, ToolCatalog};
+use super::{ProxiedTool, ServerError};
 use crate::child::Delivery;
 use crate::config::McpConfig;
 
@@ -63,10 +63,10 @@ impl ToolPolicies {
 
     /// Returns an error for each tool that has a policy but is missing from its server's list. A server without listed
     /// tools is skipped.
-    pub(super) fn unlisted(&self, catalog: &ToolCatalog) -> Vec<ServerError> {
+    pub(super) fn unlisted(&self, tools_listed: &[ProxiedTool]) -> Vec<ServerError> {
         let mut errors = Vec::new();
         for (server, tools) in &self.0 {
-            let listed: Vec<_> = catalog.tools.iter().filter(|tool| tool.server == *server).collect();
+            let listed: Vec<_> = tools_listed.iter().filter(|tool| tool.server == *server).collect();
             let is_unknown = |tool: &str| tool != ANY_TOOL && listed.iter().all(|listed| listed.tool != tool);
             for tool in tools.keys().filter(|tool| !listed.is_empty() && is_unknown(tool)) {
                 let message = format!("has no tool `{tool}`, for which there is a policy");

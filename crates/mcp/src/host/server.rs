@@ -7,15 +7,17 @@
 //! requires credentials again, since a start takes seconds, and sends the request. A failure at any step is an error
 //! with the name of the server and the next step.
 
+mod failure;
+mod lists;
 mod running;
 mod supervisor;
-mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -29,12 +31,15 @@ use super::spawn::SpawnConfig;
 use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::config::ServerConfig;
-use crate::connection::RequestError;
+use crate::connection::{ListKind, PerList, RequestError};
 
+pub(crate) use failure::RequestFailure;
+pub(super) use failure::{cancelled_error, with_set_credentials_hint};
+pub(super) use lists::ItemList;
+use lists::{ListCache, Lister};
 use running::CallGuard;
 pub(super) use running::quote_stderr;
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
-use tools::{ToolCache, ToolLister};
 
 /// The timeouts of requests to a running server, and of the server itself.
 #[derive(Clone, Copy)]
@@ -45,12 +50,13 @@ pub(super) struct Timeouts {
     pub(super) idle: Option<Duration>,
 }
 
-/// The tools that a server listed.
-#[derive(Debug, Default)]
-pub(super) struct ToolList {
-    pub(super) tools: Vec<Value>,
-    /// Why the list is incomplete, if it could not be read to its end.
-    pub(super) incomplete: Option<Error>,
+/// Whether a request needs credentials of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CredentialNeed {
+    /// The request is refused without usable credentials.
+    Required,
+    /// The server describes itself, which it can do without credentials.
+    Optional,
 }
 
 /// A request to the supervisor for a call on the up-to-date server. The reply is sent through it.
@@ -76,13 +82,15 @@ struct ServerShared {
     config: ServerConfig,
     account: SessionAccount,
     spawn_config: Arc<SpawnConfig>,
-    tool_cache: ToolCache,
+    lists: PerList<ListCache>,
     status: Mutex<ServerStatus>,
 }
 
 #[derive(Default)]
 struct ServerStatus {
     pid: Option<u32>,
+    /// Whether the process that ran last has each list.
+    offers: PerList<bool>,
 }
 
 impl ServerHandle {
@@ -94,28 +102,26 @@ impl ServerHandle {
         spawn_config: Arc<SpawnConfig>,
         timeouts: Timeouts,
     ) -> Self {
-        let tools = ToolCache::new(spawn_config.change_counter.clone());
-        let shared = Arc::new(ServerShared {
-            name,
-            config,
-            account,
-            spawn_config,
-            tool_cache: tools,
-            status: Mutex::default(),
-        });
+        let lists = PerList::new(|kind| ListCache::new(kind, spawn_config.change_counters.get(kind).clone()));
+        let shared =
+            Arc::new(ServerShared { name, config, account, spawn_config, lists, status: Mutex::default() });
         let (call_requests, request_receiver) = mpsc::channel(64);
         let stop = CancellationToken::new();
-        let lister = ToolLister {
-            shared: Arc::clone(&shared),
-            call_requests: call_requests.downgrade(),
-            timeout: timeouts.list,
-        };
+        let listers = ListKind::ALL.map(|kind| {
+            let lister = Lister {
+                kind,
+                shared: Arc::clone(&shared),
+                call_requests: call_requests.downgrade(),
+                timeout: timeouts.list,
+            };
+            lister.run()
+        });
         let idle_timeout = shared.config.idle_timeout.or(timeouts.idle).filter(|timeout| !timeout.is_zero());
         let supervisor = Supervisor::new(Arc::clone(&shared), stop.clone(), idle_timeout);
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = supervisor.run(request_receiver) => {}
-                () = lister.run() => {}
+                _never = join_all(listers) => {}
             }
         });
         Self {
@@ -151,47 +157,46 @@ impl ServerHandle {
         self.shared.with_status(|status| status.pid)
     }
 
-    /// Lists the tools for a catalog, waiting at most `budget`. Returns the tools known by then, and why the list may
-    /// be incomplete.
-    pub(super) async fn list_tools_within(&self, budget: Duration) -> Result<ToolList> {
+    /// Reads a list for a catalog, waiting at most `budget`. Returns the items known by then, and why the list may be
+    /// incomplete.
+    pub(super) async fn list_within(&self, kind: ListKind, budget: Duration) -> Result<ItemList> {
+        let list = self.shared.lists.get(kind);
         tokio::select! {
-            () = self.shared.tool_cache.wait_listed_within(budget) => {}
+            () = list.wait_listed_within(budget) => {}
             () = self.call_requests.closed() => return Err(self.shared.stopped_error()),
         }
-        self.shared.tool_cache.deliver_current()
+        list.deliver_current()
     }
 
-    /// Lists the tools, waiting until the list is complete or has failed.
-    pub(super) async fn list_tools(&self) -> Result<ToolList> {
+    /// Reads a list, waiting until it is complete or has failed.
+    pub(super) async fn list(&self, kind: ListKind) -> Result<ItemList> {
         tokio::select! {
-            () = self.shared.tool_cache.wait_listed() => {}
+            () = self.shared.lists.get(kind).wait_listed() => {}
             () = self.call_requests.closed() => return Err(self.shared.stopped_error()),
         }
-        self.cached_tools()
+        self.cached_list(kind)
     }
 
-    /// Returns the tools that are known now.
-    pub(super) fn cached_tools(&self) -> Result<ToolList> {
-        self.shared.tool_cache.current()
+    /// Whether the server has items of this list, as far as is known.
+    pub(super) fn offers(&self, kind: ListKind) -> bool {
+        self.shared.with_status(|status| *status.offers.get(kind))
     }
 
-    /// Calls a tool with the current credentials of the session. The result contains their [`Receipt`].
-    pub(super) async fn call(
-        &self,
-        tool: &str,
-        arguments: Option<Map<String, Value>>,
-        context: &ClientContext,
-    ) -> Result<Value> {
+    /// Returns the items that are known now.
+    pub(super) fn cached_list(&self, kind: ListKind) -> Result<ItemList> {
+        self.shared.lists.get(kind).current()
+    }
+
+    /// Calls a tool with the current credentials of the session. `params` are those of `tools/call`. The
+    /// result contains their [`Receipt`].
+    pub(super) async fn call(&self, params: Value, context: &ClientContext) -> Result<Value> {
         let _active = self.active_calls.enter();
         let call = tokio::select! {
             call = self.begin_with_credentials() => call?,
             () = context.cancelled.cancelled() => return Err(cancelled_error()),
         };
         let receipt = Receipt::new(self.account(), self.config().delivery);
-        let cancel = context.cancelled.child_token();
-        let response = call.connection().call_tool(tool, arguments, &cancel);
-        match with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), response, &cancel).await
-        {
+        match self.send(&call, "tools/call", params, context).await {
             Ok(mut result) => {
                 call.mark_served();
                 receipt.add_to(&mut result);
@@ -199,6 +204,46 @@ impl ServerHandle {
             }
             Err(error) => Err(self.shared.to_error(error, &call).await),
         }
+    }
+
+    /// Sends a request that is no call of a tool, and returns the result as the server sent it.
+    pub(super) async fn request(
+        &self,
+        method: &str,
+        params: Value,
+        need: CredentialNeed,
+        context: &ClientContext,
+    ) -> std::result::Result<Value, RequestFailure> {
+        let _active = self.active_calls.enter();
+        let begin = async {
+            match need {
+                CredentialNeed::Required => self.begin_with_credentials().await,
+                CredentialNeed::Optional => self.shared.begin_call(&self.call_requests).await,
+            }
+        };
+        let call = tokio::select! {
+            call = begin => call?,
+            () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
+        };
+        match self.send(&call, method, params, context).await {
+            Ok(result) => Ok(result),
+            Err(RequestError::Refused(refused)) => {
+                Err(RequestFailure::Refused(self.shared.mask_refusal(refused)))
+            }
+            Err(error) => Err(self.shared.to_error(error, &call).await.into()),
+        }
+    }
+
+    async fn send(
+        &self,
+        call: &CallGuard,
+        method: &str,
+        params: Value,
+        context: &ClientContext,
+    ) -> std::result::Result<Value, RequestError> {
+        let cancel = context.cancelled.child_token();
+        let response = call.connection().request(method, params, &cancel);
+        with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), response, &cancel).await
     }
 
     /// Stops the server when its calls in progress have ended, after 15 minutes at the latest, or when `stopping`
@@ -240,36 +285,6 @@ impl ServerShared {
         let (reply, call) = oneshot::channel();
         requests.send(reply).await.map_err(|_| stopped())?;
         call.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name.clone()))
-    }
-
-    /// Converts the failure of a request into the error that a caller gets. Texts of the server are masked first,
-    /// because a server may repeat its environment in an error message.
-    async fn to_error(&self, error: RequestError, call: &CallGuard) -> Error {
-        let error = match error {
-            RequestError::Refused { code, message } => {
-                let message = self.spawn_config.redactor.mask(&message);
-                Error::new(
-                    ErrorKind::Invalid,
-                    format!("the server refused the request (code {code}): {message}"),
-                )
-            }
-            RequestError::Unreadable(reason) => Error::new(ErrorKind::Internal, reason)
-                .with_next_step("the server has an error; other tools and arguments may work"),
-            RequestError::Cancelled => cancelled_error(),
-            RequestError::TimedOut(limit) => {
-                let message = format!("the server did not answer within {} s", limit.as_secs_f32());
-                Error::new(ErrorKind::TimedOut, message)
-            }
-            RequestError::ListTooLarge => {
-                Error::new(ErrorKind::Invalid, "the server's list of tools has no end, or is too large")
-            }
-            RequestError::Disconnected => {
-                let message = format!("the server ended during the call{}", call.stderr_tail().await);
-                Error::new(ErrorKind::Unavailable, message)
-                    .with_next_step("call again; the server is started anew")
-            }
-        };
-        error.with_provider(self.name.clone())
     }
 
     fn with_status<T>(&self, update: impl FnOnce(&mut ServerStatus) -> T) -> T {
@@ -321,42 +336,6 @@ async fn with_timeout<T>(
         Err(RequestError::Cancelled) => Err(RequestError::TimedOut(limit)),
         response => response,
     }
-}
-
-pub(super) fn cancelled_error() -> Error {
-    Error::new(ErrorKind::TimedOut, "the call was cancelled")
-}
-
-/// Adds the next step for missing credentials.
-///
-/// A tool can provide them if the session, or the source account of a role, has no provider. If a provider has no
-/// credentials, only the person who configured it can help: keys set by a model would belong to another account.
-pub(super) fn with_set_credentials_hint(error: Error, account: &SessionAccount) -> Error {
-    if account.is_cleared() {
-        return error.with_next_step(
-            "call `set_aws_credentials_context`, or `refresh_aws_credentials` for an account that is configured; then \
-             call this again",
-        );
-    }
-    let root = root_cause(&error);
-    if !matches!(root.kind(), ErrorKind::NotConfigured | ErrorKind::Expired) {
-        return error;
-    }
-    let step = if root.provider().is_none() {
-        "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job`, then call this again"
-    } else {
-        "the person who configured this account must give or renew its credentials"
-    };
-    error.with_next_step(step)
-}
-
-/// Returns the last [`Error`] in the chain of sources. For a role, it is the error of its source account.
-fn root_cause(error: &Error) -> &Error {
-    let mut root = error;
-    while let Some(cause) = std::error::Error::source(root).and_then(|cause| cause.downcast_ref()) {
-        root = cause;
-    }
-    root
 }
 
 impl Drop for ServerHandle {

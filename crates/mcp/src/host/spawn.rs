@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use valetkey_core::audit::AuditEvent;
@@ -23,6 +22,7 @@ use crate::connection::{Connection, ConnectionDriver, Handshake, HandshakeError}
 use crate::endpoint::{AdvertisedExpiry, Grant};
 use crate::{CredentialEndpoint, Redactor};
 
+use super::ChangeCounters;
 use super::process_quota::{ProcessOwner, ProcessSlot};
 use super::server::quote_stderr;
 
@@ -39,8 +39,8 @@ pub(super) struct SpawnConfig {
     /// The timeout of the handshake.
     pub(super) start_timeout: Duration,
     pub(super) redactor: Arc<Redactor>,
-    /// Counts changes of the tools that are not yet in a catalog.
-    pub(super) change_counter: watch::Sender<u64>,
+    /// Count changes of the lists that are not yet in a catalog.
+    pub(super) change_counters: Arc<ChangeCounters>,
 }
 
 /// A started server that has completed the handshake.
@@ -65,7 +65,7 @@ impl SpawnConfig {
             advertised_expiry: self.advertised_expiry,
             start_timeout: self.start_timeout,
             redactor: Arc::clone(&self.redactor),
-            change_counter: self.change_counter.clone(),
+            change_counters: Arc::clone(&self.change_counters),
         }
     }
 

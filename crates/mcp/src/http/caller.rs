@@ -12,8 +12,9 @@ use super::catalog::{CLOSE_SESSION, CREATE_SESSION, Catalog, LIST_SESSIONS};
 use super::protocol_sessions::ProtocolSession;
 use super::tenants::{TenantGuard, Tenants, no_session};
 use crate::client::ClientContext;
-use crate::gateway::{ToolSource, call_result};
-use crate::host::error_result;
+use crate::connection::ListKind;
+use crate::gateway::{ContentSource, call_result};
+use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result};
 
 /// The maximum length of a session's label.
 const MAX_LABEL_CHARS: usize = 128;
@@ -30,31 +31,42 @@ pub(super) struct CallerTools {
 }
 
 #[async_trait]
-impl ToolSource for CallerTools {
-    async fn list_tools(&self) -> Vec<Value> {
-        self.catalog.list(&self.accounts()).await
+impl ContentSource for CallerTools {
+    fn has_servers(&self) -> bool {
+        self.catalog.has_servers()
     }
 
-    async fn call_tool(
-        &self,
-        name: &str,
-        arguments: Option<Map<String, Value>>,
-        context: &ClientContext,
-    ) -> Option<Value> {
-        let mut arguments = arguments.unwrap_or_default();
-        let own = match name {
-            CREATE_SESSION => Some(self.create(&arguments)),
-            LIST_SESSIONS => Some(Ok(self.list())),
-            CLOSE_SESSION => self.close(&arguments).map(Ok),
+    async fn list(&self, kind: ListKind) -> Vec<Value> {
+        match kind {
+            ListKind::Tools => self.catalog.list_tools(&self.accounts()).await,
+            _ => self.catalog.list(kind).await,
+        }
+    }
+
+    async fn call_tool(&self, mut call: ToolCall, context: &ClientContext) -> Option<Value> {
+        let arguments = call.arguments.get_or_insert_default();
+        let own = match call.name.as_str() {
+            CREATE_SESSION => Some(self.create(arguments)),
+            LIST_SESSIONS => Some(Ok(self.list_sessions())),
+            CLOSE_SESSION => self.close(arguments).map(Ok),
             _ => None,
         };
         if let Some(output) = own {
             return Some(call_result(output.into()));
         }
-        match self.select(&mut arguments) {
-            Ok(session) => self.tenants.call(&session, name, Some(arguments), context).await,
+        match self.select(arguments) {
+            Ok(session) => self.tenants.call(&session, call, context).await,
             Err(error) => Some(error_result(&error)),
         }
+    }
+
+    async fn request(
+        &self,
+        request: ItemRequest,
+        context: &ClientContext,
+    ) -> std::result::Result<Value, RequestFailure> {
+        let session = self.select(&mut Map::new())?;
+        self.tenants.request(&session, request, context).await
     }
 }
 
@@ -127,7 +139,7 @@ impl CallerTools {
         Ok(ToolOutput::json(json!({CREDENTIAL_SESSION: handle.to_string()})))
     }
 
-    fn list(&self) -> ToolOutput {
+    fn list_sessions(&self) -> ToolOutput {
         let sessions = self.tenants.sessions(self.caller.principal()).into_iter();
         let sessions = sessions
             .map(|(handle, tenant)| json!({CREDENTIAL_SESSION: handle.to_string(), "label": tenant.label}));

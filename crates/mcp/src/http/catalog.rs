@@ -11,7 +11,8 @@ use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
 
 use super::tenants::SessionFactory;
 use crate::CredentialEndpoint;
-use crate::gateway::{GatewayInner, ToolChangeNotifier, tool_definition};
+use crate::connection::ListKind;
+use crate::gateway::{ChangeNotifier, ContentSource, GatewayInner, tool_definition};
 
 pub(super) const CREATE_SESSION: &str = "create_credential_session";
 pub(super) const LIST_SESSIONS: &str = "list_credential_sessions";
@@ -38,14 +39,25 @@ impl Catalog {
         Ok(Self { tools, definitions: RwLock::default() })
     }
 
-    pub(super) fn changes(&self) -> ToolChangeNotifier {
-        ToolChangeNotifier::new(self.tools.host())
+    pub(super) fn changes(&self) -> ChangeNotifier {
+        ChangeNotifier::new(self.tools.host())
+    }
+
+    pub(super) fn has_servers(&self) -> bool {
+        self.tools.has_servers()
+    }
+
+    /// Returns a list that is the same for every caller.
+    pub(super) async fn list(&self, kind: ListKind) -> Vec<Value> {
+        self.tools.list(kind).await
     }
 
     /// Returns the definition of every tool, for a caller who can use these accounts.
-    pub(super) async fn list(&self, accounts: &[AccountName]) -> Vec<Value> {
+    pub(super) async fn list_tools(&self, accounts: &[AccountName]) -> Vec<Value> {
         let mut tools = vec![tool_definition(&create_session()), tool_definition(&list_sessions())];
-        tools.extend(self.tools.list_tools_for(accounts).await);
+        let is_own = |tool: &Value| [CREATE_SESSION, LIST_SESSIONS].iter().any(|name| tool["name"] == *name);
+        let listed = self.tools.list_tools_for(accounts).await;
+        tools.extend(listed.into_iter().filter(|tool| !is_own(tool)));
         let by_name = tools.iter().filter_map(|tool| Some((tool["name"].as_str()?.to_owned(), tool)));
         *self.definitions.write() = by_name.map(|(name, tool)| (name, Arc::new(tool.clone()))).collect();
         tools
@@ -54,7 +66,7 @@ impl Catalog {
     /// Returns the definition of one tool, which is listed first if no tool was listed yet.
     pub(super) async fn definition(&self, name: &str) -> Option<Arc<Value>> {
         if self.definitions.read().is_empty() {
-            self.list(&[]).await;
+            self.list_tools(&[]).await;
         }
         self.definitions.read().get(name).cloned()
     }

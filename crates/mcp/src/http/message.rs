@@ -2,12 +2,14 @@
 
 use hyper::header::{HeaderMap, HeaderName};
 use rmcp::model::{ClientRequest, GetMeta, JsonRpcMessage, ProtocolVersion};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::exchange::Incoming;
 use super::response::{
     HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, RpcError, UNSUPPORTED_VERSION,
 };
+use crate::gateway::attach_params;
 use crate::json::read_document;
 
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -42,10 +44,16 @@ impl Posted {
             return Err(refuse(INVALID_REQUEST, batch, None));
         }
         let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
-        match serde_json::from_value(value.clone()) {
+        match Incoming::deserialize(&value) {
             Ok(message) => Ok(Self { value, message }),
             Err(_) => Err(refuse(INVALID_REQUEST, "the message is malformed", id)),
         }
+    }
+
+    /// Returns the message for rmcp, with the parameters as they were sent.
+    pub(super) fn into_message(mut self) -> Incoming {
+        attach_params(&mut self.message, self.value.get_mut("params").map(Value::take));
+        self.message
     }
 
     /// Returns the id of a request.

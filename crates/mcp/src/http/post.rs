@@ -215,7 +215,7 @@ impl PostedRequest<'_> {
             protocol_session: session,
         };
         let service = GatewayService::new(Arc::new(tools), INSTRUCTIONS.to_owned(), state.catalog.changes());
-        let exchange = Exchange { service, message: self.posted.message, peer, cancelled, permit };
+        let exchange = Exchange { service, message: self.posted.into_message(), peer, cancelled, permit };
         Some(exchange.spawn(&state.requests))
     }
 }

@@ -21,7 +21,7 @@ use super::response::{
     HttpResponse, INVALID_REQUEST, RpcError, method_not_allowed, session_not_found, text, too_many_requests,
 };
 use super::site::{Route, Site, single};
-use super::stream::ToolChanges;
+use super::stream::ListChangeMessages;
 use super::tenants::Tenants;
 use super::{post, response};
 
@@ -176,7 +176,7 @@ fn get(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpResponse 
         return too_many_requests(None);
     };
     let ended = session.open_stream();
-    event_stream(ToolChanges::new(state.catalog.changes(), ended, permit), state.stopping.clone())
+    event_stream(ListChangeMessages::new(state.catalog.changes(), ended, permit), state.stopping.clone())
 }
 
 /// Ends the protocol session. Credential sessions remain: some clients end their protocol session after each call.

@@ -7,7 +7,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::events::EventSource;
 use super::exchange::{Outgoing, is_final};
 use super::quota::Permit;
-use crate::gateway::ToolChangeNotifier;
+use crate::connection::ListKind;
+use crate::gateway::ChangeNotifier;
 
 /// The messages of one request, which end with its response.
 pub(super) struct RequestMessages {
@@ -45,26 +46,31 @@ impl EventSource for RequestMessages {
 }
 
 /// The notifications of a legacy session.
-pub(super) struct ToolChanges {
-    changes: ToolChangeNotifier,
+pub(super) struct ListChangeMessages {
+    changes: ChangeNotifier,
     ended: CancellationToken,
     _permit: Permit,
 }
 
-impl ToolChanges {
-    pub(super) fn new(changes: ToolChangeNotifier, ended: CancellationToken, permit: Permit) -> Self {
+impl ListChangeMessages {
+    pub(super) fn new(changes: ChangeNotifier, ended: CancellationToken, permit: Permit) -> Self {
         Self { changes, ended, _permit: permit }
     }
 }
 
-impl EventSource for ToolChanges {
+impl EventSource for ListChangeMessages {
     type Message = Value;
 
     async fn next(&mut self) -> Option<Value> {
         tokio::select! {
             () = self.ended.cancelled() => None,
-            () = self.changes.next_change() => {
-                Some(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
+            kind = self.changes.next_change() => {
+                let method = match kind {
+                    ListKind::Tools => "notifications/tools/list_changed",
+                    ListKind::Prompts => "notifications/prompts/list_changed",
+                    ListKind::Resources | ListKind::ResourceTemplates => "notifications/resources/list_changed",
+                };
+                Some(json!({"jsonrpc": "2.0", "method": method}))
             }
         }
     }

@@ -14,8 +14,8 @@ use valetkey_tools::ToolSet;
 
 use super::auth::VerifiedCaller;
 use crate::client::ClientContext;
-use crate::gateway::{GatewayInner, ToolSource};
-use crate::host::error_result;
+use crate::gateway::{ContentSource, GatewayInner};
+use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result};
 use crate::{CredentialEndpoint, McpHostBuilder, ProcessQuota};
 
 type CompleteSession = dyn FnOnce(&SessionContext) -> Result<ToolSet> + Send;
@@ -206,20 +206,30 @@ impl Tenants {
     pub(super) async fn call(
         &self,
         session: &TenantGuard,
-        name: &str,
-        arguments: Option<Map<String, Value>>,
+        call: ToolCall,
         context: &ClientContext,
     ) -> Option<Value> {
         match &session.value().tools {
-            Ok(tools) if tools.get(name).is_some() => {
-                return GatewayInner::new(tools.clone(), None).call_tool(name, arguments, context).await;
+            Ok(tools) if tools.get(&call.name).is_some() => {
+                return GatewayInner::new(tools.clone(), None).call_tool(call, context).await;
             }
             _ => {}
         }
         match session.value().gateway.get_or_try_init(|| self.start(session)).await {
-            Ok(gateway) => gateway.call_tool(name, arguments, context).await,
+            Ok(gateway) => gateway.call_tool(call, context).await,
             Err(error) => Some(error_result(&error)),
         }
+    }
+
+    /// Sends a request to a server of a session, which starts the session's servers.
+    pub(super) async fn request(
+        &self,
+        session: &TenantGuard,
+        request: ItemRequest,
+        context: &ClientContext,
+    ) -> std::result::Result<Value, RequestFailure> {
+        let gateway = session.value().gateway.get_or_try_init(|| self.start(session)).await?;
+        gateway.request(request, context).await
     }
 
     /// Starts the host of a session at its first call of a server's tool. A session that uses only credential tools

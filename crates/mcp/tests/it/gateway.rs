@@ -5,6 +5,7 @@ mod client;
 pub(crate) mod client_fixture;
 mod closing;
 mod disconnect;
+mod items;
 mod malformed;
 mod narrowed;
 mod pass_through;

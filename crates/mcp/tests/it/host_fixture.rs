@@ -44,6 +44,13 @@ pub(crate) fn raw_server(mode: &str) -> ServerConfig {
     server
 }
 
+/// Returns a server with prompts and resources, whose URIs have this scheme, of the era `legacy` or `modern`.
+pub(crate) fn content_server(era: &str, scheme: &str) -> ServerConfig {
+    let mut server = server("content_server", Delivery::Env);
+    server.args = vec![era.to_owned(), scheme.to_owned()];
+    server
+}
+
 pub(crate) fn mcp_config<const N: usize>(servers: [(&str, ServerConfig); N]) -> McpConfig {
     let mut config = McpConfig::default();
     config.servers.extend(servers.map(|(name, server)| (name.to_owned(), server)));

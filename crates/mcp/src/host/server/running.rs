@@ -17,7 +17,7 @@ use valetkey_core::{CredentialsVersion, Region};
 use super::ServerShared;
 use crate::Redactor;
 use crate::child::{ChildProcess, Delivery, StderrTail};
-use crate::connection::{Connection, ConnectionDriver};
+use crate::connection::{Connection, ConnectionDriver, ListKind, PerList};
 use crate::endpoint::Grant;
 use crate::host::activity::CallCounter;
 use crate::host::process_quota::ProcessSlot;
@@ -31,7 +31,8 @@ pub(super) struct RunningServer {
     pub(super) grant: Option<Grant>,
     pub(super) stderr: StderrTail,
     pub(super) redactor: Arc<Redactor>,
-    pub(super) cached_tools: Mutex<Option<Vec<Value>>>,
+    /// The lists as the server sent them.
+    pub(super) cached_lists: PerList<Mutex<Option<Arc<Vec<Value>>>>>,
     pub(super) active_calls: Arc<CallCounter>,
     /// Whether a tool call has succeeded. If so, the restart backoff starts over when the server ends.
     pub(super) has_served: AtomicBool,
@@ -64,14 +65,14 @@ impl CallGuard {
         &self.0.connection
     }
 
-    /// Returns the tools last listed, unless the server has announced a change since.
-    pub(super) fn cached_tools(&self) -> Option<Vec<Value>> {
-        let listed = self.0.cached_tools.lock();
-        listed.clone().filter(|_| !self.0.connection.tools_changed())
+    /// Returns the items last listed, unless the server has announced a change since.
+    pub(super) fn cached_list(&self, kind: ListKind) -> Option<Arc<Vec<Value>>> {
+        let listed = self.0.cached_lists.get(kind).lock();
+        listed.clone().filter(|_| !self.0.connection.is_stale(kind))
     }
 
-    pub(super) fn cache_tools(&self, tools: &[Value]) {
-        *self.0.cached_tools.lock() = Some(tools.to_vec());
+    pub(super) fn cache_list(&self, kind: ListKind, items: Arc<Vec<Value>>) {
+        *self.0.cached_lists.get(kind).lock() = Some(items);
     }
 
     /// Records that a tool call succeeded.
@@ -133,12 +134,13 @@ impl RunningProcess {
 /// An event of a running process.
 pub(super) enum ProcessEvent {
     Ended,
-    ToolsChanged,
+    /// The server has announced changes of these lists.
+    ListsChanged(Vec<ListKind>),
     /// No call was made for the idle time, or the process must make room for another one.
     Unused,
 }
 
-/// Waits for the next event of the running process. A change of its tools is reported at `earliest` at the earliest.
+/// Waits for the next event of the running process. A change of its lists is reported at `earliest` at the earliest.
 /// Without `idle_timeout`, the process stays until it must make room. Cancel safe.
 pub(super) async fn next_event(
     running: &mut Option<RunningProcess>,
@@ -150,7 +152,7 @@ pub(super) async fn next_event(
     };
     let changed = async {
         sleep_until(earliest).await;
-        server.connection.wait_tools_change().await;
+        server.connection.wait_change().await
     };
     let idle = async {
         match idle_timeout {
@@ -162,7 +164,7 @@ pub(super) async fn next_event(
         _status = process.wait() => ProcessEvent::Ended,
         () = idle => ProcessEvent::Unused,
         () = slot.wait_evicted() => ProcessEvent::Unused,
-        () = changed => ProcessEvent::ToolsChanged,
+        kinds = changed => ProcessEvent::ListsChanged(kinds),
     }
 }
 

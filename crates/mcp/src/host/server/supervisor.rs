@@ -10,7 +10,7 @@
 //! | the account was cleared ([`SessionAccount::is_cleared`](valetkey_core::SessionAccount::is_cleared)) | drains the process, or kills it if its environment holds the keys |
 //! | the process exits | records a failure for the backoff |
 //! | the process is unused, or must make room for another one | drains it |
-//! | the server announces other tools | requests another list, at most once a second |
+//! | the server announces changes of its lists | requests these lists, at most once a second |
 //! | the session ends, or the host stops | stops every process |
 //!
 //! A drained process gets no new call. It is stopped when its calls in progress have ended, after 15 minutes at the
@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -32,17 +31,18 @@ use valetkey_core::{
 };
 
 use super::ServerShared;
+use super::lists::ListCache;
 use super::running::{
     CallGuard, CredentialSnapshot, ProcessEvent, RunningProcess, RunningServer, next_event,
 };
 use crate::child::Delivery;
-use crate::connection::Handshake;
+use crate::connection::{Handshake, ListKind, PerList};
 use crate::host::spawn::SpawnedServer;
 
 /// The timeout of calls on a server that was replaced: 15 min, the duration of the shortest STS session.
 pub(super) const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// The minimum interval between lists of tools of a server that keeps announcing changes.
+/// The minimum interval between lists of a server that keeps announcing changes.
 const MIN_LIST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The maximum number of starts for one call. A rotation during a start makes another one necessary.
@@ -67,7 +67,7 @@ pub(super) struct Supervisor {
     rotation_watcher: Option<RotationWatcher>,
     /// The version of the credentials of the last start attempt.
     tried_version: Option<CredentialsVersion>,
-    /// The earliest time at which the next change of the tools is handled.
+    /// The earliest time at which the next change of the lists is handled.
     next_list_at: Instant,
     /// The time without a call after which the process is stopped.
     idle_timeout: Option<Duration>,
@@ -123,9 +123,9 @@ impl Supervisor {
                         tracing::debug!(server = %self.shared.name, "server unused");
                         self.drain();
                     }
-                    ProcessEvent::ToolsChanged => {
+                    ProcessEvent::ListsChanged(kinds) => {
                         self.next_list_at = Instant::now() + MIN_LIST_INTERVAL;
-                        self.shared.tool_cache.request_round();
+                        kinds.into_iter().for_each(|kind| self.shared.lists.get(kind).announce_change());
                     }
                 },
                 Some(_drained) = self.draining.join_next() => {}
@@ -203,13 +203,16 @@ impl Supervisor {
     fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
         let SpawnedServer { slot, process, session, connection, grant } = started;
         tracing::debug!(server = %self.shared.name, pid = process.pid(), "server started");
-        self.shared.with_status(|status| status.pid = Some(process.pid()));
+        self.shared.with_status(|status| {
+            status.pid = Some(process.pid());
+            status.offers = PerList::new(|kind| connection.offers(kind));
+        });
         let server = Arc::new(RunningServer {
             connection,
             grant,
             stderr: process.stderr().clone(),
             redactor: Arc::clone(&self.shared.spawn_config.redactor),
-            cached_tools: Mutex::new(None),
+            cached_lists: PerList::default(),
             active_calls: slot.calls(),
             has_served: AtomicBool::new(false),
             is_disconnected: AtomicBool::new(false),
@@ -246,16 +249,15 @@ impl Supervisor {
     }
 
     /// Resets the backoff when the account's credentials are not a renewal of the ones tried last, because the server
-    /// may start with them. If the last list of tools failed, requests another one.
+    /// may start with them. Requests the lists that failed last.
     fn reset_for_new_credentials(&mut self, credentials: CredentialsVersion) {
         let is_renewal =
             self.tried_version.is_some_and(|tried| credentials == tried || credentials.is_renewal_of(tried));
         if self.shared.config.delivery != Delivery::None && !is_renewal {
             self.backoff.reset();
             self.tried_version = Some(credentials);
-            if self.shared.tool_cache.has_failed() {
-                self.shared.tool_cache.request_round();
-            }
+            let lists = ListKind::ALL.into_iter().map(|kind| self.shared.lists.get(kind));
+            lists.filter(|list| list.has_failed()).for_each(ListCache::request_round);
         }
     }
 

@@ -1,0 +1,251 @@
+//! Requests for prompts, resources and completions: which server they are for, and how they are sent.
+//!
+//! | request | server |
+//! |---|---|
+//! | `prompts/get` | the one whose prompt is listed under the name |
+//! | `resources/read` | the one that lists the URI, else the first whose template matches it, else the only one that lists any resource |
+//! | `completion/complete` | that of the prompt or resource it refers to |
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use regex_lite::Regex;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+use valetkey_core::{Error, ErrorKind, Result, SessionContext};
+
+use super::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
+use super::{ItemRoute, McpHost, ServerTable};
+use crate::client::ClientContext;
+use crate::connection::{ListKind, RefusedRequest};
+
+/// The protocol error for a resource that does not exist.
+const RESOURCE_NOT_FOUND: i32 = -32002;
+const INVALID_PARAMS: i32 = -32602;
+
+/// The parameters of `tools/call`. Fields without a meaning here are passed on.
+#[derive(Debug, Clone)]
+pub(crate) struct ToolCall {
+    pub(crate) name: String,
+    pub(crate) arguments: Option<Map<String, Value>>,
+    pub(crate) other: Map<String, Value>,
+}
+
+impl ToolCall {
+    pub(crate) fn new(name: &str, arguments: Option<Map<String, Value>>) -> Self {
+        Self { name: name.to_owned(), arguments, other: Map::new() }
+    }
+
+    /// Returns `None` if the parameters name no tool.
+    pub(crate) fn from_params(mut params: Map<String, Value>) -> Option<Self> {
+        let Some(Value::String(name)) = params.remove("name") else { return None };
+        let arguments = match params.remove("arguments") {
+            Some(Value::Object(arguments)) => Some(arguments),
+            _ => None,
+        };
+        Some(Self { name, arguments, other: params })
+    }
+
+    /// Returns the parameters for the server, which has its own name for the tool.
+    pub(super) fn into_params(self, tool: &str) -> Value {
+        let mut params = Map::new();
+        params.insert("name".to_owned(), Value::from(tool));
+        params.insert("arguments".to_owned(), Value::Object(self.arguments.unwrap_or_default()));
+        params.extend(self.other);
+        Value::Object(params)
+    }
+}
+
+/// A request that is for one server, with its parameters as the client sent them.
+#[derive(Debug)]
+pub(crate) struct ItemRequest {
+    pub(crate) method: ItemMethod,
+    pub(crate) params: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ItemMethod {
+    GetPrompt,
+    ReadResource,
+    Complete,
+}
+
+impl ItemMethod {
+    fn name(self) -> &'static str {
+        match self {
+            Self::GetPrompt => "prompts/get",
+            Self::ReadResource => "resources/read",
+            Self::Complete => "completion/complete",
+        }
+    }
+
+    /// A resource may show what an account contains. Prompts and completions describe the server.
+    fn credential_need(self) -> CredentialNeed {
+        match self {
+            Self::ReadResource => CredentialNeed::Required,
+            Self::GetPrompt | Self::Complete => CredentialNeed::Optional,
+        }
+    }
+}
+
+impl McpHost {
+    /// Sends a request to its server, with the credentials of a narrowed session or, if `narrowed` is `None`, of the
+    /// host's own. Returns the result as the server sent it, masked.
+    pub(crate) async fn request(
+        &self,
+        narrowed: Option<&SessionContext>,
+        request: ItemRequest,
+        context: &ClientContext,
+    ) -> Result<Value, RequestFailure> {
+        let (table, ItemRequest { method, mut params }) = (self.table(), request);
+        let server = tokio::select! {
+            server = table.address(method, &mut params) => server?,
+            () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
+        };
+        // A policy for every tool of a server limits its other requests as well.
+        let target = self.call_target(&table, &ItemRoute::to_server(server), narrowed, None)?;
+        let need = method.credential_need();
+        let result = target.request(method.name(), Value::Object(params), need, context).await?;
+        let masking_failed = || Error::new(ErrorKind::Internal, "the result could not be masked");
+        Ok(self.redactor.mask_json_async(result).await.ok_or_else(masking_failed)?)
+    }
+}
+
+impl ServerTable {
+    /// Returns the server of a request, and replaces a listed name in the parameters by the server's own name.
+    async fn address(
+        &self,
+        method: ItemMethod,
+        params: &mut Map<String, Value>,
+    ) -> Result<Arc<ServerHandle>, RequestFailure> {
+        match method {
+            ItemMethod::GetPrompt => self.address_prompt(params).await,
+            ItemMethod::ReadResource => self.find_resource(text_field(params, "uri")).await,
+            ItemMethod::Complete => {
+                let reference = params.get_mut("ref").and_then(Value::as_object_mut);
+                let reference = reference.ok_or_else(|| invalid_params("the reference is malformed"))?;
+                match text_field(reference, "type") {
+                    "ref/prompt" => self.address_prompt(reference).await,
+                    _ => self.find_resource(text_field(reference, "uri")).await,
+                }
+            }
+        }
+    }
+
+    async fn address_prompt(
+        &self,
+        fields: &mut Map<String, Value>,
+    ) -> Result<Arc<ServerHandle>, RequestFailure> {
+        let found = self.find_route(ListKind::Prompts, text_field(fields, "name")).await?;
+        let ItemRoute { server, own_name, .. } =
+            found.ok_or_else(|| invalid_params("unknown prompt; list the prompts again"))?;
+        fields.insert("name".to_owned(), Value::from(own_name));
+        Ok(server)
+    }
+
+    /// Finds the server of a resource by its URI, or by the URI template of a completion.
+    ///
+    /// Servers that have not listed their resources are waited for within the budget of a list, but only until one of
+    /// them is found to have the resource.
+    pub(super) async fn find_resource(&self, uri: &str) -> Result<Arc<ServerHandle>, RequestFailure> {
+        if let Some(server) = self.known_resource(uri) {
+            return Ok(server);
+        }
+        let kinds = [ListKind::Resources, ListKind::ResourceTemplates];
+        let lists = self.servers.iter().flat_map(|server| kinds.map(|kind| server.list(kind)));
+        let mut lists = pin!(lists.collect::<FuturesUnordered<_>>());
+        let found = timeout(self.list_budget, async {
+            while lists.next().await.is_some() {
+                kinds.into_iter().for_each(|kind| self.refresh_catalog(kind));
+                if let Some(server) = self.known_resource(uri) {
+                    return Some(server);
+                }
+            }
+            None
+        });
+        if let Ok(Some(server)) = found.await {
+            return Ok(server);
+        }
+        self.only_resource_server().ok_or_else(|| {
+            let message = "no server has this resource; list the resources again".to_owned();
+            let data = Some(serde_json::json!({"uri": uri}));
+            RequestFailure::Refused(RefusedRequest { code: RESOURCE_NOT_FOUND, message, data })
+        })
+    }
+
+    fn known_resource(&self, uri: &str) -> Option<Arc<ServerHandle>> {
+        let templates = self.catalog(ListKind::ResourceTemplates);
+        let listed = self.catalog(ListKind::Resources);
+        let by_template = || templates.items().iter().find(|template| matches_template(&template.tool, uri));
+        let item = listed.get(uri).or_else(|| templates.get(uri)).or_else(by_template)?;
+        self.server(&item.server)
+    }
+
+    /// A server may have resources that it does not list.
+    fn only_resource_server(&self) -> Option<Arc<ServerHandle>> {
+        let mut owners = self.servers.iter().filter(|server| server.offers(ListKind::Resources));
+        let only = owners.next()?;
+        owners.next().is_none().then(|| Arc::clone(only))
+    }
+}
+
+fn text_field<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
+    fields.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn invalid_params(message: &str) -> RequestFailure {
+    let message = message.to_owned();
+    RequestFailure::Refused(RefusedRequest { code: INVALID_PARAMS, message, data: None })
+}
+
+/// Whether a URI template (RFC 6570) can expand to `uri`. Values of plain expressions contain no reserved characters,
+/// since these are percent-encoded; those of other expressions may.
+fn matches_template(template: &str, uri: &str) -> bool {
+    let mut pattern = "^".to_owned();
+    let mut rest = template;
+    while let Some((literal, expression)) = rest.split_once('{') {
+        pattern += &regex_lite::escape(literal);
+        let Some((expression, after)) = expression.split_once('}') else { return false };
+        let is_plain = !expression.starts_with(['+', '#', '.', '/', ';', '?', '&']);
+        pattern += if is_plain { "[^/?#]*" } else { ".*" };
+        rest = after;
+    }
+    pattern += &regex_lite::escape(rest);
+    pattern += "$";
+    Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(uri))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn template_matches_its_expansions() {
+        for (template, uri, is_match) in [
+            ("test://template/{id}/data", "test://template/123/data", true),
+            ("test://template/{id}/data", "test://template/1/2/data", false),
+            ("test://template/{id}/data", "test://template/1/data/", false),
+            ("file:///{+path}", "file:///a/b.txt", true),
+            ("x:{a}.{b}", "x:1.2", true),
+            ("x:{a}.{b}", "x:1-2", false),
+            ("x:search{?q,limit}", "x:search?q=1&limit=2", true),
+            ("x:search{?q}", "x:search", true),
+            ("x:(.*)", "x:anything", false),
+            ("x:{open", "x:1", false),
+        ] {
+            assert_eq!(matches_template(template, uri), is_match, "{template} {uri}");
+        }
+    }
+
+    #[test]
+    fn tool_call_keeps_other_parameters() {
+        let params = serde_json::json!({"name": "s__t", "arguments": {"a": 1}, "requestState": "x"});
+        let call = ToolCall::from_params(params.as_object().unwrap().clone()).unwrap();
+        assert_eq!(call.name, "s__t");
+        let expected = serde_json::json!({"name": "t", "arguments": {"a": 1}, "requestState": "x"});
+        assert_eq!(call.into_params("t"), expected);
+        assert!(ToolCall::from_params(Map::new()).is_none());
+    }
+}

@@ -1,0 +1,148 @@
+//! `ServerTable`: the servers that one configuration describes, and the catalogs of what they list.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::time::timeout;
+use valetkey_core::Result;
+
+use super::account_argument::AccountArgument;
+use super::catalog::{ItemCatalog, NamePrefixes, split_errors};
+use super::policies::ToolPolicies;
+use super::server::{ItemList, ServerHandle};
+use super::{ProxiedTool, ServerError};
+use crate::config::ConfigError;
+use crate::connection::{ListKind, PerList};
+
+pub(super) struct ServerTable {
+    pub(super) servers: Vec<Arc<ServerHandle>>,
+    pub(super) policies: ToolPolicies,
+    pub(super) prefixes: NamePrefixes,
+    pub(super) config_errors: Vec<ConfigError>,
+    /// The items that were last listed.
+    pub(super) catalogs: PerList<Mutex<CachedCatalog>>,
+    pub(super) list_budget: Duration,
+}
+
+/// The target of a listed name: its server, and the server's own name for it.
+pub(super) struct ItemRoute {
+    pub(super) server: Arc<ServerHandle>,
+    pub(super) own_name: String,
+    pub(super) account_argument: AccountArgument,
+}
+
+impl ItemRoute {
+    /// Returns the route of a request that is no call of a tool.
+    pub(super) fn to_server(server: Arc<ServerHandle>) -> Self {
+        Self { server, own_name: String::new(), account_argument: AccountArgument::Forwarded }
+    }
+}
+
+/// A catalog, and the lists that it was built from. It is built again only when one of them is another allocation.
+#[derive(Default)]
+pub(super) struct CachedCatalog {
+    lists: Vec<(String, Arc<Vec<Value>>)>,
+    catalog: Arc<ItemCatalog>,
+}
+
+impl CachedCatalog {
+    fn is_built_from(&self, lists: &[(&str, Arc<Vec<Value>>)]) -> bool {
+        let is_same = |((known, items), (server, listed)): (&(String, _), &(&str, _))| {
+            known == server && Arc::ptr_eq(items, listed)
+        };
+        self.lists.len() == lists.len() && self.lists.iter().zip(lists).all(is_same)
+    }
+}
+
+impl ServerTable {
+    /// Returns one list of all servers, and the errors of servers that have not listed theirs in time.
+    pub(super) async fn list(&self, kind: ListKind) -> (Arc<ItemCatalog>, Vec<ServerError>) {
+        let list = async |server: &ServerHandle| server.list_within(kind, self.list_budget).await;
+        let listed = join_all(self.servers.iter().map(|server| list(server))).await;
+        self.collect(kind, self.servers.iter().map(|server| server.name()).zip(listed))
+    }
+
+    /// Finds the tool or prompt listed under `name`, waiting only for servers that the name may belong to.
+    ///
+    /// # Errors
+    /// The error of the server that the name begins with, if that server could not list its items.
+    pub(super) async fn find_route(&self, kind: ListKind, name: &str) -> Result<Option<ItemRoute>> {
+        if let Some(route) = self.route(kind, name) {
+            return Ok(Some(route));
+        }
+        let is_owner = |server: &&Arc<ServerHandle>| self.prefixes.may_own(server.name(), name);
+        let owners: Vec<_> = self.servers.iter().filter(is_owner).collect();
+        let mut listed = pin!(join_all(owners.iter().map(|server| server.list(kind))));
+        if timeout(self.list_budget, &mut listed).await.is_err() {
+            // The name may begin with another server's prefix as well, and that server may hang.
+            self.refresh_catalog(kind);
+            if self.route(kind, name).is_none() {
+                listed.await;
+            }
+        }
+        if owners.is_empty() {
+            // A name with a hash need not begin with its server's prefix.
+            let everything = join_all(self.servers.iter().map(|server| server.list(kind)));
+            let _elapsed = timeout(self.list_budget, everything).await;
+        }
+        self.refresh_catalog(kind);
+        if let Some(found) = self.route(kind, name) {
+            return Ok(Some(found));
+        }
+        match owners.iter().find_map(|server| server.cached_list(kind).err()) {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
+    }
+
+    /// Updates a catalog from all lists that are known now.
+    pub(super) fn refresh_catalog(&self, kind: ListKind) {
+        self.collect(kind, self.servers.iter().map(|server| (server.name(), server.cached_list(kind))));
+    }
+
+    /// Replaces a catalog by one of these lists, and returns it with the errors of lists that are missing or
+    /// incomplete. An item that is no longer listed cannot be requested.
+    fn collect<'a>(
+        &self,
+        kind: ListKind,
+        listed: impl IntoIterator<Item = (&'a str, Result<ItemList>)>,
+    ) -> (Arc<ItemCatalog>, Vec<ServerError>) {
+        let (lists, errors) = split_errors(listed);
+        let mut cached = self.catalogs.get(kind).lock();
+        if !cached.is_built_from(&lists) {
+            let mut catalog = ItemCatalog::collect(kind, &self.prefixes, lists.iter().cloned());
+            for tool in catalog.items_mut().iter_mut().filter(|_| kind == ListKind::Tools) {
+                let argument = self.server(&tool.server).map(|server| account_argument(&server, tool));
+                tool.selects_account = matches!(argument, Some(AccountArgument::Selects { .. }));
+            }
+            cached.catalog = Arc::new(catalog);
+            cached.lists = lists.into_iter().map(|(server, items)| (server.to_owned(), items)).collect();
+        }
+        (Arc::clone(&cached.catalog), errors)
+    }
+
+    /// Returns the catalog that was collected last.
+    pub(super) fn catalog(&self, kind: ListKind) -> Arc<ItemCatalog> {
+        Arc::clone(&self.catalogs.get(kind).lock().catalog)
+    }
+
+    fn route(&self, kind: ListKind, name: &str) -> Option<ItemRoute> {
+        let catalog = self.catalog(kind);
+        let item = catalog.get(name)?;
+        let server = self.server(&item.server)?;
+        let account_argument = account_argument(&server, item);
+        Some(ItemRoute { server, own_name: item.tool.clone(), account_argument })
+    }
+
+    pub(super) fn server(&self, name: &str) -> Option<Arc<ServerHandle>> {
+        self.servers.iter().find(|server| server.name() == name).cloned()
+    }
+}
+
+fn account_argument(server: &ServerHandle, tool: &ProxiedTool) -> AccountArgument {
+    AccountArgument::of_tool(server.config(), &tool.definition)
+}
