@@ -131,6 +131,8 @@ impl QueueState {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::AccountName;
     use crate::session::shared::SessionShared;
@@ -165,6 +167,16 @@ mod tests {
         assert_eq!(taken(&queue), [pressing.name().clone(), calm.name().clone()]);
         let pause = queue.idle_time().unwrap();
         assert_eq!(pause, LONGEST_SLEEP, "a suspended machine is noticed before the 100 s are over");
+    }
+
+    #[test]
+    fn refresh_queue_schedule_wakes_only_for_earlier_time() {
+        let (queue, now) = (RefreshQueue::new(ClockSource::default()), ClockSource::default().now());
+        let accounts = ["first", "earlier", "later"].map(cache);
+        for (account, seconds, wakes) in [(0, 100, true), (1, 10, true), (2, 50, false)] {
+            queue.schedule(&accounts[account], due(now, seconds, 3000));
+            assert_eq!(queue.changed().now_or_never().is_some(), wakes, "{seconds} s");
+        }
     }
 
     #[test]

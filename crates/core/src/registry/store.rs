@@ -30,10 +30,10 @@ use crate::{OutstandingCredentials, Principal, Result, SessionContext};
 /// moka accepts no longer idle time.
 const MAX_CACHE_TTL: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
-/// The cache and the index change in this order: a session enters the index first and leaves it first. So the cache
-/// may miss a session that is open, for which `find` falls back to the index, and may still hold one that was
-/// removed, which is retired and cannot be used. A `find` that races with the removal may put such an entry back into
-/// the cache, which drops it after the idle time.
+/// A session enters the index when it is opened and the cache when it is first found, and leaves the index first. So
+/// the cache may miss a session that is open, for which `find` falls back to the index, and may still hold one that
+/// was removed, which is retired and cannot be used. A `find` that races with the removal may put such an entry back
+/// into the cache, which drops it after the idle time.
 pub(super) struct Store<T> {
     clock: MonotonicClock,
     pub(super) limits: Limits,
@@ -142,7 +142,6 @@ impl<T: Send + Sync + 'static> Store<T> {
         let inserted = self.index.lock().insert(&entry, &self.limits, now, &mut removed);
         self.end_all(&removed);
         inserted?;
-        self.cache.insert(entry.handle, Arc::downgrade(&entry));
         self.refresh_in_background(&entry.session);
         Ok(SessionGuard::new(entry, Arc::clone(self)))
     }
@@ -170,8 +169,7 @@ impl<T: Send + Sync + 'static> Store<T> {
         None
     }
 
-    /// Reads the cache, and the index for what the cache has evicted. Returns whether the entry
-    /// came from the cache.
+    /// Reads the cache, and the index for what the cache does not hold. Returns whether the entry came from the cache.
     fn lookup(&self, principal: &Principal, handle: &SessionHandle) -> Option<(Arc<Entry<T>>, bool)> {
         if let Some(entry) = self.cache.get(handle).and_then(|entry| entry.upgrade()) {
             return (entry.principal == *principal).then_some((entry, true));
@@ -226,5 +224,23 @@ impl<T: Send + Sync + 'static> Store<T> {
             self.cache.invalidate(&entry.handle);
             entry.session.close_quietly();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{SessionContext, SessionRegistry};
+
+    #[test]
+    fn store_caches_session_from_first_find_until_removal() {
+        let registry = SessionRegistry::builder().build();
+        let alice: crate::Principal = "alice".parse().unwrap();
+        let handle = registry.open(alice.clone(), SessionContext::builder()).unwrap().handle();
+        let is_cached = || registry.store().cache.contains_key(&handle);
+        assert!(!is_cached());
+        drop(registry.find(&alice, &handle).unwrap());
+        assert!(is_cached());
+        registry.close(&alice, &handle);
+        assert!(!is_cached());
     }
 }

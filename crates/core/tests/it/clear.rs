@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use valetkey_core::testing::{ManualClock, ScriptedProvider};
 use valetkey_core::{
-    AccountName, CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result,
+    AccountName, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Generation, ProviderChain, Result,
 };
 
 use crate::session_fixture::*;
 
 type Caller<'a> = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'a>>;
+type Refresh<'a> = Pin<Box<dyn Future<Output = Result<Generation>> + Send + 'a>>;
 
 /// A fixture with one caller waiting for its fetch.
 async fn start_fetch(fixture: &SessionFixture) -> Caller<'_> {
@@ -67,6 +68,35 @@ async fn clear_after_result_fails_callers_still_waiting() {
     let fixture = blocked_fixture();
     let mut leader = start_fetch(&fixture).await;
     let mut follower: Caller<'_> = Box::pin(fixture.number());
+    assert!(poll_once(&mut follower).await.is_none());
+    fixture.provider.release(1);
+    assert_eq!(poll_once(&mut leader).await.unwrap().unwrap(), 1);
+    fixture.session.clear();
+    assert_eq!(follower.await.unwrap_err().kind(), ErrorKind::NotConfigured);
+}
+
+#[tokio::test]
+async fn clear_after_failure_fails_callers_still_waiting() {
+    let fixture = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR), fails_unavailable()]);
+    fixture.provider.release(1);
+    assert_eq!(fixture.number().await.unwrap(), 1);
+    fixture.clock.advance(HOUR - 30 * SECOND);
+    let mut callers: [Caller<'_>; 2] = std::array::from_fn(|_| Box::pin(fixture.number()) as Caller<'_>);
+    for caller in &mut callers {
+        assert!(poll_once(caller).await.is_none());
+    }
+    fixture.provider.release(1);
+    let [mut leader, follower] = callers;
+    assert_eq!(poll_once(&mut leader).await.unwrap().unwrap(), 1, "still valid");
+    fixture.session.clear();
+    assert_eq!(follower.await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn clear_after_result_fails_refreshes_still_waiting() {
+    let fixture = blocked_fixture();
+    let mut leader = start_fetch(&fixture).await;
+    let mut follower: Refresh<'_> = Box::pin(fixture.session.refresh());
     assert!(poll_once(&mut follower).await.is_none());
     fixture.provider.release(1);
     assert_eq!(poll_once(&mut leader).await.unwrap().unwrap(), 1);
