@@ -44,10 +44,18 @@ pub enum Error {
     },
     /// The JavaScript package installer failed.
     #[error(
-        "npm could not install rig/node/package-lock.json: check the network and the package index, then run `cargo xtask rig` again\n{output}"
+        "npm could not install the JavaScript packages of the rig: check the network and the package index, then run `cargo xtask rig` again\n{output}"
     )]
     Npm {
         /// The end of npm's output.
+        output: String,
+    },
+    /// uv could not fetch a Python program.
+    #[error(
+        "uv could not fetch `mcp-server-time`: check the network and the package index, then run `cargo xtask rig` again\n{output}"
+    )]
+    Uv {
+        /// The end of uv's output.
         output: String,
     },
     /// There is no Docker client.

@@ -56,8 +56,11 @@ fn build(venv: Venv, install_lock: &File) -> Result<()> {
     }
     create_venv(venv, &python)?;
     install_requirements(venv, install_lock)?;
-    if venv == Venv::Node {
+    if !packages::manifests(venv).is_empty() {
         packages::install_packages(venv)?;
+    }
+    if venv == Venv::Workflow {
+        packages::fetch_uv_tools()?;
     }
     fs::write(venv.stamp_path(), venv.fingerprint()?).map_err(Error::io("writing the rig's stamp"))
 }

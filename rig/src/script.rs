@@ -41,7 +41,12 @@ impl Script {
 
     /// The JavaScript program at `path`. It resolves packages against `RIG_NODE`; see [`packages`](crate::packages).
     pub fn node(path: impl Into<OsString>) -> Self {
-        let env = vec![("RIG_NODE".into(), Venv::Node.path().into_os_string())];
+        Self::node_with(Venv::Node, path)
+    }
+
+    /// The JavaScript program at `path`, with the packages of `venv`.
+    pub fn node_with(venv: Venv, path: impl Into<OsString>) -> Self {
+        let env = vec![("RIG_NODE".into(), venv.path().into_os_string())];
         Self { venv: Venv::Node, interpreter: "node", args: vec![path.into()], env }
     }
 

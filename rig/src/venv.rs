@@ -18,13 +18,18 @@ pub enum Venv {
     Botocore,
     /// Node.js with the JavaScript packages of `rig/node`, and the package runners npm, bun, yarn and uv.
     Node,
+    /// The second generation of the official MCP SDKs, with the JavaScript packages of `rig/clients`.
+    Clients,
+    /// LangGraph with LangChain's adapters for MCP, and the servers that its agents call.
+    Workflow,
     /// Gateways that the benchmark compares with valetkey.
     Proxies,
 }
 
 impl Venv {
-    /// Those that tests need.
-    pub const ALL: [Self; 4] = [Self::Main, Self::MiniStack, Self::Botocore, Self::Node];
+    /// Those that tests need. Node.js comes before the environments whose JavaScript packages it installs.
+    pub const ALL: [Self; 6] =
+        [Self::Main, Self::MiniStack, Self::Botocore, Self::Node, Self::Clients, Self::Workflow];
 
     /// Its name: the folder under `target/rig`.
     pub fn name(self) -> &'static str {
@@ -33,6 +38,8 @@ impl Venv {
             Self::MiniStack => "ministack",
             Self::Botocore => "botocore",
             Self::Node => "node",
+            Self::Clients => "clients",
+            Self::Workflow => "workflow",
             Self::Proxies => "proxies",
         }
     }
@@ -66,9 +73,7 @@ impl Venv {
     pub(crate) fn fingerprint(self) -> Result<String> {
         let mut text = format!("{}\n", self.path().display());
         let mut files = vec![self.requirements_path(), scripts_dir().join("constraints.txt")];
-        if self == Self::Node {
-            files.extend(packages::MANIFESTS.map(|name| packages::source_dir().join(name)));
-        }
+        files.extend(packages::manifests(self));
         for file in files {
             let doing = format!("reading {}", file.display());
             text += &fs::read_to_string(file).map_err(Error::io(doing))?;

@@ -1,5 +1,6 @@
 //! Tests with real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` skips them.
 
+mod clients;
 mod demo;
 mod exchange;
 mod exec;
@@ -8,6 +9,7 @@ mod narrowed;
 mod roles;
 mod serve;
 mod terminal;
+mod workflow;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,10 @@ use crate::program_fixture::ProgramFixture;
 
 fn python_script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
+}
+
+fn node_script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node").join(name)
 }
 
 /// Returns the path of a program of the rig, as an argument.

@@ -8,7 +8,7 @@ mod client_fixture;
 mod errors;
 mod exchange;
 mod http;
-mod lifecycle;
+pub(crate) mod lifecycle;
 mod masking;
 mod session_dir;
 mod shutdown;

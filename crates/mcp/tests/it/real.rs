@@ -11,6 +11,8 @@ mod isolation;
 mod listener_fixture;
 mod malformed;
 mod proxy;
+#[cfg(feature = "http")]
+mod servers;
 mod switch;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use tokio::process::Child;
 use crate::program_fixture::ProgramFixture;
 
 /// The digests are those of `token-of-alice` and `token-of-bob`.
-const PRINCIPALS: &str = "
+pub(crate) const PRINCIPALS: &str = "
 [session]
 attribution = 'none'
 [accounts.dev]
@@ -25,13 +25,13 @@ token_sha256 = ['800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec1633
 ";
 
 /// A gateway over HTTP.
-struct HttpGatewayFixture {
+pub(crate) struct HttpGatewayFixture {
     gateway: Child,
     address: String,
 }
 
 impl HttpGatewayFixture {
-    async fn start(fixture: &ProgramFixture, args: &[&str]) -> Self {
+    pub(crate) async fn start(fixture: &ProgramFixture, args: &[&str]) -> Self {
         let mut gateway = fixture.start(&[&["serve", "--http", "127.0.0.1:0"], args].concat());
         let mut stderr = BufReader::new(gateway.stderr.take().unwrap()).lines();
         let line = stderr.next_line().await.unwrap().unwrap();
@@ -41,8 +41,12 @@ impl HttpGatewayFixture {
         Self { gateway, address }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
     /// Calls a tool, and returns the status and the message.
-    async fn call(&self, token: Option<&str>, name: &str, arguments: Value) -> (u16, Value) {
+    pub(crate) async fn call(&self, token: Option<&str>, name: &str, arguments: Value) -> (u16, Value) {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
@@ -79,7 +83,7 @@ impl HttpGatewayFixture {
         accounts.iter().map(|account| account["account"].as_str().unwrap().to_owned()).collect()
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let pid = Pid::from_raw(self.gateway.id().unwrap().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
         assert_eq!(self.gateway.wait().await.unwrap().code(), Some(0));
