@@ -18,14 +18,15 @@ use crate::http::fixture::{ALICE, BOB, HttpGatewayFixture, tokens};
 /// The calls whose results name the account of the caller.
 const AWS_CALLS: [(&str, &str); 3] = [
     ("aws-api__call_aws", r#"{"cli_command": "aws sts get-caller-identity"}"#),
-    ("iam__create_user", r#"{"user_name": "agent"}"#),
+    ("iam__create_group", r#"{"group_name": "agent", "confirmed": true}"#),
     ("sns__create_topic", r#"{"name": "agent"}"#),
 ];
 
 fn server_command(venv: Venv, name: &str, args: &[&str]) -> ServerConfig {
     let command = venv.program(name).unwrap();
-    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-    ServerConfig { args, ..ServerConfig::new(command.to_str().unwrap()) }
+    let mut server = ServerConfig::new(command.to_str().unwrap());
+    server.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    server
 }
 
 fn aws_servers(moto: &Moto, egress: &Egress) -> Vec<(&'static str, ServerConfig)> {
