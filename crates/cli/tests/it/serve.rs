@@ -7,7 +7,7 @@ mod child;
 mod client_fixture;
 mod errors;
 mod exchange;
-mod http;
+pub(crate) mod http;
 pub(crate) mod lifecycle;
 mod masking;
 mod session_dir;

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use valetkey_rig::{Script, Venv, packages};
 
 use super::{node_script, python_script};
-use crate::cloud::CarelessCloud;
+use crate::aws_fixture::AwsFixture;
+use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
-use crate::serve::{CALLER_IDENTITY_TOOL, mcp_config, shell_with_server};
-use crate::shell::Shell;
+use crate::serve::{CALLER_IDENTITY_TOOL, fixture_with_server, mcp_config};
 
 /// How a client negotiates the revision, and the one that it then has.
 const MODES: [(&str, &str); 2] = [("legacy", "2025-11-25"), ("auto", "2026-07-28")];
@@ -21,43 +21,43 @@ fn typescript_client() -> Script {
 }
 
 async fn run(script: Script, args: &[&str]) -> Value {
-    let said = args.iter().fold(script, |script, arg| script.arg(*arg)).run().await.unwrap();
-    serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}"))
+    let output = args.iter().fold(script, |script, arg| script.arg(*arg)).run().await.unwrap();
+    serde_json::from_str(output.trim()).unwrap_or_else(|_| panic!("{output}"))
 }
 
 /// Asserts that AWS saw the credentials that were set, and only while they were.
-fn assert_acted(said: &Value, protocol: &str) {
-    assert_eq!(said["protocol"], protocol, "{said:#}");
-    assert!(said["tools"].as_array().unwrap().contains(&json!(CALLER_IDENTITY_TOOL)), "{said:#}");
-    assert_eq!((&said["early"], &said["late"]), (&json!(true), &json!(true)), "{said:#}");
-    assert_eq!(said["given"], "Successfully set AWS credentials in context for region: us-east-1");
-    assert_eq!(said["arn"], "arn:aws:iam::111111111111:user/AAAA", "{said:#}");
-    assert_eq!(said["cleared"], "Successfully cleared all credentials and context from memory");
+fn assert_acted(output: &Value, protocol: &str) {
+    assert_eq!(output["protocol"], protocol, "{output:#}");
+    assert!(output["tools"].as_array().unwrap().contains(&json!(CALLER_IDENTITY_TOOL)), "{output:#}");
+    assert_eq!((&output["early"], &output["late"]), (&json!(true), &json!(true)), "{output:#}");
+    assert_eq!(output["given"], "Successfully set AWS credentials in context for region: us-east-1");
+    assert_eq!(output["arn"], "arn:aws:iam::111111111111:user/AAAA", "{output:#}");
+    assert_eq!(output["cleared"], "Successfully cleared all credentials and context from memory");
 }
 
 async fn converse_over_stdio(client: fn() -> Script) {
-    let cloud = CarelessCloud::start().await;
-    let shell = shell_with_server(cloud.url());
-    let config = shell.path("mcp.json");
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_server(aws.url());
+    let config = fixture.path("mcp.json");
     let gateway = [env!("CARGO_BIN_EXE_valetkey"), "serve", "--mcp-config", config.to_str().unwrap()];
     for (mode, protocol) in MODES {
-        let said = run(client(), &[&[mode, "stdio"], &gateway[..]].concat()).await;
-        assert_acted(&said, protocol);
+        let output = run(client(), &[&[mode, "stdio"], &gateway[..]].concat()).await;
+        assert_acted(&output, protocol);
     }
 }
 
-/// Returns a shell whose gateway over HTTP has the server `aws`.
-fn shell_with_principals(cloud: &CarelessCloud) -> Shell {
-    shell_with_server(cloud.url()).file("valetkey.toml", PRINCIPALS)
+/// Returns a fixture whose gateway over HTTP has the server `aws`.
+fn fixture_with_principals(aws: &AwsFixture) -> ProgramFixture {
+    fixture_with_server(aws.url()).file("valetkey.toml", PRINCIPALS)
 }
 
 async fn converse_over_http(client: fn() -> Script) {
-    let cloud = CarelessCloud::start().await;
-    let shell = shell_with_principals(&cloud);
-    let gateway = HttpGatewayFixture::start(&shell, &["--mcp-config", "mcp.json"]).await;
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_principals(&aws);
+    let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
     for (mode, protocol) in MODES {
-        let said = run(client(), &[mode, "http", &gateway.url(), "token-of-alice"]).await;
-        assert_acted(&said, protocol);
+        let output = run(client(), &[mode, "http", &gateway.url(), "token-of-alice"]).await;
+        assert_acted(&output, protocol);
     }
     gateway.stop().await;
 }
@@ -99,18 +99,18 @@ async fn assert_inspected(server: &[&str]) {
 
 #[tokio::test]
 async fn inspector_lists_and_calls_over_stdio_and_http() {
-    let cloud = CarelessCloud::start().await;
-    let shell = shell_with_principals(&cloud);
-    let (config, settings) = (shell.path("mcp.json"), shell.path("valetkey.toml"));
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_principals(&aws);
+    let (config, settings) = (fixture.path("mcp.json"), fixture.path("valetkey.toml"));
     let entry = json!({
         "command": env!("CARGO_BIN_EXE_valetkey"),
         "args": ["serve", "--principal", "alice", "--config", settings, "--mcp-config", config],
     });
-    let shell = shell.file("client.json", mcp_config(json!({"valetkey": entry})));
-    assert_inspected(&["--config", shell.path("client.json").to_str().unwrap(), "--server", "valetkey"])
+    let fixture = fixture.file("client.json", mcp_config(json!({"valetkey": entry})));
+    assert_inspected(&["--config", fixture.path("client.json").to_str().unwrap(), "--server", "valetkey"])
         .await;
 
-    let gateway = HttpGatewayFixture::start(&shell, &["--mcp-config", "mcp.json"]).await;
+    let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
     let header = "Authorization: Bearer token-of-alice";
     assert_inspected(&["--transport", "http", "--server-url", &gateway.url(), "--header", header]).await;
     gateway.stop().await;

@@ -5,8 +5,8 @@ use valetkey_local_aws::{LocalAws, LocalAwsBuilder, SecretSpec, UserSpec};
 use valetkey_rig::{Script, Venv};
 
 use super::python_script;
+use crate::serve::fixture_with_server;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
-use crate::serve::shell_with_server;
 
 /// The agent's runs. Each one has a stack job with a credential of its own; the last run fails.
 const RUNS: [&str; 3] = ["AAAA", "BBBB", "CCCC"];
@@ -36,18 +36,18 @@ fn add_run(aws: LocalAwsBuilder, run: &str) -> LocalAwsBuilder {
 async fn run_workflow() -> Value {
     let platform = UserSpec::new("999999999999", "platform", "AKIA_PLATFORM", "secret_platform");
     let aws = RUNS.into_iter().fold(LocalAws::builder().user(platform), add_run).start().await.unwrap();
-    let shell = shell_with_server(&aws.endpoint_url())
+    let fixture = fixture_with_server(&aws.endpoint_url())
         .env("AWS_ENDPOINT_URL", aws.endpoint_url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "AKIA_PLATFORM")
         .env("AWS_SECRET_ACCESS_KEY", "secret_platform")
         .file("valetkey.toml", format!("{PRINCIPALS}{RESOLVER}"));
-    let gateway = HttpGatewayFixture::start(&shell, &["--mcp-config", "mcp.json"]).await;
+    let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
     let script = Script::python_in(Venv::Workflow, python_script("workflow.py"));
-    let said = script.arg(gateway.url()).arg("token-of-alice").run().await.unwrap();
+    let output = script.arg(gateway.url()).arg("token-of-alice").run().await.unwrap();
     gateway.stop().await;
-    assert!(!RUNS.iter().any(|run| said.contains(&format!("secret_{run}"))), "{said}");
-    serde_json::from_str(&said).unwrap()
+    assert!(!RUNS.iter().any(|run| output.contains(&format!("secret_{run}"))), "{output}");
+    serde_json::from_str(&output).unwrap()
 }
 
 /// Asserts that the calls of a run had this outcome, in this order.
@@ -62,7 +62,7 @@ fn assert_log(log: &Value, expected: &[(&str, &str)]) {
 
 #[tokio::test]
 async fn langgraph_runs_at_once_act_as_their_own_users() {
-    let said = run_workflow().await;
+    let output = run_workflow().await;
     for run in &RUNS[..2] {
         let (arn, service) = (format!("arn:aws:iam::111111111111:user/{run}"), format!("svc-{run}"));
         let expected = [
@@ -73,12 +73,12 @@ async fn langgraph_runs_at_once_act_as_their_own_users() {
             ("get_aws_credentials_context", run),
             ("aws__get_caller_identity", &arn),
         ];
-        assert_log(&said[run]["log"], &expected);
-        assert_eq!(said[run]["failure"], Value::Null, "{said:#}");
+        assert_log(&output[run]["log"], &expected);
+        assert_eq!(output[run]["failure"], Value::Null, "{output:#}");
     }
-    assert_eq!(said[RUNS[2]]["failure"], "the second sub-agent fails");
+    assert_eq!(output[RUNS[2]]["failure"], "the second sub-agent fails");
     for run in RUNS {
-        let run = &said[run];
+        let run = &output[run];
         assert_eq!(run["cleared"], "Successfully cleared all credentials and context from memory");
         for text in [&run["after"][0], &run["after"][1]] {
             assert!(text.as_str().unwrap().starts_with("{\"error\""), "{run:#}");
