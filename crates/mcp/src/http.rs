@@ -27,6 +27,7 @@ mod router;
 mod site;
 mod stream;
 mod tenants;
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,10 +48,12 @@ use router::HttpState;
 use tenants::Tenants;
 
 pub use auth::{
-    Authenticator, ClaimRule, JwksSource, JwksUrl, JwtIssuer, JwtIssuerBuilder, StaticJwks, VerifiedCaller,
+    Authenticator, CallerToken, ClaimRule, JwksSource, JwksUrl, JwtIssuer, JwtIssuerBuilder, StaticJwks,
+    TokenExchange, VerifiedCaller,
 };
 pub use builder::HttpGatewayBuilder;
 pub use tenants::{NewSession, SessionFactory};
+pub use tls::TlsIdentity;
 
 /// The first protocol version without protocol sessions.
 const MODERN_VERSION: &str = "2026-07-28";
@@ -61,8 +64,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Serves many principals over streamable HTTP, at the path `/mcp`, with the legacy and the modern protocol.
 ///
 /// Each request is authenticated. It acts on a credential session of its principal: the one whose handle is in the
-/// header `Valetkey-Session` or in the argument `credential_session` of the call, or else the one of its protocol
-/// session. A call for which no session is found fails; it never runs with the authority of the host. Each credential
+/// header `Valetkey-Session`, in the path (`/s/<handle>/mcp`) or in the argument `credential_session` of the call, or
+/// else the one of its protocol session. A call for which no session is found fails; it never runs with the authority of the host. Each credential
 /// session has server processes of its own, which start at its first call of a server's tool.
 ///
 /// # Examples
@@ -109,8 +112,9 @@ impl HttpGateway {
     /// server is stopped.
     ///
     /// # Errors
-    /// `Invalid` when the address of the listener is not a loopback address: the gateway does not encrypt, so clients
-    /// on other machines reach it through a proxy that does. `Internal` when the listener has no address, or the
+    /// `Invalid` when other machines reach the listener, and the gateway does not [encrypt](HttpGatewayBuilder::tls) or
+    /// does not authenticate; or when it listens on every address and has no
+    /// [public URL](HttpGatewayBuilder::public_url). `Internal` when the listener has no address, or the
     /// gateway's own endpoint or folders cannot be created.
     ///
     /// # Cancel safety
@@ -121,18 +125,16 @@ impl HttpGateway {
             move |error: std::io::Error| Error::new(ErrorKind::Internal, what).with_source(error)
         };
         let address = listener.local_addr().map_err(internal("the listener has no address"))?;
-        if !address.ip().is_loopback() {
-            return Err(Error::invalid("http", "must be a loopback address, such as `127.0.0.1:7070`")
-                .with_next_step("let a reverse proxy that encrypts forward to it, and set `public_url`"));
-        }
+        self.0.check_address(address)?;
         let endpoint =
             CredentialEndpoint::start().await.map_err(internal("the credential endpoint cannot listen"))?;
-        let HttpGatewayBuilder { factory, authenticator, mut site, registry, quotas, records, process_quota } =
+        let HttpGatewayBuilder { factory, authenticator, mut site, tls, registry, quotas, records, process_quota } =
             self.0;
-        site.add_listener(address);
+        site.add_listener(address, tls.is_some());
         let catalog = Arc::new(Catalog::start(&*factory, &endpoint).await?);
         let state = Arc::new(HttpState {
             site,
+            tls,
             authenticator,
             tenants: Arc::new(Tenants::new(factory, endpoint, registry, process_quota)),
             catalog,

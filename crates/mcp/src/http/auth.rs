@@ -2,6 +2,7 @@
 
 mod bearer;
 mod caller;
+mod caller_token;
 mod claim_rule;
 mod claims;
 mod issuer_builder;
@@ -22,6 +23,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use valetkey_core::{Error, Principal, Result};
 
 pub use caller::VerifiedCaller;
+pub use caller_token::{CallerToken, TokenExchange};
 pub use claim_rule::ClaimRule;
 pub use issuer_builder::JwtIssuerBuilder;
 pub use jwks::{JwksSource, StaticJwks};
@@ -202,6 +204,11 @@ impl Authenticator {
         Ok(())
     }
 
+    /// Whether requests are not authenticated.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.anonymous.is_some()
+    }
+
     /// Whether a rule of an issuer could give a caller this principal.
     fn may_derive(&self, principal: &Principal) -> bool {
         self.issuers.iter().any(|issuer| issuer.rules().may_derive(principal))
@@ -262,7 +269,7 @@ impl Authenticator {
 }
 
 fn derived_principal_error() -> Error {
-    Error::invalid("principal", "begins with the name of an issuer, and could be that of another caller")
+    Error::invalid("principal", "ends with the name of an issuer, and could be that of another caller")
         .with_next_step("rename the principal or the issuer")
 }
 

@@ -1,9 +1,10 @@
 //! `HttpGatewayBuilder`: the names and limits of a gateway.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use valetkey_core::{RegistryBuilder, Result, SessionRegistry};
+use valetkey_core::{Error, RegistryBuilder, Result, SessionRegistry};
 
 use super::HttpGateway;
 use super::auth::Authenticator;
@@ -11,6 +12,7 @@ use super::protocol_sessions::RecordLimits;
 use super::quota::QuotaLimits;
 use super::site::Site;
 use super::tenants::SessionFactory;
+use super::tls::TlsIdentity;
 use crate::ProcessQuota;
 
 /// Configures an [`HttpGateway`]. Created by [`HttpGateway::builder`].
@@ -18,6 +20,7 @@ use crate::ProcessQuota;
 /// | setting | meaning | default |
 /// |---|---|---|
 /// | [`public_url`](Self::public_url) | the URL of the MCP endpoint as clients know it | the address of the listener |
+/// | [`tls`](Self::tls) | the certificate with which it encrypts | it does not encrypt |
 /// | [`allow_host`](Self::allow_host) | additional names in `Host` | none |
 /// | [`allow_origin`](Self::allow_origin) | additional values of `Origin` | none |
 /// | [`sessions`](Self::sessions) | limits of credential sessions | those of [`RegistryBuilder`] |
@@ -42,6 +45,7 @@ pub struct HttpGatewayBuilder {
     pub(super) factory: Arc<dyn SessionFactory>,
     pub(super) authenticator: Authenticator,
     pub(super) site: Site,
+    pub(super) tls: Option<TlsIdentity>,
     pub(super) registry: RegistryBuilder,
     pub(super) quotas: QuotaLimits,
     pub(super) records: RecordLimits,
@@ -54,6 +58,7 @@ impl HttpGatewayBuilder {
             factory,
             authenticator,
             site: Site::default(),
+            tls: None,
             registry: SessionRegistry::builder(),
             quotas: QuotaLimits { per_principal: 256, total: 1_024 },
             records: RecordLimits { per_principal: 1_000, total: 10_000 },
@@ -69,6 +74,13 @@ impl HttpGatewayBuilder {
     pub fn public_url(mut self, url: &str) -> Result<Self> {
         self.site.set_public_url(url)?;
         Ok(self)
+    }
+
+    /// Encrypts connections with this identity (default: they are not encrypted). Without it, or without authentication,
+    /// the gateway listens on a loopback address only.
+    pub fn tls(mut self, identity: TlsIdentity) -> Self {
+        self.tls = Some(identity);
+        self
     }
 
     /// Accepts requests whose `Host` is `host`, with or without a port (default: the addresses of the listener and of
@@ -115,6 +127,25 @@ impl HttpGatewayBuilder {
     pub fn max_protocol_sessions_per_principal(mut self, sessions: usize) -> Self {
         self.records.per_principal = sessions;
         self
+    }
+
+    /// Fails for an address that exposes tokens, or the authority of a principal, to other machines.
+    pub(super) fn check_address(&self, address: SocketAddr) -> Result<()> {
+        let is_protected = self.tls.is_some() && !self.authenticator.is_anonymous();
+        if !address.ip().is_loopback() && !is_protected {
+            return Err(Error::invalid("http", "must be a loopback address, such as `127.0.0.1:7070`").with_next_step(
+                "configure a certificate and tokens; or let a reverse proxy that encrypts forward to it, and set \
+                 `public_url`",
+            ));
+        }
+        if address.ip().is_unspecified() && !self.site.has_public_url() {
+            return Err(Error::invalid(
+                "http",
+                "is every address of this machine, which is no URL for clients",
+            )
+            .with_next_step("set `public_url`, or listen on one address"));
+        }
+        Ok(())
     }
 
     /// Builds the gateway.

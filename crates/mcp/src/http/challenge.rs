@@ -7,16 +7,20 @@ use serde_json::json;
 
 use super::auth::{Authenticator, Refusal};
 use super::response::{HttpResponse, json_content, text};
-use super::site::Site;
+use super::site::{Resource, Site};
 
-/// Returns the metadata of the gateway as a protected resource, if it has an authorization server.
-pub(super) fn resource_metadata(site: &Site, authenticator: &Authenticator) -> Option<HttpResponse> {
+/// Returns the metadata of a protected resource of the gateway, if it has an authorization server.
+pub(super) fn resource_metadata(
+    site: &Site,
+    authenticator: &Authenticator,
+    resource: Resource,
+) -> Option<HttpResponse> {
     let servers = authenticator.authorization_servers();
     if servers.is_empty() {
         return None;
     }
     let metadata = json!({
-        "resource": site.resource(),
+        "resource": site.resource(resource),
         "authorization_servers": servers,
         "scopes_supported": authenticator.scopes(),
         "bearer_methods_supported": ["header"],
@@ -25,7 +29,12 @@ pub(super) fn resource_metadata(site: &Site, authenticator: &Authenticator) -> O
 }
 
 /// Returns the response to a request that is refused. It has one challenge, since some clients read only one.
-pub(super) fn refuse(refusal: &Refusal, site: &Site, authenticator: &Authenticator) -> HttpResponse {
+pub(super) fn refuse(
+    refusal: &Refusal,
+    site: &Site,
+    authenticator: &Authenticator,
+    resource: Resource,
+) -> HttpResponse {
     let (status, message, error) = match refusal {
         Refusal::NoToken => (StatusCode::UNAUTHORIZED, "a bearer token is required", None),
         Refusal::Malformed(message) => (StatusCode::BAD_REQUEST, *message, Some("invalid_request")),
@@ -43,18 +52,24 @@ pub(super) fn refuse(refusal: &Refusal, site: &Site, authenticator: &Authenticat
     };
     let mut response = text(status, message);
     if status != StatusCode::BAD_REQUEST
-        && let Ok(challenge) = HeaderValue::try_from(challenge(refusal, error, site, authenticator))
+        && let Ok(challenge) =
+            HeaderValue::try_from(challenge(refusal, error, &site.metadata_url(resource), authenticator))
     {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
 }
 
-fn challenge(refusal: &Refusal, error: Option<&str>, site: &Site, authenticator: &Authenticator) -> String {
+fn challenge(
+    refusal: &Refusal,
+    error: Option<&str>,
+    metadata_url: &str,
+    authenticator: &Authenticator,
+) -> String {
     let mut parameters = Vec::new();
     parameters.extend(error.map(|error| format!("error=\"{error}\"")));
     if !authenticator.authorization_servers().is_empty() {
-        parameters.push(format!("resource_metadata=\"{}\"", site.metadata_url()));
+        parameters.push(format!("resource_metadata=\"{metadata_url}\""));
         // The issuer of the token is known, and does not know the scopes of another one.
         let scopes = match refusal {
             Refusal::InsufficientScope(required) => required.iter().map(String::as_str).collect(),

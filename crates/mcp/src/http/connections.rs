@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -38,7 +39,7 @@ pub(super) async fn accept_connections(
             Ok((stream, _)) => {
                 // A connection over the limit is closed.
                 let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-                let serving = serve_connection(stream, Arc::clone(state));
+                let serving = serve_stream(stream, Arc::clone(state));
                 connections.spawn(async move {
                     serving.await;
                     drop(permit);
@@ -52,11 +53,23 @@ pub(super) async fn accept_connections(
     }
 }
 
-/// Serves the requests of one connection. When the gateway stops, the request in progress still gets its response.
-async fn serve_connection(stream: TcpStream, state: Arc<HttpState>) {
+/// Serves a connection, encrypted if the gateway has a certificate.
+async fn serve_stream(stream: TcpStream, state: Arc<HttpState>) {
     // Without it, the second event of a stream waits for an acknowledgement, which takes 40 ms. An error means that the
     // client has left.
     let _gone = stream.set_nodelay(true);
+    let Some(identity) = state.tls.clone() else { return serve_connection(stream, state).await };
+    let encrypted = tokio::select! {
+        encrypted = identity.accept(stream) => encrypted,
+        () = state.stopping.cancelled() => None,
+    };
+    if let Some(encrypted) = encrypted {
+        serve_connection(encrypted, state).await;
+    }
+}
+
+/// Serves the requests of one connection. When the gateway stops, the request in progress still gets its response.
+async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, state: Arc<HttpState>) {
     let serving = Arc::clone(&state);
     let service = service_fn(move |request| {
         let state = Arc::clone(&serving);

@@ -20,9 +20,10 @@ use super::quota::Quotas;
 use super::response::{
     HttpResponse, INVALID_REQUEST, RpcError, method_not_allowed, session_not_found, text, too_many_requests,
 };
-use super::site::{Route, Site, single};
+use super::site::{Resource, Route, Site, single};
 use super::stream::ListChangeMessages;
 use super::tenants::Tenants;
+use super::tls::TlsIdentity;
 use super::{post, response};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -31,6 +32,8 @@ const CREDENTIAL_SESSION: HeaderName = HeaderName::from_static("valetkey-session
 /// The state of a running gateway.
 pub(super) struct HttpState {
     pub(super) site: Site,
+    /// Encrypts connections, if configured.
+    pub(super) tls: Option<TlsIdentity>,
     pub(super) authenticator: Authenticator,
     pub(super) tenants: Arc<Tenants>,
     pub(super) catalog: Arc<Catalog>,
@@ -71,20 +74,24 @@ pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>
             "the request was sent to another host, or by a page of another site",
         );
     }
-    match state.site.route(request.uri().path()) {
-        Route::Mcp => {}
-        Route::ResourceMetadata if request.method() == Method::GET => {
-            let metadata = resource_metadata(&state.site, &state.authenticator);
+    let (path_handle, resource) = match state.site.route(request.uri().path()) {
+        Route::Mcp => (None, Resource::Endpoint),
+        Route::Session(handle) => match handle.parse() {
+            Ok(handle) => (Some(handle), Resource::Sessions),
+            Err(_) => return not_found(),
+        },
+        Route::ResourceMetadata(resource) if request.method() == Method::GET => {
+            let metadata = resource_metadata(&state.site, &state.authenticator, resource);
             return metadata.unwrap_or_else(not_found);
         }
-        Route::ResourceMetadata => return method_not_allowed("GET"),
+        Route::ResourceMetadata(_) => return method_not_allowed("GET"),
         Route::Unknown => return not_found(),
-    }
+    };
     let verified = match state.authenticator.authenticate(request.headers(), request.uri()).await {
         Ok(verified) => verified,
         Err(refusal) => {
             tracing::debug!(?refusal, "request refused");
-            return refuse(&refusal, &state.site, &state.authenticator);
+            return refuse(&refusal, &state.site, &state.authenticator, resource);
         }
     };
     let (mut parts, body) = request.into_parts();
@@ -92,7 +99,7 @@ pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
         parts.headers.remove(name);
     }
-    let caller = match Caller::new(verified, &parts.headers) {
+    let caller = match Caller::new(verified, path_handle, &parts.headers) {
         Ok(caller) => caller,
         Err(error) => return error.into_response(None),
     };
@@ -109,7 +116,11 @@ fn not_found() -> HttpResponse {
 }
 
 impl Caller {
-    fn new(verified: VerifiedCaller, headers: &HeaderMap) -> Result<Self, RpcError> {
+    fn new(
+        verified: VerifiedCaller,
+        path_handle: Option<SessionHandle>,
+        headers: &HeaderMap,
+    ) -> Result<Self, RpcError> {
         let read = |name: &HeaderName, malformed: &'static str| match headers.contains_key(name) {
             false => Ok(None),
             true => single(headers, name).map(Some).ok_or(RpcError::bad_request(INVALID_REQUEST, malformed)),
@@ -117,8 +128,12 @@ impl Caller {
         let malformed = "the header `Valetkey-Session` is not the handle of a credential session";
         let handle = read(&CREDENTIAL_SESSION, malformed)?.map(str::parse).transpose();
         let handle = handle.map_err(|_| RpcError::bad_request(INVALID_REQUEST, malformed))?;
+        if path_handle.is_some() && handle.is_some() && path_handle != handle {
+            let message = "the path and the header `Valetkey-Session` name two credential sessions";
+            return Err(RpcError::bad_request(INVALID_REQUEST, message));
+        }
         let session_id = read(&SESSION_ID, "the header `Mcp-Session-Id` is malformed")?.map(str::to_owned);
-        Ok(Self { verified, handle, session_id })
+        Ok(Self { verified, handle: path_handle.or(handle), session_id })
     }
 
     pub(super) fn principal(&self) -> &Principal {

@@ -11,6 +11,8 @@ use valetkey_core::{Error, Result};
 
 /// The path of the MCP endpoint.
 pub(super) const MCP_PATH: &str = "/mcp";
+/// The path under which each credential session has an MCP endpoint.
+const SESSIONS_PATH: &str = "/s";
 const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
 
 /// The names of the gateway.
@@ -32,10 +34,22 @@ struct PublicUrl {
 
 /// What a request path refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum Route<'a> {
     Mcp,
-    ResourceMetadata,
+    /// The MCP endpoint of the credential session with this handle.
+    Session(&'a str),
+    ResourceMetadata(Resource),
     Unknown,
+}
+
+/// A protected resource, as clients know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resource {
+    /// The MCP endpoint.
+    Endpoint,
+    /// The MCP endpoints of single credential sessions. Its URL is the origin, because a URL with a handle would be
+    /// shown to the authorization server.
+    Sessions,
 }
 
 impl Site {
@@ -74,15 +88,20 @@ impl Site {
         Ok(())
     }
 
-    /// Adds the names of a loopback listener.
-    pub(super) fn add_listener(&mut self, address: SocketAddr) {
-        let port = address.port();
-        for host in [address.to_string(), format!("localhost:{port}")] {
-            self.allow_origin(&format!("http://{host}"));
+    pub(super) fn has_public_url(&self) -> bool {
+        self.public_url.is_some()
+    }
+
+    /// Adds the names of a listener.
+    pub(super) fn add_listener(&mut self, address: SocketAddr, encrypts: bool) {
+        let scheme = if encrypts { "https" } else { "http" };
+        let local = address.ip().is_loopback().then(|| format!("localhost:{}", address.port()));
+        for host in [address.to_string()].into_iter().chain(local) {
+            self.allow_origin(&format!("{scheme}://{host}"));
             self.allow_host(&host);
         }
         if self.public_url.is_none() {
-            let origin = format!("http://{address}");
+            let origin = format!("{scheme}://{address}");
             self.public_url = Some(PublicUrl { origin, path: MCP_PATH.to_owned() });
         }
     }
@@ -102,28 +121,54 @@ impl Site {
         self.hosts.iter().any(|allowed| allowed == host || (!has_port(allowed) && allowed == name))
     }
 
-    pub(super) fn route(&self, path: &str) -> Route {
+    pub(super) fn route<'a>(&self, path: &'a str) -> Route<'a> {
         if matches!(path, "/mcp" | "/mcp/") {
             return Route::Mcp;
         }
+        if let Some(handle) = session_in_path(path) {
+            return Route::Session(handle);
+        }
         let own_path = self.public_url.as_ref().map_or(MCP_PATH, |url| url.path.as_str());
+        let prefix = own_path.strip_suffix(MCP_PATH).unwrap_or_default();
         match path.strip_prefix(METADATA_PATH) {
-            Some("" | "/" | MCP_PATH) => Route::ResourceMetadata,
-            Some(rest) if rest == own_path => Route::ResourceMetadata,
-            _ => Route::Unknown,
+            Some("" | "/" | MCP_PATH) => Route::ResourceMetadata(Resource::Endpoint),
+            Some(rest) if rest == own_path => Route::ResourceMetadata(Resource::Endpoint),
+            Some(rest) => {
+                let rest = rest.strip_prefix(prefix).unwrap_or(rest);
+                let is_sessions = rest == SESSIONS_PATH || session_in_path(rest).is_some();
+                if is_sessions { Route::ResourceMetadata(Resource::Sessions) } else { Route::Unknown }
+            }
+            None => Route::Unknown,
         }
     }
 
-    /// Returns the URL of the MCP endpoint, without a slash at its end: some clients refuse one.
-    pub(super) fn resource(&self) -> String {
-        self.public_url.as_ref().map(|url| format!("{}{}", url.origin, url.path)).unwrap_or_default()
+    /// Returns the URL of a resource, without a slash at its end: some clients refuse one.
+    pub(super) fn resource(&self, resource: Resource) -> String {
+        let Some(PublicUrl { origin, path }) = &self.public_url else { return String::new() };
+        match resource {
+            Resource::Endpoint => format!("{origin}{path}"),
+            Resource::Sessions => origin.clone(),
+        }
     }
 
-    /// Returns the URL of the metadata of the MCP endpoint.
-    pub(super) fn metadata_url(&self) -> String {
-        let url = self.public_url.as_ref();
-        url.map(|url| format!("{}{METADATA_PATH}{}", url.origin, url.path)).unwrap_or_default()
+    /// Returns the URL of the metadata of a resource.
+    pub(super) fn metadata_url(&self, resource: Resource) -> String {
+        let Some(PublicUrl { origin, path }) = &self.public_url else { return String::new() };
+        match resource {
+            Resource::Endpoint => format!("{origin}{METADATA_PATH}{path}"),
+            Resource::Sessions => {
+                let prefix = path.strip_suffix(MCP_PATH).unwrap_or_default();
+                format!("{origin}{METADATA_PATH}{prefix}{SESSIONS_PATH}")
+            }
+        }
     }
+}
+
+/// Returns the handle in `/s/<handle>/mcp`.
+fn session_in_path(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix(SESSIONS_PATH)?.strip_prefix('/')?;
+    let handle = rest.strip_suffix('/').unwrap_or(rest).strip_suffix(MCP_PATH)?;
+    (!handle.is_empty() && !handle.contains('/')).then_some(handle)
 }
 
 fn has_port(authority: &str) -> bool {
@@ -151,7 +196,7 @@ mod tests {
 
     fn loopback_site() -> Site {
         let mut site = Site::default();
-        site.add_listener("127.0.0.1:7070".parse().unwrap());
+        site.add_listener("127.0.0.1:7070".parse().unwrap(), false);
         site
     }
 
@@ -194,11 +239,11 @@ mod tests {
     fn site_metadata_paths_follow_public_url() {
         let mut site = Site::default();
         site.set_public_url("https://mcp.example.com/aws/mcp/").unwrap();
-        assert_eq!(site.resource(), "https://mcp.example.com/aws/mcp");
+        assert_eq!(site.resource(Resource::Endpoint), "https://mcp.example.com/aws/mcp");
         let metadata = "https://mcp.example.com/.well-known/oauth-protected-resource/aws/mcp";
-        assert_eq!(site.metadata_url(), metadata);
+        assert_eq!(site.metadata_url(Resource::Endpoint), metadata);
         for path in [METADATA_PATH, "/.well-known/oauth-protected-resource/aws/mcp"] {
-            assert_eq!(site.route(path), Route::ResourceMetadata, "{path}");
+            assert_eq!(site.route(path), Route::ResourceMetadata(Resource::Endpoint), "{path}");
         }
         for path in ["/", "/mcp/x", "/mcpx", "/.well-known/oauth-protected-resource/other"] {
             assert_eq!(site.route(path), Route::Unknown, "{path}");

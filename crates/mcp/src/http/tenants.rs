@@ -168,6 +168,7 @@ impl Tenants {
     pub(super) fn find(&self, caller: &VerifiedCaller, handle: &SessionHandle) -> Result<TenantGuard> {
         let found = self.registry.find(caller.principal(), handle)?;
         if found.value().caller == *caller {
+            found.value().caller.renew_token(caller);
             return Ok(found);
         }
         Err(Error::new(ErrorKind::Closed, "the session was opened with other claims"))

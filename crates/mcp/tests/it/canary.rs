@@ -20,7 +20,7 @@ use crate::host_fixture::{fixture_server, pid, raw_server};
 use crate::keys::assert_masks_are_whole;
 
 /// Captures the logs of this test binary at TRACE, capped as the crate recommends.
-fn captured_logs() -> &'static CapturedLogs {
+pub(crate) fn captured_logs() -> &'static CapturedLogs {
     static LOGS: LazyLock<CapturedLogs> = LazyLock::new(|| {
         let logs = CapturedLogs::default();
         let filter = EnvFilter::new(format!("trace,{RMCP_LOG_DIRECTIVE}"));

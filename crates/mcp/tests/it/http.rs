@@ -1,5 +1,6 @@
 //! The gateway over HTTP, on real sockets: transport, authentication, and whose session a call acts on.
 
+mod access_tokens;
 mod accounts;
 mod challenge;
 pub(crate) mod client_fixture;
@@ -9,5 +10,7 @@ mod isolation;
 mod legacy;
 mod limits;
 mod modern;
+mod paths;
 mod streams;
+mod tls;
 mod tokens;

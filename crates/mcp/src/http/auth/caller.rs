@@ -6,27 +6,31 @@ use std::sync::Arc;
 
 use valetkey_core::Principal;
 
+use super::CallerToken;
+
 /// The verified sender of a request: its principal, and what an issuer states about it.
 ///
 /// A session belongs to the caller that opened it. A later request reaches it only if its caller is equal: a token of
-/// the same principal with other rules or claims could give the principal another authority.
+/// the same principal with other rules or claims could give the principal another authority. Two callers with other
+/// tokens of the same statements are equal.
 ///
 /// # Examples
 /// ```
 /// use valetkey_mcp::http::VerifiedCaller;
 ///
-/// let caller = VerifiedCaller::new("okta/00u1".parse()?).with_rule("engineers").with_claim("email", "alice@example.com");
-/// assert_eq!(caller.principal().as_str(), "okta/00u1");
+/// let caller = VerifiedCaller::new("00u1@okta".parse()?).with_rule("engineers").with_claim("email", "alice@example.com");
+/// assert_eq!(caller.principal().as_str(), "00u1@okta");
 /// assert_eq!(caller.rules().collect::<Vec<_>>(), ["engineers"]);
 /// assert_eq!(caller.claim("email"), Some("alice@example.com"));
 /// // Claims may identify a person, so they are not printed.
 /// assert!(!format!("{caller:?}").contains("alice@example.com"));
 /// # Ok::<(), valetkey_core::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct VerifiedCaller {
     principal: Principal,
     statements: Arc<Statements>,
+    token: Option<CallerToken>,
 }
 
 /// What an issuer states about a caller, sorted, so that equal statements compare equal.
@@ -40,7 +44,7 @@ impl VerifiedCaller {
     /// Creates a caller about which no issuer states anything.
     #[must_use]
     pub fn new(principal: Principal) -> Self {
-        Self { principal, statements: Arc::default() }
+        Self { principal, statements: Arc::default(), token: None }
     }
 
     /// Adds the name of a [`ClaimRule`](super::ClaimRule) that accepts the caller.
@@ -79,6 +83,34 @@ impl VerifiedCaller {
         self.statements.claims.get(name).map(String::as_str)
     }
 }
+
+impl VerifiedCaller {
+    /// Returns the token of the caller, if its issuer was configured to keep it.
+    #[must_use]
+    pub fn token(&self) -> Option<&CallerToken> {
+        self.token.as_ref()
+    }
+
+    pub(super) fn with_token(mut self, token: CallerToken) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Takes over the token of a later request of this caller.
+    pub(in crate::http) fn renew_token(&self, later: &Self) {
+        if let (Some(kept), Some(newer)) = (&self.token, &later.token) {
+            kept.renew(newer);
+        }
+    }
+}
+
+impl PartialEq for VerifiedCaller {
+    fn eq(&self, other: &Self) -> bool {
+        self.principal == other.principal && self.statements == other.statements
+    }
+}
+
+impl Eq for VerifiedCaller {}
 
 impl fmt::Debug for VerifiedCaller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ use valetkey_core::{AccountName, Clock, Error, Principal, Result, SystemClock};
 use super::claims::Claims;
 use super::jwks::{JwksSource, KeyCache};
 use super::keys::is_asymmetric;
-use super::{ClaimRule, JwtIssuer};
+use super::{ClaimRule, JwtIssuer, TokenExchange};
 
 /// Configures a [`JwtIssuer`]. Created by [`JwtIssuer::builder`].
 ///
@@ -26,6 +26,7 @@ use super::{ClaimRule, JwtIssuer};
 /// | [`client`](Self::client) | the clients to which tokens are issued | any |
 /// | [`token_use`](Self::token_use) | the value of `token_use` | `access`, if present |
 /// | [`keep_claim`](Self::keep_claim) | the claims that [`VerifiedCaller`](super::VerifiedCaller) has | none |
+/// | [`keep_token`](Self::keep_token), [`token_exchange`](Self::token_exchange) | whether it has the token | no |
 ///
 /// # Examples
 /// ```
@@ -57,6 +58,8 @@ pub(super) struct IssuerRules {
     pub(super) principals: HashMap<String, Principal>,
     pub(super) rules: Vec<ClaimRule>,
     pub(super) kept_claims: Vec<String>,
+    pub(super) keeps_token: bool,
+    pub(super) exchange: Option<Arc<dyn TokenExchange>>,
     pub(super) keys: KeyCache,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -83,8 +86,8 @@ impl IssuerRules {
 
     /// Whether a rule could give a caller this principal.
     pub(super) fn may_derive(&self, principal: &Principal) -> bool {
-        let rest = self.name.as_deref().and_then(|name| principal.as_str().strip_prefix(name));
-        !self.rules.is_empty() && rest.is_some_and(|rest| rest.starts_with('/'))
+        let rest = self.name.as_deref().and_then(|name| principal.as_str().strip_suffix(name));
+        !self.rules.is_empty() && rest.is_some_and(|rest| rest.ends_with('@'))
     }
 }
 
@@ -103,13 +106,15 @@ impl JwtIssuerBuilder {
             principals: HashMap::new(),
             rules: Vec::new(),
             kept_claims: Vec::new(),
+            keeps_token: false,
+            exchange: None,
             keys: KeyCache::new(keys),
             clock: Arc::new(SystemClock),
         };
         Self { rules, algorithms: Vec::new() }
     }
 
-    /// Names the issuer. A caller that a [`rule`](Self::rule) accepts is the principal `NAME/SUBJECT`.
+    /// Names the issuer. A caller that a [`rule`](Self::rule) accepts is the principal `SUBJECT@NAME`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.rules.name = Some(name.into());
         self
@@ -179,6 +184,19 @@ impl JwtIssuerBuilder {
         self
     }
 
+    /// Keeps the token of each caller for [`VerifiedCaller::token`](super::VerifiedCaller::token) (default: it is dropped
+    /// when it was verified). Only a provider that exchanges the token for credentials of its user needs it.
+    pub fn keep_token(mut self) -> Self {
+        self.rules.keeps_token = true;
+        self
+    }
+
+    /// Keeps the token of each caller, and exchanges it at each use.
+    pub fn token_exchange(mut self, exchange: impl TokenExchange) -> Self {
+        self.rules.exchange = Some(Arc::new(exchange));
+        self.keep_token()
+    }
+
     /// Sets the source of the time at which tokens expire (default: the system clock).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.rules.clock = clock;
@@ -230,7 +248,7 @@ impl JwtIssuerBuilder {
         match &rules.name {
             Some(name) => AccountName::parse("name", name).map(drop),
             None if rules.rules.is_empty() => Ok(()),
-            None => Err(Error::invalid("name", "must be set, because principals by rule begin with it")),
+            None => Err(Error::invalid("name", "must be set, because principals by rule end with it")),
         }
     }
 }

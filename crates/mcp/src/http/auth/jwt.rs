@@ -10,7 +10,7 @@ use valetkey_core::Principal;
 use super::claims::{Claims, TokenHeader};
 use super::issuer_builder::{IssuerRules, JwtIssuerBuilder};
 use super::jwks::JwksSource;
-use super::{Refusal, TokenDigest, VerifiedCaller};
+use super::{CallerToken, Refusal, TokenDigest, VerifiedCaller};
 
 /// The maximum number of verified tokens that are remembered.
 const MAX_CACHED_TOKENS: u64 = 10_000;
@@ -72,13 +72,21 @@ impl JwtIssuer {
         if let Some(known) = self.verified.get(digest)
             && known.expires_at > now
         {
-            return Ok(known.caller);
+            return Ok(self.keep_token(known.caller, token, known.expires_at));
         }
         let claims = self.verify_signature(token).await?;
         let expires_at = self.check_claims(&claims, now)?;
         let caller = self.find_caller(&claims)?;
         self.verified.insert(*digest, VerifiedToken { caller: caller.clone(), expires_at });
-        Ok(caller)
+        Ok(self.keep_token(caller, token, expires_at))
+    }
+
+    /// Adds the token to its sender, if it is to be kept.
+    fn keep_token(&self, caller: VerifiedCaller, token: &str, expires_at: u64) -> VerifiedCaller {
+        if !self.rules.keeps_token {
+            return caller;
+        }
+        caller.with_token(CallerToken::new(token, expires_at, self.rules.exchange.clone()))
     }
 
     /// Verifies the signature of a token, and that it names this issuer.
@@ -154,7 +162,7 @@ impl JwtIssuer {
         }
         let name = self.rules.name.as_deref().unwrap_or_default();
         let principal: Principal =
-            format!("{name}/{subject}").parse().map_err(|_| Refusal::UnknownPrincipal)?;
+            format!("{subject}@{name}").parse().map_err(|_| Refusal::UnknownPrincipal)?;
         Ok(applying.fold(VerifiedCaller::new(principal), |caller, rule| caller.with_rule(&rule.name)))
     }
 

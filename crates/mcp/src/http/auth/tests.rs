@@ -9,8 +9,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::header::AUTHORIZATION;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use valetkey_core::ErrorKind;
 use valetkey_core::testing::ManualClock;
+use valetkey_core::{ErrorKind, ExposeSecret, SecretString};
 use valetkey_rig::SigningKey;
 
 use super::keys::KeySet;
@@ -372,7 +372,7 @@ async fn claim_rules_make_each_subject_a_principal() {
         key.token(&all).unwrap()
     };
     let bob = |rules: &[&str]| {
-        let caller = VerifiedCaller::new("okta/00u2".parse().unwrap());
+        let caller = VerifiedCaller::new("00u2@okta".parse().unwrap());
         let caller = rules.iter().fold(caller, |caller, rule| caller.with_rule(*rule));
         Ok(caller.with_claim("email", "bob@example.com").with_claim("level", "3"))
     };
@@ -393,6 +393,40 @@ async fn claim_rules_make_each_subject_a_principal() {
     assert_eq!(unprintable, Err(Refusal::UnknownPrincipal));
 }
 
+#[derive(Debug)]
+struct ExchangeDouble;
+
+#[async_trait]
+impl TokenExchange for ExchangeDouble {
+    async fn exchange(&self, token: SecretString) -> Result<SecretString> {
+        Ok(format!("exchanged {}", token.expose_secret()).into())
+    }
+}
+
+#[tokio::test]
+async fn kept_token_is_newest_and_may_be_exchanged() {
+    let key = SigningKey::elliptic("e").unwrap();
+    let keys = JwksFixture::default();
+    keys.publish(&[&key]);
+    let issuer =
+        |issuer: JwtIssuerBuilder| issuer.audience(AUDIENCE).principal("00u1", "alice".parse().unwrap());
+    let (dropping, _) = authenticator_with(keys.clone(), issuer);
+    let (keeping, _) = authenticator_with(keys.clone(), |builder| issuer(builder).keep_token());
+    let (exchanging, _) = authenticator_with(keys, |builder| issuer(builder).token_exchange(ExchangeDouble));
+    let token = |expires_at: u64| key.token(&with("exp", json!(expires_at))).unwrap();
+    let [old, new] = [token(NOW + 100), token(NOW + 200)];
+    assert!(authenticate(&dropping, &old).await.unwrap().token().is_none());
+    let opened = authenticate(&keeping, &old).await.unwrap();
+    for (later, expected) in [(&new, &new), (&old, &new)] {
+        opened.renew_token(&authenticate(&keeping, later).await.unwrap());
+        assert_eq!(opened.token().unwrap().secret().await.unwrap().expose_secret(), expected.as_str());
+    }
+    assert!(!format!("{opened:?} {:?}", opened.token()).contains(&new));
+    let exchanged = authenticate(&exchanging, &old).await.unwrap();
+    let secret = exchanged.token().unwrap().secret().await.unwrap();
+    assert_eq!(secret.expose_secret(), format!("exchanged {old}"));
+}
+
 #[test]
 fn principal_that_a_rule_could_derive_is_invalid() {
     let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -400,7 +434,7 @@ fn principal_that_a_rule_could_derive_is_invalid() {
         let issuer = JwtIssuer::builder(url, StaticJwks::new(Vec::new())).audience(AUDIENCE);
         issuer.name(name).rule(ClaimRule::new("all").claim("tid", "t1"))
     };
-    let own = "okta/00u1".parse::<Principal>().unwrap();
+    let own = "00u1@okta".parse::<Principal>().unwrap();
     let by_rule = || issuer(ISSUER, "okta").build().unwrap();
     let bearer = Authenticator::bearer;
     for refused in [
@@ -415,7 +449,7 @@ fn principal_that_a_rule_could_derive_is_invalid() {
     ] {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
-    let other = "oktavia/00u1".parse().unwrap();
+    let other = "00u1@my-okta".parse().unwrap();
     assert!(bearer().issuer(by_rule()).unwrap().token(digest, other).is_ok());
 }
 

@@ -9,6 +9,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::keys::{secret_of_key, token_of_key};
@@ -17,6 +18,8 @@ use crate::keys::{secret_of_key, token_of_key};
 #[derive(Clone)]
 pub(crate) struct HttpClientFixture {
     address: SocketAddr,
+    /// The path of the MCP endpoint.
+    pub(crate) path: String,
     pub(crate) token: Option<String>,
     pub(crate) session_id: Option<String>,
     /// The handle in the header `Valetkey-Session`.
@@ -52,7 +55,7 @@ impl HttpReply {
 impl HttpClientFixture {
     pub(crate) fn new(address: SocketAddr, token: Option<&str>) -> Self {
         let token = token.map(str::to_owned);
-        Self { address, token, session_id: None, handle: None, last_id: 0 }
+        Self { address, path: "/mcp".to_owned(), token, session_id: None, handle: None, last_id: 0 }
     }
 
     /// Opens a protocol session.
@@ -81,7 +84,7 @@ impl HttpClientFixture {
     pub(crate) fn request_with(&self, method: &str, body: &str) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(method)
-            .uri("/mcp")
+            .uri(&self.path)
             .header("host", self.address.to_string())
             .header("accept", "application/json, text/event-stream")
             .header("content-type", "application/json");
@@ -125,7 +128,16 @@ impl HttpClientFixture {
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> HttpReply {
-        let (parts, body) = self.open(request).await.into_parts();
+        self.send_on(TcpStream::connect(self.address).await.unwrap(), request).await
+    }
+
+    /// Sends a request on this connection.
+    pub(crate) async fn send_on(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        request: Request<Full<Bytes>>,
+    ) -> HttpReply {
+        let (parts, body) = open_on(stream, request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
         HttpReply { status: parts.status.as_u16(), headers: parts.headers, body }
@@ -133,10 +145,7 @@ impl HttpClientFixture {
 
     /// Sends a request on a connection of its own, and returns the response with its body unread.
     pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        sender.send_request(request).await.unwrap()
+        open_on(TcpStream::connect(self.address).await.unwrap(), request).await
     }
 
     pub(crate) async fn request(&mut self, method: &str, params: Value) -> HttpReply {
@@ -194,6 +203,15 @@ impl HttpClientFixture {
         let answer = self.call_ok("fixture__whoami", json!({})).await;
         (answer["key"].as_str().unwrap().to_owned(), crate::host_fixture::pid(&answer))
     }
+}
+
+async fn open_on(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+) -> Response<Incoming> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender.send_request(request).await.unwrap()
 }
 
 /// Sets a header of a request.

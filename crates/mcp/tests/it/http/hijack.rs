@@ -1,9 +1,13 @@
 //! One principal presents what belongs to another. Nothing of it reveals whether it exists.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::json;
+use valetkey_core::testing::ManualClock;
 
 use super::client_fixture::{HttpClientFixture, with_header};
-use super::fixture::{ALICE, BOB, HttpGatewayFixture};
+use super::fixture::{ALICE, BOB, HttpGatewayFixture, registry, tokens};
 
 /// A gateway on which alice has a credential session and a protocol session.
 async fn gateway_of_alice() -> (HttpGatewayFixture, HttpClientFixture, String) {
@@ -94,5 +98,37 @@ async fn closed_session_is_not_reached_again() {
         alice.call_error(tool, json!({})).await;
     }
     crate::process::wait_until("its server has exited", || !crate::process::is_running(pid)).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn expired_handle_is_unknown() {
+    let clock = ManualClock::new();
+    let lifetime = Duration::from_secs(3600);
+    let sessions = registry().max_lifetime(lifetime).clock(Arc::new(clock.clone()));
+    let gateway =
+        HttpGatewayFixture::start_with(Vec::new(), tokens(), |gateway| gateway.sessions(sessions)).await;
+    let mut alice = gateway.modern(ALICE);
+    let handle = alice.create_session().await;
+    alice.call_ok("list_aws_accounts", json!({"credential_session": handle})).await;
+    clock.advance(lifetime);
+    let named = json!({"credential_session": handle});
+    let expired = alice.call_error("list_aws_accounts", named).await;
+    let guessed = json!({"credential_session": "0123456789abcdef0123456789abcdef"});
+    assert_eq!(expired, alice.call_error("list_aws_accounts", guessed).await);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn ended_protocol_session_is_not_reached_again() {
+    let (gateway, mut alice, handle) = gateway_of_alice().await;
+    assert_eq!(alice.send(alice.request_with("DELETE", "")).await.status, 200);
+    assert_eq!(alice.request("tools/list", json!({})).await.error(), (404, -32001));
+    let get = with_header(alice.request_with("GET", ""), "accept", "text/event-stream");
+    assert_eq!(alice.send(get).await.error(), (404, -32001));
+    assert_eq!(alice.send(alice.request_with("DELETE", "")).await.error(), (404, -32001));
+    let mut modern = gateway.modern(ALICE);
+    modern.handle = Some(handle);
+    assert_eq!(modern.whoami().await.0, "AAAA", "the credential session remains");
     gateway.stop().await;
 }

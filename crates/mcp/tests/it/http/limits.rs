@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use valetkey_core::ErrorKind;
+use tokio::net::TcpStream;
 use valetkey_mcp::child::Delivery;
-use valetkey_mcp::http::{Authenticator, HttpGateway};
+use valetkey_mcp::http::Authenticator;
 
 use super::client_fixture::{HttpClientFixture, with_header};
-use super::fixture::{ALICE, BOB, HttpGatewayFixture, SessionFactoryFixture, registry, tokens};
+use super::fixture::{ALICE, BOB, HttpGatewayFixture, registry, tokens};
 use crate::host_fixture::fixture_server;
 use crate::process::wait_until;
 
@@ -100,16 +98,6 @@ async fn credential_sessions_of_principal_are_limited() {
     let listed = client.call_ok("list_credential_sessions", json!({})).await;
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 2);
     gateway.stop().await;
-}
-
-#[tokio::test]
-async fn listener_on_other_address_is_refused() {
-    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let authenticator = Authenticator::none("local".parse().unwrap());
-    let gateway = HttpGateway::builder(SessionFactoryFixture::without_servers(), authenticator).build();
-    let error = gateway.serve(listener, CancellationToken::new()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert!(error.next_step().unwrap().contains("proxy"), "{error}");
 }
 
 #[tokio::test]
