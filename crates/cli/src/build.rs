@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod claims;
 mod exchange;
 mod hints;
 mod policies;
@@ -25,6 +26,7 @@ use crate::settings::{AccountSettings, Diagnostic, ProviderSettings, ResolverSet
 use crate::terminal::Terminal;
 use accounts::{AccountBuilder, region_or_default};
 pub(crate) use audit::open_sink;
+pub(crate) use claims::{ClaimSource, is_decided_by_caller, used_claims};
 pub(crate) use policies::ConfiguredPolicies;
 
 /// How long a fetch waits for a person to read and type an MFA code.
@@ -47,6 +49,8 @@ pub(crate) struct SessionInputs<'a> {
     pub(crate) terminal: &'a Terminal,
     /// Receives the credentials that no account of the session publishes.
     pub(crate) observers: &'a CredentialObservers,
+    /// The values of claims in the settings.
+    pub(crate) claims: ClaimSource<'a>,
 }
 
 /// Builds the session that the settings describe. It must only be used if no error was reported.
@@ -57,7 +61,11 @@ pub(crate) fn build_session(
     mode: BuildMode,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> SessionContext {
-    let inputs = SessionInputs { settings, base, terminal, observers: &CredentialObservers::new() };
+    let claims = match mode {
+        BuildMode::Run => ClaimSource::Absent,
+        BuildMode::CheckOnly => ClaimSource::Placeholder,
+    };
+    let inputs = SessionInputs { settings, base, terminal, observers: &CredentialObservers::new(), claims };
     let audit = open_sink(settings, mode, diagnostics);
     let session = inputs.session_builder(mode, audit, diagnostics).build();
     inputs.set_providers(&session, diagnostics);
@@ -121,7 +129,7 @@ impl SessionInputs<'_> {
         base: &'b AwsClientConfig,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> AccountBuilder<'b> {
-        AccountBuilder::new(self.settings, base, self.terminal, self.observers, diagnostics)
+        AccountBuilder::new(self, base, diagnostics)
     }
 }
 

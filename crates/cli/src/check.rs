@@ -18,7 +18,7 @@ use crate::arguments::CheckArgs;
 use crate::build::{self, BuildMode, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::nested;
-use crate::serve::http::build_authenticator;
+use crate::serve::http::{TlsFiles, build_authenticator};
 use crate::serve::{config_error, read_mcp_config};
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
@@ -41,8 +41,9 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
     let session =
         build::build_session(&settings, &base, &Terminal::new(), BuildMode::CheckOnly, &mut diagnostics);
     ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
-    if settings.http.is_some() {
+    if let Some(http) = &settings.http {
         build_authenticator(&settings, &mut diagnostics);
+        TlsFiles::read(&settings, http, &mut diagnostics);
     }
     if !diagnostics.is_empty() {
         return Err(config_error(&diagnostics));

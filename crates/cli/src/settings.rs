@@ -22,13 +22,14 @@ use toml::de::{DeTable, DeValue};
 use valetkey::Error;
 use valetkey::Principal;
 pub(crate) use valetkey::mcp::child::{Delivery, HomeFolder};
+use valetkey::mcp::http::VerifiedCaller;
 
 pub(crate) use account::{
     AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, ProcessSettings,
-    ProviderSettings, RoleSettings, SecretSettings, WebIdentitySettings,
+    ProviderSettings, RoleSettings, SecretSettings, TokenSettings, WebIdentitySettings,
 };
 pub(crate) use diagnostic::Diagnostic;
-pub(crate) use http::{HttpAuth, HttpSettings};
+pub(crate) use http::{ClaimValue, HttpAuth, HttpSettings, IssuerSettings};
 pub(crate) use load::{Consent, DEFAULT_FILE};
 pub(crate) use policy::PolicySettings;
 use reader::LenientReader;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
     pub(crate) http: Option<HttpSettings>,
+    /// The accounts of a caller that is accepted by its claims.
+    caller_accounts: Option<Vec<String>>,
     /// Accounts that could not be read. A reference to one is not reported as a second error.
     invalid_accounts: BTreeSet<String>,
     /// Policies that could not be read, likewise.
@@ -79,9 +82,20 @@ pub(crate) struct PrincipalSettings {
     /// SHA-256 digests of bearer tokens of this principal.
     #[serde(default)]
     pub(crate) token_sha256: Vec<String>,
-    /// The subjects of this principal's tokens, at the issuer of `[http]`.
+    /// The subjects of this principal's tokens, at the issuer.
     #[serde(default)]
     pub(crate) subjects: Vec<String>,
+    /// The name of the issuer (default: the only one).
+    pub(crate) issuer: Option<String>,
+    /// The claims of the callers that have these accounts. Each of them is a principal of its own.
+    pub(crate) claims: Option<BTreeMap<String, ClaimValue>>,
+}
+
+impl PrincipalSettings {
+    /// Whether tokens or subjects identify this principal.
+    pub(crate) fn is_identified(&self) -> bool {
+        !self.token_sha256.is_empty() || !self.subjects.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -157,6 +171,22 @@ impl Settings {
         self
     }
 
+    /// Returns the settings for a session that acts for a caller of the gateway over HTTP. A caller that is accepted by
+    /// its claims has the accounts of every rule that accepts it.
+    pub(crate) fn for_caller(self, caller: &VerifiedCaller) -> Self {
+        let rules: Vec<_> = caller.rules().collect();
+        let accounts =
+            rules.iter().filter_map(|rule| self.principals.get(*rule)).flat_map(|rule| &rule.accounts);
+        let accounts: BTreeSet<_> = accounts.cloned().collect();
+        let caller_accounts = (!rules.is_empty()).then(|| accounts.into_iter().collect());
+        Self { caller_accounts, ..self.for_principal(Some(caller.principal())) }
+    }
+
+    /// Whether the session acts for a caller that is accepted by its claims.
+    pub(crate) fn is_for_caller_by_rule(&self) -> bool {
+        self.caller_accounts.is_some()
+    }
+
     /// Whether the session may use the account of this name, regardless of the principal.
     pub(crate) fn allows_for_any_principal(&self, name: &str) -> bool {
         list_allows(self.session.allowed_accounts.as_deref(), name)
@@ -169,6 +199,9 @@ impl Settings {
 
     /// Returns the accounts of the session's principal, if the settings list them.
     pub(crate) fn principal_accounts(&self) -> Option<&[String]> {
+        if let Some(accounts) = &self.caller_accounts {
+            return Some(accounts);
+        }
         let principal = self.principals.get(self.session.principal.as_deref()?)?;
         Some(&principal.accounts)
     }
@@ -226,22 +259,23 @@ impl Settings {
             "session" => self.session = reader.read(&[section], value, diagnostics).unwrap_or_default(),
             "resolver" => self.resolver = reader.read_resolver(value, diagnostics),
             "audit" => self.audit = reader.read(&[section], value, diagnostics),
-            "http" => self.http = reader.read(&[section], value, diagnostics),
+            "http" => self.http = read_http(&reader, value, diagnostics),
             "accounts" => {
                 let (read, broken) =
-                    read_tables(&reader, section, value, diagnostics, LenientReader::read_account);
+                    read_tables(&reader, &[section], value, diagnostics, LenientReader::read_account);
                 (self.accounts, self.invalid_accounts) = (read, broken);
             }
             "policies" => {
                 (self.policies, self.invalid_policies) =
-                    read_tables(&reader, section, value, diagnostics, LenientReader::read_policy);
+                    read_tables(&reader, &[section], value, diagnostics, LenientReader::read_policy);
             }
             "principals" => {
-                (self.principals, _) = read_tables(&reader, section, value, diagnostics, LenientReader::read)
+                (self.principals, _) =
+                    read_tables(&reader, &[section], value, diagnostics, LenientReader::read)
             }
             "servers" => {
                 (self.servers, _) =
-                    read_tables(&reader, section, value, diagnostics, LenientReader::read_server)
+                    read_tables(&reader, &[section], value, diagnostics, LenientReader::read_server)
             }
             _ => diagnostics.push(self.diagnostic(&[section], unknown_section_message(section))),
         }
@@ -259,22 +293,37 @@ fn list_allows(list: Option<&[String]>, name: &str) -> bool {
     list.is_none_or(|list| list.iter().any(|one| one == name))
 }
 
+/// Reads `[http]`, and each of its issuers.
+fn read_http(
+    reader: &LenientReader<'_>,
+    value: Spanned<DeValue<'_>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<HttpSettings> {
+    let (issuers, table) = reader.split_key(&["http"], "issuers", value, diagnostics)?;
+    let (issuers, invalid) = match issuers {
+        Some(value) => read_tables(reader, &["http", "issuers"], value, diagnostics, LenientReader::read),
+        None => Default::default(),
+    };
+    let http: HttpSettings = reader.read(&["http"], table, diagnostics)?;
+    Some(HttpSettings { issuers, invalid_issuers: invalid.into_iter().collect(), ..http })
+}
+
 type ReadTable<'p, T> =
     fn(&LenientReader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Diagnostic>) -> Option<T>;
 
 /// Reads a section of named tables. Returns the valid tables and the names of the others.
 fn read_tables<'p, T>(
     reader: &LenientReader<'p>,
-    section: &str,
+    section: &[&str],
     value: Spanned<DeValue<'_>>,
     diagnostics: &mut Vec<Diagnostic>,
     read: ReadTable<'p, T>,
 ) -> (BTreeMap<String, T>, BTreeSet<String>) {
     let (mut valid, mut broken) = (BTreeMap::new(), BTreeSet::new());
-    let Some(entries) = reader.expect_table(&[section], value, diagnostics) else { return (valid, broken) };
+    let Some(entries) = reader.expect_table(section, value, diagnostics) else { return (valid, broken) };
     for (name, value) in entries.into_inner() {
         let name = name.into_inner().into_owned();
-        match read(reader, &[section, &name], value, diagnostics) {
+        match read(reader, &[section, &[&name]].concat(), value, diagnostics) {
             Some(read) => drop(valid.insert(name, read)),
             None => drop(broken.insert(name)),
         }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use valetkey::backends::{AwsClientConfig, MemoryProvider, StsKeyExchange};
 use valetkey::{
-    AccountName, Attribution, CredentialObservers, Error, KeyExchange, ObservedProvider, Region, Result,
-    SessionBuilder, SessionContext,
+    AccountName, Attribution, CredentialObservers, Credentials, Error, ErrorKind, KeyExchange,
+    ObservedProvider, Region, Result, SessionBuilder, SessionContext, provider_fn,
 };
 
-use super::exchange;
+use super::claims::{self, ClaimSource};
 use super::provider::{ProviderContext, SharedProvider, build_provider};
+use super::{SessionInputs, exchange};
 use crate::settings::{AccountSettings, Diagnostic, ProviderSettings, Settings};
 use crate::terminal::Terminal;
 
@@ -30,6 +31,7 @@ pub(super) struct AccountBuilder<'a> {
     terminal: &'a Terminal,
     /// Receives the credentials that no account of the session publishes.
     observers: &'a CredentialObservers,
+    claims: ClaimSource<'a>,
     /// Every account with a valid name, sources first.
     order: Vec<(&'a str, AccountName)>,
 }
@@ -37,13 +39,12 @@ pub(super) struct AccountBuilder<'a> {
 impl<'a> AccountBuilder<'a> {
     /// Orders the accounts and reports invalid names, unknown sources and cycles.
     pub(super) fn new(
-        settings: &'a Settings,
+        inputs: &SessionInputs<'a>,
         base: &'a AwsClientConfig,
-        terminal: &'a Terminal,
-        observers: &'a CredentialObservers,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
-        let mut accounts = Self { settings, base, terminal, observers, order: Vec::new() };
+        let SessionInputs { settings, terminal, observers, claims, .. } = *inputs;
+        let mut accounts = Self { settings, base, terminal, observers, claims, order: Vec::new() };
         for name in settings.accounts.keys() {
             accounts.add_in_order(name, &mut Vec::new(), diagnostics);
         }
@@ -150,9 +151,43 @@ impl<'a> AccountBuilder<'a> {
                     );
                 }
                 Ok(_) => {}
+                Err(_) if self.is_unusable_without_caller(name) => {
+                    // Only an account of the session can be used, and so needs an error.
+                    let _not_allowed =
+                        session.for_account(alias).set_provider(provider_fn("caller", caller_missing));
+                }
                 Err(errors) => diagnostics.extend(errors),
             }
         }
+    }
+
+    /// Whether errors in the account concern only sessions for other callers: the account needs the token of a caller,
+    /// and this session has none, or does not use the account.
+    fn is_unusable_without_caller(&self, name: &str) -> bool {
+        let account = &self.settings.accounts[name];
+        let is_unused =
+            || !self.order.iter().any(|(used, _)| self.settings.allows(used) && self.leads_to(used, name));
+        claims::depends_on_caller(account)
+            && match self.claims {
+                ClaimSource::Placeholder => false,
+                ClaimSource::Absent => true,
+                ClaimSource::Caller(_) => is_unused(),
+            }
+    }
+
+    /// Whether `name` is the account `from`, or one of its sources.
+    fn leads_to(&self, from: &str, name: &str) -> bool {
+        let mut current = Some(from);
+        for _ in 0..=self.settings.accounts.len() {
+            match current {
+                Some(account) if account == name => return true,
+                Some(account) => {
+                    current = self.settings.accounts.get(account).and_then(AccountSettings::source)
+                }
+                None => return false,
+            }
+        }
+        false
     }
 
     /// Builds the provider of an account, with its key exchange if it has one.
@@ -180,6 +215,7 @@ impl<'a> AccountBuilder<'a> {
             attribution_mode,
             terminal,
             folder,
+            claims: self.claims,
         };
         let own = build_provider(&account.provider, &context)
             .map_err(|errors| to_diagnostics(&["accounts", name], errors));
@@ -302,7 +338,14 @@ impl<'a> AccountBuilder<'a> {
 
     /// Returns the attribution for the role session of an account.
     fn attribution_for(&self, session: &SessionContext, alias: &AccountName) -> Attribution {
-        let attribution = Attribution::for_session(session).account(alias.clone());
+        let mut attribution = Attribution::for_session(session).account(alias.clone());
+        // Over HTTP, each caller decides the principal.
+        if let (Some(_), ClaimSource::Placeholder, None) =
+            (&self.settings.http, self.claims, session.principal())
+        {
+            attribution =
+                claims::placeholder_principal().into_iter().fold(attribution, Attribution::principal);
+        }
         self.settings.session.agent.as_deref().into_iter().fold(attribution, Attribution::agent)
     }
 }
@@ -327,6 +370,12 @@ impl BuiltAccount {
 /// checked.
 pub(super) fn region_or_default<E>(region: &Result<Option<Region>, E>) -> Option<Region> {
     region.as_ref().map_or_else(|_reported| Some(Region::us_east_1()), Option::clone)
+}
+
+/// The error of an account that needs the token of a caller, in a session without one.
+async fn caller_missing() -> Result<Credentials> {
+    let error = Error::new(ErrorKind::Denied, "the account needs the token of a caller of `serve --http`");
+    Err(error.with_next_step("use another account"))
 }
 
 /// Returns an empty provider, which replaces an invalid source.

@@ -25,6 +25,7 @@ pub(super) fn check_principals(settings: &Settings, mode: BuildMode, diagnostics
     }
     let known_names = || principals.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     match &settings.session.principal {
+        Some(_) if settings.is_for_caller_by_rule() => {}
         Some(principal) if !principals.is_empty() && !principals.contains_key(principal) => {
             let what = format!("is none of the principals; act for one of: {}", known_names());
             diagnostics.push(settings.diagnostic(&["session", "principal"], what));

@@ -11,6 +11,7 @@ use valetkey::backends::{
 use valetkey::{Attribution, CredentialProvider, Error, Region, Result};
 
 use super::accounts::region_or_default;
+use super::claims::ClaimSource;
 use super::{exchange, hints, role};
 use crate::settings::{AttributionSettings, ProcessSettings, ProviderSettings, SecretSettings};
 use crate::terminal::Terminal;
@@ -32,6 +33,8 @@ pub(super) struct ProviderContext<'a> {
     pub(super) terminal: &'a Terminal,
     /// The folder of the settings file.
     pub(super) folder: &'a Path,
+    /// The values of claims in the settings.
+    pub(super) claims: ClaimSource<'a>,
 }
 
 pub(super) fn build_provider(

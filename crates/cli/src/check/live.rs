@@ -10,6 +10,7 @@ use valetkey::{
     RoleArn, SessionContext, escape_control_chars,
 };
 
+use crate::build::is_decided_by_caller;
 use crate::error::{CliError, error_chain};
 use crate::progress::with_progress;
 use crate::settings::{AccountSettings, Settings};
@@ -22,7 +23,7 @@ pub(super) struct Probe {
     origin: String,
 }
 
-/// Returns a probe for each account that the session may use.
+/// Returns a probe for each account that the session may use, except those that a caller of the gateway decides.
 pub(super) fn probes(settings: &Settings, base: &AwsClientConfig) -> Vec<Probe> {
     let region = base.config().region().and_then(|region| region.as_ref().parse().ok());
     let to_probe = |(name, account): (&String, &AccountSettings)| {
@@ -34,7 +35,10 @@ pub(super) fn probes(settings: &Settings, base: &AwsClientConfig) -> Vec<Probe> 
                 .origin(account.region().and_then(|region| region.parse().ok()).as_ref().or(region.as_ref())),
         })
     };
-    settings.accounts.iter().filter(|(name, _)| settings.allows(name)).filter_map(to_probe).collect()
+    let is_probed = |(name, account): &(&String, &AccountSettings)| {
+        settings.allows(name) && !is_decided_by_caller(settings, account)
+    };
+    settings.accounts.iter().filter(is_probed).filter_map(to_probe).collect()
 }
 
 /// Checks all accounts concurrently. A failure of one account does not suppress the results of the others.

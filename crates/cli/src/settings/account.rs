@@ -95,13 +95,23 @@ impl AttributionSettings {
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebIdentitySettings {
     pub(crate) role_arn: String,
-    pub(crate) token_file: PathBuf,
+    pub(crate) token_file: Option<PathBuf>,
+    /// The token, instead of a file.
+    pub(crate) token: Option<TokenSettings>,
     pub(crate) region: Option<String>,
     pub(crate) session_name: Option<String>,
     pub(crate) duration_seconds: Option<u64>,
     pub(crate) policy: Option<String>,
     #[serde(default)]
     pub(crate) policy_arns: Vec<String>,
+}
+
+/// A source of identity tokens that is not a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TokenSettings {
+    /// The access token of the caller of `serve --http`.
+    Caller,
 }
 
 /// With a `name`, credentials of a federated user of that name; without, a session of the same user.
@@ -229,6 +239,11 @@ impl AccountSettings {
     pub(crate) fn is_federated_user(&self) -> bool {
         let own = matches!(&self.provider, ProviderSettings::Federation(wanted) if wanted.name.is_some());
         own || self.exchange.as_ref().is_some_and(ExchangeSettings::requests_federated_user)
+    }
+
+    /// Whether the access token of the caller is sent to STS.
+    pub(crate) fn uses_caller_token(&self) -> bool {
+        matches!(&self.provider, ProviderSettings::WebIdentity(role) if role.token.is_some())
     }
 
     /// Whether only tools set the credentials.

@@ -32,7 +32,7 @@ impl Settings {
         let key = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let tokens = self.accounts.iter_mut().filter_map(|(name, account)| match &mut account.provider {
             ProviderSettings::WebIdentity(identity) => {
-                Some((key(&["accounts", name, "token_file"]), &mut identity.token_file))
+                Some((key(&["accounts", name, "token_file"]), identity.token_file.as_mut()?))
             }
             _ => None,
         });
@@ -41,11 +41,16 @@ impl Settings {
             .iter_mut()
             .filter_map(|(name, policy)| Some((key(&["policies", name, "file"]), policy.file.as_mut()?)));
         let audit = self.audit.iter_mut().map(|audit| (key(&["audit", "file"]), &mut audit.file));
-        let keys = self
-            .http
-            .iter_mut()
-            .filter_map(|http| Some((key(&["http", "jwks_file"]), http.jwks_file.as_mut()?)));
-        tokens.chain(policies).chain(audit).chain(keys).collect()
+        let http = self.http.iter_mut().flat_map(|http| {
+            let files = [("certificate", &mut http.certificate), ("private_key", &mut http.private_key)];
+            let own =
+                files.into_iter().filter_map(|(name, file)| Some((key(&["http", name]), file.as_mut()?)));
+            let keys = http.issuers.iter_mut().filter_map(|(name, issuer)| {
+                Some((key(&["http", "issuers", name, "jwks_file"]), issuer.jwks_file.as_mut()?))
+            });
+            own.chain(keys).collect::<Vec<_>>()
+        });
+        tokens.chain(policies).chain(audit).chain(http).collect()
     }
 }
 

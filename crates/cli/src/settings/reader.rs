@@ -80,6 +80,7 @@ impl<'p> LenientReader<'p> {
         let removed = match path {
             ["accounts", _] => &["provider", "exchange"][..],
             ["servers", _] => &["tools"],
+            ["http"] => &["issuers"],
             ["resolver"] => &["provider"],
             _ => &[],
         };
@@ -212,7 +213,7 @@ impl<'p> LenientReader<'p> {
     }
 
     /// Expects a table, and takes the value of `key` out of it, because it is read apart from the other keys.
-    fn split_key<'v>(
+    pub(super) fn split_key<'v>(
         &self,
         path: &[&str],
         key: &str,

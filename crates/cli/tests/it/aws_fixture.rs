@@ -31,6 +31,7 @@ struct AwsState {
     secrets: HashMap<String, String>,
     received_credentials: String,
     sts_calls: Vec<(String, String)>,
+    sts_requests: Vec<String>,
 }
 
 impl AwsFixture {
@@ -63,6 +64,11 @@ impl AwsFixture {
     /// Returns the STS operations and the key ids of their callers; an unsigned request has an empty key id.
     pub(crate) fn sts_calls(&self) -> Vec<(String, String)> {
         self.state.lock().unwrap().sts_calls.clone()
+    }
+
+    /// Returns the forms of the requests to STS.
+    pub(crate) fn sts_requests(&self) -> Vec<String> {
+        self.state.lock().unwrap().sts_requests.clone()
     }
 
     /// Returns the keys and tokens of the requests.
@@ -143,6 +149,8 @@ async fn handle_request(
             let form = String::from_utf8_lossy(&body);
             let action = form.split_once("Action=").map_or("", |(_, rest)| rest.split('&').next().unwrap());
             memory.sts_calls.push((action.to_owned(), signing_key_id(&signed).to_owned()));
+            let request = form.clone().into_owned();
+            memory.sts_requests.push(request);
             (StatusCode::OK, sts_response(action, &signed, &memory.account))
         }
     }

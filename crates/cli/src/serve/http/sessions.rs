@@ -9,7 +9,7 @@ use valetkey::mcp::http::{NewSession, SessionFactory, VerifiedCaller};
 use valetkey::mcp::{McpConfig, McpHost, McpHostBuilder};
 use valetkey::{AccountName, CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
 
-use crate::build::{BuildMode, ConfiguredPolicies, SessionInputs};
+use crate::build::{BuildMode, ClaimSource, ConfiguredPolicies, SessionInputs};
 use crate::serve::{build_tools, with_tool_policies};
 use crate::settings::{Diagnostic, Settings};
 use crate::terminal::Terminal;
@@ -28,29 +28,31 @@ pub(super) struct ConfiguredSessions {
 impl SessionFactory for ConfiguredSessions {
     fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession> {
         let principal = caller.principal();
-        let settings = Settings::clone(&self.settings).for_principal(Some(principal));
+        let settings = Settings::clone(&self.settings).for_caller(caller);
         let observers = CredentialObservers::new();
         let inputs = SessionInputs {
             settings: &settings,
             base: &self.base,
             terminal: &self.terminal,
             observers: &observers,
+            claims: ClaimSource::Caller(caller),
         };
         let mut diagnostics = Vec::new();
         let builder = inputs.session_builder(BuildMode::Run, self.audit.clone(), &mut diagnostics);
         check(principal, &diagnostics)?;
         let (base, terminal) = (self.base.clone(), self.terminal.clone());
-        let (policies, principal) = (Arc::clone(&self.policies), principal.clone());
+        let (policies, caller) = (Arc::clone(&self.policies), caller.clone());
         Ok(NewSession::new(builder, move |session| {
             let inputs = SessionInputs {
                 settings: &settings,
                 base: &base,
                 terminal: &terminal,
                 observers: &observers,
+                claims: ClaimSource::Caller(&caller),
             };
             let mut diagnostics = Vec::new();
             inputs.set_providers(session, &mut diagnostics);
-            check(&principal, &diagnostics)?;
+            check(caller.principal(), &diagnostics)?;
             Ok(build_tools(&settings, session, &policies))
         }))
     }
@@ -71,18 +73,20 @@ impl SessionFactory for ConfiguredSessions {
             base: &self.base,
             terminal: &self.terminal,
             observers: &CredentialObservers::new(),
+            claims: ClaimSource::Placeholder,
         };
         // The providers are not set, so the session never has credentials.
         inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build()
     }
 
     fn accounts(&self, caller: &VerifiedCaller) -> Vec<AccountName> {
-        let settings = Settings::clone(&self.settings).for_principal(Some(caller.principal()));
+        let settings = Settings::clone(&self.settings).for_caller(caller);
         let inputs = SessionInputs {
             settings: &settings,
             base: &self.base,
             terminal: &self.terminal,
             observers: &CredentialObservers::new(),
+            claims: ClaimSource::Caller(caller),
         };
         let session = inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build();
         // The session serves no credentials: only the names of its accounts are read.
