@@ -128,8 +128,16 @@ impl HttpGateway {
         self.0.check_address(address)?;
         let endpoint =
             CredentialEndpoint::start().await.map_err(internal("the credential endpoint cannot listen"))?;
-        let HttpGatewayBuilder { factory, authenticator, mut site, tls, registry, quotas, records, process_quota } =
-            self.0;
+        let HttpGatewayBuilder {
+            factory,
+            authenticator,
+            mut site,
+            tls,
+            registry,
+            quotas,
+            records,
+            process_quota,
+        } = self.0;
         site.add_listener(address, tls.is_some());
         let catalog = Arc::new(Catalog::start(&*factory, &endpoint).await?);
         let state = Arc::new(HttpState {

@@ -200,11 +200,11 @@ async fn serve_http_requests_of_two_callers_are_of_two_role_sessions() {
     let (key_id, secret) = ("AKIA00000000000BROKER", "secret-of-the-broker");
     let role = format!("arn:aws:iam::{ACCOUNT}:role/reader");
     let value = json!({"access_key_id": "AKIA0000000000STORED", "secret_access_key": "stored"}).to_string();
-    let aws = LocalAws::builder()
+    let local = LocalAws::builder()
         .user(UserSpec::new(ACCOUNT, "broker", key_id, secret))
         .role(RoleSpec::new(&role).trusts(ACCOUNT))
         .secret(SecretSpec::new(ACCOUNT, "keys", &value));
-    let aws = aws.start().await.unwrap();
+    let local = local.start().await.unwrap();
     let okta = SigningKey::elliptic("o").unwrap();
     let settings = format!(
         "[accounts.base]\nprovider = 'environment'\n[accounts.reader]\nprovider = 'assume-role'\nsource = 'base'\n\
@@ -219,7 +219,7 @@ async fn serve_http_requests_of_two_callers_are_of_two_role_sessions() {
         .env("AWS_ACCESS_KEY_ID", key_id)
         .env("AWS_SECRET_ACCESS_KEY", secret)
         .env("AWS_REGION", "us-east-1")
-        .env("AWS_ENDPOINT_URL", aws.endpoint_url());
+        .env("AWS_ENDPOINT_URL", local.endpoint_url());
     let gateway = HttpGatewayFixture::start(&fixture, &[]).await;
     let (entra, aws) = (SigningKey::elliptic("e").unwrap(), AwsFixture::start().await);
     let issuers = IssuersFixture { gateway, aws, okta, entra, _fixture: fixture };
@@ -229,7 +229,7 @@ async fn serve_http_requests_of_two_callers_are_of_two_role_sessions() {
         let refreshed = issuers.refresh(&token, "stored").await;
         assert_ne!(refreshed["isError"], true, "{refreshed}");
     }
-    let readers = aws.requests().into_iter().filter(|request| request.service == "secretsmanager");
+    let readers = local.requests().into_iter().filter(|request| request.service == "secretsmanager");
     let mut readers: Vec<_> = readers.filter_map(|request| request.caller).collect();
     readers.dedup();
     let arn = |email: &str| format!("arn:aws:sts::{ACCOUNT}:assumed-role/reader/{email}");
