@@ -102,8 +102,8 @@ pub(crate) struct AccountArgs {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) config_args: ConfigArgs,
-    /// Serve many principals over HTTP at this loopback address, at the path `/mcp`, instead of one session on standard
-    /// input and output.
+    /// Serve many principals over HTTP at this address, at the path `/mcp`, instead of one session on standard input and
+    /// output. Other machines reach the gateway only if it encrypts and authenticates.
     #[arg(long, value_name = "ADDR", conflicts_with = "principal")]
     pub(crate) http: Option<SocketAddr>,
 }
