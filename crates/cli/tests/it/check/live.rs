@@ -89,7 +89,7 @@ const PROFILES: &str = "\
 [sso-session work]
 sso_start_url = https://example.com
 sso_region = us-east-1
-[profile output]
+[profile ended]
 sso_session = work
 sso_account_id = 111111111111
 sso_role_name = agent
