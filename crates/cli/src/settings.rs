@@ -3,6 +3,7 @@
 
 mod account;
 mod default_account;
+mod deserializer;
 mod diagnostic;
 mod effects;
 mod http;

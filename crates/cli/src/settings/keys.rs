@@ -1,6 +1,6 @@
-//! The keys of a section: their names, suggestions for unknown keys, and the expected values.
+//! The keys of a section: their names, and suggestions for unknown keys.
 
-use serde::de::value::Error as Probed;
+use serde::de::value::Error as ProbeError;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
@@ -49,10 +49,10 @@ pub(super) fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
 struct FieldCollector<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for FieldCollector<'_> {
-    type Error = Probed;
+    type Error = ProbeError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Probed> {
-        Err(Probed::custom("no value"))
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ProbeError> {
+        Err(ProbeError::custom("no value"))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -60,7 +60,7 @@ impl<'de> Deserializer<'de> for FieldCollector<'_> {
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Probed> {
+    ) -> Result<V::Value, ProbeError> {
         *self.0 = fields;
         self.deserialize_any(visitor)
     }
@@ -75,12 +75,12 @@ impl<'de> Deserializer<'de> for FieldCollector<'_> {
 pub(super) fn closest_match<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
     let word = word.trim().to_lowercase();
     let alike = |name: &str| name.replace('_', "-") == word.replace('_', "-");
-    let synonyms = || SYNONYMS.iter().filter(|(verbatim, _)| *verbatim == word).map(|(_, name)| *name);
+    let synonyms = || SYNONYMS.iter().filter(|(other, _)| *other == word).map(|(_, name)| *name);
     let same = names.iter().find(|name| alike(name));
     let synonym = || names.iter().find(|name| synonyms().any(|synonym| synonym == **name));
     let similar = || {
         let scored = names.iter().map(|name| (strsim::jaro_winkler(&word, name), name));
-        let best = scored.max_by(|(one, _), (verbatim, _)| one.total_cmp(verbatim));
+        let best = scored.max_by(|(left, _), (right, _)| left.total_cmp(right));
         best.filter(|(score, _)| *score >= MIN_SIMILARITY).map(|(_, name)| name)
     };
     same.or_else(synonym).or_else(similar).copied()
@@ -101,21 +101,6 @@ pub(super) fn unknown_key_message(key: &str, names: &[&str]) -> String {
         Some(name) => format!("{field}; did you mean `{name}`?"),
         None => format!("{field}; use one of: {}", names.join(", ")),
     }
-}
-
-/// Describes the value that a key must have, from what serde expected.
-pub(super) fn expected_value_message(key: &str, expected: &str) -> String {
-    let number = expected.starts_with(['u', 'i']) && expected[1..].parse::<u8>().is_ok();
-    let expectation = match expected {
-        _ if number && key.ends_with("_seconds") => "a whole number of seconds, without quotes",
-        _ if number => "a whole number, without quotes",
-        "a boolean" => "`true` or `false`, without quotes",
-        "a string" | "path string" => "a string, in quotes",
-        "a sequence" => "a list, such as [\"a\", \"b\"]",
-        "a map" => "a table",
-        verbatim => verbatim,
-    };
-    format!("must be {expectation}")
 }
 
 #[cfg(test)]
@@ -161,15 +146,5 @@ mod tests {
         assert!(
             unknown_key_message("aws_secret_access_key", &["a"]).contains("keys are not kept in this file")
         );
-    }
-
-    #[test]
-    fn expected_value_message_names_toml_types() {
-        assert_eq!(
-            expected_value_message("duration_seconds", "u64"),
-            "must be a whole number of seconds, without quotes"
-        );
-        assert_eq!(expected_value_message("limit", "u32"), "must be a whole number, without quotes");
-        assert_eq!(expected_value_message("x", "one of `a`, `b`"), "must be one of `a`, `b`");
     }
 }

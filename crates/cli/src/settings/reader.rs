@@ -2,13 +2,13 @@
 //! read again.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeTable, DeValue};
 
 use super::account::{AccountSettings, ExchangeSettings, ProviderSettings};
+use super::deserializer::{Problem, ReadError, Section};
 use super::keys;
 use super::source_map::SourceMap;
 use super::{Diagnostic, PolicySettings, ResolverSettings, ServerSettings};
@@ -34,39 +34,38 @@ impl<'p> LenientReader<'p> {
         // A key that was reported and removed is not reported as missing too, under its own name or another.
         let mut reported_keys =
             self.remove_unknown_keys(path, table.get_mut(), keys::field_names::<T>(), diagnostics);
-        let mut placeholders = BTreeSet::new();
+        let mut placeholders = Vec::new();
         loop {
-            let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
-            let error = match T::deserialize(ValueDeserializer::from(whole)) {
-                // Placeholders were inserted, so the value must not be used.
+            let error = match T::deserialize(Section::new(table.get_ref(), &placeholders)) {
+                // A value with placeholders must not be used.
                 Ok(read) => return placeholders.is_empty().then_some(read),
                 Err(error) => error,
             };
-            if let Some(missing) =
-                missing_field(&error).filter(|missing| placeholders.insert((*missing).to_owned()))
-            {
-                if !reported_keys.contains(missing) {
-                    diagnostics.push(self.source_map.diagnostic(path, error.message().to_owned()));
+            match (&error.key, &error.problem) {
+                (Some(key), _) => {
+                    // A placeholder is not in the table. Its field was reported as missing.
+                    table.get_mut().remove(key.as_str())?;
+                    diagnostics.push(self.diagnostic_at_key(path, key, &error));
+                    reported_keys.insert(key.clone());
                 }
-                table
-                    .get_mut()
-                    .insert(synthetic_key(missing), Spanned::new(0..0, DeValue::String("".into())));
-                continue;
+                (None, Problem::MissingField(field)) if !placeholders.contains(field) => {
+                    if !reported_keys.contains(*field) {
+                        diagnostics.push(self.source_map.diagnostic(path, error.message()));
+                    }
+                    placeholders.push(*field);
+                }
+                (None, _) => {
+                    diagnostics.push(self.source_map.diagnostic(path, error.message()));
+                    return None;
+                }
             }
-            let Some(key) = error.span().and_then(|span| key_at_span(table.get_ref(), &span)) else {
-                diagnostics.push(self.source_map.diagnostic(path, redacted_message("", &error)));
-                return None;
-            };
-            table.get_mut().remove(key.as_str());
-            diagnostics.push(self.diagnostic_at_key(path, &key, &error));
-            reported_keys.insert(key);
         }
     }
 
     /// Creates an error for the value of one key of a table, at the line of the value.
-    fn diagnostic_at_key(&self, path: &[&str], key: &str, error: &toml::de::Error) -> Diagnostic {
-        let line = self.source_map.diagnostic_at(error.span(), "").line;
-        self.source_map.diagnostic(&[path, &[key]].concat(), redacted_message(key, error)).at_line(line)
+    fn diagnostic_at_key(&self, path: &[&str], key: &str, error: &ReadError) -> Diagnostic {
+        let line = self.source_map.diagnostic_at(error.span.clone(), "").line;
+        self.source_map.diagnostic(&[path, &[key]].concat(), error.message()).at_line(line)
     }
 
     /// Reports and removes the keys that a section does not have. Returns the known keys that were probably meant.
@@ -253,40 +252,6 @@ impl<'p> LenientReader<'p> {
             None => self.source_map.diagnostic(path, format!("needs a `provider`, which is {choices}")),
         });
         None
-    }
-}
-
-/// Returns the required field that is missing in a table.
-fn missing_field(error: &toml::de::Error) -> Option<&str> {
-    error.message().strip_prefix("missing field `")?.strip_suffix('`')
-}
-
-fn synthetic_key(key: &str) -> Spanned<DeString<'static>> {
-    Spanned::new(0..0, key.to_owned().into())
-}
-
-/// Returns the key of `table` whose key or value contains `span`.
-fn key_at_span(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
-    let hit = table.iter().find(|(key, value)| is_within(span, &key.span()) || contains_span(value, span));
-    hit.map(|(key, _)| key.get_ref().clone().into_owned())
-}
-
-/// Whether `value` contains `span`. Tables that are written in several parts have no useful span of their own.
-fn contains_span(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
-    is_within(span, &value.span())
-        || value.get_ref().as_table().is_some_and(|table| key_at_span(table, span).is_some())
-}
-
-fn is_within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end
-}
-
-/// Describes an error without the value, which may be a key that was pasted into the wrong line.
-fn redacted_message(key: &str, error: &toml::de::Error) -> String {
-    // The last occurrence, because the value may contain the same text.
-    match error.message().rsplit_once(", expected ") {
-        Some((_, expected)) => keys::expected_value_message(key, expected),
-        None => "holds a value of the wrong type".to_owned(),
     }
 }
 
