@@ -1,4 +1,4 @@
-//! Ambient: what the SDK finds, in processes whose environment and files are made for the purpose.
+//! `DefaultChainProvider` and `ProfileProvider`, in child processes with their own environment and files.
 
 mod profiles_fixture;
 mod retries;

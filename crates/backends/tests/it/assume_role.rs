@@ -1,4 +1,4 @@
-//! Assume role: what STS receives for every field, and what becomes of its answer.
+//! `AssumeRoleProvider`: the request for every field, and the credentials from the response.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Canaries at TRACE: what the providers and the SDK beneath them say shows no secret, though each was really handled.
+//! Canaries at TRACE: the logs of the providers and of the SDK contain no secret, although each secret was used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::loopback_fixture::LoopbackFixture;
 use crate::scoped::SCOPED_SESSION;
 use crate::{capture_logs, memory_source, region};
 
-/// Everything said at TRACE while `work` ran.
+/// Returns the log at TRACE level during `work`.
 async fn capture_logs_during(work: impl Future<Output = ()>) -> String {
     let (logs, guard) = capture_logs();
     tracing::trace!("the subscriber listens");
@@ -93,7 +93,7 @@ fn web_identity_provider(base: &AwsClientConfig, token: &Canary) -> WebIdentityP
     WebIdentityProvider::builder(role, source).client_config(base).build().unwrap()
 }
 
-/// A long-lived set with the canary's secret.
+/// Returns long-lived credentials with the secret of the canary.
 fn long_lived_canary(canary: &Canary) -> Credentials {
     let id: AccessKeyId = crate::KEY_ID.parse().unwrap();
     Credentials::builder(id, SecretString::from(canary.expose_secret())).build().unwrap()

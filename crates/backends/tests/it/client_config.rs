@@ -1,4 +1,4 @@
-//! The base: what it takes over from a configuration, and what the process says.
+//! `AwsClientConfig`: the parts that it takes from a configuration and from the process.
 
 use aws_config::SdkConfig;
 use aws_credential_types::Token;

@@ -91,7 +91,7 @@ async fn assume_role_provider_keeps_contract() {
     }
 }
 
-/// What STS may do when it is asked for `operation`, with the marks in it wherever they can be.
+/// Returns the ways in which STS may respond to `operation`, with canaries wherever a response can contain them.
 fn sts_responses(operation: &str, fixture: &CanaryFixture) -> [HttpFixture; 5] {
     let [secret, token, id] = <[String; 3]>::try_from(fixture.secrets.clone()).unwrap();
     [
@@ -221,7 +221,7 @@ async fn secrets_manager_provider_keeps_contract() {
         serde_json::json!({ "SecretString": &secret[..secret.len() - 1] }).to_string(),
     );
     let denied = serde_json::json!({ "__type": "AccessDeniedException", "message": secret }).to_string();
-    // What it was read from and where that stands, in one answer: so the payload is kept, and then only checked.
+    // One response to both operations: the payload is cached, and then only its version is checked.
     let partial = HttpFixture::responding(
         200,
         serde_json::json!({

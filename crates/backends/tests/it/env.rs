@@ -145,7 +145,7 @@ fn assert_invalid(error: &Error, variable: &str) {
 }
 
 proptest! {
-    /// Whatever stands in the environment: an answer or a typed fault, no panic, and no value shown.
+    /// Any environment gives credentials or a typed error, without a panic, and shows no value.
     #[test]
     fn env_arbitrary_values_never_panic_or_leak(
         values in proptest::collection::vec(proptest::option::of("xyzzy[ -~]{0,40}"), 6)

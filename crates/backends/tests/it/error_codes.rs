@@ -1,4 +1,4 @@
-//! Faults of AWS: each code and status, by kind; how often is tried; what is not repeated.
+//! Errors of AWS: the kind of each code and status, the number of attempts, and text that errors omit.
 
 use valetkey_backends::{
     AssumeRoleProvider, FederationTokenProvider, ScopedProvider, SecretsManagerProvider,

@@ -1,4 +1,4 @@
-//! Federation: what STS receives for keys, and whose keys it never sees.
+//! `SessionTokenProvider` and `FederationTokenProvider`: their requests, and the keys that they refuse to exchange.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,7 +20,7 @@ use valetkey_backends::AwsClientConfig;
 
 use crate::{region, with_fast_retries};
 
-/// What the other side does.
+/// How the peer behaves.
 #[derive(Debug, Clone)]
 pub(crate) enum PeerBehavior {
     Responds(u16, String),
@@ -29,7 +29,7 @@ pub(crate) enum PeerBehavior {
     Custom(ReplyFn),
 }
 
-/// A status and a body; without them, the other side hangs up.
+/// A status and a body; `None` closes the connection.
 type HttpReply = Option<(u16, String)>;
 
 /// Computes the response from each request.
@@ -42,7 +42,7 @@ impl fmt::Debug for ReplyFn {
     }
 }
 
-/// One request, as it went out.
+/// One request as it was sent.
 #[derive(Debug, Clone)]
 pub(crate) struct SentRequest {
     pub(crate) uri: String,
@@ -94,7 +94,7 @@ impl HttpFixture {
         Self::new(PeerBehavior::Custom(ReplyFn(Arc::new(answer))))
     }
 
-    /// The same wire, whose responses are of this time.
+    /// Returns the same fixture with responses of this time.
     pub(crate) fn at(self, served: SystemTime) -> Self {
         Self { date: Some(DateTime::from(served).fmt(Format::HttpDate).unwrap()), ..self }
     }
@@ -159,16 +159,16 @@ impl HttpClient for HttpFixture {
 
 pub(crate) const REQUEST_ID: &str = "c6104cbe-af31-11e0-8154-cbc7ccf896c7";
 
-/// STS's answer to AssumeRole.
+/// Returns the response of STS to `AssumeRole`.
 pub(crate) fn assume_role_response(key_id: &str, secret: &str, token: &str) -> String {
     issued_response("AssumeRole", ROLE_SESSION, [key_id, secret, token])
 }
 
-/// Who a role's session is.
+/// The identity of a role session.
 pub(crate) const ROLE_SESSION: &str = "<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:valetkey</AssumedRoleId>\
     <Arn>arn:aws:sts::222222222222:assumed-role/agent/valetkey</Arn></AssumedRoleUser>";
 
-/// STS's answer to an operation that issues key id, secret and token, with what else belongs to it.
+/// Returns the response of STS to an operation that issues key id, secret and token, with `more` in its result.
 pub(crate) fn issued_response(operation: &str, more: &str, [key_id, secret, token]: [&str; 3]) -> String {
     format!(
         r#"<{operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{operation}Result>{more}
@@ -178,7 +178,7 @@ pub(crate) fn issued_response(operation: &str, more: &str, [key_id, secret, toke
     )
 }
 
-/// STS's way to refuse.
+/// Returns an error response of STS.
 pub(crate) fn refused(code: &str, message: &str) -> String {
     format!(
         "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"

@@ -1,4 +1,4 @@
-//! Assume role: each limit, on both sides of it, without a call.
+//! `AssumeRoleBuilder`: both sides of each limit, without a call.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of the providers: each alone against a recorded wire, and all of them against real peers (`real`).
+//! Tests of the providers: each alone with a recorded HTTP client, and all of them with real peers (`real`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
@@ -87,13 +87,13 @@ fn region(name: &str) -> Region {
     name.parse().unwrap()
 }
 
-/// The base with the same number of retries, a millisecond apart instead of a second.
+/// Returns the configuration with the same number of retries, a millisecond apart instead of a second.
 fn with_fast_retries(base: &AwsClientConfig) -> AwsClientConfig {
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     AwsClientConfig::from(base.config().to_builder().retry_config(retries).build())
 }
 
-/// A long-lived set.
+/// Returns long-lived credentials.
 fn long_lived(key_id: &str) -> Credentials {
     let id: AccessKeyId = key_id.parse().unwrap();
     Credentials::builder(id, SecretString::from("not-a-real-secret")).build().unwrap()
@@ -107,7 +107,7 @@ fn static_source() -> Arc<dyn CredentialProvider> {
     memory_source(long_lived(KEY_ID))
 }
 
-/// A long-lived set of the SDK's.
+/// Returns long-lived credentials of the SDK.
 fn sdk_credentials(key_id: &str) -> aws_credential_types::Credentials {
     aws_credential_types::Credentials::new(key_id, "not-a-real-secret", None, None, "test")
 }

@@ -1,4 +1,4 @@
-//! Memory: the cell and its handles.
+//! `MemoryProvider`: clones share one value.
 
 use std::sync::Arc;
 use std::time::Duration;

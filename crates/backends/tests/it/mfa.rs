@@ -1,4 +1,4 @@
-//! The second factor: what STS receives of it, and what needs a person.
+//! MFA: the serial and the code that STS receives, and the errors that require a person.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::static_source;
 const NEEDS_PERSON: ErrorKind = ErrorKind::InteractionRequired;
 const SERIAL: &str = "arn:aws:iam::111111111111:mfa/alice";
 
-/// 2099-01-01T00:00:00Z, as the wire says.
+/// 2099-01-01T00:00:00Z, the expiry in the responses of the fixture.
 fn issued_expiry() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(4_070_908_800)
 }

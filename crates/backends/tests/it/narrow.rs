@@ -1,4 +1,4 @@
-//! Narrowed roles and exchanges: what STS receives in place of the policy, and what is refused before it is asked.
+//! Narrowed roles and exchanges: the policy that STS receives, and the requests that are refused before a call.
 
 use std::sync::Arc;
 

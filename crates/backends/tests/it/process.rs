@@ -1,4 +1,4 @@
-//! Process: what a program may print, what it sees, and that nothing of it is left behind.
+//! `ProcessProvider`: the output of a program, its environment, and the end of its processes.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};

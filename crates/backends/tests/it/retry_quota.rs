@@ -1,4 +1,4 @@
-//! Retry quotas: calls of one tenant that keep failing leave the retries of every other tenant alone.
+//! Retry quotas: failing calls of one tenant do not use up the retries of another.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

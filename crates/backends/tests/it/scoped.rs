@@ -1,4 +1,4 @@
-//! Scoped credentials: what STS is asked, what is refused to pass for an answer, and sessions narrowed by it.
+//! `ScopedProvider`: its request, the responses that it refuses, and sessions that it narrows.
 //!
 //! No emulator knows the operation. The responses here follow the model that AWS publishes (`real::oracle` compares them
 //! with it); that AWS enforces the policy is not shown, nor could it be.

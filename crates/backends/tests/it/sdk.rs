@@ -1,4 +1,4 @@
-//! A provider of the SDK as one of ours.
+//! `SdkProvider`: a provider of the SDK as a `CredentialProvider`.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! A session as the SDK's configuration, against a recorded wire.
+//! A session as the SDK's configuration, with a recorded HTTP client.
 
 use std::sync::Arc;
 

@@ -29,7 +29,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The attempts that the SDK's standard retries make in all.
 const SDK_ATTEMPTS: usize = 3;
 
-/// It begins so late that no answer looks expired to the machine's own clock.
+/// It begins so late that no response looks expired to the clock of this machine.
 fn late_clock() -> VirtualClock {
     VirtualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000))
 }
@@ -58,7 +58,7 @@ struct FetchRecord {
     succeeded: bool,
 }
 
-/// The role's provider, and what it was asked.
+/// The provider of the role, and its fetches.
 #[derive(Debug)]
 struct RecordingProvider {
     role: AssumeRoleProvider,
@@ -89,7 +89,7 @@ struct RoleSessionFixture {
     source: Canary,
     session: SessionContext,
     fetches: Arc<Mutex<Vec<FetchRecord>>>,
-    /// Since the stage was set, when the first credentials expire.
+    /// When the first credentials expire, since the start of the fixture.
     expiry: Duration,
 }
 
@@ -137,7 +137,7 @@ impl RoleSessionFixture {
         result
     }
 
-    /// Sleeps until this long after the stage was set.
+    /// Sleeps until this long after the start of the fixture.
     async fn sleep_until(&self, elapsed: Duration) {
         sleep(elapsed.saturating_sub(self.clock.elapsed())).await;
     }

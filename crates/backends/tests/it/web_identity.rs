@@ -1,4 +1,4 @@
-//! Web identity: what STS receives, what a token file may hold, and what becomes of a token that STS does not take.
+//! `WebIdentityProvider`: its request, the content of token files, and the errors for rejected tokens.
 
 use std::fs;
 use std::path::Path;

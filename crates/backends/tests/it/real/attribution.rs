@@ -1,4 +1,4 @@
-//! From what AWS writes down back to one session: its name in every line, its tags where policies ask for them.
+//! The records of AWS lead back to one session: by its name, and by its tags in policy conditions.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Three accounts in one session, used at once from many tasks: each call is made as the account that was named.
+//! Three accounts of one session, used concurrently by many tasks: each call is signed as its own account.
 
 use aws_sdk_sts::Client;
 use valetkey_backends::{MemoryProvider, SdkConfigExt};

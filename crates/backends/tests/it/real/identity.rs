@@ -85,7 +85,7 @@ async fn session_token_acts_as_user_and_cannot_be_exchanged() {
     assert_eq!(caller_account(&session, &url).await, tenant.account);
     assert_eq!(refusal(&s3(&session, &ministack).await).await, None);
 
-    // The peer refuses what we refuse before asking: here it is asked by hiding the token from us.
+    // The provider refuses such a source before a request. The token is hidden from it, so that the peer refuses.
     let stripped = SecretString::from(issued.expose_secret_access_key());
     let stripped = Credentials::builder(issued.access_key_id().clone(), stripped).build().unwrap();
     assert_denied(

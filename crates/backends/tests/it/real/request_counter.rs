@@ -1,4 +1,4 @@
-//! A base that counts what goes out over the real HTTP client, by operation.
+//! A client configuration that counts the requests over the real HTTP client, by operation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Clients of the SDK made from a session: they see what the session's account owns, then the next one's, then nothing.
+//! SDK clients with the configuration of a session follow its credentials until it is cleared.
 
 use aws_sdk_s3::Client;
 use valetkey_backends::SdkConfigExt;

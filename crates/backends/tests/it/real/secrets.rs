@@ -126,7 +126,7 @@ async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: Sec
     let first = rotations.current();
     for n in 2..=6 {
         owner.put(n, "AWSCURRENT").await;
-        // The fetch that is joined may have asked before the rotation, the next one has not.
+        // The joined fetch may have sent its request before the rotation; the next one sends it after.
         for _ in 0..2 {
             session.refresh().await.unwrap();
         }
@@ -206,7 +206,7 @@ async fn secret_of_other_account_is_read_without_describe() {
     assert!(!direct.provide().await.unwrap_err().is_transient(), "the broker itself may not");
     let before = config.calls(GET);
 
-    // The session keeps the role's set, so that all reads are by one identity.
+    // The session caches the credentials of the role, so that all reads are by one identity.
     let source = Arc::new(session(role(tenant, &seed.broker, &url).build().unwrap()));
     let secret = SecretsManagerProvider::builder(&arn, source).client_config(&base).build().unwrap();
     for _ in 0..4 {

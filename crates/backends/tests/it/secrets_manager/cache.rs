@@ -1,4 +1,5 @@
-//! What is kept of a secret: transferred once a version, checked each time, never given to the wrong one.
+//! The cache of secrets: a payload is transferred once for each version, its version is checked at each fetch, and only
+//! the identity that read it gets it.
 
 use std::sync::Arc;
 use std::time::Duration;

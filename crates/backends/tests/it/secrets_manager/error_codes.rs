@@ -9,7 +9,7 @@ use crate::http_fixture::REQUEST_ID;
 use crate::static_source;
 
 /// Those of the API references of GetSecretValueInput, DescribeSecretInput and BatchGetSecretValue, those common to all services,
-/// and some that are answered though they are in neither.
+/// and some that services return although neither lists them.
 const CODES: [(&str, ErrorKind); 31] = [
     ("DecryptionFailure", Denied),
     ("InternalServiceError", Unavailable),

@@ -1,4 +1,4 @@
-//! A Secrets Manager behind the wire: versions and stages, refusals on order, and a count of what was asked.
+//! A fake Secrets Manager behind the HTTP fixture: versions, stages, configured errors, and a record of its calls.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,7 +14,7 @@ pub(crate) const BATCH: &str = "BatchGetSecretValue";
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// Clones are the same vault.
+/// Clones share one state.
 #[derive(Clone, Default)]
 pub(crate) struct SecretsManagerFixture(Arc<Mutex<FixtureState>>);
 
@@ -66,7 +66,7 @@ impl SecretsManagerFixture {
         self.put(name, n, &credentials_json(n), "AWSCURRENT");
     }
 
-    /// Makes `text` version `n`, at `stage`.
+    /// Stores `text` as version `n`, at `stage`.
     pub(crate) fn put(&self, name: &str, n: u64, text: &str, stage: &str) {
         let mut state = self.lock_state();
         state.made += 1;
@@ -110,12 +110,12 @@ impl SecretsManagerFixture {
         self.lock_state().failures.remove(operation);
     }
 
-    /// Runs `work` while the next call of `operation` is under way: after it was asked, before it is answered.
+    /// Runs `work` during the next call of `operation`: after the request, before the response.
     pub(crate) fn run_during(&self, operation: &'static str, work: impl FnOnce() + Send + 'static) {
         self.lock_state().hooks.insert(operation, Box::new(work));
     }
 
-    /// What was called since this was last asked, shortened to the first letters: `G`et, `D`escribe, `B`atch.
+    /// Returns the calls since the last call of this function, by their first letters: `G`et, `D`escribe, `B`atch.
     pub(crate) fn take_calls(&self) -> String {
         let calls = std::mem::take(&mut self.lock_state().calls);
         calls.iter().map(|operation| operation.chars().next().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Refusals and outages: a failure that will not pass is never masked by what is kept, one that will pass costs nothing.
+//! Refusals and outages: a cached secret never hides a permanent failure, and a transient failure does not evict it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A secret as a session's provider: asked when the DEFAULT_TTL says so, or on demand; its rotation is the session's.
+//! A secret as the provider of a session: its version is checked after the TTL or on demand, and its rotation is a
+//! rotation of the session.
 
 use std::sync::Arc;
 use std::time::Duration;

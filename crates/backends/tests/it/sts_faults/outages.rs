@@ -1,4 +1,5 @@
-//! Half an hour of outage, beginning in each window: who is served, how often STS is asked, how soon it is over.
+//! Half an hour of outage that begins in each window: the results of callers, the number of requests to STS, and the time
+//! to recovery.
 
 use super::*;
 

@@ -22,7 +22,7 @@ pub(super) enum FaultMode {
     NeverResponds,
     /// Goes away in the middle of what it promised to say.
     DisconnectsMidResponse,
-    /// Says half of its answer as if it were the whole.
+    /// Sends half of the response as if it were complete.
     TruncatesBody,
     /// Responds with a body that is not XML and contains credentials.
     RespondsGarbage,
@@ -45,7 +45,7 @@ impl Drop for StsFixture {
     }
 }
 
-/// What was asked and issued.
+/// The number of requests, and the issued credentials.
 #[derive(Default)]
 struct StsLog {
     requests: usize,
@@ -53,7 +53,7 @@ struct StsLog {
 }
 
 impl StsFixture {
-    /// Issues sets that last for `life`.
+    /// Issues credentials that are valid for `life`.
     pub(super) async fn start(clock: VirtualClock, life: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, log) = (listener.local_addr().unwrap(), Arc::<Mutex<StsLog>>::default());
@@ -166,14 +166,14 @@ impl StsHandler {
             assume_role_response(id, canary.expose_secret(), token).replace("2099-01-01T00:00:00Z", &until);
         assert!(whole.contains(&until));
         self.log.lock().unwrap().issued.push(canary);
-        // The token comes before the expiry: what is half said holds every secret there is.
+        // The token precedes the expiry, so half a response contains every secret.
         let half = whole.find("<Expiration>").unwrap();
         let part = |of: usize| if of == 1 { whole.len() } else { half };
         (200, whole[..part(say)].to_owned(), part(promise))
     }
 }
 
-/// All that is said is promised.
+/// The length of the body is the announced length.
 fn full_response(status: u16, body: String) -> (u16, String, usize) {
     let length = body.len();
     (status, body, length)
