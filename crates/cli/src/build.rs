@@ -181,6 +181,8 @@ pub(crate) fn apply_server_settings(
             server.delivery = server_settings.credentials.unwrap_or(server.delivery);
             server.home = server_settings.home.unwrap_or(server.home);
             server.prefix = server_settings.prefix.unwrap_or(server.prefix);
+            server.idle_timeout =
+                server_settings.idle_seconds.map(Duration::from_secs).or(server.idle_timeout);
             server.account = account.or(server.account.take());
             server.tools.deny.extend_from_slice(&server_settings.tools.deny);
             if let Some(allowed) = &server_settings.tools.allow {

@@ -2,10 +2,15 @@
 //! many sessions over HTTP.
 
 pub(crate) mod http;
+mod reload;
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +22,7 @@ use valetkey::mcp::config::{VarLookup, jsonc_to_json};
 use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
-use crate::arguments::ServeArgs;
+use crate::arguments::{ConfigArgs, ServeArgs};
 use crate::build::{self, BuildMode, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
@@ -25,6 +30,7 @@ use crate::nested;
 use crate::outstanding_report;
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
+use reload::ReloadTrigger;
 
 const NESTED_GATEWAY_MESSAGE: &str = "a valetkey gateway started this one (VALETKEY_GATEWAY is in the environment), and would start it \
                       again without end; take valetkey out of the file that the first one is given by `--mcp-config`";
@@ -40,11 +46,7 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     let settings =
         Settings::read(command.config_args.config.as_deref(), Consent::Required, &mut diagnostics).await;
     let settings = settings.for_principal(command.config_args.principal.as_ref());
-    let mut config = match &command.config_args.mcp_config {
-        Some(path) => read_mcp_config(path, &mut diagnostics).map(|(config, _text)| config),
-        None => None,
-    };
-    build::apply_server_settings(&settings, config.as_mut(), &mut diagnostics);
+    let config = read_servers(&command.config_args, &settings, &mut diagnostics);
     diagnostics.extend(settings.missing_default_account(""));
     let base = AwsClientConfig::from_process().await;
     let session = build::build_session(&settings, &base, &Terminal::new(), BuildMode::Run, &mut diagnostics);
@@ -52,20 +54,114 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     if !diagnostics.is_empty() {
         return Err(config_error(&diagnostics));
     }
-    let config = without_gateways(config.unwrap_or_default());
+    let config = without_gateways(config);
+    let rejected = rejected_servers(&config);
     let host = McpHost::builder(&session, config)
         .environment(HostEnvironment::from_process())
+        .process_quota(settings.processes.quota())
         .launcher(current_exe_launcher()?);
-    let host = with_tool_policies(host, &policies).start().await?;
+    let host = with_idle_timeout(host, settings.processes.idle_seconds);
+    let host = Arc::new(with_tool_policies(host, &policies).start().await?);
     let tools = build_tools(&settings, &session, &policies);
     if std::io::stdin().is_terminal() {
         print_terminal_hint();
     }
     let stop = cancel_on_signal()?;
-    let served = Gateway::new(session.clone(), tools).with_host(host).serve_stdio(stop).await;
+    let reloading = StdioReload {
+        trigger: ReloadTrigger::new(&command.config_args)?,
+        arguments: &command.config_args,
+        settings,
+        session: &session,
+        host: &host,
+        rejected,
+    };
+    let gateway = Gateway::new(session.clone(), tools).with_host(Arc::clone(&host));
+    let served = tokio::select! {
+        served = gateway.serve_stdio(stop) => served,
+        never = reloading.run() => match never {},
+    };
     outstanding_report::report_outstanding(&session.close());
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the servers, with what the settings say about them.
+fn read_servers(arguments: &ConfigArgs, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> McpConfig {
+    let mut config = match &arguments.mcp_config {
+        Some(path) => read_mcp_config(path, diagnostics).map(|(config, _text)| config),
+        None => None,
+    };
+    build::apply_server_settings(settings, config.as_mut(), diagnostics);
+    config.unwrap_or_default()
+}
+
+/// Returns the servers whose entries have errors.
+fn rejected_servers(config: &McpConfig) -> BTreeSet<String> {
+    config.errors.iter().map(|error| error.server.clone()).collect()
+}
+
+/// Reports the errors of entries that the earlier configuration did not have. An entry with an error would otherwise
+/// remove a server that runs.
+fn check_entries(
+    config: &McpConfig,
+    rejected: &BTreeSet<String>,
+    arguments: &ConfigArgs,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let path = arguments.mcp_config.as_deref().unwrap_or(Path::new(""));
+    let added = config.errors.iter().filter(|error| !rejected.contains(&error.server));
+    diagnostics
+        .extend(added.map(|error| Diagnostic::in_file(path, format!("`{}`: {}", error.server, error.error))));
+}
+
+fn with_idle_timeout(host: McpHostBuilder, seconds: Option<u64>) -> McpHostBuilder {
+    seconds.map(Duration::from_secs).into_iter().fold(host, McpHostBuilder::idle_timeout)
+}
+
+/// Gives the servers of the session on standard input and output another configuration.
+struct StdioReload<'a> {
+    trigger: ReloadTrigger,
+    arguments: &'a ConfigArgs,
+    settings: Settings,
+    session: &'a SessionContext,
+    host: &'a McpHost,
+    /// The servers whose entries have errors.
+    rejected: BTreeSet<String>,
+}
+
+impl StdioReload<'_> {
+    /// Runs until the future is dropped.
+    async fn run(mut self) -> Infallible {
+        loop {
+            self.trigger.wait().await;
+            if let Err(diagnostics) = self.reload().await {
+                reload::report_invalid(&diagnostics);
+            }
+        }
+    }
+
+    async fn reload(&mut self) -> Result<(), Vec<Diagnostic>> {
+        let mut diagnostics = Vec::new();
+        let settings = reload::read_settings(self.arguments, &self.settings, &mut diagnostics).await;
+        let settings = settings.for_principal(self.arguments.principal.as_ref());
+        let config = read_servers(self.arguments, &settings, &mut diagnostics);
+        let policies = ConfiguredPolicies::new(&settings, self.session, &mut diagnostics);
+        check_entries(&config, &self.rejected, self.arguments, &mut diagnostics);
+        if !diagnostics.is_empty() {
+            return Err(diagnostics);
+        }
+        let config = without_gateways(config);
+        self.rejected = rejected_servers(&config);
+        let host = with_tool_policies(McpHost::builder(self.session, config), &policies);
+        self.host.reconfigure(host).map_err(|error| vec![settings.to_diagnostic(&["servers"], &error)])?;
+        if !settings.has_same_sessions(&self.settings) {
+            tracing::warn!(
+                "changes of accounts, policies and resolver take effect when the gateway starts again"
+            );
+        }
+        tracing::info!("configuration reloaded");
+        Ok(())
+    }
 }
 
 /// Removes the servers that would start this gateway again, and logs the errors of the file.
@@ -133,10 +229,10 @@ pub(crate) fn current_exe_launcher() -> Result<Launcher, CliError> {
     Ok(Launcher::new(this, ["launch"]))
 }
 
-/// Returns a token that is cancelled on SIGINT, SIGTERM or SIGHUP.
+/// Returns a token that is cancelled on SIGINT or SIGTERM.
 pub(crate) fn cancel_on_signal() -> Result<CancellationToken, CliError> {
     let stop = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let mut signals =
             signal(kind).map_err(|error| CliError::failed(format!("signals cannot be heard: {error}")))?;
         let stop = stop.clone();

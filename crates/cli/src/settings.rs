@@ -11,6 +11,7 @@ mod keys;
 mod load;
 mod paths;
 mod policy;
+mod processes;
 mod reader;
 mod source_map;
 
@@ -33,11 +34,12 @@ pub(crate) use diagnostic::Diagnostic;
 pub(crate) use http::{ClaimValue, HttpAuth, HttpSettings, IssuerSettings};
 pub(crate) use load::{Consent, DEFAULT_FILE};
 pub(crate) use policy::PolicySettings;
+pub(crate) use processes::ProcessLimitSettings;
 use reader::LenientReader;
 use source_map::SourceMap;
 
-const SECTIONS: [&str; 8] =
-    ["session", "accounts", "principals", "policies", "servers", "resolver", "audit", "http"];
+const SECTIONS: [&str; 9] =
+    ["session", "accounts", "principals", "policies", "servers", "processes", "resolver", "audit", "http"];
 
 /// The settings of the file, as far as they could be read.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +54,9 @@ pub(crate) struct Settings {
     pub(crate) http: Option<HttpSettings>,
     /// The accounts of a caller that is accepted by its claims.
     caller_accounts: Option<Vec<String>>,
+    pub(crate) processes: ProcessLimitSettings,
+    /// The file as it was written, to compare it with a later version.
+    tables: toml::Table,
     /// Accounts that could not be read. A reference to one is not reported as a second error.
     invalid_accounts: BTreeSet<String>,
     /// Policies that could not be read, likewise.
@@ -108,6 +113,8 @@ pub(crate) struct ServerSettings {
     pub(crate) home: Option<HomeFolder>,
     /// Whether its names are listed with a prefix.
     pub(crate) prefix: Option<bool>,
+    /// The time without a call after which the server's process is stopped.
+    pub(crate) idle_seconds: Option<u64>,
     /// The tools that are usable. A table of its own, read beside the others.
     #[serde(skip)]
     pub(crate) tools: ToolSettings,
@@ -207,6 +214,38 @@ impl Settings {
         Some(&principal.accounts)
     }
 
+    /// Whether sessions of every principal have the same accounts, policies and resolver with `other`.
+    pub(crate) fn has_same_sessions(&self, other: &Self) -> bool {
+        let principals = |settings: &Self| {
+            let mut principals = settings.tables.get("principals").cloned();
+            for principal in principals.iter_mut().filter_map(toml::Value::as_table_mut).flatten() {
+                remove_identification(principal.1);
+            }
+            principals
+        };
+        self.has_same_accounts(other) && principals(self) == principals(other)
+    }
+
+    /// Whether sessions of `principal` have the same accounts, policies and resolver with `other`.
+    pub(crate) fn has_same_sessions_of(&self, principal: &str, other: &Self) -> bool {
+        let own = |settings: &Self| {
+            let mut own = settings.tables.get("principals")?.get(principal)?.clone();
+            remove_identification(&mut own);
+            Some(own)
+        };
+        match (own(self), own(other)) {
+            (Some(before), Some(after)) => self.has_same_accounts(other) && before == after,
+            // The principal comes from a rule, or is gone.
+            _ => self.has_same_sessions(other),
+        }
+    }
+
+    fn has_same_accounts(&self, other: &Self) -> bool {
+        ["session", "accounts", "policies", "resolver"]
+            .iter()
+            .all(|section| self.tables.get(*section) == other.tables.get(*section))
+    }
+
     /// Returns the error message for a name that is not one of the accounts.
     pub(crate) fn unknown_account_message(&self) -> String {
         let names: Vec<&str> =
@@ -241,7 +280,9 @@ impl Settings {
             diagnostics.extend(errors.into_iter().map(to_diagnostic));
             return Self { source_map, ..Self::default() };
         }
-        let mut settings = Self { source_map, ..Self::default() };
+        // The text is valid, so this does not fail.
+        let tables = text.parse().unwrap_or_default();
+        let mut settings = Self { source_map, tables, ..Self::default() };
         for (section, value) in table.into_inner() {
             settings.read_section(section.get_ref(), value, diagnostics);
         }
@@ -260,6 +301,9 @@ impl Settings {
             "session" => self.session = reader.read(&[section], value, diagnostics).unwrap_or_default(),
             "resolver" => self.resolver = reader.read_resolver(value, diagnostics),
             "audit" => self.audit = reader.read(&[section], value, diagnostics),
+            "processes" => {
+                self.processes = reader.read(&[section], value, diagnostics).unwrap_or_default();
+            }
             "http" => self.http = read_http(&reader, value, diagnostics),
             "accounts" => {
                 let (read, broken) =
@@ -280,6 +324,14 @@ impl Settings {
             }
             _ => diagnostics.push(self.diagnostic(&[section], unknown_section_message(section))),
         }
+    }
+}
+
+/// Removes what identifies a principal, which decides about requests and not about sessions.
+fn remove_identification(principal: &mut toml::Value) {
+    if let Some(principal) = principal.as_table_mut() {
+        principal.remove("token_sha256");
+        principal.remove("subjects");
     }
 }
 

@@ -66,7 +66,7 @@ pub struct Gateway {
 #[derive(Debug)]
 pub(crate) struct GatewayInner {
     tools: ToolSet,
-    host: Option<McpHost>,
+    host: Option<Arc<McpHost>>,
     /// Whether the client has sent a valid request.
     initialized: AtomicBool,
 }
@@ -80,7 +80,8 @@ impl Gateway {
 
     /// Adds the tools of the host's servers.
     ///
-    /// The host must run servers for the gateway's session. A credential tool takes precedence over a proxied tool of
+    /// The host must run servers for the gateway's session. A caller that keeps a reference can
+    /// [reconfigure](McpHost::reconfigure) it while the gateway serves. A credential tool takes precedence over a proxied tool of
     /// the same name.
     ///
     /// # Examples
@@ -98,8 +99,8 @@ impl Gateway {
     /// # }
     /// ```
     #[must_use]
-    pub fn with_host(mut self, host: McpHost) -> Self {
-        self.inner.host = Some(host);
+    pub fn with_host(mut self, host: impl Into<Arc<McpHost>>) -> Self {
+        self.inner.host = Some(host.into());
         self
     }
 
@@ -167,7 +168,7 @@ impl Gateway {
     {
         let inner = Arc::new(self.inner);
         let source = Arc::clone(&inner) as Arc<dyn ContentSource>;
-        let changes = ChangeNotifier::new(inner.host.as_ref());
+        let changes = ChangeNotifier::new(inner.host.as_deref());
         let service = GatewayService::new(source, describe_accounts(&self.session), changes);
         let closing = CloseSessionOnDrop(self.session);
         let disconnected = CancellationToken::new();
@@ -184,7 +185,7 @@ impl Gateway {
             }
         };
         let peer = running.peer().clone();
-        let announcing = pin!(ChangeNotifier::new(inner.host.as_ref()).notify_legacy(&peer));
+        let announcing = pin!(ChangeNotifier::new(inner.host.as_deref()).notify_legacy(&peer));
         let mut serving = pin!(running.waiting());
         let stopping = async {
             tokio::select! {
@@ -215,14 +216,14 @@ impl Gateway {
 }
 
 impl GatewayInner {
-    pub(crate) fn new(tools: ToolSet, host: Option<McpHost>) -> Self {
+    pub(crate) fn new(tools: ToolSet, host: Option<Arc<McpHost>>) -> Self {
         Self { tools, host, initialized: AtomicBool::new(false) }
     }
 
     /// Returns the host of the session's servers, if it has one.
     #[cfg(feature = "http")]
     pub(crate) fn host(&self) -> Option<&McpHost> {
-        self.host.as_ref()
+        self.host.as_deref()
     }
 
     /// Closes the session first, so that the servers cannot use its credentials while they shut down.

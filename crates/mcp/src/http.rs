@@ -8,6 +8,7 @@
 //! | `protocol_sessions` | the sessions of legacy clients, which are small records |
 //! | `caller`, `tenants` | which credential session a call acts on, with its tools and processes |
 //! | `catalog` | the tools that every principal is shown |
+//! | `live_config` | what a reload replaces |
 
 mod auth;
 mod builder;
@@ -18,6 +19,7 @@ mod connections;
 mod events;
 mod exchange;
 mod headers;
+mod live_config;
 mod message;
 mod post;
 mod protocol_sessions;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,6 +55,7 @@ pub use auth::{
     TokenExchange, VerifiedCaller,
 };
 pub use builder::HttpGatewayBuilder;
+pub use live_config::GatewayReloader;
 pub use tenants::{NewSession, SessionFactory};
 pub use tls::TlsIdentity;
 
@@ -108,6 +112,12 @@ impl HttpGateway {
         HttpGatewayBuilder::new(Arc::new(sessions), authenticator)
     }
 
+    /// Returns a handle that replaces the sessions, the servers and the authentication of this gateway while it serves.
+    #[must_use]
+    pub fn reloader(&self) -> GatewayReloader {
+        GatewayReloader(self.0.live.clone())
+    }
+
     /// Serves until `stop` fires. Then requests in progress finish or are cancelled, every session is closed, and every
     /// server is stopped.
     ///
@@ -128,23 +138,16 @@ impl HttpGateway {
         self.0.check_address(address)?;
         let endpoint =
             CredentialEndpoint::start().await.map_err(internal("the credential endpoint cannot listen"))?;
-        let HttpGatewayBuilder {
-            factory,
-            authenticator,
-            mut site,
-            tls,
-            registry,
-            quotas,
-            records,
-            process_quota,
-        } = self.0;
+        let HttpGatewayBuilder { live, mut site, tls, registry, quotas, records, process_quota } = self.0;
+        // Subscribes first, so that no reload after the catalog's start is missed.
+        let reloads = live.reloads();
         site.add_listener(address, tls.is_some());
-        let catalog = Arc::new(Catalog::start(&*factory, &endpoint).await?);
+        let catalog = Arc::new(Catalog::start(&*live.current().factory, &endpoint).await?);
         let state = Arc::new(HttpState {
             site,
             tls,
-            authenticator,
-            tenants: Arc::new(Tenants::new(factory, endpoint, registry, process_quota)),
+            tenants: Arc::new(Tenants::new(live.clone(), endpoint, registry, process_quota)),
+            live,
             catalog,
             protocol_sessions: ProtocolSessions::new(records),
             quotas: Quotas::new(quotas),
@@ -153,20 +156,26 @@ impl HttpGateway {
             abandoned: CancellationToken::new(),
             closed: CancellationToken::new(),
         });
-        run(&state, listener, stop).await;
+        run(&state, listener, reloads, stop).await;
         Ok(())
     }
 }
 
 /// Runs a gateway, and stops it in this order: no further connection; requests finish, or are cancelled after
 /// [`STOP_TIMEOUT`]; sessions and servers stop; connections end, or are closed after the timeout.
-async fn run(state: &Arc<HttpState>, listener: TcpListener, stop: CancellationToken) {
+async fn run(
+    state: &Arc<HttpState>,
+    listener: TcpListener,
+    reloads: watch::Receiver<u64>,
+    stop: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let tokens = [&state.stopping, &state.abandoned, &state.closed];
     let _stop_on_drop = tokens.map(|token| token.clone().drop_guard());
     tokio::select! {
         () = accept_connections(&listener, state, &connections) => {}
         () = state.tenants.keep_swept() => {}
+        () = apply_reloads(state, reloads) => {}
         () = stop.cancelled() => {}
     }
     drop(listener);
@@ -180,6 +189,15 @@ async fn run(state: &Arc<HttpState>, listener: TcpListener, stop: CancellationTo
     let _elapsed = timeout(STOP_TIMEOUT, connections.wait()).await;
     state.closed.cancel();
     connections.wait().await;
+}
+
+/// Applies each reload to the sessions and the catalog, until the future is dropped.
+async fn apply_reloads(state: &HttpState, mut reloads: watch::Receiver<u64>) {
+    // The state has a sender.
+    while reloads.changed().await.is_ok() {
+        state.tenants.apply_reload();
+        state.catalog.reload(&*state.live.current().factory);
+    }
 }
 
 impl fmt::Debug for HttpGateway {

@@ -4,15 +4,23 @@ mod authenticator;
 mod sessions;
 mod tls_files;
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use valetkey::audit::AuditSink;
 use valetkey::backends::AwsClientConfig;
-use valetkey::mcp::http::{Authenticator, HttpGateway, HttpGatewayBuilder};
+use valetkey::mcp::child::Launcher;
+use valetkey::mcp::http::{Authenticator, GatewayReloader, HttpGateway, HttpGatewayBuilder};
 
-use super::{cancel_on_signal, config_error, current_exe_launcher, read_mcp_config, without_gateways};
+use super::reload::{ReloadTrigger, read_settings, report_invalid};
+use super::{
+    cancel_on_signal, check_entries, config_error, current_exe_launcher, read_servers, rejected_servers,
+    without_gateways,
+};
 use crate::arguments::ConfigArgs;
 use crate::build::{self, BuildMode, ConfiguredPolicies};
 use crate::error::CliError;
@@ -27,40 +35,26 @@ pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<E
     let mut diagnostics = Vec::new();
     let settings = Settings::read(arguments.config.as_deref(), Consent::Required, &mut diagnostics).await;
     let http = settings.http.clone().unwrap_or_default();
-    if !address.ip().is_loopback() && (http.certificate.is_none() || http.auth == Some(HttpAuth::None)) {
+    if !is_protected(address, &http) {
         return Err(CliError::usage(format!(
             "`--http` needs a loopback address, such as 127.0.0.1:{}, unless `[http]` has a `certificate` and callers \
              have tokens; or let a reverse proxy that encrypts forward to it",
             address.port()
         )));
     }
-    let mut config = match &arguments.mcp_config {
-        Some(path) => read_mcp_config(path, &mut diagnostics).map(|(config, _text)| config),
-        None => None,
-    };
-    build::apply_server_settings(&settings, config.as_mut(), &mut diagnostics);
     let base = AwsClientConfig::from_process().await;
     // A prompt would be shown to the person who runs the gateway, and not to the caller.
     let terminal = Terminal::new();
     terminal.transfer();
-    let template = build::build_session(&settings, &base, &terminal, BuildMode::CheckOnly, &mut diagnostics);
-    let policies = ConfiguredPolicies::new(&settings, &template, &mut diagnostics);
     let audit = build::open_sink(&settings, BuildMode::Run, &mut diagnostics);
-    let authenticator = build_authenticator(&settings, &mut diagnostics);
     let tls = TlsFiles::read(&settings, &http, &mut diagnostics);
-    let (Some(authenticator), true) = (authenticator, diagnostics.is_empty()) else {
+    let inputs =
+        GatewayInputs { arguments, address, base, terminal, audit, launcher: current_exe_launcher()? };
+    let Some((sessions, authenticator)) = inputs.load(settings, None, &mut diagnostics) else {
         diagnostics.dedup();
         return Err(config_error(&diagnostics));
     };
-    let sessions = ConfiguredSessions {
-        settings: Arc::new(settings),
-        base,
-        terminal,
-        audit,
-        config: without_gateways(config.unwrap_or_default()),
-        policies: Arc::new(policies),
-        launcher: current_exe_launcher()?,
-    };
+    let loaded = LoadedConfig::new(&sessions);
     let mut gateway = build_gateway(sessions, authenticator, &http)?;
     if let Some(files) = &tls {
         gateway = gateway.tls(files.identity.clone());
@@ -71,15 +65,110 @@ pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<E
     if let Ok(address) = listener.local_addr() {
         print_address(address, tls.is_some());
     }
-    let serving = gateway.build().serve(listener, cancel_on_signal()?);
-    match tls {
-        Some(files) => tokio::select! {
-            served = serving => served?,
-            () = files.keep_current() => {}
-        },
-        None => serving.await?,
+    let gateway = gateway.build();
+    let (stop, reloader) = (cancel_on_signal()?, gateway.reloader());
+    let trigger = ReloadTrigger::new(arguments)?;
+    tokio::select! {
+        served = gateway.serve(listener, stop) => served?,
+        () = keep_tls_current(tls) => {}
+        never = inputs.keep_reloaded(loaded, &reloader, trigger) => match never {},
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the certificate again when it changes, until the future is dropped.
+async fn keep_tls_current(tls: Option<TlsFiles>) {
+    match tls {
+        Some(files) => files.keep_current().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the gateway may be reached from other machines only with encryption and tokens.
+fn is_protected(address: SocketAddr, http: &HttpSettings) -> bool {
+    address.ip().is_loopback() || (http.certificate.is_some() && http.auth != Some(HttpAuth::None))
+}
+
+/// What a reload does not replace.
+struct GatewayInputs<'a> {
+    arguments: &'a ConfigArgs,
+    address: SocketAddr,
+    base: AwsClientConfig,
+    terminal: Terminal,
+    audit: Option<Arc<dyn AuditSink>>,
+    launcher: Launcher,
+}
+
+/// The configuration that a reload replaces.
+struct LoadedConfig {
+    settings: Arc<Settings>,
+    /// The servers whose entries have errors.
+    rejected: BTreeSet<String>,
+}
+
+impl LoadedConfig {
+    fn new(sessions: &ConfiguredSessions) -> Self {
+        Self { settings: Arc::clone(&sessions.settings), rejected: rejected_servers(&sessions.config) }
+    }
+}
+
+impl GatewayInputs<'_> {
+    /// Builds the sessions and the authenticator of the settings and the file of servers, unless an error is reported.
+    fn load(
+        &self,
+        settings: Settings,
+        before: Option<&LoadedConfig>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<(ConfiguredSessions, Authenticator)> {
+        let config = read_servers(self.arguments, &settings, diagnostics);
+        if let Some(before) = before {
+            check_entries(&config, &before.rejected, self.arguments, diagnostics);
+            if !is_protected(self.address, &settings.http.clone().unwrap_or_default()) {
+                let what = "opens the gateway to other machines without a certificate or tokens";
+                diagnostics.push(settings.diagnostic(&["http"], what));
+            }
+        }
+        let template =
+            build::build_session(&settings, &self.base, &self.terminal, BuildMode::CheckOnly, diagnostics);
+        let policies = ConfiguredPolicies::new(&settings, &template, diagnostics);
+        let authenticator = build_authenticator(&settings, diagnostics)?;
+        if !diagnostics.is_empty() {
+            return None;
+        }
+        let sessions = ConfiguredSessions {
+            settings: Arc::new(settings),
+            base: self.base.clone(),
+            terminal: self.terminal.clone(),
+            audit: self.audit.clone(),
+            config: without_gateways(config),
+            policies: Arc::new(policies),
+            launcher: self.launcher.clone(),
+            replaced: before.map(|before| Arc::clone(&before.settings)),
+        };
+        Some((sessions, authenticator))
+    }
+
+    /// Reloads the configuration whenever it changes, until the future is dropped.
+    async fn keep_reloaded(
+        &self,
+        mut loaded: LoadedConfig,
+        reloader: &GatewayReloader,
+        mut trigger: ReloadTrigger,
+    ) -> Infallible {
+        loop {
+            trigger.wait().await;
+            let mut diagnostics = Vec::new();
+            let settings = read_settings(self.arguments, &loaded.settings, &mut diagnostics).await;
+            match self.load(settings, Some(&loaded), &mut diagnostics) {
+                Some((sessions, authenticator)) => {
+                    loaded = LoadedConfig::new(&sessions);
+                    reloader.reload(sessions, authenticator);
+                    tracing::info!("configuration reloaded");
+                }
+                None => report_invalid(&diagnostics),
+            }
+        }
+    }
 }
 
 fn build_gateway(
@@ -87,7 +176,8 @@ fn build_gateway(
     authenticator: Authenticator,
     http: &HttpSettings,
 ) -> Result<HttpGatewayBuilder, CliError> {
-    let gateway = HttpGateway::builder(sessions, authenticator);
+    let quota = sessions.settings.processes.quota();
+    let gateway = HttpGateway::builder(sessions, authenticator).process_quota(quota);
     let gateway = http.public_url.iter().try_fold(gateway, |gateway, url| gateway.public_url(url))?;
     let gateway = http.allowed_hosts.iter().fold(gateway, |gateway, host| gateway.allow_host(host));
     let origins = http.allowed_origins.iter();

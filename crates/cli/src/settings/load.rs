@@ -52,6 +52,11 @@ impl SettingsFile {
 }
 
 impl Settings {
+    /// Returns the path of the file that [`read`](Self::read) reads, if there is one.
+    pub(crate) fn locate_file(named: Option<&Path>) -> Option<PathBuf> {
+        SettingsFile::locate(named).map(|file| file.path)
+    }
+
     /// Reads the file that `file` or the environment names, or the one in the working directory, and reports every
     /// error in it. The settings are empty if there is no file, or if the file lacks the consent that it needs.
     pub(crate) async fn read(

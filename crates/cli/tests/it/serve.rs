@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod issuers;
 mod lifecycle;
 mod masking;
+mod reload;
 mod session_dir;
 mod shutdown;
 mod tools;

@@ -8,6 +8,7 @@ use valetkey_core::{Error, RegistryBuilder, Result, SessionRegistry};
 
 use super::HttpGateway;
 use super::auth::Authenticator;
+use super::live_config::LiveConfigCell;
 use super::protocol_sessions::RecordLimits;
 use super::quota::QuotaLimits;
 use super::site::Site;
@@ -42,8 +43,7 @@ use crate::ProcessQuota;
 /// ```
 #[must_use]
 pub struct HttpGatewayBuilder {
-    pub(super) factory: Arc<dyn SessionFactory>,
-    pub(super) authenticator: Authenticator,
+    pub(super) live: LiveConfigCell,
     pub(super) site: Site,
     pub(super) tls: Option<TlsIdentity>,
     pub(super) registry: RegistryBuilder,
@@ -55,8 +55,7 @@ pub struct HttpGatewayBuilder {
 impl HttpGatewayBuilder {
     pub(super) fn new(factory: Arc<dyn SessionFactory>, authenticator: Authenticator) -> Self {
         Self {
-            factory,
-            authenticator,
+            live: LiveConfigCell::new(factory, authenticator),
             site: Site::default(),
             tls: None,
             registry: SessionRegistry::builder(),
@@ -131,7 +130,7 @@ impl HttpGatewayBuilder {
 
     /// Fails for an address that exposes tokens, or the authority of a principal, to other machines.
     pub(super) fn check_address(&self, address: SocketAddr) -> Result<()> {
-        let is_protected = self.tls.is_some() && !self.authenticator.is_anonymous();
+        let is_protected = self.tls.is_some() && !self.live.current().authenticator.is_anonymous();
         if !address.ip().is_loopback() && !is_protected {
             return Err(Error::invalid("http", "must be a loopback address, such as `127.0.0.1:7070`").with_next_step(
                 "configure a certificate and tokens; or let a reverse proxy that encrypts forward to it, and set \

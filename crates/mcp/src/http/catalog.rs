@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use serde_json::{Value, json};
-use valetkey_core::{AccountName, Result};
+use valetkey_core::{AccountName, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
 
-use super::tenants::SessionFactory;
+use super::tenants::{SessionFactory, host_builder};
 use crate::CredentialEndpoint;
 use crate::connection::ListKind;
 use crate::gateway::{ChangeNotifier, ContentSource, GatewayInner, tool_definition};
@@ -21,6 +21,7 @@ pub(super) const CLOSE_SESSION: &str = "close_credential_session";
 /// Lists tools independently of principals, sessions and credentials. A server that runs for a session lists no tools
 /// for another one.
 pub(super) struct Catalog {
+    session: SessionContext,
     tools: GatewayInner,
     /// The definitions last listed, by name; empty before the first list.
     definitions: RwLock<HashMap<String, Arc<Value>>>,
@@ -30,13 +31,22 @@ impl Catalog {
     /// Starts the host of the catalog's session. Its servers have no credentials, and are started at the first list.
     pub(super) async fn start(factory: &dyn SessionFactory, endpoint: &CredentialEndpoint) -> Result<Self> {
         let session = factory.catalog_session();
-        let host = match factory.host(&session) {
-            // Without an idle timeout, because these servers announce changes of their tools.
-            Some(host) => Some(host.endpoint(endpoint.clone()).idle_timeout(Duration::ZERO).start().await?),
-            None => None,
-        };
-        let tools = GatewayInner::new(valetkey_tools::ToolSet::for_session(session), host);
-        Ok(Self { tools, definitions: RwLock::default() })
+        let host = host_builder(factory, &session).endpoint(endpoint.clone());
+        // Without an idle timeout, because these servers announce changes of their tools.
+        let host = host.idle_timeout(Duration::ZERO).start().await?;
+        let tools = valetkey_tools::ToolSet::for_session(session.clone());
+        let tools = GatewayInner::new(tools, Some(Arc::new(host)));
+        Ok(Self { session, tools, definitions: RwLock::default() })
+    }
+
+    /// Takes the servers of `factory`, and announces the change.
+    pub(super) fn reload(&self, factory: &dyn SessionFactory) {
+        if let Some(Err(error)) =
+            self.tools.host().map(|host| host.reconfigure(host_builder(factory, &self.session)))
+        {
+            tracing::error!(%error, "the catalog keeps its servers");
+        }
+        self.definitions.write().clear();
     }
 
     pub(super) fn changes(&self) -> ChangeNotifier {

@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use valetkey_core::{Principal, SessionHandle};
 
-use super::auth::{Authenticator, VerifiedCaller};
+use super::auth::VerifiedCaller;
 use super::catalog::Catalog;
 use super::challenge::{refuse, resource_metadata};
 use super::events::event_stream;
 use super::headers::accepts;
+use super::live_config::LiveConfigCell;
 use super::message::{check_known, version_header};
 use super::protocol_sessions::{ProtocolSession, ProtocolSessions};
 use super::quota::Quotas;
@@ -34,7 +35,7 @@ pub(super) struct HttpState {
     pub(super) site: Site,
     /// Encrypts connections, if configured.
     pub(super) tls: Option<TlsIdentity>,
-    pub(super) authenticator: Authenticator,
+    pub(super) live: LiveConfigCell,
     pub(super) tenants: Arc<Tenants>,
     pub(super) catalog: Arc<Catalog>,
     pub(super) protocol_sessions: ProtocolSessions,
@@ -74,6 +75,7 @@ pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>
             "the request was sent to another host, or by a page of another site",
         );
     }
+    let live = state.live.current();
     let (path_handle, resource) = match state.site.route(request.uri().path()) {
         Route::Mcp => (None, Resource::Endpoint),
         Route::Session(handle) => match handle.parse() {
@@ -81,17 +83,17 @@ pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>
             Err(_) => return not_found(),
         },
         Route::ResourceMetadata(resource) if request.method() == Method::GET => {
-            let metadata = resource_metadata(&state.site, &state.authenticator, resource);
+            let metadata = resource_metadata(&state.site, &live.authenticator, resource);
             return metadata.unwrap_or_else(not_found);
         }
         Route::ResourceMetadata(_) => return method_not_allowed("GET"),
         Route::Unknown => return not_found(),
     };
-    let verified = match state.authenticator.authenticate(request.headers(), request.uri()).await {
+    let verified = match live.authenticator.authenticate(request.headers(), request.uri()).await {
         Ok(verified) => verified,
         Err(refusal) => {
             tracing::debug!(?refusal, "request refused");
-            return refuse(&refusal, &state.site, &state.authenticator, resource);
+            return refuse(&refusal, &state.site, &live.authenticator, resource);
         }
     };
     let (mut parts, body) = request.into_parts();

@@ -1,9 +1,10 @@
 //! `Tenants`: the credential sessions of all principals, each with tools and server processes of its own.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use valetkey_core::{
@@ -13,10 +14,11 @@ use valetkey_core::{
 use valetkey_tools::ToolSet;
 
 use super::auth::VerifiedCaller;
+use super::live_config::{LiveConfig, LiveConfigCell};
 use crate::client::ClientContext;
 use crate::gateway::{ContentSource, GatewayInner};
 use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result};
-use crate::{CredentialEndpoint, McpHostBuilder, ProcessQuota};
+use crate::{CredentialEndpoint, McpConfig, McpHost, McpHostBuilder, ProcessQuota};
 
 type CompleteSession = dyn FnOnce(&SessionContext) -> Result<ToolSet> + Send;
 
@@ -101,6 +103,13 @@ pub trait SessionFactory: Send + Sync + 'static {
     /// [quota](McpHostBuilder::process_quota) with those that all its sessions share.
     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder>;
 
+    /// Whether the open sessions of this caller continue when this factory [replaces](super::GatewayReloader::reload)
+    /// the one that described them (default: yes). Otherwise they are closed.
+    fn keeps_sessions(&self, caller: &VerifiedCaller) -> bool {
+        let _ = caller;
+        true
+    }
+
     /// Returns a session that has every account of the configuration and no provider. The gateway uses it to list the
     /// tools of the servers, which are the same for every principal (default: a session with the default account).
     fn catalog_session(&self) -> SessionContext {
@@ -120,8 +129,36 @@ pub(super) struct Tenant {
     tools: Result<ToolSet>,
     /// The caller that opened the session.
     caller: VerifiedCaller,
-    gateway: OnceCell<GatewayInner>,
+    running: OnceCell<RunningTenant>,
     pub(super) label: Option<String>,
+}
+
+/// The servers of a session, from the first call on.
+struct RunningTenant {
+    session: SessionContext,
+    gateway: GatewayInner,
+    /// The configuration that the servers have.
+    generation: Mutex<u64>,
+}
+
+impl RunningTenant {
+    /// Gives the servers the current configuration, if they have an earlier one.
+    fn refresh(&self, live: &LiveConfig) {
+        let mut generation = self.generation.lock();
+        if *generation >= live.generation {
+            return;
+        }
+        *generation = live.generation;
+        let builder = host_builder(&*live.factory, &self.session);
+        if let Some(Err(error)) = self.gateway.host().map(|host| host.reconfigure(builder)) {
+            tracing::error!(session = %self.session.id(), %error, "the session keeps its servers");
+        }
+    }
+}
+
+/// Returns the host that the factory describes, without servers if it describes none: a reload may add some.
+pub(super) fn host_builder(factory: &dyn SessionFactory, session: &SessionContext) -> McpHostBuilder {
+    factory.host(session).unwrap_or_else(|| McpHost::builder(session, McpConfig::default()))
 }
 
 /// An open session in use.
@@ -129,7 +166,9 @@ pub(super) type TenantGuard = SessionGuard<Arc<Tenant>>;
 
 /// The sessions of all principals.
 pub(super) struct Tenants {
-    pub(super) factory: Arc<dyn SessionFactory>,
+    live: LiveConfigCell,
+    /// Every session that was opened, for reloads.
+    opened: Mutex<Vec<Weak<Tenant>>>,
     /// Shared by the hosts of all sessions.
     endpoint: CredentialEndpoint,
     registry: SessionRegistry<Arc<Tenant>>,
@@ -139,28 +178,64 @@ pub(super) struct Tenants {
 
 impl Tenants {
     pub(super) fn new(
-        factory: Arc<dyn SessionFactory>,
+        live: LiveConfigCell,
         endpoint: CredentialEndpoint,
         registry: RegistryBuilder,
         process_quota: ProcessQuota,
     ) -> Self {
-        Self { factory, endpoint, registry: registry.build_with(), process_quota }
+        Self { live, opened: Mutex::default(), endpoint, registry: registry.build_with(), process_quota }
     }
 
     /// Opens a session for `caller`.
     pub(super) fn open(&self, caller: &VerifiedCaller, label: Option<String>) -> Result<TenantGuard> {
-        let NewSession { builder, complete } = self.factory.new_session(caller)?;
+        let live = self.live.current();
+        let NewSession { builder, complete } = live.factory.new_session(caller)?;
         let principal = caller.principal();
         let opened = self.registry.open_with(principal.clone(), builder, |session| {
             let (tools, caller) = (complete(session), caller.clone());
-            Arc::new(Tenant { tools, caller, gateway: OnceCell::new(), label })
+            Arc::new(Tenant { tools, caller, running: OnceCell::new(), label })
         })?;
         if let Err(error) = &opened.value().tools {
             let error = error.clone();
             self.registry.close(principal, &opened.handle());
             return Err(error);
         }
+        self.record_opened(opened.value());
+        if self.live.current().generation != live.generation {
+            // The configuration was replaced meanwhile.
+            self.apply_reload();
+        }
         Ok(opened)
+    }
+
+    fn record_opened(&self, tenant: &Arc<Tenant>) {
+        let mut opened = self.opened.lock();
+        if opened.len() == opened.capacity() {
+            opened.retain(|tenant| tenant.strong_count() > 0);
+        }
+        opened.push(Arc::downgrade(tenant));
+    }
+
+    /// Closes the sessions that the current configuration does not keep, and gives the servers of the others their
+    /// current configuration.
+    pub(super) fn apply_reload(&self) {
+        let live = self.live.current();
+        let opened: Vec<_> = self.opened.lock().iter().filter_map(Weak::upgrade).collect();
+        for tenant in opened {
+            if !live.factory.keeps_sessions(&tenant.caller) {
+                self.close_tenant(&tenant);
+            } else if let Some(running) = tenant.running.get() {
+                running.refresh(&live);
+            }
+        }
+    }
+
+    fn close_tenant(&self, tenant: &Arc<Tenant>) {
+        let principal = tenant.caller.principal();
+        let sessions = self.sessions(principal).into_iter();
+        for (handle, _) in sessions.filter(|(_, other)| Arc::ptr_eq(other, tenant)) {
+            self.close(principal, &handle);
+        }
     }
 
     /// Returns the session of this handle if it belongs to `caller`. A session that the same principal opened with other
@@ -216,8 +291,12 @@ impl Tenants {
             }
             _ => {}
         }
-        match session.value().gateway.get_or_try_init(|| self.start(session)).await {
-            Ok(gateway) => gateway.call_tool(call, context).await,
+        match session.value().running.get_or_try_init(|| self.start(session)).await {
+            Ok(running) => {
+                // A reload may have happened while the host was started.
+                running.refresh(&self.live.current());
+                running.gateway.call_tool(call, context).await
+            }
             Err(error) => Some(error_result(&error)),
         }
     }
@@ -235,22 +314,22 @@ impl Tenants {
 
     /// Starts the host of a session at its first call of a server's tool. A session that uses only credential tools
     /// starts none.
-    async fn start(&self, session: &TenantGuard) -> Result<GatewayInner> {
+    async fn start(&self, session: &TenantGuard) -> Result<RunningTenant> {
         let tools = session.value().tools.clone()?;
-        let host = match self.factory.host(session) {
-            Some(host) => {
-                let host = host.endpoint(self.endpoint.clone()).process_quota(self.process_quota.clone());
-                Some(host.start().await?)
-            }
-            None => None,
-        };
-        Ok(GatewayInner::new(tools, host))
+        let live = self.live.current();
+        let host = host_builder(&*live.factory, session).endpoint(self.endpoint.clone());
+        let host = host.process_quota(self.process_quota.clone()).start().await?;
+        Ok(RunningTenant {
+            session: SessionContext::clone(session),
+            gateway: GatewayInner::new(tools, Some(Arc::new(host))),
+            generation: Mutex::new(live.generation),
+        })
     }
 
     /// Closes every session, and waits until all servers have exited.
     pub(super) async fn stop(&self) {
         let tenants = self.registry.drain();
-        let hosts = tenants.iter().filter_map(|tenant| tenant.gateway.get()?.host());
+        let hosts = tenants.iter().filter_map(|tenant| tenant.running.get()?.gateway.host());
         join_all(hosts.map(|host| host.stop())).await;
         self.endpoint.stop().await;
     }

@@ -11,6 +11,8 @@ mod legacy;
 mod limits;
 mod modern;
 mod paths;
+mod processes;
+mod reload;
 mod streams;
 mod tls;
 mod tokens;

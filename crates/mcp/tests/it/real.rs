@@ -10,6 +10,8 @@ mod http;
 mod isolation;
 mod listener_fixture;
 mod malformed;
+#[cfg(feature = "http")]
+mod many_sessions;
 mod proxy;
 #[cfg(feature = "http")]
 mod servers;

@@ -10,9 +10,12 @@ use valetkey::mcp::{McpConfig, McpHost, McpHostBuilder};
 use valetkey::{AccountName, CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
 
 use crate::build::{BuildMode, ClaimSource, ConfiguredPolicies, SessionInputs};
-use crate::serve::{build_tools, with_tool_policies};
+use crate::serve::{build_tools, with_idle_timeout, with_tool_policies};
 use crate::settings::{Diagnostic, Settings};
 use crate::terminal::Terminal;
+
+/// Long enough for a model to think between two calls.
+const DEFAULT_IDLE_SECONDS: u64 = 10 * 60;
 
 pub(super) struct ConfiguredSessions {
     pub(super) settings: Arc<Settings>,
@@ -23,6 +26,8 @@ pub(super) struct ConfiguredSessions {
     pub(super) config: McpConfig,
     pub(super) policies: Arc<ConfiguredPolicies>,
     pub(super) launcher: Launcher,
+    /// The settings that these replace.
+    pub(super) replaced: Option<Arc<Settings>>,
 }
 
 impl SessionFactory for ConfiguredSessions {
@@ -58,13 +63,16 @@ impl SessionFactory for ConfiguredSessions {
     }
 
     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder> {
-        if self.config.servers.is_empty() && self.config.errors.is_empty() {
-            return None;
-        }
         let host = McpHost::builder(session, self.config.clone())
             .environment(HostEnvironment::from_process())
             .launcher(self.launcher.clone());
-        Some(with_tool_policies(host, &self.policies))
+        let idle_seconds = self.settings.processes.idle_seconds.unwrap_or(DEFAULT_IDLE_SECONDS);
+        Some(with_tool_policies(with_idle_timeout(host, Some(idle_seconds)), &self.policies))
+    }
+
+    fn keeps_sessions(&self, caller: &VerifiedCaller) -> bool {
+        let principal = caller.principal().to_string();
+        self.replaced.as_ref().is_none_or(|before| self.settings.has_same_sessions_of(&principal, before))
     }
 
     fn catalog_session(&self) -> SessionContext {

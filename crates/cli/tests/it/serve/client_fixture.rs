@@ -1,5 +1,6 @@
 //! A minimal client that writes protocol messages itself: one JSON message per line, and only such lines as responses.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -29,7 +30,8 @@ pub(crate) struct McpClientFixture {
     gateway: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
-    stderr: JoinHandle<String>,
+    stderr: JoinHandle<()>,
+    stderr_text: Arc<Mutex<String>>,
     received: String,
     era: ProtocolEra,
     next_id: u64,
@@ -71,13 +73,16 @@ impl McpClientFixture {
         let mut gateway = fixture.start_program(program, args);
         let output = BufReader::new(gateway.stdout.take().unwrap()).lines();
         let mut stderr = gateway.stderr.take().unwrap();
+        let stderr_text = Arc::new(Mutex::new(String::new()));
+        let text = Arc::clone(&stderr_text);
         let stderr = tokio::spawn(async move {
-            let mut text = Vec::new();
-            stderr.read_to_end(&mut text).await.unwrap();
-            String::from_utf8_lossy(&text).into_owned()
+            let mut chunk = [0; 4096];
+            while let read @ 1.. = stderr.read(&mut chunk).await.unwrap() {
+                text.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
+            }
         });
         let input = gateway.stdin.take();
-        Self { gateway, input, output, stderr, received: String::new(), era, next_id: 0 }
+        Self { gateway, input, output, stderr, stderr_text, received: String::new(), era, next_id: 0 }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -134,6 +139,11 @@ impl McpClientFixture {
         assert_ne!(set["isError"], true, "{set}");
     }
 
+    /// Whether the gateway has written `text` to standard error.
+    pub(crate) fn has_reported(&self, text: &str) -> bool {
+        self.stderr_text.lock().unwrap().contains(text)
+    }
+
     /// Closes the client's side and reads to the end.
     pub(crate) async fn close(mut self) -> ProgramOutput {
         drop(self.input.take());
@@ -144,7 +154,8 @@ impl McpClientFixture {
     pub(crate) async fn wait_for_output(mut self) -> ProgramOutput {
         while self.receive().await.is_some() {}
         let status = timeout(HANG_TIMEOUT, self.gateway.wait()).await.unwrap().unwrap();
-        let stderr = timeout(HANG_TIMEOUT, self.stderr).await.unwrap().unwrap();
+        timeout(HANG_TIMEOUT, self.stderr).await.unwrap().unwrap();
+        let stderr = self.stderr_text.lock().unwrap().clone();
         ProgramOutput { code: status.code(), stdout: self.received, stderr }
     }
 }

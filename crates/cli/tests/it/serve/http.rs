@@ -83,6 +83,15 @@ impl HttpGatewayFixture {
         accounts.iter().map(|account| account["account"].as_str().unwrap().to_owned()).collect()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.gateway.id().unwrap()
+    }
+
+    /// Waits until the gateway has exited, and returns its exit code.
+    pub(crate) async fn wait(mut self) -> Option<i32> {
+        self.gateway.wait().await.unwrap().code()
+    }
+
     pub(crate) async fn stop(mut self) {
         let pid = Pid::from_raw(self.gateway.id().unwrap().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();

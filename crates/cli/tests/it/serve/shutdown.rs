@@ -1,10 +1,11 @@
 //! No process of a server remains, however the gateway ends.
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client_fixture::{McpClientFixture, ProtocolEra};
-use super::{CALLER_IDENTITY_TOOL, fixture_with_server};
+use super::http::HttpGatewayFixture;
+use super::{CALLER_IDENTITY_TOOL, demo_server_entry, fixture_with_server, mcp_config};
 use crate::aws_fixture::AwsFixture;
 use crate::process::{runs, wait_until};
 use crate::program_fixture::ProgramFixture;
@@ -21,7 +22,7 @@ async fn start_server(fixture: &ProgramFixture) -> (McpClientFixture, u32) {
     (client, pid)
 }
 
-fn send_signal(signal: Signal, pid: u32) {
+pub(super) fn send_signal(signal: Signal, pid: u32) {
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
@@ -29,7 +30,7 @@ fn send_signal(signal: Signal, pid: u32) {
 async fn serve_stop_signal_ends_gateway_and_servers() {
     let aws = AwsFixture::start().await;
     let fixture = fixture_with_server(aws.url());
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in [Signal::TERM, Signal::INT] {
         let (client, pid) = start_server(&fixture).await;
         send_signal(signal, client.pid());
         let output = client.wait_for_output().await;
@@ -77,4 +78,58 @@ async fn serve_client_disconnecting_at_once_exits_one() {
     let output = client.close().await;
     assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""));
     assert!(output.stderr.contains("left before a protocol was agreed on"), "{}", output.stderr);
+}
+
+const HTTP_SETTINGS: &str = "[session]\nattribution = 'none'\n[http]\nauth = 'none'\n";
+
+/// Returns a gateway over HTTP with a server behind a wrapper, and the processes that the wrapper leads.
+async fn start_http_server(aws: &str) -> (HttpGatewayFixture, Value, Vec<u32>) {
+    let mut server = demo_server_entry(aws);
+    let command = format!("sleep 600 & '{}' demo-server; true", env!("CARGO_BIN_EXE_valetkey"));
+    (server["command"], server["args"]) = (json!("sh"), json!(["-c", command]));
+    let fixture = ProgramFixture::new()
+        .file("mcp.json", mcp_config(json!({"aws": server})))
+        .file("valetkey.toml", HTTP_SETTINGS);
+    let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
+    let (_, created) = gateway.call(None, "create_credential_session", json!({})).await;
+    let session = created["result"]["structuredContent"].clone();
+    let mut arguments = session.clone();
+    arguments["credentials_json"] =
+        json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"});
+    gateway.call(None, "set_aws_credentials_context", arguments).await;
+    let (_, called) = gateway.call(None, CALLER_IDENTITY_TOOL, session.clone()).await;
+    assert!(called["result"]["structuredContent"]["pid"].is_u64(), "{called}");
+    let descendants = descendants(gateway.pid());
+    assert!(descendants.len() >= 4, "guardian, wrapper, server and another one: {descendants:?}");
+    (gateway, session, descendants)
+}
+
+/// Returns the processes that a process started, and those that these started.
+fn descendants(pid: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            Some((pid, stat.rsplit_once(") ")?.1.split_whitespace().nth(1)?.parse().ok()?))
+        })
+        .collect();
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+#[tokio::test]
+async fn serve_http_stopped_or_killed_leaves_no_process() {
+    let aws = AwsFixture::start().await;
+    for (signal, code) in [(Signal::TERM, Some(0)), (Signal::KILL, None)] {
+        let (gateway, _, descendants) = start_http_server(aws.url()).await;
+        send_signal(signal, gateway.pid());
+        assert_eq!(gateway.wait().await, code);
+        wait_until("no process is left", || !descendants.iter().any(|pid| runs(*pid))).await;
+    }
 }

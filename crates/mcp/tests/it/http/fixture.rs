@@ -10,7 +10,8 @@ use valetkey_core::{AccountName, RegistryBuilder, Result, SessionContext, Sessio
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 use valetkey_mcp::http::{
-    Authenticator, HttpGateway, HttpGatewayBuilder, NewSession, SessionFactory, VerifiedCaller,
+    Authenticator, GatewayReloader, HttpGateway, HttpGatewayBuilder, NewSession, SessionFactory,
+    VerifiedCaller,
 };
 use valetkey_mcp::{McpHost, McpHostBuilder};
 use valetkey_tools::ToolSet;
@@ -21,17 +22,19 @@ use crate::host_fixture::{fixture_server, host_environment, mcp_config};
 pub(crate) const ALICE: &str = "token-of-alice";
 pub(crate) const BOB: &str = "token-of-bob";
 /// `printf %s token-of-alice | sha256sum`
-const ALICE_SHA256: &str = "19c28a50b1a09097592e7ceddb7e0771ff4d469747541a7536579eef857e05ce";
+pub(crate) const ALICE_SHA256: &str = "19c28a50b1a09097592e7ceddb7e0771ff4d469747541a7536579eef857e05ce";
 const BOB_SHA256: &str = "800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec16334";
 
 /// Sessions with one account without a provider, and these servers.
 pub(crate) struct SessionFactoryFixture {
-    servers: Vec<(&'static str, ServerConfig)>,
+    pub(crate) servers: Vec<(&'static str, ServerConfig)>,
+    /// The principal whose sessions are closed when this factory replaces another one.
+    pub(crate) revoked: Option<&'static str>,
 }
 
 impl SessionFactoryFixture {
     pub(crate) fn without_servers() -> Self {
-        Self { servers: Vec::new() }
+        Self { servers: Vec::new(), revoked: None }
     }
 }
 
@@ -39,6 +42,10 @@ impl SessionFactory for SessionFactoryFixture {
     fn new_session(&self, _: &VerifiedCaller) -> Result<NewSession> {
         let builder = SessionContext::builder().region("eu-central-1".parse().unwrap());
         Ok(NewSession::new(builder, |session| Ok(ToolSet::for_session(session.clone()))))
+    }
+
+    fn keeps_sessions(&self, caller: &VerifiedCaller) -> bool {
+        self.revoked != Some(caller.principal().as_str())
     }
 
     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder> {
@@ -61,6 +68,7 @@ pub(crate) struct HttpGatewayFixture {
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<Result<()>>,
+    pub(crate) reloader: GatewayReloader,
 }
 
 impl HttpGatewayFixture {
@@ -83,10 +91,11 @@ impl HttpGatewayFixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let gateway = HttpGateway::builder(SessionFactoryFixture { servers }, authenticator);
+        let gateway = HttpGateway::builder(SessionFactoryFixture { servers, revoked: None }, authenticator);
         let gateway = configure(gateway).build();
+        let reloader = gateway.reloader();
         let serving = tokio::spawn(gateway.serve(listener, stop.clone()));
-        Self { address, stop, serving }
+        Self { address, stop, serving, reloader }
     }
 
     /// Returns a client that identifies itself in every request.
