@@ -280,6 +280,7 @@ impl Supervisor {
         let Some(running) = self.running.take() else { return };
         self.shared.with_status(|status| status.pid = None);
         self.draining_version = running.snapshot.version.or(self.draining_version);
+        self.reset_if_served(&running.server);
         let server = Arc::clone(&running.server);
         self.stop_in_background(running, async move {
             let _drained = timeout(CALL_DRAIN_TIMEOUT, server.active_calls.wait_idle()).await;
@@ -292,11 +293,16 @@ impl Supervisor {
         if let Some(running) = self.running.take() {
             tracing::debug!(server = %self.shared.name, reason, "server gone");
             self.shared.with_status(|status| status.pid = None);
-            if running.server.has_served.load(Ordering::Acquire) {
-                self.backoff.reset();
-            }
+            self.reset_if_served(&running.server);
             self.backoff.record_failure(format!("it {reason}"));
             self.stop_in_background(running, std::future::ready(()));
+        }
+    }
+
+    /// Forgets earlier failures if the process has worked.
+    fn reset_if_served(&mut self, server: &RunningServer) {
+        if server.has_served.load(Ordering::Acquire) {
+            self.backoff.reset();
         }
     }
 

@@ -72,3 +72,16 @@ async fn result_with_secrets_is_masked_for_each_delivery() {
         fixture.host.shutdown().await;
     }
 }
+
+#[tokio::test]
+async fn crash_after_a_replaced_process_worked_does_not_back_off() {
+    let fixture = HostFixture::with_credentials("AAAA", Delivery::Endpoint).await;
+    for key in ["BBBB", "CCCC", "DDDD"] {
+        fixture.call_error("fixture__crash").await;
+        fixture.whoami().await;
+        // The process that has worked is replaced, and the next one crashes at its first call.
+        fixture.set(key);
+    }
+    assert_eq!(fixture.key_and_pid().await.0, "DDDD");
+    fixture.host.shutdown().await;
+}

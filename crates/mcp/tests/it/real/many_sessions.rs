@@ -118,8 +118,9 @@ impl SessionModel {
     }
 
     /// Sets credentials of another own account while a call is in progress, which acts in one of the two.
-    async fn switch_during_call(&mut self, scene: &Scene, account: usize) {
-        let mut other = self.client.clone();
+    async fn switch_during_call(&mut self, scene: &Scene, principal: usize, account: usize) {
+        let mut other = scene.gateway.modern(&token(principal));
+        other.handle.clone_from(&self.client.handle);
         let before = self.account;
         let (result, ()) = tokio::join!(other.call("identity__caller", json!({})), self.set(scene, account));
         let reported = &result["structuredContent"]["account"];
@@ -152,7 +153,7 @@ impl SessionModel {
             0..2 => self.set(scene, account).await,
             // New credentials of the same account.
             2 => self.set(scene, self.account.unwrap_or(account)).await,
-            3 => self.switch_during_call(scene, account).await,
+            3 => self.switch_during_call(scene, principal, account).await,
             4 => {
                 self.client.call_ok("clear_credential_context", json!({})).await;
                 self.account = None;
