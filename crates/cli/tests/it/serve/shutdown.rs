@@ -2,6 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::client_fixture::{McpClientFixture, ProtocolEra};
 use super::http::HttpGatewayFixture;
@@ -82,15 +83,28 @@ async fn serve_client_disconnecting_at_once_exits_one() {
 
 const HTTP_SETTINGS: &str = "[session]\nattribution = 'none'\n[http]\nauth = 'none'\n";
 
-/// Returns a gateway over HTTP with a server behind a wrapper, and the processes that the wrapper leads.
-async fn start_http_server(aws: &str) -> (HttpGatewayFixture, Value, Vec<u32>) {
+/// A gateway over HTTP with a session whose server `aws` has responded.
+struct HttpServersFixture {
+    _files: ProgramFixture,
+    gateway: HttpGatewayFixture,
+    session: Value,
+    /// The processes that the gateway has started.
+    processes: Vec<u32>,
+}
+
+/// Returns the demo's server behind a wrapper, with a process that the server itself does not know, as package runners
+/// have.
+fn wrapped_server(aws: &str) -> Value {
     let mut server = demo_server_entry(aws);
     let command = format!("sleep 600 & '{}' demo-server; true", env!("CARGO_BIN_EXE_valetkey"));
     (server["command"], server["args"]) = (json!("sh"), json!(["-c", command]));
-    let fixture = ProgramFixture::new()
-        .file("mcp.json", mcp_config(json!({"aws": server})))
-        .file("valetkey.toml", HTTP_SETTINGS);
-    let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
+    server
+}
+
+async fn start_http_servers(servers: Value) -> HttpServersFixture {
+    let files =
+        ProgramFixture::new().file("mcp.json", mcp_config(servers)).file("valetkey.toml", HTTP_SETTINGS);
+    let gateway = HttpGatewayFixture::start(&files, &["--mcp-config", "mcp.json"]).await;
     let (_, created) = gateway.call(None, "create_credential_session", json!({})).await;
     let session = created["result"]["structuredContent"].clone();
     let mut arguments = session.clone();
@@ -99,9 +113,9 @@ async fn start_http_server(aws: &str) -> (HttpGatewayFixture, Value, Vec<u32>) {
     gateway.call(None, "set_aws_credentials_context", arguments).await;
     let (_, called) = gateway.call(None, CALLER_IDENTITY_TOOL, session.clone()).await;
     assert!(called["result"]["structuredContent"]["pid"].is_u64(), "{called}");
-    let descendants = descendants(gateway.pid());
-    assert!(descendants.len() >= 4, "guardian, wrapper, server and another one: {descendants:?}");
-    (gateway, session, descendants)
+    let processes = descendants(gateway.pid());
+    assert!(processes.len() >= 4, "guardian, wrapper, server and another one: {processes:?}");
+    HttpServersFixture { _files: files, gateway, session, processes }
 }
 
 /// Returns the processes that a process started, and those that these started.
@@ -127,9 +141,38 @@ fn descendants(pid: u32) -> Vec<u32> {
 async fn serve_http_stopped_or_killed_leaves_no_process() {
     let aws = AwsFixture::start().await;
     for (signal, code) in [(Signal::TERM, Some(0)), (Signal::KILL, None)] {
-        let (gateway, _, descendants) = start_http_server(aws.url()).await;
-        send_signal(signal, gateway.pid());
-        assert_eq!(gateway.wait().await, code);
-        wait_until("no process is left", || !descendants.iter().any(|pid| runs(*pid))).await;
+        let fixture = start_http_servers(json!({"aws": wrapped_server(aws.url())})).await;
+        send_signal(signal, fixture.gateway.pid());
+        assert_eq!(fixture.gateway.wait().await, code);
+        wait_until("no process is left", || !fixture.processes.iter().any(|pid| runs(*pid))).await;
     }
+}
+
+#[tokio::test]
+async fn serve_http_stop_signal_ends_calls_in_progress() {
+    let aws = AwsFixture::start().await;
+    // It accepts connections and never responds.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_url = format!("http://{}", silent.local_addr().unwrap());
+    let servers = json!({"aws": wrapped_server(aws.url()), "silent": wrapped_server(&silent_url)});
+    let HttpServersFixture { _files, gateway, session, .. } = start_http_servers(servers).await;
+    let mut processes = Vec::new();
+    let stop = async {
+        let _connection = silent.accept().await.unwrap();
+        processes = descendants(gateway.pid());
+        send_signal(Signal::TERM, gateway.pid());
+        std::future::pending::<()>().await;
+    };
+    let call = gateway.call(None, "silent__get_caller_identity", session);
+    let (status, message) = tokio::select! {
+        called = call => called,
+        () = stop => unreachable!("it waits for the call"),
+    };
+    assert_eq!(
+        status, 200,
+        "a call that does not finish in time is cancelled, and gets a response: {message}"
+    );
+    assert_eq!(gateway.wait().await, Some(0));
+    assert!(!processes.is_empty());
+    wait_until("no process is left", || !processes.iter().any(|pid| runs(*pid))).await;
 }
