@@ -13,7 +13,7 @@ mod lifecycle;
 mod masking;
 mod reload;
 mod session_dir;
-mod shutdown;
+pub(crate) mod shutdown;
 mod tools;
 
 use serde_json::{Value, json};

@@ -1,11 +1,18 @@
-//! The official Python client, the gateway, and a real AWS server behind it.
+//! The official Python client, the gateway, a real AWS server behind it, and a server behind npx.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use valetkey_rig::{Egress, Moto, Script, aws_api_environment, aws_environment};
+use valetkey_rig::{Egress, Moto, Script, Venv, aws_api_environment, aws_environment};
 
 use super::{program_path, python_script};
+use crate::aws_fixture::AwsFixture;
+use crate::process::{runs, wait_until};
 use crate::program_fixture::ProgramFixture;
 use crate::serve::mcp_config;
+use crate::serve::shutdown::{send_signal, start_http_servers};
 
 #[tokio::test]
 async fn serve_python_client_acts_as_last_set_credentials() {
@@ -43,4 +50,37 @@ async fn serve_python_client_acts_as_last_set_credentials() {
         assert_eq!(output["heard"].as_str().unwrap().matches(secret.as_str().unwrap()).count(), 0);
     }
     tokio::try_join!(moto.stop(), egress.stop()).unwrap();
+}
+
+/// Returns a server that npx runs from a package in `folder`. The package starts another process as well.
+fn npx_server(folder: &ProgramFixture, aws: &str) -> Value {
+    let bin = folder.path("node_modules/.bin");
+    fs::create_dir_all(&bin).unwrap();
+    let script = format!("#!/bin/sh\nsleep 600 &\n'{}' demo-server\n", env!("CARGO_BIN_EXE_valetkey"));
+    fs::write(bin.join("packaged-server"), script).unwrap();
+    fs::set_permissions(bin.join("packaged-server"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.path("package.json"), "{}").unwrap();
+    let node = Venv::Node.path().join("bin");
+    json!({
+        "command": node.join("npx"),
+        "args": ["--no-install", "packaged-server"],
+        "cwd": folder.path(""),
+        "env": {
+            "PATH": format!("{}:{}", node.display(), std::env::var("PATH").unwrap()),
+            "AWS_ENDPOINT_URL": aws,
+        },
+    })
+}
+
+#[tokio::test]
+async fn serve_http_stopped_or_killed_leaves_no_process_of_npx() {
+    let aws = AwsFixture::start().await;
+    let package = ProgramFixture::new();
+    for (signal, code) in [(Signal::TERM, Some(0)), (Signal::KILL, None)] {
+        let fixture = start_http_servers(json!({"aws": npx_server(&package, aws.url())})).await;
+        assert!(fixture.processes.len() >= 5, "guardian, npx, script, server and another one");
+        send_signal(signal, fixture.gateway.pid());
+        assert_eq!(fixture.gateway.wait().await, code);
+        wait_until("no process is left", || !fixture.processes.iter().any(|pid| runs(*pid))).await;
+    }
 }

@@ -23,7 +23,7 @@ async fn start_server(fixture: &ProgramFixture) -> (McpClientFixture, u32) {
     (client, pid)
 }
 
-pub(super) fn send_signal(signal: Signal, pid: u32) {
+pub(crate) fn send_signal(signal: Signal, pid: u32) {
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
@@ -84,12 +84,12 @@ async fn serve_client_disconnecting_at_once_exits_one() {
 const HTTP_SETTINGS: &str = "[session]\nattribution = 'none'\n[http]\nauth = 'none'\n";
 
 /// A gateway over HTTP with a session whose server `aws` has responded.
-struct HttpServersFixture {
+pub(crate) struct HttpServersFixture {
     _files: ProgramFixture,
-    gateway: HttpGatewayFixture,
-    session: Value,
+    pub(crate) gateway: HttpGatewayFixture,
+    pub(crate) session: Value,
     /// The processes that the gateway has started.
-    processes: Vec<u32>,
+    pub(crate) processes: Vec<u32>,
 }
 
 /// Returns the demo's server behind a wrapper, with a process that the server itself does not know, as package runners
@@ -101,7 +101,7 @@ fn wrapped_server(aws: &str) -> Value {
     server
 }
 
-async fn start_http_servers(servers: Value) -> HttpServersFixture {
+pub(crate) async fn start_http_servers(servers: Value) -> HttpServersFixture {
     let files =
         ProgramFixture::new().file("mcp.json", mcp_config(servers)).file("valetkey.toml", HTTP_SETTINGS);
     let gateway = HttpGatewayFixture::start(&files, &["--mcp-config", "mcp.json"]).await;
