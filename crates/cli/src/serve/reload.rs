@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::arguments::ConfigArgs;
 use crate::error::CliError;
-use crate::settings::{Consent, Diagnostic, Settings};
+use crate::settings::{Consent, DEFAULT_FILE, Diagnostic, Settings};
 
 /// The interval at which the files are checked. A poll of two files costs less than a watcher, and also works where
 /// notifications do not, such as on network file systems and for files that are replaced.
@@ -76,7 +76,7 @@ pub(super) async fn read_settings(
 ) -> Settings {
     let settings = Settings::read(arguments.config.as_deref(), Consent::Required, diagnostics).await;
     if settings.is_absent() && !before.is_absent() && diagnostics.is_empty() {
-        diagnostics.push(before.diagnostic(&[], "the settings file is gone"));
+        diagnostics.push(Diagnostic::in_file(Path::new(DEFAULT_FILE), "is gone"));
     }
     settings
 }

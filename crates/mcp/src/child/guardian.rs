@@ -2,10 +2,12 @@
 //! the host.
 //!
 //! It leads the group, passes its streams on, and waits for two events: when the program exits, the guardian exits;
-//! when the host exits, it kills the whole group.
+//! when the host exits, it kills the whole group. In both cases it first kills the descendants that have left the group.
+//! It is their subreaper: a descendant whose parent has exited becomes its child.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
@@ -13,7 +15,10 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_current_process_group, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_current_process_group, kill_process,
+    pidfd_open, set_child_subreaper, waitpid,
+};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::process::Command;
 use tokio::runtime::Builder;
@@ -22,17 +27,67 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 /// Polling interval for the host's existence, on kernels without pidfds.
 const HOST_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How often and how long the guardian waits for killed processes to exit.
+const MAX_KILL_ROUNDS: usize = 500;
+const KILL_POLL_INTERVAL: Duration = Duration::from_millis(2);
+
 /// Runs `program` in this group, which this process leads, and kills the group when `host` ends.
 pub(super) fn run_guardian(host: Pid, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        set_child_subreaper(Some(getpid()))?;
         // The program receives signals to the group directly and decides how to handle them.
         let _signal_handlers = install_signal_handlers()?;
         thread::Builder::new().spawn(move || kill_group_after_host_exit(host))?;
         let mut child = Command::new(program).args(args).spawn()?;
         detach_stdio();
-        Ok(exit_code(child.wait().await?))
+        let program = child.id();
+        let status = tokio::select! {
+            status = child.wait() => status?,
+            never = reap_orphans(program) => match never? {},
+        };
+        kill_descendants();
+        Ok(exit_code(status))
     })
+}
+
+/// Reaps the orphans that exit before the program, so that they do not remain as zombies.
+async fn reap_orphans(program: Option<u32>) -> io::Result<Infallible> {
+    let mut exits = signal(SignalKind::child())?;
+    loop {
+        exits.recv().await;
+        let is_orphan = |pid: &Pid| u32::try_from(pid.as_raw_pid()).ok() != program;
+        for orphan in children().into_iter().filter(is_orphan) {
+            let _still_running = waitpid(Some(orphan), WaitOptions::NOHANG);
+        }
+    }
+}
+
+/// Kills the children of this process, and the orphans that become its children for it, until there are none. The id of
+/// a child belongs to no other process until the child is reaped, which only this process does.
+fn kill_descendants() {
+    for _ in 0..MAX_KILL_ROUNDS {
+        let children = children();
+        if children.is_empty() {
+            return;
+        }
+        for child in children {
+            let _gone = kill_process(child, Signal::KILL);
+            let _reaped = waitpid(Some(child), WaitOptions::NOHANG);
+        }
+        thread::sleep(KILL_POLL_INTERVAL);
+    }
+}
+
+/// Returns the children of every thread of this process, zombies included.
+fn children() -> Vec<Pid> {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    children.flat_map(|pids| pids.split_whitespace().filter_map(parse_pid).collect::<Vec<_>>()).collect()
+}
+
+fn parse_pid(text: &str) -> Option<Pid> {
+    Pid::from_raw(text.parse().ok()?)
 }
 
 /// Whether `host` is still the parent of this process.
@@ -64,6 +119,7 @@ fn detach_stdio() {
 
 fn kill_group_after_host_exit(host: Pid) {
     wait_host_exit(host);
+    kill_descendants();
     // The group includes this process, so nothing runs after this call.
     let _killed = kill_current_process_group(Signal::KILL);
 }

@@ -92,11 +92,10 @@ pub(crate) struct HttpServersFixture {
     pub(crate) processes: Vec<u32>,
 }
 
-/// Returns the demo's server behind a wrapper, with a process that the server itself does not know, as package runners
-/// have.
+/// Returns the demo's server behind a wrapper, as package runners have it, with a process that has left the group.
 fn wrapped_server(aws: &str) -> Value {
     let mut server = demo_server_entry(aws);
-    let command = format!("sleep 600 & '{}' demo-server; true", env!("CARGO_BIN_EXE_valetkey"));
+    let command = format!("setsid sleep 600 & '{}' demo-server; true", env!("CARGO_BIN_EXE_valetkey"));
     (server["command"], server["args"]) = (json!("sh"), json!(["-c", command]));
     server
 }
