@@ -269,7 +269,7 @@ impl ContentSource for GatewayInner {
     }
 
     fn has_servers(&self) -> bool {
-        self.host.as_ref().is_some_and(McpHost::has_servers)
+        self.host.as_deref().is_some_and(McpHost::has_servers)
     }
 
     async fn list(&self, kind: ListKind) -> Vec<Value> {

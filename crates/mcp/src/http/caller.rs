@@ -78,7 +78,7 @@ impl CallerTools {
         let selected = self.handle.or(bound).and_then(|handle| self.tenants.find(&self.caller, &handle).ok());
         match selected {
             Some(session) => session.accounts(),
-            None => self.tenants.factory.accounts(&self.caller),
+            None => self.tenants.factory().accounts(&self.caller),
         }
     }
 

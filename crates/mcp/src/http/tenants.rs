@@ -208,6 +208,11 @@ impl Tenants {
         Ok(opened)
     }
 
+    /// Returns the current factory.
+    pub(super) fn factory(&self) -> Arc<dyn SessionFactory> {
+        Arc::clone(&self.live.current().factory)
+    }
+
     fn record_opened(&self, tenant: &Arc<Tenant>) {
         let mut opened = self.opened.lock();
         if opened.len() == opened.capacity() {
