@@ -12,7 +12,7 @@ use valetkey_mcp::{ProcessLimits, ProcessQuota};
 
 use super::fixture::{ALICE, BOB, HttpGatewayFixture, registry, tokens};
 use crate::host_fixture::{example_path, server};
-use crate::process::{group_members, running_children, wait_until};
+use crate::process::{group_members, is_running, wait_until};
 
 const SESSIONS: usize = 500;
 const CONCURRENT_CLIENTS: usize = 10;
@@ -40,26 +40,26 @@ async fn abandoned_sessions_leave_no_process() {
         gateway.process_quota(quota.clone()).sessions(sessions.idle_ttl(Duration::from_secs(1)))
     });
     let gateway = gateway.await;
-    let before = running_children();
     let abandon = async |token: &str| {
+        let mut pids = Vec::new();
         for number in 0..SESSIONS / CONCURRENT_CLIENTS {
             let mut client = gateway.modern(token);
             client.handle = Some(client.create_session().await);
             client.set("AAAA").await;
-            client.call_ok("identity__ping", json!({})).await;
+            pids.push(crate::host_fixture::pid(&client.call_ok("identity__ping", json!({})).await));
             if number % 5 == 0 {
                 client.call_error("identity__crash", json!({})).await;
             }
         }
+        pids
     };
-    join_all((0..CONCURRENT_CLIENTS).map(|index| abandon([ALICE, BOB][index % 2]))).await;
+    let pids = join_all((0..CONCURRENT_CLIENTS).map(|index| abandon([ALICE, BOB][index % 2]))).await.concat();
+    assert_eq!(pids.len(), SESSIONS);
     assert!(quota.running() > 0 && quota.running() <= 32, "{quota:?}");
     clock.advance(Duration::from_secs(60));
     wait_until("every session was closed", || quota.running() == 0).await;
-    // The catalog's server may still run.
-    let left = running_children().into_iter().filter(|pid| !before.contains(pid)).count();
-    assert!(left <= 1, "{left} processes");
     gateway.stop().await;
+    wait_until("no process is left", || !pids.iter().any(|pid| is_running(*pid))).await;
 }
 
 #[tokio::test]
