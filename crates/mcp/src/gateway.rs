@@ -275,7 +275,7 @@ impl ContentSource for GatewayInner {
     async fn list(&self, kind: ListKind) -> Vec<Value> {
         match (&self.host, kind) {
             (host, ListKind::Tools) => {
-                let accounts = host.as_ref().map(McpHost::list_accounts);
+                let accounts = host.as_deref().map(McpHost::list_accounts);
                 self.list_tools_for(&accounts.unwrap_or_default()).await
             }
             (Some(host), kind) => {

@@ -316,13 +316,14 @@ impl McpHost {
         let selected = account_argument.take(arguments, server.account());
         let selected = selected.map_err(|error| error.with_provider(server.name().to_owned()))?;
         let config = server.config();
-        if config.delivery == Delivery::None {
-            return Ok(CallTarget::Shared(Arc::clone(server)));
-        }
+        // Refuses a call for a session that has ended, also on a server without credentials.
         let usual = match narrowed {
             Some(session) => &session_account(session, config.account.as_ref())?,
             None => server.account(),
         };
+        if config.delivery == Delivery::None {
+            return Ok(CallTarget::Shared(Arc::clone(server)));
+        }
         let selected = selected.filter(|selected| selected != usual.account_name());
         let account = match &selected {
             Some(name) => &self.accounts.find(narrowed, name)?,

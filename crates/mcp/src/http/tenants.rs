@@ -296,12 +296,8 @@ impl Tenants {
             }
             _ => {}
         }
-        match session.value().running.get_or_try_init(|| self.start(session)).await {
-            Ok(running) => {
-                // A reload may have happened while the host was started.
-                running.refresh(&self.live.current());
-                running.gateway.call_tool(call, context).await
-            }
+        match self.gateway(session).await {
+            Ok(gateway) => gateway.call_tool(call, context).await,
             Err(error) => Some(error_result(&error)),
         }
     }
@@ -313,8 +309,15 @@ impl Tenants {
         request: ItemRequest,
         context: &ClientContext,
     ) -> std::result::Result<Value, RequestFailure> {
-        let gateway = session.value().gateway.get_or_try_init(|| self.start(session)).await?;
-        gateway.request(request, context).await
+        self.gateway(session).await?.request(request, context).await
+    }
+
+    /// Returns the tools of a session with its servers, which are started at the first call.
+    async fn gateway<'a>(&self, session: &'a TenantGuard) -> Result<&'a GatewayInner> {
+        let running = session.value().running.get_or_try_init(|| self.start(session)).await?;
+        // A reload may have happened while the host was started.
+        running.refresh(&self.live.current());
+        Ok(&running.gateway)
     }
 
     /// Starts the host of a session at its first call of a server's tool. A session that uses only credential tools
