@@ -98,3 +98,22 @@ fn base64_at_offset(text: &str, at: usize) -> Zeroizing<String> {
     let (first, last) = ((at * 8).div_ceil(6), (at + text.len()) * 8 / 6);
     Zeroizing::new(all[first..last].to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn push_byte_keeps_the_last_eight_bytes() {
+        let window = b"0123456789".iter().fold(0, |window, &byte| push_byte(window, byte));
+        assert_eq!(window.to_be_bytes(), *b"23456789");
+    }
+
+    #[test]
+    fn step_length_grows_by_a_half_or_a_third() {
+        assert_eq!([0, 1, 2, 3, 4, 5, 6].map(step_length), [8, 12, 16, 24, 32, 48, 64]);
+        for (length, step) in [(8, 0), (11, 0), (12, 1), (15, 1), (16, 2), (23, 2), (24, 3), (1_000, 13)] {
+            assert_eq!(step_for_length(length), step, "{length}");
+        }
+    }
+}

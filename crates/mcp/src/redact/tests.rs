@@ -323,6 +323,11 @@ fn pattern_index_compares_few_similar_secrets_only() {
     assert!(text.comparisons.get() <= 10 * 10_000, "{} comparisons", text.comparisons.get());
 }
 
+#[test]
+fn redactor_debug_names_the_type_only() {
+    assert_eq!(format!("{:?}", redactor_with_secret("canary-secret")), "Redactor { .. }");
+}
+
 proptest! {
     #[test]
     fn redactor_text_without_secret_is_unchanged(text in "(.|%|\\\\|&#|\\n){0,60}") {
