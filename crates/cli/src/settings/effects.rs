@@ -32,7 +32,8 @@ impl ProviderSettings {
             Self::Environment(_) => Some("uses the AWS keys of this environment"),
             Self::DefaultChain(_) => Some("uses the AWS identity of this machine"),
             Self::Profile(_) => Some("uses a profile of your AWS files"),
-            Self::WebIdentity(_) => Some("sends an identity token to AWS"),
+            Self::WebIdentity(role) if role.token.is_some() => Some("sends the tokens of its callers to AWS"),
+            Self::WebIdentity(_) => Some("sends an identity token from a file to AWS"),
             Self::Memory(_) | Self::AssumeRole(_) | Self::Federation(_) | Self::SecretsManager(_) => None,
         }
     }
