@@ -197,6 +197,14 @@ mod tests {
     }
 
     #[test]
+    fn versioned_cell_publish_after_close_is_ignored() {
+        let (cell, _) = serving();
+        cell.lock().close();
+        cell.lock().publish(Arc::new(Number(2)));
+        assert!(!cell.has_value());
+    }
+
+    #[test]
     fn versioned_cell_value_drops_with_last_reader() {
         let (cell, there) = serving();
         let held = [cell.read().unwrap(), cell.read().unwrap()];

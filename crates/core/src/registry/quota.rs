@@ -43,10 +43,6 @@ impl<T> SessionIndex<T> {
         self.by_principal.get(principal)?.get(handle)
     }
 
-    pub(super) fn contains(&self, entry: &Entry<T>) -> bool {
-        self.get(&entry.principal, &entry.handle).is_some()
-    }
-
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry<T>>> {
         self.by_principal.values().flat_map(HashMap::values)
     }
@@ -102,11 +98,7 @@ impl<T> SessionIndex<T> {
 
     /// Removes an entry if its session has ended and no call is in flight.
     pub(super) fn remove_if_ended(&mut self, entry: &Entry<T>, now: Moment) -> Option<Arc<Entry<T>>> {
-        if self.contains(entry) && entry.retire_if_ended(now) {
-            self.remove(&entry.principal, &entry.handle)
-        } else {
-            None
-        }
+        if entry.retire_if_ended(now) { self.remove(&entry.principal, &entry.handle) } else { None }
     }
 
     /// Removes every entry whose session has ended and has no call in flight.

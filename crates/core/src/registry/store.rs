@@ -229,7 +229,7 @@ impl<T: Send + Sync + 'static> Store<T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{SessionContext, SessionRegistry};
+    use crate::{RefreshLimits, SessionContext, SessionRegistry};
 
     #[test]
     fn store_caches_session_from_first_find_until_removal() {
@@ -242,5 +242,13 @@ mod tests {
         assert!(is_cached());
         registry.close(&alice, &handle);
         assert!(!is_cached());
+    }
+    #[test]
+    fn store_forgets_dropped_refreshers() {
+        let registry = SessionRegistry::builder().build();
+        for _ in 0..3 {
+            drop(registry.keep_warm(RefreshLimits::default()));
+            assert_eq!(registry.store().refreshers.lock().len(), 1);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -85,7 +86,8 @@ struct KeepWarmFixture {
 
 impl KeepWarmFixture {
     fn new() -> Self {
-        let clock = VirtualClock::new();
+        // So late that nothing is due by the clock of the machine.
+        let clock = VirtualClock::starting_at(SystemTime::UNIX_EPOCH + 1_000_000 * HOUR);
         let registry = SessionRegistry::builder()
             .clock(Arc::new(clock))
             .max_sessions(20_000)
@@ -172,6 +174,26 @@ async fn keep_warm_ends_when_registry_is_dropped() {
     drop(fixture);
     tokio::time::timeout(SECOND, warmer).await.expect("at once").unwrap();
     assert!(session[0].is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_warm_without_sessions_ends_when_registry_is_dropped() {
+    let fixture = KeepWarmFixture::new();
+    let warmer = tokio::spawn(fixture.registry.keep_warm(RefreshLimits::default()));
+    sleep(SECOND).await;
+    drop(fixture);
+    tokio::time::timeout(SECOND, warmer).await.expect("at once").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_warm_twice_first_continues_when_second_is_dropped() {
+    let fixture = KeepWarmFixture::new();
+    let warmer = tokio::spawn(fixture.registry.keep_warm(RefreshLimits::default()));
+    drop(fixture.registry.keep_warm(RefreshLimits::default()));
+    let _session = fixture.open_many(1).await;
+    sleep(50 * MINUTE).await;
+    assert_eq!(fixture.source.calls(), 1);
+    warmer.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -193,6 +193,18 @@ async fn keep_swept_keeps_nothing_alive_and_ends_with_registry() {
     never_polled.await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn keep_swept_dropped_closes_sessions_that_it_removed() {
+    let fixture = RegistryFixture::new();
+    let sessions: Vec<_> = (0..600).map(|n| fixture.idle(&format!("p{n}")).1).collect();
+    fixture.clock.advance(IDLE);
+    let mut sweeper = Box::pin(fixture.registry.keep_swept());
+    assert!(futures_util::FutureExt::now_or_never(sweeper.as_mut()).is_none());
+    assert!(fixture.registry.is_empty() && sessions.iter().any(|session| !session.is_closed()));
+    drop(sweeper);
+    assert!(sessions.iter().all(SessionContext::is_closed));
+}
+
 /// Counts how often it is read.
 #[derive(Debug, Clone, Default)]
 struct CountingClock(ManualClock, Arc<AtomicUsize>);
