@@ -7,6 +7,7 @@
 mod handshake;
 mod in_flight;
 mod lists;
+mod server_messages;
 mod transport;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use rmcp::model::{
     ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, Implementation, ProtocolVersion,
-    ServerResult,
+    RequestMetaObject, ServerResult,
 };
 use rmcp::service::ClientServiceExt;
 use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError};
@@ -30,8 +31,11 @@ use handshake::probe_handshake;
 pub(crate) use handshake::{Handshake, HandshakeError};
 use lists::{AnnouncedChanges, PageCollector};
 pub(crate) use lists::{ListKind, PerList};
+use server_messages::ClientCall;
 use transport::{ChildWriter, RawTransport, UNREADABLE_CODE};
 
+use crate::Redactor;
+use crate::client::{CLIENT_CAPABILITIES, ClientContext, ClientSlot, LOG_LEVEL};
 use crate::json::JsonLineDecoder;
 
 /// The timeout for notifying a server of a cancellation or of the end of the connection.
@@ -42,6 +46,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) struct Connection {
     peer: Peer<RoleClient>,
     changes: Arc<AnnouncedChanges>,
+    clients: Arc<ClientSlot>,
+    /// Whether the server has the modern protocol.
+    is_modern: bool,
 }
 
 /// Drives a [`Connection`]. Dropping the driver ends the connection.
@@ -81,13 +88,21 @@ impl Connection {
         stdout: ChildStdout,
         stdin: ChildStdin,
         handshake: Handshake,
+        clients: &Arc<ClientSlot>,
+        redactor: &Arc<Redactor>,
     ) -> Result<(Self, ConnectionDriver, Handshake), HandshakeError> {
         let keep_raw = Arc::new(AtomicBool::new(false));
         let input = ChildWriter::new(stdin);
         let mut lines = FramedRead::new(stdout, JsonLineDecoder::default());
         let handshake =
             if handshake == Handshake::Probe { probe_handshake(&mut lines, &input).await } else { handshake };
-        let transport = RawTransport::new(lines, input.clone(), Arc::clone(&keep_raw));
+        let transport = RawTransport::new(
+            lines,
+            input.clone(),
+            Arc::clone(&keep_raw),
+            Arc::clone(clients),
+            Arc::clone(redactor),
+        );
         let changes = Arc::new(AnnouncedChanges::new());
         let client = ServerClientHandler {
             changes: Arc::clone(&changes),
@@ -96,23 +111,30 @@ impl Connection {
         let running = client.serve_with_lifecycle(transport, handshake.lifecycle()).await?;
         keep_raw.store(true, Ordering::Release);
         let peer = running.peer().clone();
-        Ok((Self { peer, changes }, ConnectionDriver { running, input }, handshake))
+        let is_modern = handshake == Handshake::Discover;
+        let connection = Self { peer, changes, clients: Arc::clone(clients), is_modern };
+        Ok((connection, ConnectionDriver { running, input }, handshake))
     }
 
-    /// Sends a request and returns its result as the child sent it. When `cancelled` fires, the child is notified and
-    /// the request fails.
+    /// Sends a request and returns its result as the child sent it. When the client cancels it, the child is notified
+    /// and the request fails.
     pub(crate) async fn request(
         &self,
         method: &str,
         params: Value,
-        cancelled: &CancellationToken,
+        context: &ClientContext,
     ) -> Result<Value, RequestError> {
-        let request = ClientRequest::CustomRequest(CustomRequest::new(method, Some(params)));
-        let mut handle =
-            self.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
+        let mut request = CustomRequest::new(method, Some(params));
+        if let Some(link) = &context.link {
+            let progress_token = context.progress_token.clone();
+            request.extensions.insert(ClientCall { link: Arc::clone(link), progress_token });
+        }
+        let options = PeerRequestOptions::no_options().with_meta(self.request_meta(context));
+        let request = ClientRequest::CustomRequest(request);
+        let mut handle = self.peer.send_cancellable_request(request, options).await?;
         let answer = tokio::select! {
             answer = &mut handle.rx => answer,
-            () = cancelled.cancelled() => {
+            () = context.cancelled.cancelled() => {
                 let notification = handle.cancel(Some("cancelled by the caller".to_owned()));
                 // A child that has exited or does not read cannot be notified, and neither is an error.
                 let _notified = timeout(CLOSE_TIMEOUT, notification).await;
@@ -123,6 +145,19 @@ impl Connection {
             ServerResult::CustomResult(result) => Ok(result.0),
             other => serde_json::to_value(other).map_err(|_unlikely| RequestError::Disconnected),
         }
+    }
+
+    /// Returns the metadata of a request that describe the client.
+    fn request_meta(&self, context: &ClientContext) -> RequestMetaObject {
+        let mut meta = RequestMetaObject::new();
+        if self.is_modern {
+            let capabilities = self.clients.profile().capabilities_for(true);
+            meta.insert(CLIENT_CAPABILITIES.to_owned(), capabilities.into());
+            if let Some(level) = context.link.as_ref().and_then(|link| link.log_level()) {
+                meta.insert(LOG_LEVEL.to_owned(), level.name().into());
+            }
+        }
+        meta
     }
 
     /// Whether the server has declared that it has this list.
@@ -156,9 +191,9 @@ impl Connection {
         listing: &mut PageCollector,
         cancelled: &CancellationToken,
     ) -> Result<(), RequestError> {
-        let mut params = json!({});
+        let (mut params, context) = (json!({}), ClientContext::without_client(cancelled));
         loop {
-            let page = self.request(kind.method(), params, cancelled).await?;
+            let page = self.request(kind.method(), params, &context).await?;
             match listing.add_page(page)? {
                 Some(cursor) => params = json!({"cursor": cursor}),
                 None => return Ok(()),

@@ -4,6 +4,7 @@ mod changes;
 mod params;
 mod service;
 mod source;
+mod stream_client;
 mod transport;
 
 use std::fmt;
@@ -264,8 +265,11 @@ impl GatewayInner {
 
 #[async_trait]
 impl ContentSource for GatewayInner {
-    fn record_request(&self) {
+    fn record_request(&self, client: &ClientContext) {
         self.initialized.store(true, Ordering::Release);
+        if let Some(host) = &self.host {
+            host.admit_client(client);
+        }
     }
 
     fn has_servers(&self) -> bool {

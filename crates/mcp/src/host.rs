@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
 
 use crate::child::Delivery;
-use crate::client::ClientContext;
+use crate::client::{ClientContext, ClientLink};
 use crate::config::{ConfigError, McpConfig};
 use crate::connection::ListKind;
 use crate::{CredentialEndpoint, Redactor};
@@ -47,6 +47,7 @@ pub(crate) use server::RequestFailure;
 use account_argument::SelectableAccounts;
 use changes::ChangeCounters;
 use narrowed::{NarrowedServerPool, ServerLease};
+use policies::CallAuthority;
 use result::round_result;
 use server::{ServerHandle, Timeouts, cancelled_error};
 use spawn::SpawnConfig;
@@ -107,6 +108,13 @@ pub struct McpHost {
     refresher: JoinHandle<()>,
     /// `None` when the caller supplied the endpoint, which then outlives the host.
     owned_endpoint: Option<CredentialEndpoint>,
+}
+
+/// The session and the client that a call is for.
+struct Caller<'a> {
+    /// `None` for the host's own session.
+    narrowed: Option<&'a SessionContext>,
+    client: Option<&'a Arc<dyn ClientLink>>,
 }
 
 /// The server process that runs one call.
@@ -288,7 +296,8 @@ impl McpHost {
         let result = match found {
             Ok(found) => {
                 let route = found?;
-                match self.call_target(&table, &route, narrowed, call.arguments.as_mut()) {
+                let caller = Caller { narrowed, client: context.link.as_ref() };
+                match self.call_target(&table, &route, &caller, call.arguments.as_mut()) {
                     Ok(server) => server.call(call.into_params(&route.own_name), context).await,
                     Err(error) => Err(error),
                 }
@@ -304,36 +313,46 @@ impl McpHost {
         Some(self.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed))
     }
 
+    /// Records a request of a client. Servers are initialized with the capabilities of the first client.
+    pub(crate) fn admit_client(&self, context: &ClientContext) {
+        // A client with other capabilities gets other processes at its first call.
+        let _is_first = self.spawn_config.clients.admit(context.link.as_ref());
+    }
+
     /// Returns the process that may run a call. Removes the argument that selects an account.
     fn call_target(
         &self,
         table: &ServerTable,
         route: &ItemRoute,
-        narrowed: Option<&SessionContext>,
+        caller: &Caller<'_>,
         arguments: Option<&mut Map<String, Value>>,
     ) -> Result<CallTarget> {
         let ItemRoute { server, own_name, account_argument } = route;
         let selected = account_argument.take(arguments, server.account());
         let selected = selected.map_err(|error| error.with_provider(server.name().to_owned()))?;
         let config = server.config();
+        let is_admitted = self.spawn_config.clients.admit(caller.client);
         // Refuses a call for a session that has ended, also on a server without credentials.
-        let usual = match narrowed {
+        let usual = match caller.narrowed {
             Some(session) => &session_account(session, config.account.as_ref())?,
             None => server.account(),
         };
-        if config.delivery == Delivery::None {
+        if is_admitted && config.delivery == Delivery::None {
             return Ok(CallTarget::Shared(Arc::clone(server)));
         }
+        let narrowed = caller.narrowed.filter(|_| config.delivery != Delivery::None);
+        let usual = if config.delivery == Delivery::None { server.account() } else { usual };
         let selected = selected.filter(|selected| selected != usual.account_name());
         let account = match &selected {
             Some(name) => &self.accounts.find(narrowed, name)?,
             None => usual,
         };
         let policy = table.policies.get(server.name(), own_name);
-        if narrowed.is_none() && selected.is_none() && policy.is_none() {
+        if is_admitted && narrowed.is_none() && selected.is_none() && policy.is_none() {
             return Ok(CallTarget::Shared(Arc::clone(server)));
         }
-        self.narrowed_pool.lease_server(server, account, selected, policy).map(CallTarget::Narrowed)
+        let authority = CallAuthority { account, selected, policy };
+        self.narrowed_pool.lease_server(server, authority, caller.client).map(CallTarget::Narrowed)
     }
 
     /// Returns the accounts of the session for a list of tools, and remembers them as listed.

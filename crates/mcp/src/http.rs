@@ -19,6 +19,7 @@ mod connections;
 mod events;
 mod exchange;
 mod headers;
+mod link;
 mod live_config;
 mod message;
 mod post;

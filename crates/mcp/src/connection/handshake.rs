@@ -3,6 +3,7 @@
 //! | attempt | first message | next attempt |
 //! |---|---|---|
 //! | probe | `server/discover` | `initialize` on the same connection if the child refuses or is silent for 2 s; on a new process if it exits |
+//! | legacy | `initialize` with the newest version, because the client has a legacy protocol | probe |
 //! | discover | `server/discover`, which the child supported before | `initialize` with the newest version |
 //! | initialize | `initialize` with a version, newest first | the next older version |
 
@@ -40,6 +41,8 @@ const INITIALIZE_VERSIONS: [ProtocolVersion; 4] = [
 pub(crate) enum Handshake {
     /// Send `server/discover`, and `initialize` if the child refuses it.
     Probe,
+    /// Send `initialize` with the newest legacy version, and probe on a new process if that fails.
+    Legacy,
     /// Send `server/discover`, which the child is known to support.
     Discover,
     /// Send `initialize` with the legacy version at this index of `INITIALIZE_VERSIONS`.
@@ -62,6 +65,7 @@ impl Handshake {
             // Some children exit on an unknown first message.
             (Self::Probe, HandshakeError::Failed) | (Self::Discover, _) => Some(Self::Initialize(0)),
             (Self::Probe, HandshakeError::Refused(_)) => Some(Self::Initialize(1)),
+            (Self::Legacy, _) => Some(Self::Probe),
             (Self::Initialize(index), HandshakeError::Refused(_)) => {
                 Some(Self::Initialize(index + 1)).filter(|_| index + 1 < INITIALIZE_VERSIONS.len())
             }
@@ -75,13 +79,13 @@ impl Handshake {
             Self::Initialize(index) => {
                 INITIALIZE_VERSIONS.get(index).unwrap_or(&INITIALIZE_VERSIONS[0]).clone()
             }
-            Self::Probe | Self::Discover => INITIALIZE_VERSIONS[0].clone(),
+            Self::Probe | Self::Legacy | Self::Discover => INITIALIZE_VERSIONS[0].clone(),
         }
     }
 
     pub(super) fn lifecycle(self) -> ClientLifecycleMode {
         match self {
-            Self::Probe | Self::Initialize(_) => ClientLifecycleMode::Initialize,
+            Self::Probe | Self::Legacy | Self::Initialize(_) => ClientLifecycleMode::Initialize,
             Self::Discover => {
                 ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
             }

@@ -9,19 +9,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
+use futures_util::future::Either;
 use rmcp::model::{
-    ClientNotification, CustomResult, ErrorCode, JsonRpcMessage, JsonRpcResponse, JsonRpcVersion2_0,
-    RequestId, ServerResult,
+    ClientNotification, ClientRequest, CustomResult, ErrorCode, GetExtensions, GetMeta, JsonRpcMessage,
+    JsonRpcRequest, JsonRpcResponse, JsonRpcVersion2_0, RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::{ErrorData, RoleClient};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio_util::codec::FramedRead;
 
 use super::handshake::PROBE_ID;
 use super::in_flight::{InFlight, Lost};
+use super::server_messages::{ClientCall, ServerMessages};
+use crate::Redactor;
+use crate::client::{ClientSlot, LogLevel, Refusal};
 use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
 /// Writes to the standard input of a child. Clones share the stream.
@@ -32,6 +36,9 @@ pub(super) struct RawTransport {
     input: ChildWriter,
     keep_raw: Arc<AtomicBool>,
     in_flight: InFlight,
+    clients: Arc<ClientSlot>,
+    server_messages: ServerMessages,
+    log_level: ServerLogLevel,
     /// Decoded messages, and errors in place of responses that cannot be read.
     ready: VecDeque<RxJsonRpcMessage<RoleClient>>,
 }
@@ -41,15 +48,29 @@ impl RawTransport {
         lines: FramedRead<ChildStdout, JsonLineDecoder>,
         input: ChildWriter,
         keep_raw: Arc<AtomicBool>,
+        clients: Arc<ClientSlot>,
+        redactor: Arc<Redactor>,
     ) -> Self {
-        Self { lines, input, keep_raw, in_flight: InFlight::default(), ready: VecDeque::new() }
+        let server_messages = ServerMessages::new(Arc::clone(&clients), redactor, input.clone());
+        Self {
+            lines,
+            input,
+            keep_raw,
+            in_flight: InFlight::default(),
+            clients,
+            server_messages,
+            log_level: ServerLogLevel::default(),
+            ready: VecDeque::new(),
+        }
     }
 
-    /// Decodes a line. A request of the child that cannot be read is skipped, because valetkey serves no requests.
+    /// Decodes a line. A request of the child that cannot be read is refused if its id can be.
     fn decode_line(&mut self, line: Line) {
         let lost = match line {
             Line::Message(message) => self.deliver(message),
-            Line::Unreadable(unreadable) if unreadable.is_request => return,
+            Line::Unreadable(UnreadableMessage { id, is_request: true, .. }) => {
+                return id.into_iter().for_each(|id| self.server_messages.refuse(id, &Refusal::UNREADABLE));
+            }
             Line::Unreadable(unreadable) => self.lose(unreadable),
         };
         self.ready.extend(lost.into_iter().map(|lost| error_response(lost.id, lost.reason)));
@@ -64,8 +85,23 @@ impl RawTransport {
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
         };
         let lost = id.map(|id| self.in_flight.answer(id)).unwrap_or_default();
+        id.into_iter()
+            .chain(lost.iter().map(|lost| &lost.id))
+            .for_each(|id| self.server_messages.end_call(id));
         self.ready.push_back(message);
         lost
+    }
+
+    /// Returns an `initialize` request with the capabilities of the client, which rmcp's models would reduce to those
+    /// that they know.
+    fn with_capabilities(&self, message: &TxJsonRpcMessage<RoleClient>) -> Option<Value> {
+        let JsonRpcMessage::Request(request) = message else { return None };
+        if !matches!(request.request, ClientRequest::InitializeRequest(_)) {
+            return None;
+        }
+        let mut message = serde_json::to_value(message).ok()?;
+        message["params"]["capabilities"] = self.clients.profile().capabilities_for(false).into();
+        Some(message)
     }
 
     /// Returns the requests that fail because of a response that cannot be read, so that their callers do not wait.
@@ -82,18 +118,48 @@ impl RawTransport {
         [vec![lost], others].concat()
     }
 
-    fn message(&self, message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
-        if message["id"] == PROBE_ID {
-            // A late response to the probe, which has timed out.
+    fn message(&mut self, message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
+        if message["id"] == PROBE_ID || message["id"] == LEVEL_ID {
+            // A late response to the probe, which has timed out, or the response to a new log level.
             return None;
         }
-        if self.keep_raw.load(Ordering::Acquire) && message.get("result").is_some() {
+        let is_established = self.keep_raw.load(Ordering::Acquire);
+        if is_established && message.get("result").is_some() {
             return raw_response(message);
         }
+        self.log_level.is_supported |= message["result"]["capabilities"]["logging"].is_object();
+        let message = match message.get("method") {
+            Some(_) if is_established => self.server_messages.take(message)?,
+            _ => message,
+        };
         let invalid = invalid_response(&message);
         serde_json::from_value(message).ok().or(invalid)
     }
 }
+
+/// The log level of a server with a legacy protocol.
+#[derive(Default)]
+struct ServerLogLevel {
+    is_supported: bool,
+    current: Option<LogLevel>,
+}
+
+impl ServerLogLevel {
+    /// Returns a request for the level that the client of a call wants, unless the server logs as much already. Less
+    /// severe messages that other clients want are filtered later.
+    fn request_for(&mut self, call: &ClientCall) -> Option<Value> {
+        let level = call.link.log_level().filter(|_| self.is_supported)?;
+        if self.current.is_some_and(|current| current <= level) {
+            return None;
+        }
+        self.current = Some(level);
+        let params = json!({"level": level.name()});
+        Some(json!({"jsonrpc": "2.0", "id": LEVEL_ID, "method": "logging/setLevel", "params": params}))
+    }
+}
+
+/// The id of requests for a log level. Their responses are ignored.
+const LEVEL_ID: &str = "valetkey-level";
 
 /// The error code in place of a response that cannot be read. Servers do not use it.
 pub(super) const UNREADABLE_CODE: i32 = -32_099;
@@ -130,19 +196,35 @@ impl Transport<RoleClient> for RawTransport {
         message: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let is_response = matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
+        let mut before = None;
         match &message {
-            JsonRpcMessage::Request(request) => self.in_flight.begin(request.id.clone()),
+            JsonRpcMessage::Request(JsonRpcRequest { id, request, .. }) => {
+                self.in_flight.begin(id.clone());
+                if let Some(call) = request.extensions().get::<ClientCall>() {
+                    before = self.log_level.request_for(call).map(|request| self.input.send(&request));
+                    let token = request.get_meta().get_progress_token();
+                    self.server_messages.begin_call(id.clone(), token, call.clone());
+                }
+            }
             JsonRpcMessage::Notification(notification) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
                     && let Some(id) = &cancelled.params.request_id
                 {
                     self.in_flight.cancel(id);
+                    self.server_messages.cancel_call(id);
                 }
             }
             JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
         }
-        let sending = (!is_response || !self.input.is_full()).then(|| self.input.send(&message));
+        let sending =
+            (!is_response || !self.input.is_full()).then(|| match self.with_capabilities(&message) {
+                Some(initialize) => Either::Left(self.input.send(&initialize)),
+                None => Either::Right(self.input.send(&message)),
+            });
         async move {
+            if let Some(before) = before {
+                before.await?;
+            }
             match sending {
                 Some(sending) => sending.await,
                 None => Ok(()),
@@ -153,6 +235,7 @@ impl Transport<RoleClient> for RawTransport {
     /// Returns the next message. Other lines, such as banners on standard output, are skipped.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         loop {
+            self.server_messages.forwarded().await;
             if let Some(message) = self.ready.pop_front() {
                 return Some(message);
             }

@@ -18,7 +18,7 @@ use rmcp::model::{
     GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
     ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, ServerResult,
-    SubscriptionFilter,
+    SetLevelRequestMethod, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -29,7 +29,7 @@ use valetkey_core::SessionContext;
 use super::changes::{ChangeNotifier, accepted_filter};
 use super::params::RawParams;
 use super::source::ContentSource;
-use crate::client::ClientContext;
+use crate::client::{ClientContext, LogLevel};
 use crate::connection::ListKind;
 use crate::host::{ItemMethod, ItemRequest, RequestFailure, ToolCall};
 
@@ -57,7 +57,7 @@ impl GatewayService {
         request: ProxiedRequest,
         context: &RequestContext<RoleServer>,
     ) -> Result<Map<String, Value>, ErrorData> {
-        let client = ClientContext { cancelled: context.ct.clone() };
+        let client = ClientContext::from_request(context);
         let result = match request {
             ProxiedRequest::List(kind) => {
                 let items = Value::Array(self.source.list(kind).await);
@@ -148,7 +148,7 @@ impl Service<RoleServer> for GatewayService {
         request: <RoleServer as ServiceRole>::PeerReq,
         mut context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
-        self.source.record_request();
+        self.source.record_request(&ClientContext::from_request(&context));
         let Some(proxied) = ProxiedRequest::take(&request, &mut context) else {
             return self.protocol.handle_request(request, context).await;
         };
@@ -207,8 +207,9 @@ impl ProtocolHandler {
 }
 
 impl ServerHandler for ProtocolHandler {
+    #[expect(deprecated, reason = "legacy clients ask for log messages only if they are advertised")]
     fn get_info(&self) -> ServerConfig {
-        let tools = ServerCapabilities::builder().enable_tools().enable_tool_list_changed();
+        let tools = ServerCapabilities::builder().enable_logging().enable_tools().enable_tool_list_changed();
         let capabilities = match self.has_servers {
             false => tools.build(),
             true => tools
@@ -289,13 +290,31 @@ impl ServerHandler for ProtocolHandler {
         self.require_servers(CompleteResult::default())
     }
 
+    /// Sets the level for the log messages of all servers. They get it with the next call.
+    #[expect(deprecated, reason = "legacy clients have no other way to choose a level")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let link = ClientContext::from_request(&context).link.filter(|link| !link.profile().is_modern());
+        let link = link.ok_or_else(ErrorData::method_not_found::<SetLevelRequestMethod>)?;
+        let name = serde_json::to_value(request.level).unwrap_or_default();
+        if let Some(level) = name.as_str().and_then(LogLevel::parse) {
+            link.set_log_level(level);
+        }
+        Ok(())
+    }
+
     /// Refuses requests that are unknown or have malformed parameters. The error quotes neither, because they may
     /// contain secrets.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        let link = ClientContext::from_request(&context).link;
+        let is_modern = link.is_none_or(|link| link.profile().is_modern());
         Err(match request.method.as_str() {
             "tools/call"
             | "tools/list"
@@ -305,6 +324,9 @@ impl ServerHandler for ProtocolHandler {
             | "resources/list"
             | "resources/templates/list"
             | "completion/complete" => ErrorData::invalid_params("the parameters are malformed", None),
+            "logging/setLevel" if !is_modern => {
+                ErrorData::invalid_params("the parameters are malformed", None)
+            }
             _ => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None),
         })
     }

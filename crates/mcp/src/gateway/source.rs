@@ -14,7 +14,7 @@ use crate::host::{ItemRequest, RequestFailure, ToolCall};
 #[async_trait]
 pub(crate) trait ContentSource: Send + Sync {
     /// Records that the client has sent a valid request.
-    fn record_request(&self) {}
+    fn record_request(&self, _client: &ClientContext) {}
 
     /// Whether there are servers, which may have prompts and resources.
     fn has_servers(&self) -> bool;

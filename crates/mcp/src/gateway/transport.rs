@@ -18,6 +18,8 @@ use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
 use super::params::attach_params;
+use super::stream_client::StreamClient;
+use crate::client::attach_link;
 use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
 /// The maximum number of concurrent requests of one client.
@@ -29,6 +31,7 @@ type PendingReply = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 pub(super) struct ClientTransport<R, W> {
     lines: FramedRead<R, JsonLineDecoder>,
     writer: BoundedLineWriter<W>,
+    client: StreamClient<W>,
     in_flight: HashSet<RequestId>,
     /// A reply of the transport itself that is being written. It is stored here because `receive` may be dropped
     /// meanwhile.
@@ -41,9 +44,11 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     pub(super) fn new(input: R, output: W) -> Self {
+        let writer = BoundedLineWriter::new(output);
         Self {
             lines: FramedRead::new(input, JsonLineDecoder::default()),
-            writer: BoundedLineWriter::new(output),
+            client: StreamClient::new(writer.clone()),
+            writer,
             in_flight: HashSet::new(),
             pending_reply: None,
         }
@@ -58,10 +63,18 @@ where
                 return None;
             }
         };
+        if self.client.take_response(&message) {
+            return None;
+        }
         let id = message.get("id").filter(|_| message.get("method").is_some()).cloned();
+        let link = message["method"].as_str().filter(|_| id.is_some());
+        let link = link.map(|method| self.client.link(method, message.get("params")));
         match RxJsonRpcMessage::<RoleServer>::deserialize(&message) {
             Ok(mut decoded) => {
                 attach_params(&mut decoded, message.get_mut("params").map(Value::take));
+                if let (JsonRpcMessage::Request(request), Some(link)) = (&mut decoded, link) {
+                    attach_link(&mut request.request, link);
+                }
                 self.track_request(decoded)
             }
             Err(_) => {

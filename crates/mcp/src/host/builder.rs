@@ -371,6 +371,7 @@ impl McpHostBuilder {
             session_dir,
             start_timeout: self.start_timeout,
             redactor: Arc::clone(&redactor),
+            clients: Arc::default(),
             change_counters: Arc::clone(&change_counters),
         });
         let (session, timeouts) = (self.session.clone(), self.timeouts);

@@ -25,9 +25,11 @@ use valetkey_core::{
 
 use super::activity::CallCounter;
 use super::builder::internal_error;
+use super::policies::CallAuthority;
 use super::server::{ServerHandle, with_set_credentials_hint};
 use super::spawn::SpawnConfig;
 use crate::child::SessionDir;
+use crate::client::{ClientLink, ClientProfile, ClientSlot};
 
 /// Limits of a pool: the number of groups, and the idle time after which a group is stopped.
 #[derive(Clone, Copy)]
@@ -52,13 +54,14 @@ pub(super) struct NarrowedServerPool {
 }
 
 /// The authority that a call runs with: that of a session, of an account of it that the call selects, or of an account
-/// scoped down by a policy.
+/// scoped down by a policy. And what the client has declared, which is fixed when a server is initialized.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct GroupKey {
     session: SessionId,
     /// `None` if each server of the group runs in its usual account.
     account: Option<AccountName>,
     policy: Option<PolicyDigest>,
+    profile: ClientProfile,
 }
 
 /// A group in the cache. The reference is weak, because moka keeps a removed value for some time.
@@ -85,23 +88,25 @@ impl NarrowedServerPool {
     pub(super) fn lease_server(
         self: &Arc<Self>,
         model: &ServerHandle,
-        account: &SessionAccount,
-        selected: Option<AccountName>,
-        policy: Option<&SessionPolicy>,
+        authority: CallAuthority<'_>,
+        client: Option<&Arc<dyn ClientLink>>,
     ) -> Result<ServerLease> {
         let with_server = |error: Error| error.with_provider(model.name().to_owned());
-        let key = GroupKey::new(account, selected, policy).map_err(with_server)?;
-        let existing = {
-            let _removals = self.reapers.lock();
-            self.get(&key).map(|group| group.lease(model, account))
+        let profile = client.map(|client| client.profile().clone()).unwrap_or_default();
+        let key = GroupKey::new(&authority, profile.clone()).map_err(with_server)?;
+        let find = |_removals| self.get(&key).map(|group| group.lease(model, authority.account));
+        let leased = match find(self.reapers.lock()) {
+            Some(leased) => leased,
+            None => {
+                let group = self.create_group(&authority, profile)?;
+                let mut reapers = self.reapers.lock();
+                let group = self.insert_or_get(key, group, &mut reapers);
+                group.and_then(|group| group.lease(model, authority.account))
+            }
         };
-        if let Some(leased) = existing {
-            return leased.map_err(with_server);
-        }
-        let group = self.create_group(account, policy)?;
-        let mut reapers = self.reapers.lock();
-        let group = self.insert_or_get(key, group, &mut reapers);
-        group.and_then(|group| group.lease(model, account)).map_err(with_server)
+        let leased = leased.map_err(with_server)?;
+        leased.group.spawn_config.clients.admit(client);
+        Ok(leased)
     }
 
     /// Returns the servers of all groups.
@@ -146,23 +151,24 @@ impl NarrowedServerPool {
     /// Creates a group without servers, for a session narrowed by `policy` if there is one.
     fn create_group(
         &self,
-        account: &SessionAccount,
-        policy: Option<&SessionPolicy>,
+        authority: &CallAuthority<'_>,
+        profile: ClientProfile,
     ) -> Result<Arc<ServerGroup>> {
+        let CallAuthority { account, policy, .. } = authority;
         let narrowed = policy
             .map(|policy| account.narrow(policy.clone()))
             .transpose()
             .map_err(|error| with_set_credentials_hint(error, account))?;
         let account = match &narrowed {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
-            None => account.clone(),
+            None => (*account).clone(),
         };
         let dir = SessionDir::create(Some(&account.resolved_region()))
             .and_then(|dir| dir.with_configuration(&self.spawn_config.environment))
             .map_err(internal_error("the narrowed session's own folder cannot be made"))?;
         let session = account.session_id().unwrap_or(self.spawn_config.driver);
-        let spawn_config = Arc::new(self.spawn_config.for_session(session, dir));
-        Ok(Arc::new(ServerGroup::new(narrowed, account, spawn_config)))
+        let spawn_config = self.spawn_config.for_session(session, dir, ClientSlot::with_profile(profile));
+        Ok(Arc::new(ServerGroup::new(narrowed, account, Arc::new(spawn_config))))
     }
 
     /// Inserts a group, unless another one was inserted concurrently, and returns the group in the pool.
@@ -215,16 +221,13 @@ impl NarrowedServerPool {
 }
 
 impl GroupKey {
-    fn new(
-        account: &SessionAccount,
-        selected: Option<AccountName>,
-        policy: Option<&SessionPolicy>,
-    ) -> Result<Self> {
+    fn new(authority: &CallAuthority<'_>, profile: ClientProfile) -> Result<Self> {
+        let CallAuthority { account, selected, policy } = authority;
         let closed = Error::new(ErrorKind::Closed, "the session is closed");
         let session = account.session_id().ok_or(closed.with_next_step("open a new session"))?;
         let policy = policy.map(SessionPolicy::digest);
-        let account = selected.or_else(|| policy.is_some().then(|| account.account_name().clone()));
-        Ok(Self { session, account, policy })
+        let account = selected.clone().or_else(|| policy.is_some().then(|| account.account_name().clone()));
+        Ok(Self { session, account, policy, profile })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `ToolPolicies`: the session policy of each tool of each server.
+//! `ToolPolicies`: the session policy of each tool of each server; `CallAuthority`: what one call may do.
 //!
 //! A policy has the tool's own name as its key, or `*` for every tool of the server without a policy of its own. A
 //! policy that never applies would be a mistake without a symptom. So a policy for an unknown server fails the start of
@@ -6,11 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use valetkey_core::{Error, ErrorKind, Result, SessionPolicy};
+use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionPolicy};
 
 use super::{ProxiedTool, ServerError};
 use crate::child::Delivery;
 use crate::config::McpConfig;
+
+/// What a call may do.
+pub(super) struct CallAuthority<'a> {
+    pub(super) account: &'a SessionAccount,
+    /// The account, if the call selects another one than the usual one.
+    pub(super) selected: Option<AccountName>,
+    pub(super) policy: Option<&'a SessionPolicy>,
+}
 
 /// Matches every tool of a server that has no policy of its own.
 const ANY_TOOL: &str = "*";

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 
 use super::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
-use super::{ItemRoute, McpHost, ServerTable};
+use super::{Caller, ItemRoute, McpHost, ServerTable};
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
 
@@ -105,7 +105,8 @@ impl McpHost {
             () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
         };
         // A policy for every tool of a server limits its other requests as well.
-        let target = self.call_target(&table, &ItemRoute::to_server(server), narrowed, None)?;
+        let caller = Caller { narrowed, client: context.link.as_ref() };
+        let target = self.call_target(&table, &ItemRoute::to_server(server), &caller, None)?;
         let need = method.credential_need();
         let result = target.request(method.name(), Value::Object(params), need, context).await?;
         let masking_failed = || Error::new(ErrorKind::Internal, "the result could not be masked");

@@ -241,9 +241,10 @@ impl ServerHandle {
         params: Value,
         context: &ClientContext,
     ) -> std::result::Result<Value, RequestError> {
-        let cancel = context.cancelled.child_token();
-        let response = call.connection().request(method, params, &cancel);
-        with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), response, &cancel).await
+        let context = context.child();
+        let response = call.connection().request(method, params, &context);
+        let limit = self.config().call_timeout.unwrap_or(self.timeouts.call);
+        with_timeout(limit, response, &context.cancelled).await
     }
 
     /// Stops the server when its calls in progress have ended, after 15 minutes at the latest, or when `stopping`

@@ -17,6 +17,7 @@ use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HomeFolder, HostEnvironment, Launcher,
     SessionDir, Stdio,
 };
+use crate::client::ClientSlot;
 use crate::config::ServerConfig;
 use crate::connection::{Connection, ConnectionDriver, Handshake, HandshakeError};
 use crate::endpoint::{AdvertisedExpiry, Grant};
@@ -39,6 +40,8 @@ pub(super) struct SpawnConfig {
     /// The timeout of the handshake.
     pub(super) start_timeout: Duration,
     pub(super) redactor: Arc<Redactor>,
+    /// The clients of the servers that are started with this configuration.
+    pub(super) clients: Arc<ClientSlot>,
     /// Count changes of the lists that are not yet in a catalog.
     pub(super) change_counters: Arc<ChangeCounters>,
 }
@@ -53,8 +56,8 @@ pub(super) struct SpawnedServer {
 }
 
 impl SpawnConfig {
-    /// Returns the same configuration for servers of another session, which has its own folder.
-    pub(super) fn for_session(&self, session: SessionId, home: SessionDir) -> Self {
+    /// Returns the same configuration for servers of another session or for other clients, which have their own folder.
+    pub(super) fn for_session(&self, session: SessionId, home: SessionDir, clients: ClientSlot) -> Self {
         Self {
             driver: session,
             owner: self.owner.clone(),
@@ -65,6 +68,7 @@ impl SpawnConfig {
             advertised_expiry: self.advertised_expiry,
             start_timeout: self.start_timeout,
             redactor: Arc::clone(&self.redactor),
+            clients: Arc::new(clients),
             change_counters: Arc::clone(&self.change_counters),
         }
     }
@@ -86,7 +90,10 @@ impl SpawnConfig {
         handshake: &mut Handshake,
     ) -> Result<SpawnedServer> {
         let slot = self.owner.acquire().await?;
-        let mut attempted = *handshake;
+        let mut attempted = match *handshake {
+            Handshake::Probe if self.clients.profile().is_legacy() => Handshake::Legacy,
+            known => known,
+        };
         loop {
             let grant = (config.delivery == Delivery::Endpoint).then(|| {
                 self.endpoint.with_redactor(&self.redactor).grant(
@@ -140,7 +147,8 @@ impl SpawnConfig {
         let Some((stdout, stdin)) = process.take_streams() else {
             return Ok(Err(HandshakeError::Failed));
         };
-        timeout(self.start_timeout, Connection::open(stdout, stdin, handshake)).await
+        timeout(self.start_timeout, Connection::open(stdout, stdin, handshake, &self.clients, &self.redactor))
+            .await
     }
 
     /// Builds the environment of a server. The order matters: the configured variables come before the isolation, which

@@ -10,12 +10,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::link::HttpClient;
 use super::quota::Permit;
+use crate::client::attach_link;
 use crate::gateway::GatewayService;
 
 /// How many messages a client may leave unread before the handler waits for it. Each request has its own channel, so a
 /// client that does not read delays no other request.
-const UNREAD_MESSAGES: usize = 16;
+pub(super) const UNREAD_MESSAGES: usize = 16;
 
 pub(super) type Incoming = RxJsonRpcMessage<RoleServer>;
 pub(super) type Outgoing = TxJsonRpcMessage<RoleServer>;
@@ -24,6 +26,8 @@ pub(super) type Outgoing = TxJsonRpcMessage<RoleServer>;
 pub(super) struct Exchange {
     pub(super) service: GatewayService,
     pub(super) message: Incoming,
+    /// The client that the messages of servers go to.
+    pub(super) client: HttpClient,
     /// The `initialize` parameters of a legacy client, with the negotiated version.
     pub(super) peer: Option<InitializeRequestParams>,
     /// Cancels the request.
@@ -34,8 +38,11 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Runs the request in a task, and returns the messages for the client. The last one is a response or an error.
-    pub(super) fn spawn(self, tasks: &TaskTracker) -> mpsc::Receiver<Outgoing> {
+    pub(super) fn spawn(mut self, tasks: &TaskTracker) -> mpsc::Receiver<Outgoing> {
         let (outbox, messages) = mpsc::channel(UNREAD_MESSAGES);
+        if let JsonRpcMessage::Request(request) = &mut self.message {
+            attach_link(&mut request.request, self.client.into_link(outbox.clone()));
+        }
         let transport =
             OneRequestTransport { message: Some(self.message), outbox, finished: CancellationToken::new() };
         let running = serve_directly_with_ct(self.service, transport, self.peer, self.cancelled);

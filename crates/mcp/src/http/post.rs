@@ -17,14 +17,16 @@ use super::caller::CallerTools;
 use super::events::event_stream;
 use super::exchange::{Exchange, Outgoing, is_final};
 use super::headers::{accepts, check_initialize_headers, check_routing_headers, has_json_content};
+use super::link::HttpClient;
 use super::message::{Era, Posted};
-use super::protocol_sessions::{ProtocolSession, RegisteredCall};
+use super::protocol_sessions::{ProtocolSession, Reader, RegisteredCall};
 use super::response::{
     HttpResponse, INVALID_REQUEST, RpcError, accepted, json_content, session_not_found, text, too_many,
     too_many_requests,
 };
 use super::router::{Caller, HttpState, NamedSession, add_session_id, session_required};
 use super::stream::RequestMessages;
+use crate::client::{ChosenLevel, ClientProfile};
 use crate::gateway::GatewayService;
 
 /// The maximum size of a message, in bytes.
@@ -106,7 +108,9 @@ impl PostedRequest<'_> {
         let (state, principal) = (self.state, self.caller.principal().clone());
         let cancelled = state.abandoned.child_token();
         let _cancel = cancelled.clone().drop_guard();
-        let Some(mut messages) = self.start(None, Some(peer.clone()), cancelled) else {
+        let profile = ClientProfile::legacy(self.posted.params());
+        let client = HttpClient::Modern(profile.clone(), ChosenLevel::default());
+        let Some(mut messages) = self.start(client, Some(peer.clone()), cancelled) else {
             return too_many_requests(id);
         };
         let Some(message) = messages.recv().await else { return no_response() };
@@ -115,7 +119,7 @@ impl PostedRequest<'_> {
             && let ServerResult::InitializeResult(result) = initialized.result
         {
             peer.protocol_version = result.protocol_version;
-            let Some(session) = state.protocol_sessions.open(&principal, peer) else {
+            let Some(session) = state.protocol_sessions.open(&principal, peer, profile) else {
                 return too_many("too many sessions are open", id);
             };
             add_session_id(&mut response, session.id);
@@ -140,8 +144,11 @@ impl PostedRequest<'_> {
                 }
                 return accepted();
             }
-            // The gateway sends no requests, so a response belongs to nothing.
-            _ => return accepted(),
+            // A response to a request of a server. A late one belongs to nothing.
+            _ => {
+                let _is_pending = session.pending.resolve(&self.posted.value);
+                return accepted();
+            }
         };
         let id = self.posted.id();
         let Some(call) = session.begin_call(request_id) else {
@@ -159,11 +166,14 @@ impl PostedRequest<'_> {
         let cancelled = call.cancelled.clone();
         let requests = self.state.requests.clone();
         let id = self.posted.id();
-        let messages = self.start(Some(Arc::clone(session)), Some(session.peer.clone()), cancelled);
+        let left = CancellationToken::new();
+        let reader = session.begin_reading(left.clone());
+        let client = HttpClient::Legacy(Arc::clone(session), left);
+        let messages = self.start(client, Some(session.peer.clone()), cancelled);
         let Some(messages) = messages else { return too_many_requests(id) };
         let (relay, relayed) = mpsc::channel(1);
         requests.spawn(relay_messages(messages, relay, call, abandoned));
-        respond(relayed, None, stop, |_| StatusCode::OK).await
+        respond(relayed, reader, stop, |_| StatusCode::OK).await
     }
 
     /// Serves a message that is complete in itself. The request is cancelled when its client disconnects.
@@ -189,10 +199,11 @@ impl PostedRequest<'_> {
         let lacks_metadata = self.posted.lacks_modern_metadata();
         let stop = self.state.stopping.clone();
         let cancelled = self.state.abandoned.child_token();
-        let cancel = cancelled.clone().drop_guard();
-        match self.start(None, None, cancelled) {
+        let reader = Reader::without_session(cancelled.clone());
+        let client = HttpClient::modern(self.posted.params());
+        match self.start(client, None, cancelled) {
             Some(messages) => {
-                respond(messages, Some(cancel), stop, |message| modern_status(message, lacks_metadata)).await
+                respond(messages, reader, stop, |message| modern_status(message, lacks_metadata)).await
             }
             None => too_many_requests(id),
         }
@@ -201,7 +212,7 @@ impl PostedRequest<'_> {
     /// Starts the request. Returns `None` if the caller is over a limit.
     fn start(
         self,
-        session: Option<Arc<ProtocolSession>>,
+        client: HttpClient,
         peer: Option<InitializeRequestParams>,
         cancelled: CancellationToken,
     ) -> Option<mpsc::Receiver<Outgoing>> {
@@ -212,10 +223,11 @@ impl PostedRequest<'_> {
             catalog: Arc::clone(&state.catalog),
             caller: self.caller.verified,
             handle: self.caller.handle,
-            protocol_session: session,
+            protocol_session: client.session(),
         };
         let service = GatewayService::new(Arc::new(tools), INSTRUCTIONS.to_owned(), state.catalog.changes());
-        let exchange = Exchange { service, message: self.posted.into_message(), peer, cancelled, permit };
+        let exchange =
+            Exchange { service, message: self.posted.into_message(), client, peer, cancelled, permit };
         Some(exchange.spawn(&state.requests))
     }
 }
@@ -248,17 +260,20 @@ async fn relay_messages(
 /// Responds with JSON if the result is there soon, and with an event stream otherwise.
 async fn respond(
     mut messages: mpsc::Receiver<Outgoing>,
-    cancel: Option<tokio_util::sync::DropGuard>,
+    mut reader: Reader,
     stop: CancellationToken,
     status: impl Fn(&Outgoing) -> StatusCode,
 ) -> HttpResponse {
     let first = match timeout(JSON_TIMEOUT, messages.recv()).await {
-        Ok(Some(message)) if is_final(&message) => return json_content(status(&message), &message),
+        Ok(Some(message)) if is_final(&message) => {
+            reader.finish();
+            return json_content(status(&message), &message);
+        }
         Ok(Some(message)) => Some(message),
         Ok(None) => return no_response(),
         Err(_elapsed) => None,
     };
-    event_stream(RequestMessages::new(first, messages, cancel), stop)
+    event_stream(RequestMessages::new(first, messages, reader), stop)
 }
 
 fn no_response() -> HttpResponse {

@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rmcp::model::{InitializeRequestParams, RequestId};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use valetkey_core::{Principal, SessionHandle};
+
+use super::exchange::UNREAD_MESSAGES;
+use crate::client::{Carrier, ChosenLevel, ClientProfile, PendingRequests, ServerMessage};
 
 /// A client that has been silent for this long initializes again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
@@ -29,8 +33,15 @@ pub(super) struct ProtocolSession {
     pub(super) id: SessionHandle,
     /// The parameters of `initialize`, with the negotiated version.
     pub(super) peer: InitializeRequestParams,
+    /// What the client has declared.
+    pub(super) profile: ClientProfile,
+    pub(super) log_level: ChosenLevel,
+    /// The requests of servers that the client has not responded to.
+    pub(super) pending: PendingRequests,
     /// Fires when the session ends. Ends its streams and calls.
     pub(super) ended: CancellationToken,
+    /// The number of responses and streams that the client reads.
+    readers: watch::Sender<usize>,
     state: Mutex<RecordState>,
 }
 
@@ -43,9 +54,16 @@ struct RecordState {
     credentials: Option<SessionHandle>,
     /// The calls in progress, by request id.
     calls: HashMap<RequestId, CancellationToken>,
-    /// Ends the open GET stream when it is replaced.
-    stream: Option<DropGuard>,
+    /// The open GET stream.
+    stream: Option<OpenStream>,
     last_used: Instant,
+}
+
+/// The messages of a GET stream, which ends when this is dropped.
+#[derive(Debug)]
+struct OpenStream {
+    messages: mpsc::Sender<ServerMessage>,
+    _end: DropGuard,
 }
 
 type Records = HashMap<SessionHandle, Arc<ProtocolSession>>;
@@ -68,6 +86,7 @@ impl ProtocolSessions {
         &self,
         principal: &Principal,
         peer: InitializeRequestParams,
+        profile: ClientProfile,
     ) -> Option<Arc<ProtocolSession>> {
         let mut by_principal = self.by_principal.lock();
         by_principal.retain(|_, records| {
@@ -83,7 +102,7 @@ impl ProtocolSessions {
         if own >= self.limits.per_principal || total >= self.limits.total {
             end_least_recently_used(records);
         }
-        let opened = Arc::new(ProtocolSession::new(peer));
+        let opened = Arc::new(ProtocolSession::new(peer, profile));
         records.insert(opened.id, Arc::clone(&opened));
         Some(opened)
     }
@@ -122,10 +141,19 @@ fn end_least_recently_used(records: &mut Records) {
 }
 
 impl ProtocolSession {
-    fn new(peer: InitializeRequestParams) -> Self {
+    fn new(peer: InitializeRequestParams, profile: ClientProfile) -> Self {
         let state =
             RecordState { credentials: None, calls: HashMap::new(), stream: None, last_used: Instant::now() };
-        Self { id: SessionHandle::random(), peer, ended: CancellationToken::new(), state: Mutex::new(state) }
+        Self {
+            id: SessionHandle::random(),
+            peer,
+            profile,
+            log_level: ChosenLevel::default(),
+            pending: PendingRequests::default(),
+            ended: CancellationToken::new(),
+            readers: watch::Sender::new(0),
+            state: Mutex::new(state),
+        }
     }
 
     /// Ends the session if it has been idle for too long. A call in progress keeps it.
@@ -184,11 +212,63 @@ impl ProtocolSession {
         }
     }
 
-    /// Opens the session's stream, which ends when this is called again.
-    pub(super) fn open_stream(&self) -> CancellationToken {
+    /// Opens the session's stream, which ends when this is called again. Returns its messages and the token of its end.
+    pub(super) fn open_stream(&self) -> (mpsc::Receiver<ServerMessage>, CancellationToken) {
+        let (messages, receiver) = mpsc::channel(UNREAD_MESSAGES);
         let stream = self.ended.child_token();
-        self.state.lock().stream = Some(stream.clone().drop_guard());
-        stream
+        self.state.lock().stream = Some(OpenStream { messages, _end: stream.clone().drop_guard() });
+        (receiver, stream)
+    }
+
+    /// Queues a message for the stream of the session. Returns `None` if there is none, or it is not read.
+    pub(super) fn try_send(&self, message: ServerMessage) -> Option<Carrier> {
+        let state = self.state.lock();
+        state.stream.as_ref()?.messages.try_send(message).ok().map(|()| Carrier::Session)
+    }
+
+    /// Registers a response or a stream that the client reads. `left` fires when the client leaves before its end.
+    pub(super) fn begin_reading(self: &Arc<Self>, left: CancellationToken) -> Reader {
+        self.readers.send_modify(|count| *count += 1);
+        Reader { session: Some(Arc::clone(self)), left: Some(left.drop_guard()) }
+    }
+
+    /// Waits until the session has ended, or the client reads no response and no stream. Cancel safe.
+    pub(super) async fn unread(&self) {
+        let mut readers = self.readers.subscribe();
+        tokio::select! {
+            () = self.ended.cancelled() => {}
+            // Fails only without a sender, which lives as long as `self`.
+            _unread = readers.wait_for(|count| *count == 0) => {}
+        }
+    }
+}
+
+/// A response or a stream that a client reads. It is dropped when it has ended or the client has left.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// `None` for a client without a session.
+    session: Option<Arc<ProtocolSession>>,
+    left: Option<DropGuard>,
+}
+
+impl Reader {
+    /// Returns the reader of a response to a client without a session. `left` fires when the client leaves before its
+    /// end.
+    pub(super) fn without_session(left: CancellationToken) -> Self {
+        Self { session: None, left: Some(left.drop_guard()) }
+    }
+
+    /// Records that the client is sent the end of the response.
+    pub(super) fn finish(&mut self) {
+        self.left.take().map(DropGuard::disarm);
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(session) = &self.session {
+            session.readers.send_modify(|count| *count -= 1);
+        }
     }
 }
 
@@ -208,8 +288,16 @@ impl Drop for RegisteredCall {
     }
 }
 
+/// Returns a session that no other code knows.
+#[cfg(test)]
+pub(super) fn open_session() -> Arc<ProtocolSession> {
+    Arc::new(ProtocolSession::new(InitializeRequestParams::default(), ClientProfile::default()))
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     const LIMITS: RecordLimits = RecordLimits { per_principal: 2, total: 3 };
@@ -219,7 +307,9 @@ mod tests {
     }
 
     fn open(sessions: &ProtocolSessions, name: &str) -> Option<SessionHandle> {
-        sessions.open(&principal(name), InitializeRequestParams::default()).map(|opened| opened.id)
+        sessions
+            .open(&principal(name), InitializeRequestParams::default(), ClientProfile::default())
+            .map(|opened| opened.id)
     }
 
     #[test]
@@ -264,12 +354,34 @@ mod tests {
         assert!(sessions.find(&principal("bob"), &busy).is_none());
     }
 
+    fn open_session(sessions: &ProtocolSessions) -> Arc<ProtocolSession> {
+        let (peer, profile) = (InitializeRequestParams::default(), ClientProfile::default());
+        sessions.open(&principal("alice"), peer, profile).unwrap()
+    }
+
+    #[tokio::test]
+    async fn protocol_session_is_unread_without_readers() {
+        let sessions = ProtocolSessions::new(LIMITS);
+        let session = open_session(&sessions);
+        let (left, stream) = (CancellationToken::new(), CancellationToken::new());
+        let readers = (session.begin_reading(left.clone()), session.begin_reading(stream.clone()));
+        assert_eq!(session.unread().now_or_never(), None);
+        drop(readers.0);
+        assert!(left.is_cancelled() && !stream.is_cancelled());
+        assert_eq!(session.unread().now_or_never(), None, "a stream is read");
+        drop(readers.1);
+        assert_eq!(session.unread().now_or_never(), Some(()));
+        let _reader = session.begin_reading(CancellationToken::new());
+        sessions.close(&principal("alice"), &session.id);
+        assert_eq!(session.unread().now_or_never(), Some(()), "the session has ended");
+    }
+
     #[test]
     fn protocol_session_second_stream_ends_first() {
         let sessions = ProtocolSessions::new(LIMITS);
-        let session = sessions.open(&principal("alice"), InitializeRequestParams::default()).unwrap();
-        let first = session.open_stream();
-        let second = session.open_stream();
+        let session = open_session(&sessions);
+        let (_, first) = session.open_stream();
+        let (_, second) = session.open_stream();
         assert!(first.is_cancelled() && !second.is_cancelled());
         sessions.close(&principal("alice"), &session.id);
         assert!(second.is_cancelled());

@@ -22,7 +22,7 @@ use super::response::{
     HttpResponse, INVALID_REQUEST, RpcError, method_not_allowed, session_not_found, text, too_many_requests,
 };
 use super::site::{Resource, Route, Site, single};
-use super::stream::ListChangeMessages;
+use super::stream::SessionMessages;
 use super::tenants::Tenants;
 use super::tls::TlsIdentity;
 use super::{post, response};
@@ -192,8 +192,8 @@ fn get(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpResponse 
     let Some(permit) = state.quotas.acquire(caller.principal()) else {
         return too_many_requests(None);
     };
-    let ended = session.open_stream();
-    event_stream(ListChangeMessages::new(state.catalog.changes(), ended, permit), state.stopping.clone())
+    let messages = SessionMessages::open(state.catalog.changes(), &session, permit);
+    event_stream(messages, state.stopping.clone())
 }
 
 /// Ends the protocol session. Credential sessions remain: some clients end their protocol session after each call.

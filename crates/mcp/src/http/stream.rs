@@ -1,12 +1,15 @@
 //! The sources of event streams: the messages of one request, and the changes that a legacy client is notified of.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::events::EventSource;
 use super::exchange::{Outgoing, is_final};
+use super::protocol_sessions::{ProtocolSession, Reader};
 use super::quota::Permit;
+use crate::client::notification;
 use crate::connection::ListKind;
 use crate::gateway::ChangeNotifier;
 
@@ -15,17 +18,12 @@ pub(super) struct RequestMessages {
     first: Option<Outgoing>,
     rest: mpsc::Receiver<Outgoing>,
     is_finished: bool,
-    /// Cancels the request when the client closes the stream. `None` for a request that continues without its client.
-    _cancel: Option<DropGuard>,
+    reader: Reader,
 }
 
 impl RequestMessages {
-    pub(super) fn new(
-        first: Option<Outgoing>,
-        rest: mpsc::Receiver<Outgoing>,
-        cancel: Option<DropGuard>,
-    ) -> Self {
-        Self { first, rest, is_finished: false, _cancel: cancel }
+    pub(super) fn new(first: Option<Outgoing>, rest: mpsc::Receiver<Outgoing>, reader: Reader) -> Self {
+        Self { first, rest, is_finished: false, reader }
     }
 }
 
@@ -41,27 +39,35 @@ impl EventSource for RequestMessages {
             None => self.rest.recv().await,
         };
         self.is_finished = next.as_ref().is_none_or(is_final);
+        if self.is_finished {
+            self.reader.finish();
+        }
         next
     }
 }
 
-/// The notifications of a legacy session.
-pub(super) struct ListChangeMessages {
+/// The notifications of a legacy session, and the messages of servers that belong to no response.
+pub(super) struct SessionMessages {
     changes: ChangeNotifier,
+    messages: mpsc::Receiver<Outgoing>,
     ended: CancellationToken,
+    _reader: Reader,
     _permit: Permit,
 }
 
-impl ListChangeMessages {
-    pub(super) fn new(changes: ChangeNotifier, ended: CancellationToken, permit: Permit) -> Self {
-        Self { changes, ended, _permit: permit }
+impl SessionMessages {
+    /// Opens the stream of `session`.
+    pub(super) fn open(changes: ChangeNotifier, session: &Arc<ProtocolSession>, permit: Permit) -> Self {
+        let (messages, ended) = session.open_stream();
+        let reader = session.begin_reading(CancellationToken::new());
+        Self { changes, messages, ended, _reader: reader, _permit: permit }
     }
 }
 
-impl EventSource for ListChangeMessages {
-    type Message = Value;
+impl EventSource for SessionMessages {
+    type Message = Outgoing;
 
-    async fn next(&mut self) -> Option<Value> {
+    async fn next(&mut self) -> Option<Outgoing> {
         tokio::select! {
             () = self.ended.cancelled() => None,
             kind = self.changes.next_change() => {
@@ -70,8 +76,9 @@ impl EventSource for ListChangeMessages {
                     ListKind::Prompts => "notifications/prompts/list_changed",
                     ListKind::Resources | ListKind::ResourceTemplates => "notifications/resources/list_changed",
                 };
-                Some(json!({"jsonrpc": "2.0", "method": method}))
+                Some(notification(method, None))
             }
+            message = self.messages.recv() => message,
         }
     }
 }

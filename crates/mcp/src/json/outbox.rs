@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Mutex, Notify};
@@ -44,7 +45,7 @@ impl Drop for PendingLine {
     }
 }
 
-impl<W: AsyncWrite + Send + Unpin> BoundedLineWriter<W> {
+impl<W: AsyncWrite + Send + Unpin + 'static> BoundedLineWriter<W> {
     pub(crate) fn new(writer: W) -> Self {
         Self {
             writer: Arc::new(Mutex::new(Some(writer))),
@@ -57,6 +58,16 @@ impl<W: AsyncWrite + Send + Unpin> BoundedLineWriter<W> {
     /// Whether the number of pending lines has reached the maximum.
     pub(crate) fn is_full(&self) -> bool {
         self.pending.load(Ordering::Acquire) >= MAX_PENDING_LINES
+    }
+
+    /// Whether the input is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// Waits until the input is closed. Cancel safe.
+    pub(crate) async fn closed(&self) {
+        self.closing.cancelled().await;
     }
 
     /// Waits until the writer is not full, or is closed. Cancel safe.
@@ -73,20 +84,27 @@ impl<W: AsyncWrite + Send + Unpin> BoundedLineWriter<W> {
         }
     }
 
-    /// Writes a message as one line. The line counts as pending from this call on, not only from the first poll.
+    /// Writes a message as one line. The line counts as pending, and has its place among other lines, from this call
+    /// on, not only from the first poll.
     pub(crate) fn send<M: Serialize>(&self, message: &M) -> impl Future<Output = io::Result<()>> + use<M, W> {
         self.pending.fetch_add(1, Ordering::AcqRel);
         let waiting = PendingLine(Arc::clone(&self.pending), Arc::clone(&self.written));
         let mut line = Vec::new();
         let encoded = write_exact(&mut line, message).map_err(io::Error::other);
         line.push(b'\n');
-        let (writer, closing) = (Arc::clone(&self.writer), self.closing.clone());
+        let closing = self.closing.clone();
+        let mut writer = Box::pin(Arc::clone(&self.writer).lock_owned());
+        // The lock is fair, so that the first poll takes a place in its queue.
+        let locked = writer.as_mut().now_or_never();
         async move {
             let _waiting = waiting;
             encoded?;
             let gone = || io::Error::from(io::ErrorKind::NotConnected);
             let write = async {
-                let mut writer = writer.lock().await;
+                let mut writer = match locked {
+                    Some(locked) => locked,
+                    None => writer.await,
+                };
                 let writer = writer.as_mut().ok_or_else(gone)?;
                 writer.write_all(&line).await?;
                 writer.flush().await

@@ -16,7 +16,7 @@ use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 
 use crate::gateway::client_fixture::{ERAS, GatewayClientFixture, ProtocolEra};
-use crate::host_fixture::{fixture_server, pid, raw_server};
+use crate::host_fixture::{fixture_server, pid, raw_server, scripted_server};
 use crate::keys::assert_masks_are_whole;
 
 /// Captures the logs of this test binary at TRACE, capped as the crate recommends.
@@ -31,12 +31,13 @@ pub(crate) fn captured_logs() -> &'static CapturedLogs {
     &LOGS
 }
 
-fn servers(delivery: Delivery) -> [(&'static str, ServerConfig); 4] {
+fn servers(delivery: Delivery) -> [(&'static str, ServerConfig); 5] {
     [
         ("fixture", fixture_server(delivery)),
         ("raw", raw_server("secretive")),
         ("blurting", raw_server("blurting")),
         ("pages", raw_server("pages")),
+        ("scripted", scripted_server("both", Delivery::Env)),
     ]
 }
 
@@ -50,9 +51,10 @@ impl GatewayCanaryFixture {
     async fn new(era: ProtocolEra, delivery: Delivery) -> Self {
         let audit = CapturedLogs::default();
         let session = SessionContext::builder().audit(Arc::new(JsonLines::new(audit.clone()))).build();
+        let capabilities = json!({"sampling": {}, "elicitation": {}, "roots": {}});
         Self {
             canary: Canary::new(),
-            client: GatewayClientFixture::serve(era, session, servers(delivery)).await,
+            client: GatewayClientFixture::serve_with(era, session, capabilities, servers(delivery)).await,
             audit,
         }
     }
@@ -78,6 +80,28 @@ impl GatewayCanaryFixture {
             self.client.call(tool, json!({})).await;
         }
         self.client.call("fixture__crash", json!({})).await;
+        self.take_server_messages().await;
+    }
+
+    /// Lets a server put its secret access key into every kind of message to the client.
+    async fn take_server_messages(&mut self) {
+        let secret = json!({"message": "SECRET", "SECRET": ["SECRET"]});
+        let mut steps = vec![
+            json!({"notify": ["notifications/message", {"level": "error", "data": secret}]}),
+            json!({"notify": ["notifications/SECRET", secret]}),
+            json!({"progress": "SECRET"}),
+        ];
+        for method in ["elicitation/create", "sampling/createMessage", "roots/list", "SECRET"] {
+            steps.push(json!({"request": [method, secret]}));
+        }
+        for end in ["error", "result"] {
+            let mut steps = steps.clone();
+            steps.push(json!({end: {"code": -1, "message": "SECRET", "data": secret, "content": [secret]}}));
+            let meta = json!({"progressToken": "p", "io.modelcontextprotocol/logLevel": "debug"});
+            let params = json!({"name": "scripted__run", "arguments": {"steps": steps}, "_meta": meta});
+            let id = self.client.send_request("tools/call", params).await;
+            self.client.respond_until(&id).await;
+        }
     }
 
     /// Makes the calls of a sub-agent, which run in processes of their own.
@@ -115,6 +139,13 @@ async fn canary_secret_is_in_no_output_log_record_or_argument() {
         for delivery in [Delivery::Endpoint, Delivery::Env] {
             let mut fixture = GatewayCanaryFixture::new(era, delivery).await;
             fixture.call_all_tools().await;
+            let received = &fixture.client.received;
+            for method in ["elicitation/create", "sampling/createMessage", "roots/list"] {
+                assert_eq!(received.contains(method), era == ProtocolEra::Legacy, "{method}");
+            }
+            assert!(
+                received.contains("notifications/progress") && received.contains("notifications/message")
+            );
             let mut output = String::new();
             let pids: Vec<u32> = crate::process::running_children();
             for pid in &pids {

@@ -10,5 +10,6 @@ mod malformed;
 mod narrowed;
 mod pass_through;
 mod protocol_eras;
+mod server_messages;
 mod tool_changes;
 mod unreadable;

@@ -51,6 +51,13 @@ pub(crate) fn content_server(era: &str, scheme: &str) -> ServerConfig {
     server
 }
 
+/// Returns the server that sends what the arguments of its tool list.
+pub(crate) fn scripted_server(era: &str, delivery: Delivery) -> ServerConfig {
+    let mut server = server("scripted_server", delivery);
+    server.args = vec![era.to_owned()];
+    server
+}
+
 pub(crate) fn mcp_config<const N: usize>(servers: [(&str, ServerConfig); N]) -> McpConfig {
     let mut config = McpConfig::default();
     config.servers.extend(servers.map(|(name, server)| (name.to_owned(), server)));

@@ -13,6 +13,7 @@ mod modern;
 mod paths;
 mod processes;
 mod reload;
+mod server_messages;
 mod streams;
 mod tls;
 mod tokens;

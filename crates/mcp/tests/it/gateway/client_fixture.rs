@@ -32,6 +32,7 @@ pub(crate) struct GatewayClientFixture {
     /// All received lines.
     pub(crate) received: String,
     era: ProtocolEra,
+    capabilities: Value,
     input: WriteHalf<DuplexStream>,
     output: Lines<BufReader<ReadHalf<DuplexStream>>>,
     last_id: u64,
@@ -39,12 +40,29 @@ pub(crate) struct GatewayClientFixture {
 
 impl GatewayClientFixture {
     pub(crate) async fn open<const N: usize>(era: ProtocolEra, servers: [(&str, ServerConfig); N]) -> Self {
-        Self::serve(era, SessionContext::builder().build(), servers).await
+        Self::with_capabilities(era, json!({}), servers).await
+    }
+
+    pub(crate) async fn with_capabilities<const N: usize>(
+        era: ProtocolEra,
+        capabilities: Value,
+        servers: [(&str, ServerConfig); N],
+    ) -> Self {
+        Self::serve_with(era, SessionContext::builder().build(), capabilities, servers).await
     }
 
     pub(crate) async fn serve<const N: usize>(
         era: ProtocolEra,
         session: SessionContext,
+        servers: [(&str, ServerConfig); N],
+    ) -> Self {
+        Self::serve_with(era, session, json!({}), servers).await
+    }
+
+    pub(crate) async fn serve_with<const N: usize>(
+        era: ProtocolEra,
+        session: SessionContext,
+        capabilities: Value,
         servers: [(&str, ServerConfig); N],
     ) -> Self {
         let (stop, (near, far)) = (CancellationToken::new(), tokio::io::duplex(64 * 1024));
@@ -54,8 +72,18 @@ impl GatewayClientFixture {
         let (output, input) = split(near);
         let output = BufReader::new(output).lines();
         let (handshake_response, received) = (Value::Null, String::new());
-        let mut client =
-            Self { session, stop, serving, handshake_response, received, era, input, output, last_id: 0 };
+        let mut client = Self {
+            session,
+            stop,
+            serving,
+            handshake_response,
+            received,
+            era,
+            capabilities,
+            input,
+            output,
+            last_id: 0,
+        };
         client.handshake().await;
         client
     }
@@ -65,8 +93,7 @@ impl GatewayClientFixture {
             ProtocolEra::Modern => self.request("server/discover", json!({})).await,
             ProtocolEra::Legacy => {
                 let client = json!({"name": "test", "version": "1"});
-                let params =
-                    json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
+                let params = json!({"protocolVersion": "2025-06-18", "capabilities": self.capabilities, "clientInfo": client});
                 let greeting = self.request("initialize", params).await;
                 self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
                 greeting
@@ -84,7 +111,11 @@ impl GatewayClientFixture {
     pub(crate) async fn send_request(&mut self, method: &str, mut params: Value) -> Value {
         self.last_id += 1;
         if let (ProtocolEra::Modern, Some(params)) = (self.era, params.as_object_mut()) {
-            params.insert("_meta".to_owned(), request_meta());
+            let mut meta = request_meta(&self.capabilities);
+            if let (Some(Value::Object(own)), Some(meta)) = (params.remove("_meta"), meta.as_object_mut()) {
+                meta.extend(own);
+            }
+            params.insert("_meta".to_owned(), meta);
         }
         let id = json!(self.last_id);
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
@@ -97,6 +128,19 @@ impl GatewayClientFixture {
             let message = self.receive().await.expect("the gateway goes on");
             if message["id"] == *id {
                 return message;
+            }
+        }
+    }
+
+    /// Reads until the response to `id`, and responds to the requests of servers meanwhile.
+    pub(crate) async fn respond_until(&mut self, id: &Value) -> Value {
+        loop {
+            let message = self.receive().await.expect("the gateway goes on");
+            if message["id"] == *id {
+                return message;
+            }
+            if message.get("id").is_some() {
+                self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": {}})).await;
             }
         }
     }
@@ -166,10 +210,10 @@ pub(crate) async fn gateway_for_session<const N: usize>(
     Gateway::new(session.clone(), ToolSet::for_session(session.clone())).with_host(host)
 }
 
-fn request_meta() -> Value {
+fn request_meta(capabilities: &Value) -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
     })
 }

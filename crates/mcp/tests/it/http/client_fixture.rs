@@ -24,6 +24,7 @@ pub(crate) struct HttpClientFixture {
     pub(crate) session_id: Option<String>,
     /// The handle in the header `Valetkey-Session`.
     pub(crate) handle: Option<String>,
+    pub(crate) capabilities: Value,
     last_id: u64,
 }
 
@@ -55,7 +56,15 @@ impl HttpReply {
 impl HttpClientFixture {
     pub(crate) fn new(address: SocketAddr, token: Option<&str>) -> Self {
         let token = token.map(str::to_owned);
-        Self { address, path: "/mcp".to_owned(), token, session_id: None, handle: None, last_id: 0 }
+        Self {
+            address,
+            path: "/mcp".to_owned(),
+            token,
+            session_id: None,
+            handle: None,
+            capabilities: json!({}),
+            last_id: 0,
+        }
     }
 
     /// Opens a protocol session.
@@ -71,7 +80,7 @@ impl HttpClientFixture {
     pub(crate) fn initialize_request(&self) -> Request<Full<Bytes>> {
         let params = json!({
             "protocolVersion": "2025-11-25",
-            "capabilities": {},
+            "capabilities": self.capabilities,
             "clientInfo": {"name": "test", "version": "1"},
         });
         self.request_with(
@@ -106,7 +115,7 @@ impl HttpClientFixture {
         if self.session_id.is_none() {
             let headers = request.headers_mut();
             headers.insert("mcp-protocol-version", HeaderValue::from_static("2026-07-28"));
-            headers.insert("mcp-method", message["method"].as_str().unwrap().parse().unwrap());
+            headers.insert("mcp-method", message["method"].as_str().unwrap_or_default().parse().unwrap());
             if let Some(name) = message["params"]["name"].as_str() {
                 headers.insert("mcp-name", name.parse().unwrap());
             }
@@ -118,7 +127,11 @@ impl HttpClientFixture {
     pub(crate) fn message(&mut self, method: &str, mut params: Value) -> Value {
         self.last_id += 1;
         if let (None, Some(params)) = (&self.session_id, params.as_object_mut()) {
-            params.insert("_meta".to_owned(), request_meta());
+            let mut meta = request_meta(&self.capabilities);
+            if let (Some(Value::Object(own)), Some(meta)) = (params.remove("_meta"), meta.as_object_mut()) {
+                meta.extend(own);
+            }
+            params.insert("_meta".to_owned(), meta);
         }
         json!({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params})
     }
@@ -230,10 +243,10 @@ pub(crate) fn without_header(mut request: Request<Full<Bytes>>, name: &str) -> R
     request
 }
 
-fn request_meta() -> Value {
+fn request_meta(capabilities: &Value) -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
     })
 }

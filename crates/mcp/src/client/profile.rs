@@ -1,0 +1,158 @@
+//! `ClientProfile`: the protocol era and the capabilities of a client. A server process is initialized with them.
+
+use serde_json::{Map, Value, json};
+
+pub(crate) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// What a client has declared. Two clients with equal profiles can use the same server process.
+///
+/// The default is the profile of a program that is no MCP client: it has no capabilities and accepts every era.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct ClientProfile {
+    era: Option<ClientEra>,
+    /// The capabilities as the client sent them.
+    capabilities: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum ClientEra {
+    Legacy,
+    Modern,
+}
+
+/// Why a request of a server is not passed on: a JSON-RPC error.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal {
+    code: i32,
+    message: &'static str,
+}
+
+impl Refusal {
+    pub(crate) const NO_REQUESTS: Self =
+        Self::method_not_found("the client's protocol version has no requests from servers");
+    pub(crate) const NO_CLIENT: Self = Self::internal("no client is there to handle the request");
+    pub(crate) const UNREACHABLE: Self = Self::internal("the client has gone, or does not read");
+    pub(crate) const TOO_MANY: Self = Self::internal("too many requests wait for the client");
+    pub(crate) const UNREADABLE: Self = Self { code: -32700, message: "the request cannot be read" };
+
+    const fn method_not_found(message: &'static str) -> Self {
+        Self { code: -32601, message }
+    }
+
+    const fn internal(message: &'static str) -> Self {
+        Self { code: -32603, message }
+    }
+
+    /// Returns the error object of a response.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"code": self.code, "message": self.message})
+    }
+}
+
+impl ClientProfile {
+    /// Returns the profile of a client that has initialized a session with these parameters.
+    pub(crate) fn legacy(initialize: Option<&Value>) -> Self {
+        Self::new(ClientEra::Legacy, initialize.and_then(|params| params.get("capabilities")))
+    }
+
+    /// Returns the profile that the metadata of a request declare, if they are those of a modern request.
+    pub(crate) fn modern(params: Option<&Value>) -> Option<Self> {
+        let capabilities = params?.get("_meta")?.get(CLIENT_CAPABILITIES)?;
+        Some(Self::new(ClientEra::Modern, Some(capabilities)))
+    }
+
+    fn new(era: ClientEra, capabilities: Option<&Value>) -> Self {
+        let capabilities = capabilities.and_then(Value::as_object).cloned().unwrap_or_default();
+        Self { era: Some(era), capabilities }
+    }
+
+    pub(crate) fn is_modern(&self) -> bool {
+        self.era == Some(ClientEra::Modern)
+    }
+
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.era == Some(ClientEra::Legacy)
+    }
+
+    /// Returns the capabilities to declare to a server of this era: those of the client, if the eras are the same. A
+    /// server of the other era would make requests that the client cannot take.
+    pub(crate) fn capabilities_for(&self, server_is_modern: bool) -> Map<String, Value> {
+        if self.is_modern() == server_is_modern { self.capabilities.clone() } else { Map::new() }
+    }
+
+    /// Refuses a request of a server that the client has not declared a capability for.
+    pub(crate) fn check_request(&self, method: &str, params: Option<&Value>) -> Result<(), Refusal> {
+        if !self.is_legacy() {
+            return Err(Refusal::NO_REQUESTS);
+        }
+        let is_url = params.is_some_and(|params| params["mode"] == "url");
+        let (is_declared, refusal) = match method {
+            "sampling/createMessage" => (self.has("sampling"), "the client has not declared `sampling`"),
+            "roots/list" => (self.has("roots"), "the client has not declared `roots`"),
+            "elicitation/create" if is_url => {
+                (self.has_url_elicitation(), "the client has not declared `elicitation.url`")
+            }
+            "elicitation/create" => {
+                (self.has_form_elicitation(), "the client has not declared `elicitation`")
+            }
+            _ if method.starts_with("tasks/") => (self.has("tasks"), "the client has not declared `tasks`"),
+            _ => (false, "the client has no such method"),
+        };
+        if is_declared { Ok(()) } else { Err(Refusal::method_not_found(refusal)) }
+    }
+
+    fn has(&self, capability: &str) -> bool {
+        self.capabilities.get(capability).is_some_and(Value::is_object)
+    }
+
+    fn has_url_elicitation(&self) -> bool {
+        self.capabilities.get("elicitation").is_some_and(|modes| modes["url"].is_object())
+    }
+
+    /// Clients that name no mode have the one mode that there was first: forms.
+    fn has_form_elicitation(&self) -> bool {
+        let modes = self.capabilities.get("elicitation").and_then(Value::as_object);
+        modes.is_some_and(|modes| modes.contains_key("form") || !modes.contains_key("url"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn legacy(capabilities: &Value) -> ClientProfile {
+        ClientProfile::legacy(Some(&json!({"capabilities": capabilities})))
+    }
+
+    #[test]
+    fn profile_refuses_requests_without_capability() {
+        let url = json!({"mode": "url"});
+        for (capabilities, method, params, is_allowed) in [
+            (json!({"sampling": {}}), "sampling/createMessage", None, true),
+            (json!({"sampling": null}), "sampling/createMessage", None, false),
+            (json!({}), "sampling/createMessage", None, false),
+            (json!({"roots": {"listChanged": true}}), "roots/list", None, true),
+            (json!({"elicitation": {}}), "elicitation/create", None, true),
+            (json!({"elicitation": {}}), "elicitation/create", Some(&url), false),
+            (json!({"elicitation": {"url": {}}}), "elicitation/create", Some(&url), true),
+            (json!({"elicitation": {"url": {}}}), "elicitation/create", None, false),
+            (json!({"tasks": {}}), "tasks/get", None, true),
+            (json!({"sampling": {}, "roots": {}, "elicitation": {}}), "vendor/x", None, false),
+        ] {
+            let checked = legacy(&capabilities).check_request(method, params);
+            assert_eq!(checked.is_ok(), is_allowed, "{method} {capabilities}");
+            assert!(checked.is_ok() || checked.unwrap_err().code == -32601);
+        }
+    }
+
+    #[test]
+    fn profile_of_modern_client_takes_no_requests() {
+        let params = json!({"_meta": {CLIENT_CAPABILITIES: {"sampling": {}}}});
+        let modern = ClientProfile::modern(Some(&params)).unwrap();
+        assert_eq!(modern.check_request("sampling/createMessage", None), Err(Refusal::NO_REQUESTS));
+        assert_eq!(json!(modern.capabilities_for(true)), json!({"sampling": {}}));
+        assert_eq!(json!(modern.capabilities_for(false)), json!({}));
+        assert_eq!(ClientProfile::modern(Some(&json!({}))), None);
+        assert_ne!(modern, legacy(&json!({"sampling": {}})));
+    }
+}

@@ -1,0 +1,230 @@
+//! `ServerMessages`: passes the notifications and requests of a server to the client whose call is in progress.
+//!
+//! Servers on standard output do not say which call a message belongs to, except for progress. Other messages go to the
+//! client of the newest call, and to the client that called last while no call is in progress. All clients of a
+//! connection belong to the same credential session.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use rmcp::model::{ProgressToken, RequestId};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::transport::ChildWriter;
+use crate::Redactor;
+use crate::client::{ClientLink, ClientSlot, LogLevel, Refusal, notification};
+
+/// The maximum number of requests of one server that wait for a client.
+const MAX_REQUESTS: usize = 32;
+
+/// The notifications that rmcp handles. All others are passed on.
+const OWN_NOTIFICATIONS: [&str; 4] = [
+    "notifications/tools/",
+    "notifications/prompts/",
+    "notifications/resources/",
+    "notifications/subscriptions/",
+];
+
+/// The client of a call. Attached to the request as an extension.
+#[derive(Clone)]
+pub(super) struct ClientCall {
+    pub(super) link: Arc<dyn ClientLink>,
+    pub(super) progress_token: Option<ProgressToken>,
+}
+
+struct ActiveCall {
+    id: RequestId,
+    /// The progress token of this hop.
+    token: Option<ProgressToken>,
+    call: ClientCall,
+}
+
+type Forwarding = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Routes the messages of one server. Everything that is passed on is masked.
+pub(super) struct ServerMessages {
+    clients: Arc<ClientSlot>,
+    redactor: Arc<Redactor>,
+    input: ChildWriter,
+    /// The calls in progress, oldest first.
+    calls: Vec<ActiveCall>,
+    /// A notification that is being masked. Later messages of the server wait for it, which keeps their order.
+    forwarding: Option<Forwarding>,
+    /// Cancels the requests of the server that wait for a client, by their ids as JSON.
+    requests: HashMap<String, CancellationToken>,
+    /// Handles these requests. A task returns the id of its request.
+    handlers: JoinSet<String>,
+    /// Fires when the last call in progress was cancelled.
+    abandoned: CancellationToken,
+}
+
+impl ServerMessages {
+    pub(super) fn new(clients: Arc<ClientSlot>, redactor: Arc<Redactor>, input: ChildWriter) -> Self {
+        Self {
+            clients,
+            redactor,
+            input,
+            calls: Vec::new(),
+            forwarding: None,
+            requests: HashMap::new(),
+            handlers: JoinSet::new(),
+            abandoned: CancellationToken::new(),
+        }
+    }
+
+    /// Adds a call that is being sent.
+    pub(super) fn begin_call(&mut self, id: RequestId, token: Option<ProgressToken>, call: ClientCall) {
+        self.calls.push(ActiveCall { id, token, call });
+    }
+
+    /// Removes a call that has its response.
+    pub(super) fn end_call(&mut self, id: &RequestId) {
+        self.calls.retain(|call| call.id != *id);
+    }
+
+    /// Removes a cancelled call. Requests of the server fail if no other call can need their responses.
+    pub(super) fn cancel_call(&mut self, id: &RequestId) {
+        self.end_call(id);
+        if self.calls.is_empty() {
+            std::mem::take(&mut self.abandoned).cancel();
+        }
+    }
+
+    /// Takes a notification or a request. Returns it if rmcp handles it.
+    pub(super) fn take(&mut self, message: Value) -> Option<Value> {
+        let method = message.get("method").and_then(Value::as_str)?;
+        let is_request = message.get("id").is_some();
+        if is_request && method != "ping" {
+            self.take_request(message);
+            return None;
+        }
+        if is_request || OWN_NOTIFICATIONS.iter().any(|own| method.starts_with(own)) {
+            return Some(message);
+        }
+        self.take_notification(message);
+        None
+    }
+
+    /// Waits until the notification taken last was passed on. Cancel safe.
+    pub(super) async fn forwarded(&mut self) {
+        if let Some(forwarding) = &mut self.forwarding {
+            forwarding.await;
+            self.forwarding = None;
+        }
+    }
+
+    fn newest_client(&self) -> Option<Arc<dyn ClientLink>> {
+        let newest = self.calls.last().map(|active| Arc::clone(&active.call.link));
+        newest.or_else(|| self.clients.latest())
+    }
+
+    fn take_notification(&mut self, mut message: Value) {
+        let (link, progress_token) = match message["method"].as_str() {
+            Some("notifications/progress") => match self.find_progress(&message["params"]) {
+                Some(ClientCall { link, progress_token }) => (Some(link), progress_token),
+                None => return,
+            },
+            Some("notifications/message") => {
+                let level = message["params"]["level"].as_str().and_then(LogLevel::parse);
+                (self.newest_client().filter(|link| link.wants_log(level)), None)
+            }
+            Some("notifications/cancelled") => return self.cancel_request(&message["params"]["requestId"]),
+            _ => (self.newest_client(), None),
+        };
+        let (Some(link), Some(fields)) = (link, message.as_object_mut()) else { return };
+        fields.retain(|name, _| name == "method" || name == "params");
+        let redactor = Arc::clone(&self.redactor);
+        self.forwarding = Some(Box::pin(async move {
+            let Some(mut masked) = redactor.mask_json_async(message).await else { return };
+            if let Some(token) = progress_token {
+                masked["params"]["progressToken"] = json!(token);
+            }
+            let params = masked.as_object_mut().and_then(|masked| masked.remove("params"));
+            // A client that does not read loses notifications.
+            let _sent = link.try_send(notification(masked["method"].as_str().unwrap_or_default(), params));
+        }));
+    }
+
+    /// Returns the call of a progress notification, if its client wants progress.
+    fn find_progress(&self, params: &Value) -> Option<ClientCall> {
+        let token: ProgressToken = serde_json::from_value(params.get("progressToken")?.clone()).ok()?;
+        let found = self.calls.iter().find(|active| active.token.as_ref() == Some(&token))?;
+        found.call.progress_token.is_some().then(|| found.call.clone())
+    }
+
+    /// Passes a request to a client in a task, which then sends the response to the server.
+    fn take_request(&mut self, mut message: Value) {
+        while let Some(Ok(finished)) = self.handlers.try_join_next() {
+            self.requests.remove(&finished);
+        }
+        let id = message["id"].take();
+        let link = match self.newest_client() {
+            _ if self.requests.len() >= MAX_REQUESTS => Err(Refusal::TOO_MANY),
+            None => Err(Refusal::NO_CLIENT),
+            Some(link) => Ok(link),
+        };
+        let link = match link {
+            Ok(link) => link,
+            Err(refusal) => return self.refuse(id, &refusal),
+        };
+        let cancelled = CancellationToken::new();
+        let abandoned = if self.calls.is_empty() { CancellationToken::new() } else { self.abandoned.clone() };
+        self.requests.insert(id.to_string(), cancelled.clone());
+        let (redactor, input) = (Arc::clone(&self.redactor), self.input.clone());
+        self.handlers.spawn(async move {
+            let response = tokio::select! {
+                response = request_client(&redactor, &*link, message) => response,
+                () = abandoned.cancelled() => Err(Refusal::UNREACHABLE),
+                // The server expects no response.
+                () = cancelled.cancelled() => return id.to_string(),
+            };
+            // A server that has exited needs no response.
+            let _sent = input.send(&response_to(id.clone(), response)).await;
+            id.to_string()
+        });
+    }
+
+    fn cancel_request(&self, id: &Value) {
+        if let Some(cancelled) = self.requests.get(&id.to_string()) {
+            cancelled.cancel();
+        }
+    }
+
+    /// Responds with an error. A server that does not read its input gets none, because its requests must not fill
+    /// memory.
+    pub(super) fn refuse(&mut self, id: Value, refusal: &Refusal) {
+        if !self.input.is_full() {
+            let sending = self.input.send(&response_to(id, Err(refusal.clone())));
+            self.handlers.spawn(async move {
+                let _sent = sending.await;
+                String::new()
+            });
+        }
+    }
+}
+
+/// Sends a masked request to the client, and returns its response.
+async fn request_client(
+    redactor: &Redactor,
+    link: &dyn ClientLink,
+    message: Value,
+) -> Result<Value, Refusal> {
+    let mut masked = redactor.mask_json_async(message).await.ok_or(Refusal::UNREADABLE)?;
+    let params = masked.as_object_mut().and_then(|masked| masked.remove("params"));
+    link.request(masked["method"].as_str().unwrap_or_default(), params).await
+}
+
+/// Returns a response with the server's own id.
+fn response_to(id: Value, response: Result<Value, Refusal>) -> Value {
+    let mut message = match response {
+        Ok(response) if response.is_object() => response,
+        Ok(_) => json!({"error": Refusal::UNREADABLE.to_json()}),
+        Err(refusal) => json!({"error": refusal.to_json()}),
+    };
+    message["jsonrpc"] = json!("2.0");
+    message["id"] = id;
+    message
+}
