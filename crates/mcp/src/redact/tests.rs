@@ -163,6 +163,21 @@ fn redactor_expired_credentials_keep_the_latest() {
 }
 
 #[test]
+fn redactor_secret_added_again_keeps_the_later_expiry() {
+    let clock = ManualClock::new();
+    let redactor = Redactor::with_clock(Arc::new(clock.clone()));
+    let ends = |n: u64| Expiry::At(clock.now() + Duration::from_secs(n));
+    redactor.add(&temporary_credentials(0, ends(10_000)));
+    redactor.add(&temporary_credentials(0, ends(1)));
+    (1..100).for_each(|n| redactor.add(&temporary_credentials(n, ends(2))));
+    let valid = ends(10_000);
+    clock.advance(Duration::from_secs(1_000));
+    (100..200).for_each(|n| redactor.add(&temporary_credentials(n, valid)));
+    assert!(!is_masked(&redactor, 1), "expired credentials were removed");
+    assert!(is_masked(&redactor, 0), "these are still valid");
+}
+
+#[test]
 fn redactor_long_lived_key_with_expiry_stays_known() {
     let clock = ManualClock::new();
     let redactor = Redactor::with_clock(Arc::new(clock.clone()));
