@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 pub(crate) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
+const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
 /// What a client has declared. Two clients with equal profiles can use the same server process.
 ///
 /// The default is the profile of a program that is no MCP client: it has no capabilities and accepts every era.
@@ -76,8 +78,17 @@ impl ClientProfile {
 
     /// Returns the capabilities to declare to a server of this era: those of the client, if the eras are the same. A
     /// server of the other era would make requests that the client cannot take.
+    ///
+    /// The extension for tasks is left out: a server would return a task, and the gateway has no methods to follow it.
     pub(crate) fn capabilities_for(&self, server_is_modern: bool) -> Map<String, Value> {
-        if self.is_modern() == server_is_modern { self.capabilities.clone() } else { Map::new() }
+        if self.is_modern() != server_is_modern {
+            return Map::new();
+        }
+        let mut capabilities = self.capabilities.clone();
+        if let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {
+            extensions.shift_remove(TASKS_EXTENSION);
+        }
+        capabilities
     }
 
     /// Refuses a request of a server that the client has not declared a capability for.
@@ -152,6 +163,10 @@ mod tests {
         assert_eq!(modern.check_request("sampling/createMessage", None), Err(Refusal::NO_REQUESTS));
         assert_eq!(json!(modern.capabilities_for(true)), json!({"sampling": {}}));
         assert_eq!(json!(modern.capabilities_for(false)), json!({}));
+        let extensions = json!({"extensions": {TASKS_EXTENSION: {}, "vendor/x": {}}});
+        let params = json!({"_meta": {CLIENT_CAPABILITIES: extensions}});
+        let declared = ClientProfile::modern(Some(&params)).unwrap().capabilities_for(true);
+        assert_eq!(json!(declared), json!({"extensions": {"vendor/x": {}}}));
         assert_eq!(ClientProfile::modern(Some(&json!({}))), None);
         assert_ne!(modern, legacy(&json!({"sampling": {}})));
     }
