@@ -2,6 +2,7 @@
 //! revision has. It supports the legacy protocol, or also the modern one if its first argument is `modern`. Its second
 //! argument is the scheme of its URIs.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::error::Error;
 use std::io::{BufRead, Write, stdin, stdout};
@@ -13,8 +14,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
     let is_modern = args.next().as_deref() == Some("modern");
+    let scheme = args.next().unwrap_or_else(|| "test".to_owned());
     let mut server =
-        ContentServer { is_modern, scheme: args.next().unwrap_or_else(|| "test".to_owned()), changes: 0 };
+        ContentServer { is_modern, scheme, changes: 0, watched: BTreeSet::new(), listen_id: Value::Null };
     for line in stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?)?;
         server.handle(&message)?;
@@ -27,6 +29,10 @@ struct ContentServer {
     scheme: String,
     /// The number of calls of the tool `change`.
     changes: usize,
+    /// The resources that a client has subscribed to.
+    watched: BTreeSet<String>,
+    /// The id of the last subscription of a modern client.
+    listen_id: Value,
 }
 
 impl ContentServer {
@@ -40,6 +46,15 @@ impl ContentServer {
                 {"name": "update", "inputSchema": {"type": "object"}},
             ]}),
             "tools/call" => return self.call(message),
+            "resources/subscribe" => {
+                self.watched.extend(params["uri"].as_str().map(str::to_owned));
+                json!({})
+            }
+            "resources/unsubscribe" => {
+                self.watched.remove(params["uri"].as_str().unwrap_or_default());
+                json!({})
+            }
+            "subscriptions/listen" if self.is_modern => return self.listen(message),
             "prompts/list" => return self.list_prompts(message),
             "resources/list" => json!({"resources": [
                 {"uri": self.uri("static"), "name": "static", "mimeType": "text/plain", "x-resource": 1},
@@ -118,12 +133,31 @@ impl ContentServer {
         if message["params"]["name"] == "change" {
             self.changes += 1;
             for list in ["prompts", "resources"] {
-                self.send(
-                    &json!({"jsonrpc": "2.0", "method": format!("notifications/{list}/list_changed")}),
-                )?;
+                self.notify(&format!("notifications/{list}/list_changed"), json!({}))?;
+            }
+        } else {
+            for uri in &self.watched {
+                self.notify("notifications/resources/updated", json!({"uri": uri}))?;
             }
         }
         self.respond(message, json!({"content": []}))
+    }
+
+    /// Acknowledges a subscription, which replaces the one before.
+    fn listen(&mut self, message: &Value) -> Result<()> {
+        let wanted = &message["params"]["notifications"];
+        let uris = wanted["resourceSubscriptions"].as_array().into_iter().flatten();
+        self.watched = uris.filter_map(Value::as_str).map(str::to_owned).collect();
+        self.listen_id = message["id"].clone();
+        self.notify("notifications/subscriptions/acknowledged", json!({"notifications": wanted}))
+    }
+
+    /// Sends a notification, to a modern client as part of its subscription.
+    fn notify(&self, method: &str, mut params: Value) -> Result<()> {
+        if self.is_modern {
+            params["_meta"] = json!({"io.modelcontextprotocol/subscriptionId": self.listen_id});
+        }
+        self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}))
     }
 
     fn respond(&self, message: &Value, mut result: Value) -> Result<()> {

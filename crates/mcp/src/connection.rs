@@ -9,6 +9,7 @@ mod in_flight;
 mod lists;
 mod server_messages;
 mod transport;
+mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use rmcp::model::{
     ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, Implementation, ProtocolVersion,
-    RequestMetaObject, ServerResult,
+    RequestMetaObject, ResourceUpdatedNotificationParam, ServerResult,
 };
 use rmcp::service::ClientServiceExt;
 use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError};
@@ -30,9 +31,10 @@ use tokio_util::sync::CancellationToken;
 use handshake::probe_handshake;
 pub(crate) use handshake::{Handshake, HandshakeError};
 use lists::{AnnouncedChanges, PageCollector};
-pub(crate) use lists::{ListKind, PerList};
+pub(crate) use lists::{Announcement, ListKind, PerList};
 use server_messages::ClientCall;
 use transport::{ChildWriter, RawTransport, UNREADABLE_CODE};
+use watched::WatchedResources;
 
 use crate::Redactor;
 use crate::client::{CLIENT_CAPABILITIES, ClientContext, ClientSlot, LOG_LEVEL};
@@ -49,6 +51,7 @@ pub(crate) struct Connection {
     clients: Arc<ClientSlot>,
     /// Whether the server has the modern protocol.
     is_modern: bool,
+    watched: Arc<WatchedResources>,
 }
 
 /// Drives a [`Connection`]. Dropping the driver ends the connection.
@@ -112,7 +115,8 @@ impl Connection {
         keep_raw.store(true, Ordering::Release);
         let peer = running.peer().clone();
         let is_modern = handshake == Handshake::Discover;
-        let connection = Self { peer, changes, clients: Arc::clone(clients), is_modern };
+        let connection =
+            Self { peer, changes, clients: Arc::clone(clients), is_modern, watched: Arc::default() };
         Ok((connection, ConnectionDriver { running, input }, handshake))
     }
 
@@ -158,6 +162,11 @@ impl Connection {
             }
         }
         meta
+    }
+
+    /// Returns the instructions that the server gave for its use.
+    pub(crate) fn instructions(&self) -> Option<String> {
+        self.peer.peer_info()?.instructions.clone()
     }
 
     /// Whether the server has declared that it has this list.
@@ -206,8 +215,8 @@ impl Connection {
         self.changes.is_stale(kind)
     }
 
-    /// Waits until the server announces changes of its lists, and returns these lists. Cancel safe.
-    pub(crate) async fn wait_change(&self) -> Vec<ListKind> {
+    /// Waits until the server announces changes. Cancel safe.
+    pub(crate) async fn wait_change(&self) -> Announcement {
         self.changes.wait().await
     }
 
@@ -259,7 +268,15 @@ impl ClientHandler for ServerClientHandler {
     }
 
     async fn on_resource_list_changed(&self, _: NotificationContext<RoleClient>) {
-        self.changes.announce(&[ListKind::Resources, ListKind::ResourceTemplates]);
+        self.changes.announce(&ListKind::RESOURCES);
+    }
+
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
+        self.changes.announce_update(params.uri);
     }
 
     fn get_info(&self) -> ClientConfig {

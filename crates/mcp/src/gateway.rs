@@ -2,6 +2,7 @@
 
 mod changes;
 mod params;
+mod protocol;
 mod service;
 mod source;
 mod stream_client;
@@ -27,10 +28,13 @@ use crate::client::ClientContext;
 use crate::connection::ListKind;
 use crate::host::{ItemCatalog, ItemRequest, RequestFailure, ToolCall, add_account_argument, error_result};
 use crate::json::round_numbers;
+use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 use crate::{McpHost, ServerError};
 use service::describe_accounts;
 use transport::{ClientTransport, EofNotifier};
 
+#[cfg(feature = "http")]
+pub(crate) use changes::Change;
 pub(crate) use changes::ChangeNotifier;
 #[cfg(feature = "http")]
 pub(crate) use params::attach_params;
@@ -70,6 +74,7 @@ pub(crate) struct GatewayInner {
     host: Option<Arc<McpHost>>,
     /// Whether the client has sent a valid request.
     initialized: AtomicBool,
+    subscriptions: ClientSubscriptions,
 }
 
 impl Gateway {
@@ -186,7 +191,9 @@ impl Gateway {
             }
         };
         let peer = running.peer().clone();
-        let announcing = pin!(ChangeNotifier::new(inner.host.as_deref()).notify_legacy(&peer));
+        let changes = ChangeNotifier::new(inner.host.as_deref());
+        let changes = changes.with_updates(Arc::clone(inner.subscriptions.queue()));
+        let announcing = pin!(changes.notify_legacy(&peer));
         let mut serving = pin!(running.waiting());
         let stopping = async {
             tokio::select! {
@@ -218,7 +225,12 @@ impl Gateway {
 
 impl GatewayInner {
     pub(crate) fn new(tools: ToolSet, host: Option<Arc<McpHost>>) -> Self {
-        Self { tools, host, initialized: AtomicBool::new(false) }
+        Self {
+            tools,
+            host,
+            initialized: AtomicBool::new(false),
+            subscriptions: ClientSubscriptions::default(),
+        }
     }
 
     /// Returns the host of the session's servers, if it has one.
@@ -248,6 +260,12 @@ impl GatewayInner {
                 .extend(proxied.map(|tool| self.with_session_argument(add_account_argument(tool, accounts))));
         }
         tools
+    }
+
+    /// Whether a name is that of a credential tool.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_own_tool(&self, name: &str) -> bool {
+        self.tools.get(name).is_some()
     }
 
     /// Adds the session argument, which is never passed on to the server, to the definition of a server's tool.
@@ -308,6 +326,29 @@ impl ContentSource for GatewayInner {
         }
     }
 
+    async fn instructions(&self) -> Vec<(String, String)> {
+        match &self.host {
+            Some(host) => host.instructions().await,
+            None => Vec::new(),
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        uri: &str,
+        queue: &Arc<UpdateQueue>,
+        context: &ClientContext,
+    ) -> std::result::Result<ResourceSubscription, RequestFailure> {
+        match &self.host {
+            Some(host) => host.subscribe(uri, queue, context).await,
+            None => Err(no_server().into()),
+        }
+    }
+
+    fn subscriptions(&self) -> Option<&ClientSubscriptions> {
+        Some(&self.subscriptions)
+    }
+
     async fn request(
         &self,
         request: ItemRequest,
@@ -315,7 +356,7 @@ impl ContentSource for GatewayInner {
     ) -> std::result::Result<Value, RequestFailure> {
         match &self.host {
             Some(host) => host.request(None, request, context).await,
-            None => Err(Error::new(ErrorKind::NotConfigured, "no server is configured").into()),
+            None => Err(no_server().into()),
         }
     }
 }
@@ -324,6 +365,10 @@ fn log_errors(kind: ListKind, catalog: &ItemCatalog, errors: &[ServerError]) {
     for failed in errors.iter().chain(catalog.errors()) {
         tracing::warn!(server = %failed.server, list = kind.items_field(), error = %failed.error, "server fault");
     }
+}
+
+fn no_server() -> Error {
+    Error::new(ErrorKind::NotConfigured, "no server is configured")
 }
 
 pub(crate) fn tool_definition(tool: &ToolDefinition) -> Value {

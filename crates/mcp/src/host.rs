@@ -40,12 +40,11 @@ pub use process_quota::{ProcessLimits, ProcessQuota};
 pub(crate) use result::error_result;
 
 pub(crate) use catalog::ItemCatalog;
-pub(crate) use changes::ListChanges;
+pub(crate) use changes::{ChangeCounters, ListChanges};
 pub(crate) use requests::{ItemMethod, ItemRequest, ToolCall};
 pub(crate) use server::RequestFailure;
 
 use account_argument::SelectableAccounts;
-use changes::ChangeCounters;
 use narrowed::{NarrowedServerPool, ServerLease};
 use policies::CallAuthority;
 use result::round_result;

@@ -45,6 +45,7 @@ mod host;
 pub mod http;
 mod json;
 mod redact;
+mod subscriptions;
 
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;

@@ -1,11 +1,14 @@
-//! `ListKind`: the lists of an MCP server; `PageCollector`: collects the pages of a list, up to a limit.
+//! `ListKind`: the lists of an MCP server; `AnnouncedChanges`: the changes that it announces; `PageCollector`: collects
+//! the pages of a list, up to a limit.
 //!
 //! A server may send pages without end. The limits are on the number of items, on the size of the pages and on their
 //! number, so that a list ends in bounded time with the items that were read until then.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use rmcp::model::ServerCapabilities;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -21,6 +24,9 @@ const MAX_LIST_SIZE: usize = 16 * 1024 * 1024;
 /// The maximum number of items. Every client would receive them in one message.
 const MAX_ITEMS: usize = 10_000;
 
+/// The maximum number of updated resources that the supervisor has not read yet.
+const MAX_UPDATES: usize = 1_000;
+
 /// A list that a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ListKind {
@@ -32,6 +38,9 @@ pub(crate) enum ListKind {
 
 impl ListKind {
     pub(crate) const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::ResourceTemplates];
+
+    /// The lists that one notification announces.
+    pub(crate) const RESOURCES: [Self; 2] = [Self::Resources, Self::ResourceTemplates];
 
     /// The request that returns the list.
     pub(crate) fn method(self) -> &'static str {
@@ -97,14 +106,25 @@ impl<T> PerList<T> {
     }
 }
 
-/// The changes of lists that a server has announced.
+/// The changes that a server has announced.
 #[derive(Debug)]
 pub(super) struct AnnouncedChanges {
     /// Whether a list was announced to have changed since it was last read, or was not read to its end.
     is_stale: PerList<AtomicBool>,
     /// Whether an announcement was not yet returned by [`wait`](Self::wait).
     is_pending: PerList<AtomicBool>,
+    /// The resources with updates that [`wait`](Self::wait) has not returned yet.
+    updated: Mutex<BTreeSet<String>>,
     notify: Notify,
+}
+
+/// What a server has announced.
+#[derive(Debug, Default)]
+pub(crate) struct Announcement {
+    /// The lists that have changed.
+    pub(crate) lists: Vec<ListKind>,
+    /// The URIs of the resources that were updated.
+    pub(crate) resources: BTreeSet<String>,
 }
 
 impl AnnouncedChanges {
@@ -112,6 +132,7 @@ impl AnnouncedChanges {
         Self {
             is_stale: PerList::new(|_| AtomicBool::new(true)),
             is_pending: PerList::default(),
+            updated: Mutex::default(),
             notify: Notify::new(),
         }
     }
@@ -133,14 +154,24 @@ impl AnnouncedChanges {
         self.is_stale.get(kind).load(Ordering::Acquire)
     }
 
-    /// Waits for announcements, and returns their lists. Cancel safe.
-    pub(super) async fn wait(&self) -> Vec<ListKind> {
+    /// Adds an update of a resource. Beyond the limit, updates are lost until the earlier ones were returned.
+    pub(super) fn announce_update(&self, uri: String) {
+        let mut updated = self.updated.lock();
+        if updated.len() < MAX_UPDATES {
+            updated.insert(uri);
+        }
+        self.notify.notify_one();
+    }
+
+    /// Waits for announcements. Cancel safe.
+    pub(super) async fn wait(&self) -> Announcement {
         loop {
             self.notify.notified().await;
             let is_pending = |kind: &ListKind| self.is_pending.get(*kind).swap(false, Ordering::AcqRel);
-            let kinds: Vec<_> = ListKind::ALL.into_iter().filter(is_pending).collect();
-            if !kinds.is_empty() {
-                return kinds;
+            let lists: Vec<_> = ListKind::ALL.into_iter().filter(is_pending).collect();
+            let resources = std::mem::take(&mut *self.updated.lock());
+            if !lists.is_empty() || !resources.is_empty() {
+                return Announcement { lists, resources };
             }
         }
     }

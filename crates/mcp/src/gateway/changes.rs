@@ -1,46 +1,77 @@
-//! `ChangeNotifier`: notifies clients of changes of the lists, as their protocol version requires.
+//! `ChangeNotifier`: notifies clients of changes of the lists and of updated resources, as their protocol version
+//! requires.
 //!
-//! Legacy protocols notify every client; the modern protocol notifies a client that has subscribed to a list.
+//! Legacy protocols notify every client of lists, and of the resources that it has subscribed to by separate requests.
+//! The modern protocol notifies a client of what its subscription names.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use rmcp::RoleServer;
-use rmcp::model::SubscriptionFilter;
+use rmcp::model::{ResourceUpdatedNotificationParam, SubscriptionFilter};
 use rmcp::service::{Peer, SubscriptionContext, SubscriptionSendError};
 
 use crate::McpHost;
 use crate::connection::ListKind;
 use crate::host::ListChanges;
+use crate::subscriptions::{MAX_SUBSCRIPTIONS, UpdateQueue};
 
-/// The changes of a host's lists; `None` without a host.
-#[derive(Clone)]
-pub(crate) struct ChangeNotifier(Option<ListChanges>);
+/// A change that a client is notified of.
+#[derive(Debug)]
+pub(crate) enum Change {
+    List(ListKind),
+    Resource(String),
+}
+
+/// The changes of the lists of some hosts, and the updates of one client's resources.
+#[derive(Clone, Default)]
+pub(crate) struct ChangeNotifier {
+    lists: Vec<ListChanges>,
+    updates: Arc<UpdateQueue>,
+}
 
 impl ChangeNotifier {
     pub(crate) fn new(host: Option<&McpHost>) -> Self {
-        Self(host.map(McpHost::list_changes))
+        Self { lists: host.map(McpHost::list_changes).into_iter().collect(), updates: Arc::default() }
+    }
+
+    /// Adds the changes of other lists.
+    #[cfg(feature = "http")]
+    pub(crate) fn with_lists(mut self, changes: ListChanges) -> Self {
+        self.lists.push(changes);
+        self
+    }
+
+    /// Sets the queue of the client's resources.
+    pub(crate) fn with_updates(mut self, updates: Arc<UpdateQueue>) -> Self {
+        self.updates = updates;
+        self
     }
 
     /// Waits for the next change. Never returns without a host, or after the host was dropped. Cancel safe.
-    pub(crate) async fn next_change(&mut self) -> ListKind {
-        match &mut self.0 {
-            Some(changes) => changes.next().await,
-            None => std::future::pending().await,
+    pub(crate) async fn next_change(&mut self) -> Change {
+        let updates = Arc::clone(&self.updates);
+        tokio::select! {
+            kind = next_list_change(&mut self.lists) => Change::List(kind),
+            uri = updates.next() => Change::Resource(uri),
         }
     }
 
-    /// Notifies a legacy client of each change. Legacy clients need no subscription.
+    /// Notifies a legacy client of each change.
     pub(super) async fn notify_legacy(mut self, peer: &Peer<RoleServer>) -> Infallible {
         loop {
-            let kind = self.next_change().await;
+            let change = self.next_change().await;
             let is_legacy = peer.peer_info().is_some_and(|info| info.protocol_version.has_initialize());
             if is_legacy {
                 // A disconnected client ends the connection, which `Gateway::serve` handles.
-                let _gone = match kind {
-                    ListKind::Tools => peer.notify_tool_list_changed().await,
-                    ListKind::Prompts => peer.notify_prompt_list_changed().await,
-                    ListKind::Resources | ListKind::ResourceTemplates => {
+                let _gone = match change {
+                    Change::List(ListKind::Tools) => peer.notify_tool_list_changed().await,
+                    Change::List(ListKind::Prompts) => peer.notify_prompt_list_changed().await,
+                    Change::List(ListKind::Resources | ListKind::ResourceTemplates) => {
                         peer.notify_resource_list_changed().await
+                    }
+                    Change::Resource(uri) => {
+                        peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await
                     }
                 };
             }
@@ -50,34 +81,48 @@ impl ChangeNotifier {
     /// Notifies a subscriber of each change, until the subscription is cancelled.
     pub(super) async fn notify_subscriber(mut self, subscription: &SubscriptionContext) {
         loop {
-            let kind = tokio::select! {
+            let change = tokio::select! {
                 () = subscription.cancelled() => return,
-                kind = self.next_change() => kind,
+                change = self.next_change() => change,
             };
-            if notify_subscriber(subscription, kind).await.is_err() {
+            if notify_subscriber(subscription, change).await.is_err() {
                 return;
             }
         }
     }
 }
 
-/// Notifies a subscriber of a change of this list, if it has subscribed to it.
+async fn next_list_change(lists: &mut [ListChanges]) -> ListKind {
+    match lists {
+        [] => std::future::pending().await,
+        [only] => only.next().await,
+        [first, rest @ ..] => tokio::select! {
+            kind = first.next() => kind,
+            kind = Box::pin(next_list_change(rest)) => kind,
+        },
+    }
+}
+
+/// Notifies a subscriber of a change, if it has subscribed to it.
 async fn notify_subscriber(
     subscription: &SubscriptionContext,
-    kind: ListKind,
+    change: Change,
 ) -> Result<(), SubscriptionSendError> {
     let (accepted, sink) = (subscription.accepted(), subscription.sink());
-    match kind {
-        ListKind::Tools if accepted.tools_list_changed == Some(true) => sink.notify_tool_list_changed().await,
-        ListKind::Prompts if accepted.prompts_list_changed == Some(true) => {
+    match change {
+        Change::List(ListKind::Tools) if accepted.tools_list_changed == Some(true) => {
+            sink.notify_tool_list_changed().await
+        }
+        Change::List(ListKind::Prompts) if accepted.prompts_list_changed == Some(true) => {
             sink.notify_prompt_list_changed().await
         }
-        ListKind::Resources | ListKind::ResourceTemplates
+        Change::List(ListKind::Resources | ListKind::ResourceTemplates)
             if accepted.resources_list_changed == Some(true) =>
         {
             sink.notify_resource_list_changed().await
         }
-        _ => Ok(()),
+        Change::Resource(uri) => sink.notify_resource_updated(uri).await,
+        Change::List(_) => Ok(()),
     }
 }
 
@@ -85,6 +130,8 @@ async fn notify_subscriber(
 /// are not advertised.
 pub(super) fn accepted_filter(requested: &SubscriptionFilter) -> SubscriptionFilter {
     let mut accepted = requested.clone();
-    accepted.resource_subscriptions = None;
+    if let Some(uris) = &mut accepted.resource_subscriptions {
+        uris.truncate(MAX_SUBSCRIPTIONS);
+    }
     accepted
 }

@@ -12,26 +12,21 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest,
-    CompleteRequestParams, CompleteResult, CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams,
-    GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, ServerResult,
-    SetLevelRequestMethod, SubscriptionFilter,
-};
-use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole, SubscriptionContext};
+use rmcp::model::{ClientRequest, CustomResult, ErrorCode, ServerConfig, ServerResult};
+use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 
-use valetkey_core::SessionContext;
+use valetkey_core::{Error, ErrorKind, SessionContext};
 
-use super::changes::{ChangeNotifier, accepted_filter};
+use super::changes::ChangeNotifier;
 use super::params::RawParams;
+use super::protocol::{ProtocolHandler, is_modern};
 use super::source::ContentSource;
-use crate::client::{ClientContext, LogLevel};
+use crate::client::ClientContext;
 use crate::connection::ListKind;
 use crate::host::{ItemMethod, ItemRequest, RequestFailure, ToolCall};
+use crate::subscriptions::MAX_SUBSCRIPTIONS;
 
 /// The start of the instructions, followed by the accounts.
 const INSTRUCTIONS: &str = "\
@@ -49,7 +44,9 @@ impl GatewayService {
     pub(crate) fn new(source: Arc<dyn ContentSource>, note: String, change_notifier: ChangeNotifier) -> Self {
         let instructions = format!("{INSTRUCTIONS}{note}");
         let has_servers = source.has_servers();
-        Self { source, protocol: ProtocolHandler { instructions, has_servers, change_notifier } }
+        let protocol =
+            ProtocolHandler { source: Arc::clone(&source), instructions, has_servers, change_notifier };
+        Self { source, protocol }
     }
 
     async fn fetch_content(
@@ -71,9 +68,8 @@ impl GatewayService {
                 result.ok_or_else(|| ErrorData::invalid_params("unknown tool; list the tools again", None))?
             }
             ProxiedRequest::Item(request) => {
-                let is_modern = context.protocol_version().is_some_and(|version| !version.has_initialize());
                 let result = self.source.request(request, &client).await;
-                result.map_err(|failure| protocol_error(failure, is_modern))?
+                result.map_err(|failure| protocol_error(failure, is_modern(context)))?
             }
         };
         match result {
@@ -108,6 +104,38 @@ impl ProxiedRequest {
             _ => return None,
         };
         Some(Self::Item(ItemRequest { method, params: params() }))
+    }
+}
+
+/// A request of a legacy client that begins or ends a subscription to a resource.
+enum SubscriptionRequest {
+    Begin(String),
+    End(String),
+}
+
+impl SubscriptionRequest {
+    fn read(request: &ClientRequest) -> Option<Self> {
+        match request {
+            ClientRequest::SubscribeRequest(request) => Some(Self::Begin(request.params.uri.clone())),
+            ClientRequest::UnsubscribeRequest(request) => Some(Self::End(request.params.uri.clone())),
+            _ => None,
+        }
+    }
+
+    async fn apply(self, source: &dyn ContentSource, context: &ClientContext) -> Result<(), RequestFailure> {
+        let no_session = || RequestFailure::method_not_found("no session keeps a subscription");
+        let subscriptions = source.subscriptions().ok_or_else(no_session)?;
+        match self {
+            Self::End(uri) => subscriptions.remove(&uri),
+            Self::Begin(uri) => {
+                let subscription = source.subscribe(&uri, subscriptions.queue(), context).await?;
+                if !subscriptions.insert(uri, subscription) {
+                    let message = format!("a client has at most {MAX_SUBSCRIPTIONS} subscriptions");
+                    return Err(Error::new(ErrorKind::Invalid, message).into());
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -149,8 +177,16 @@ impl Service<RoleServer> for GatewayService {
         mut context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
         self.source.record_request(&ClientContext::from_request(&context));
+        let subscription = SubscriptionRequest::read(&request);
         let Some(proxied) = ProxiedRequest::take(&request, &mut context) else {
-            return self.protocol.handle_request(request, context).await;
+            let (is_modern, client) = (is_modern(&context), ClientContext::from_request(&context));
+            let result = self.protocol.handle_request(request, context).await?;
+            // rmcp has refused it if the protocol version has no such request.
+            if let Some(subscription) = subscription {
+                let done = subscription.apply(&*self.source, &client).await;
+                done.map_err(|failure| protocol_error(failure, is_modern))?;
+            }
+            return Ok(result);
         };
         let envelope = self.protocol.handle_request(request, context.clone()).await?;
         let Ok(Value::Object(envelope)) = serde_json::to_value(envelope) else {
@@ -188,154 +224,4 @@ pub(super) fn describe_accounts(session: &SessionContext) -> String {
         format!("`{name}`{default}: {source}")
     });
     format!("Accounts: {}.", described.collect::<Vec<_>>().join("; "))
-}
-
-/// Handles everything except the contents of proxied requests.
-struct ProtocolHandler {
-    instructions: String,
-    /// Whether prompts, resources and completions are advertised and served.
-    has_servers: bool,
-    change_notifier: ChangeNotifier,
-}
-
-impl ProtocolHandler {
-    /// Refuses a request that only servers can serve.
-    fn require_servers<T>(&self, envelope: T) -> Result<T, ErrorData> {
-        let no_servers = || ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None);
-        self.has_servers.then_some(envelope).ok_or_else(no_servers)
-    }
-}
-
-impl ServerHandler for ProtocolHandler {
-    #[expect(deprecated, reason = "legacy clients ask for log messages only if they are advertised")]
-    fn get_info(&self) -> ServerConfig {
-        let tools = ServerCapabilities::builder().enable_logging().enable_tools().enable_tool_list_changed();
-        let capabilities = match self.has_servers {
-            false => tools.build(),
-            true => tools
-                .enable_prompts()
-                .enable_prompts_list_changed()
-                .enable_resources()
-                .enable_resources_list_changed()
-                .enable_completions()
-                .build(),
-        };
-        ServerConfig::new(capabilities)
-            .with_server_info(Implementation::new("valetkey", env!("CARGO_PKG_VERSION")))
-            .with_instructions(self.instructions.clone())
-    }
-
-    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        Some(accepted_filter(requested))
-    }
-
-    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        self.change_notifier.clone().notify_subscriber(&subscription).await;
-        Ok(())
-    }
-
-    async fn list_tools(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(Vec::new()).with_cache_scope(CacheScope::Private).with_ttl_ms(0))
-    }
-
-    async fn list_prompts(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListPromptsResult, ErrorData> {
-        self.require_servers(ListPromptsResult::default())
-    }
-
-    async fn list_resources(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        self.require_servers(ListResourcesResult::default())
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.require_servers(ListResourceTemplatesResult::default())
-    }
-
-    async fn get_prompt(
-        &self,
-        _: GetPromptRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<GetPromptResponse, ErrorData> {
-        self.require_servers(GetPromptResult::default().into())
-    }
-
-    async fn read_resource(
-        &self,
-        _: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResponse, ErrorData> {
-        self.require_servers(ReadResourceResult::new(Vec::new()).into())
-    }
-
-    async fn complete(
-        &self,
-        _: CompleteRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<CompleteResult, ErrorData> {
-        self.require_servers(CompleteResult::default())
-    }
-
-    /// Sets the level for the log messages of all servers. They get it with the next call.
-    #[expect(deprecated, reason = "legacy clients have no other way to choose a level")]
-    async fn set_level(
-        &self,
-        request: rmcp::model::SetLevelRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
-        let link = ClientContext::from_request(&context).link.filter(|link| !link.profile().is_modern());
-        let link = link.ok_or_else(ErrorData::method_not_found::<SetLevelRequestMethod>)?;
-        let name = serde_json::to_value(request.level).unwrap_or_default();
-        if let Some(level) = name.as_str().and_then(LogLevel::parse) {
-            link.set_log_level(level);
-        }
-        Ok(())
-    }
-
-    /// Refuses requests that are unknown or have malformed parameters. The error quotes neither, because they may
-    /// contain secrets.
-    async fn on_custom_request(
-        &self,
-        request: CustomRequest,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CustomResult, ErrorData> {
-        let link = ClientContext::from_request(&context).link;
-        let is_modern = link.is_none_or(|link| link.profile().is_modern());
-        Err(match request.method.as_str() {
-            "tools/call"
-            | "tools/list"
-            | "prompts/get"
-            | "prompts/list"
-            | "resources/read"
-            | "resources/list"
-            | "resources/templates/list"
-            | "completion/complete" => ErrorData::invalid_params("the parameters are malformed", None),
-            "logging/setLevel" if !is_modern => {
-                ErrorData::invalid_params("the parameters are malformed", None)
-            }
-            _ => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None),
-        })
-    }
-
-    async fn call_tool(
-        &self,
-        _: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        Ok(CallToolResult::success(Vec::new()).into())
-    }
 }

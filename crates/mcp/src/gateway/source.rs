@@ -1,11 +1,14 @@
 //! `ContentSource`: the tools, prompts and resources behind the protocol side of a gateway.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::client::ClientContext;
 use crate::connection::ListKind;
 use crate::host::{ItemRequest, RequestFailure, ToolCall};
+use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 
 /// Lists and serves what a gateway offers.
 ///
@@ -24,6 +27,20 @@ pub(crate) trait ContentSource: Send + Sync {
 
     /// Calls a tool and returns its MCP result, or `None` when no such tool exists.
     async fn call_tool(&self, call: ToolCall, context: &ClientContext) -> Option<Value>;
+
+    /// Returns the instructions of servers for the client's model.
+    async fn instructions(&self) -> Vec<(String, String)>;
+
+    /// Subscribes to a resource: `queue` gets its updates while the returned value lives.
+    async fn subscribe(
+        &self,
+        uri: &str,
+        queue: &Arc<UpdateQueue>,
+        context: &ClientContext,
+    ) -> Result<ResourceSubscription, RequestFailure>;
+
+    /// Returns the subscriptions that a legacy client begins and ends by separate requests.
+    fn subscriptions(&self) -> Option<&ClientSubscriptions>;
 
     /// Sends a request for a prompt, a resource or a completion to its server, and returns the MCP result.
     async fn request(&self, request: ItemRequest, context: &ClientContext) -> Result<Value, RequestFailure>;

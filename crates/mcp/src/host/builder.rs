@@ -79,6 +79,7 @@ pub struct McpHostBuilder {
     launcher: Option<Launcher>,
     endpoint: Option<CredentialEndpoint>,
     advertised_expiry: AdvertisedExpiry,
+    change_counters: Arc<ChangeCounters>,
     start_timeout: Duration,
     list_budget: Duration,
     timeouts: Timeouts,
@@ -96,6 +97,7 @@ impl McpHostBuilder {
             launcher: None,
             endpoint: None,
             advertised_expiry: AdvertisedExpiry::default(),
+            change_counters: Arc::default(),
             start_timeout: DEFAULT_START_TIMEOUT,
             list_budget: DEFAULT_LIST_BUDGET,
             timeouts: Timeouts { list: DEFAULT_LIST_TIMEOUT, call: DEFAULT_CALL_TIMEOUT, idle: None },
@@ -164,6 +166,13 @@ impl McpHostBuilder {
     /// ```
     pub fn endpoint(mut self, endpoint: CredentialEndpoint) -> Self {
         self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// Counts the changes of lists together with other hosts.
+    #[cfg(feature = "http")]
+    pub(crate) fn change_counters(mut self, change_counters: Arc<ChangeCounters>) -> Self {
+        self.change_counters = change_counters;
         self
     }
 
@@ -356,7 +365,7 @@ impl McpHostBuilder {
         let redactor = Arc::new(Redactor::with_clock(self.session.clock()));
         self.session.observe(&redactor);
         self.environment.secrets().for_each(|secret| redactor.add_secret(secret));
-        let change_counters = Arc::new(ChangeCounters::default());
+        let change_counters = Arc::clone(&self.change_counters);
         let spawn_config = Arc::new(SpawnConfig {
             driver: self.session.id(),
             owner: ProcessOwner {

@@ -7,7 +7,7 @@ use crate::connection::{ListKind, PerList};
 /// Counts the changes of each list that no catalog contains yet. Resource templates count as resources, because
 /// clients are notified of both alike.
 #[derive(Debug, Default)]
-pub(super) struct ChangeCounters(PerList<watch::Sender<u64>>);
+pub(crate) struct ChangeCounters(PerList<watch::Sender<u64>>);
 
 impl ChangeCounters {
     pub(super) fn get(&self, kind: ListKind) -> &watch::Sender<u64> {
@@ -24,7 +24,7 @@ impl ChangeCounters {
         }
     }
 
-    pub(super) fn subscribe(&self) -> ListChanges {
+    pub(crate) fn subscribe(&self) -> ListChanges {
         let receiver = |kind| self.get(kind).subscribe();
         ListChanges {
             tools: receiver(ListKind::Tools),

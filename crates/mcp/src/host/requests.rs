@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
@@ -17,9 +18,11 @@ use tokio::time::timeout;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 
 use super::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
-use super::{Caller, ItemRoute, McpHost, ServerTable};
+use super::{CallTarget, Caller, ItemRoute, McpHost, ServerTable};
+use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
+use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 /// The protocol error for a resource that does not exist.
 const RESOURCE_NOT_FOUND: i32 = -32002;
@@ -112,6 +115,53 @@ impl McpHost {
         let masking_failed = || Error::new(ErrorKind::Internal, "the result could not be masked");
         Ok(self.redactor.mask_json_async(result).await.ok_or_else(masking_failed)?)
     }
+
+    /// Subscribes to a resource: `queue` gets its updates while the returned value lives.
+    pub(crate) async fn subscribe(
+        &self,
+        uri: &str,
+        queue: &Arc<UpdateQueue>,
+        context: &ClientContext,
+    ) -> Result<ResourceSubscription, RequestFailure> {
+        let table = self.table();
+        let server = table.find_resource(uri).await?;
+        let caller = Caller { narrowed: None, client: context.link.as_ref() };
+        match self.call_target(&table, &ItemRoute::to_server(server), &caller, None)? {
+            CallTarget::Shared(server) => server.subscribe(uri, queue).await,
+            // Its process ends when it is idle.
+            CallTarget::Narrowed(_) => Err(RequestFailure::method_not_found(
+                "a server whose calls are limited by a policy announces no updates of its resources",
+            )),
+        }
+    }
+
+    /// Returns the instructions of servers whose names are listed unchanged, which stand for the gateway itself, and
+    /// of those other servers that have started. Waits for the former within the budget of a list.
+    pub(crate) async fn instructions(&self) -> Vec<(String, String)> {
+        let table = self.table();
+        let is_plain = |server: &&Arc<ServerHandle>| !server.config().prefix;
+        let started = table.servers.iter().filter(is_plain).map(|server| server.list(ListKind::Tools));
+        let _elapsed = timeout(table.list_budget, join_all(started)).await;
+        let known = |server: &Arc<ServerHandle>| Some((server.name().to_owned(), server.instructions()?));
+        table.servers.iter().filter_map(known).collect()
+    }
+
+    /// Whether the server of a tool is given no credentials.
+    pub(crate) async fn is_credential_free_tool(&self, name: &str) -> bool {
+        let found = self.table().find_route(ListKind::Tools, name).await;
+        matches!(found, Ok(Some(route)) if is_credential_free(&route.server))
+    }
+
+    /// Whether the server of a request is given no credentials.
+    pub(crate) async fn is_credential_free_request(&self, request: &ItemRequest) -> bool {
+        let found = self.table().address(request.method, &mut request.params.clone()).await;
+        found.is_ok_and(|server| is_credential_free(&server))
+    }
+
+    /// Whether the server of a resource is given no credentials.
+    pub(crate) async fn is_credential_free_resource(&self, uri: &str) -> bool {
+        self.table().find_resource(uri).await.is_ok_and(|server| is_credential_free(&server))
+    }
 }
 
 impl ServerTable {
@@ -190,6 +240,10 @@ impl ServerTable {
         let only = owners.next()?;
         owners.next().is_none().then(|| Arc::clone(only))
     }
+}
+
+fn is_credential_free(server: &ServerHandle) -> bool {
+    server.config().delivery == Delivery::None
 }
 
 fn text_field<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {

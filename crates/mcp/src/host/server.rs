@@ -7,9 +7,11 @@
 //! requires credentials again, since a start takes seconds, and sends the request. A failure at any step is an error
 //! with the name of the server and the next step.
 
+mod backoff;
 mod failure;
 mod lists;
 mod running;
+mod subscriptions;
 mod supervisor;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::config::ServerConfig;
 use crate::connection::{ListKind, PerList, RequestError};
+use crate::subscriptions::SubscriptionHub;
 
 pub(crate) use failure::RequestFailure;
 pub(super) use failure::{cancelled_error, with_set_credentials_hint};
@@ -39,6 +42,7 @@ pub(super) use lists::ItemList;
 use lists::{ListCache, Lister};
 use running::CallGuard;
 pub(super) use running::quote_stderr;
+use subscriptions::watch_resources;
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 
 /// The timeouts of requests to a running server, and of the server itself.
@@ -83,6 +87,7 @@ struct ServerShared {
     account: SessionAccount,
     spawn_config: Arc<SpawnConfig>,
     lists: PerList<ListCache>,
+    subscriptions: Arc<SubscriptionHub>,
     status: Mutex<ServerStatus>,
 }
 
@@ -91,6 +96,8 @@ struct ServerStatus {
     pid: Option<u32>,
     /// Whether the process that ran last has each list.
     offers: PerList<bool>,
+    /// Its instructions for the client's model.
+    instructions: Option<String>,
 }
 
 impl ServerHandle {
@@ -103,8 +110,15 @@ impl ServerHandle {
         timeouts: Timeouts,
     ) -> Self {
         let lists = PerList::new(|kind| ListCache::new(kind, spawn_config.change_counters.get(kind).clone()));
-        let shared =
-            Arc::new(ServerShared { name, config, account, spawn_config, lists, status: Mutex::default() });
+        let shared = Arc::new(ServerShared {
+            subscriptions: Arc::default(),
+            name,
+            config,
+            account,
+            spawn_config,
+            lists,
+            status: Mutex::default(),
+        });
         let (call_requests, request_receiver) = mpsc::channel(64);
         let stop = CancellationToken::new();
         let listers = ListKind::ALL.map(|kind| {
@@ -116,12 +130,14 @@ impl ServerHandle {
             };
             lister.run()
         });
+        let watcher = watch_resources(Arc::clone(&shared), call_requests.downgrade());
         let idle_timeout = shared.config.idle_timeout.or(timeouts.idle).filter(|timeout| !timeout.is_zero());
         let supervisor = Supervisor::new(Arc::clone(&shared), stop.clone(), idle_timeout);
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = supervisor.run(request_receiver) => {}
                 _never = join_all(listers) => {}
+                () = watcher => {}
             }
         });
         Self {

@@ -15,6 +15,7 @@ use crate::client::ClientContext;
 use crate::connection::ListKind;
 use crate::gateway::{ContentSource, call_result};
 use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result};
+use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 
 /// The maximum length of a session's label.
 const MAX_LABEL_CHARS: usize = 128;
@@ -54,7 +55,16 @@ impl ContentSource for CallerTools {
         if let Some(output) = own {
             return Some(call_result(output.into()));
         }
-        match self.select(arguments) {
+        let selected = match self.select(arguments) {
+            Err(_)
+                if self.names_no_session(arguments)
+                    && self.catalog.is_credential_free_tool(&call.name).await =>
+            {
+                self.tenants.credential_free(&self.caller)
+            }
+            selected => selected,
+        };
+        match selected {
             Ok(session) => self.tenants.call(&session, call, context).await,
             Err(error) => Some(error_result(&error)),
         }
@@ -65,8 +75,42 @@ impl ContentSource for CallerTools {
         request: ItemRequest,
         context: &ClientContext,
     ) -> std::result::Result<Value, RequestFailure> {
-        let session = self.select(&mut Map::new())?;
-        self.tenants.request(&session, request, context).await
+        let session = match self.select(&mut Map::new()) {
+            Err(_)
+                if self.names_no_session(&Map::new())
+                    && self.catalog.is_credential_free_request(&request).await =>
+            {
+                self.tenants.credential_free(&self.caller)
+            }
+            selected => selected,
+        };
+        self.tenants.request(&session?, request, context).await
+    }
+
+    async fn instructions(&self) -> Vec<(String, String)> {
+        self.catalog.instructions().await
+    }
+
+    async fn subscribe(
+        &self,
+        uri: &str,
+        queue: &Arc<UpdateQueue>,
+        context: &ClientContext,
+    ) -> std::result::Result<ResourceSubscription, RequestFailure> {
+        let session = match self.select(&mut Map::new()) {
+            Err(_)
+                if self.names_no_session(&Map::new())
+                    && self.catalog.is_credential_free_resource(uri).await =>
+            {
+                self.tenants.credential_free(&self.caller)
+            }
+            selected => selected,
+        };
+        self.tenants.subscribe(&session?, uri, queue, context).await
+    }
+
+    fn subscriptions(&self) -> Option<&ClientSubscriptions> {
+        self.protocol_session.as_ref().map(|session| &session.subscriptions)
     }
 }
 
@@ -117,6 +161,13 @@ impl CallerTools {
                     )
             }),
         }
+    }
+
+    /// Whether neither the request nor the arguments of its call select a session.
+    fn names_no_session(&self, arguments: &Map<String, Value>) -> bool {
+        self.handle.is_none()
+            && self.protocol_session.is_none()
+            && !arguments.contains_key(CREDENTIAL_SESSION)
     }
 
     /// Returns the session of this principal that the arguments name.

@@ -13,6 +13,7 @@ use super::tenants::{SessionFactory, host_builder};
 use crate::CredentialEndpoint;
 use crate::connection::ListKind;
 use crate::gateway::{ChangeNotifier, ContentSource, GatewayInner, tool_definition};
+use crate::host::ItemRequest;
 
 pub(super) const CREATE_SESSION: &str = "create_credential_session";
 pub(super) const LIST_SESSIONS: &str = "list_credential_sessions";
@@ -55,6 +56,35 @@ impl Catalog {
 
     pub(super) fn has_servers(&self) -> bool {
         self.tools.has_servers()
+    }
+
+    /// Returns the instructions of servers that have started.
+    pub(super) async fn instructions(&self) -> Vec<(String, String)> {
+        self.tools.instructions().await
+    }
+
+    /// Whether a tool belongs to a server that is given no credentials.
+    pub(super) async fn is_credential_free_tool(&self, name: &str) -> bool {
+        match self.tools.host() {
+            Some(host) if !self.tools.is_own_tool(name) => host.is_credential_free_tool(name).await,
+            _ => false,
+        }
+    }
+
+    /// Whether a request is for a server that is given no credentials.
+    pub(super) async fn is_credential_free_request(&self, request: &ItemRequest) -> bool {
+        match self.tools.host() {
+            Some(host) => host.is_credential_free_request(request).await,
+            None => false,
+        }
+    }
+
+    /// Whether a resource belongs to a server that is given no credentials.
+    pub(super) async fn is_credential_free_resource(&self, uri: &str) -> bool {
+        match self.tools.host() {
+            Some(host) => host.is_credential_free_resource(uri).await,
+            None => false,
+        }
     }
 
     /// Returns a list that is the same for every caller.

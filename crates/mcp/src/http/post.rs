@@ -225,7 +225,8 @@ impl PostedRequest<'_> {
             handle: self.caller.handle,
             protocol_session: client.session(),
         };
-        let service = GatewayService::new(Arc::new(tools), INSTRUCTIONS.to_owned(), state.catalog.changes());
+        let changes = state.changes(tools.caller.principal());
+        let service = GatewayService::new(Arc::new(tools), INSTRUCTIONS.to_owned(), changes);
         let exchange =
             Exchange { service, message: self.posted.into_message(), client, peer, cancelled, permit };
         Some(exchange.spawn(&state.requests))

@@ -16,6 +16,7 @@ use valetkey_core::{Principal, SessionHandle};
 
 use super::exchange::UNREAD_MESSAGES;
 use crate::client::{Carrier, ChosenLevel, ClientProfile, PendingRequests, ServerMessage};
+use crate::subscriptions::ClientSubscriptions;
 
 /// A client that has been silent for this long initializes again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
@@ -42,6 +43,8 @@ pub(super) struct ProtocolSession {
     pub(super) ended: CancellationToken,
     /// The number of responses and streams that the client reads.
     readers: watch::Sender<usize>,
+    /// The resources that the client has subscribed to.
+    pub(super) subscriptions: ClientSubscriptions,
     state: Mutex<RecordState>,
 }
 
@@ -152,6 +155,7 @@ impl ProtocolSession {
             pending: PendingRequests::default(),
             ended: CancellationToken::new(),
             readers: watch::Sender::new(0),
+            subscriptions: ClientSubscriptions::default(),
             state: Mutex::new(state),
         }
     }

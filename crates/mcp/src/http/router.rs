@@ -26,6 +26,7 @@ use super::stream::SessionMessages;
 use super::tenants::Tenants;
 use super::tls::TlsIdentity;
 use super::{post, response};
+use crate::gateway::ChangeNotifier;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const CREDENTIAL_SESSION: HeaderName = HeaderName::from_static("valetkey-session");
@@ -48,6 +49,14 @@ pub(super) struct HttpState {
     pub(super) abandoned: CancellationToken,
     /// Closes the connections that are still open.
     pub(super) closed: CancellationToken,
+}
+
+impl HttpState {
+    /// Returns the changes that the clients of a principal are notified of: those of the catalog, and those that the
+    /// servers of the principal's sessions announce.
+    pub(super) fn changes(&self, principal: &Principal) -> ChangeNotifier {
+        self.catalog.changes().with_lists(self.tenants.list_changes(principal))
+    }
 }
 
 /// The verified sender of a request, and the sessions that its headers name.
@@ -192,7 +201,9 @@ fn get(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpResponse 
     let Some(permit) = state.quotas.acquire(caller.principal()) else {
         return too_many_requests(None);
     };
-    let messages = SessionMessages::open(state.catalog.changes(), &session, permit);
+    let updates = Arc::clone(session.subscriptions.queue());
+    let changes = state.changes(caller.principal()).with_updates(updates);
+    let messages = SessionMessages::open(changes, &session, permit);
     event_stream(messages, state.stopping.clone())
 }
 

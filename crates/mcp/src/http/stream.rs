@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use super::protocol_sessions::{ProtocolSession, Reader};
 use super::quota::Permit;
 use crate::client::notification;
 use crate::connection::ListKind;
-use crate::gateway::ChangeNotifier;
+use crate::gateway::{Change, ChangeNotifier};
 
 /// The messages of one request, which end with its response.
 pub(super) struct RequestMessages {
@@ -70,15 +71,21 @@ impl EventSource for SessionMessages {
     async fn next(&mut self) -> Option<Outgoing> {
         tokio::select! {
             () = self.ended.cancelled() => None,
-            kind = self.changes.next_change() => {
-                let method = match kind {
-                    ListKind::Tools => "notifications/tools/list_changed",
-                    ListKind::Prompts => "notifications/prompts/list_changed",
-                    ListKind::Resources | ListKind::ResourceTemplates => "notifications/resources/list_changed",
-                };
-                Some(notification(method, None))
-            }
+            change = self.changes.next_change() => Some(match change {
+                Change::List(kind) => notification(change_method(kind), None),
+                Change::Resource(uri) => {
+                    notification("notifications/resources/updated", Some(json!({"uri": uri})))
+                }
+            }),
             message = self.messages.recv() => message,
         }
+    }
+}
+
+fn change_method(kind: ListKind) -> &'static str {
+    match kind {
+        ListKind::Tools => "notifications/tools/list_changed",
+        ListKind::Prompts => "notifications/prompts/list_changed",
+        ListKind::Resources | ListKind::ResourceTemplates => "notifications/resources/list_changed",
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use futures_util::future::join_all;
+use moka::sync::Cache;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
@@ -17,8 +18,12 @@ use super::auth::VerifiedCaller;
 use super::live_config::{LiveConfig, LiveConfigCell};
 use crate::client::ClientContext;
 use crate::gateway::{ContentSource, GatewayInner};
-use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result};
+use crate::host::{ChangeCounters, ItemRequest, ListChanges, RequestFailure, ToolCall, error_result};
+use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 use crate::{CredentialEndpoint, McpConfig, McpHost, McpHostBuilder, ProcessQuota};
+
+/// The maximum number of callers whose small state is kept between requests.
+const MAX_CALLERS: u64 = 10_000;
 
 type CompleteSession = dyn FnOnce(&SessionContext) -> Result<ToolSet> + Send;
 
@@ -174,6 +179,10 @@ pub(super) struct Tenants {
     registry: SessionRegistry<Arc<Tenant>>,
     /// Shared by the hosts of all sessions, too.
     process_quota: ProcessQuota,
+    /// Count the changes that servers of a principal's sessions announce.
+    change_counters: Cache<Principal, Arc<ChangeCounters>>,
+    /// The session of each caller for servers that are given no credentials.
+    credential_free: Cache<VerifiedCaller, SessionHandle>,
 }
 
 impl Tenants {
@@ -183,7 +192,15 @@ impl Tenants {
         registry: RegistryBuilder,
         process_quota: ProcessQuota,
     ) -> Self {
-        Self { live, opened: Mutex::default(), endpoint, registry: registry.build_with(), process_quota }
+        Self {
+            live,
+            opened: Mutex::default(),
+            endpoint,
+            registry: registry.build_with(),
+            process_quota,
+            change_counters: Cache::new(MAX_CALLERS),
+            credential_free: Cache::new(MAX_CALLERS),
+        }
     }
 
     /// Opens a session for `caller`.
@@ -268,6 +285,30 @@ impl Tenants {
         self.find(caller, &handle).ok()
     }
 
+    /// Returns the session in which a call runs that names none and is for a server without credentials.
+    pub(super) fn credential_free(&self, caller: &VerifiedCaller) -> Result<TenantGuard> {
+        // The key outlives the request, and must not keep its token.
+        let key = &caller.without_token();
+        let known = self.credential_free.get(key).and_then(|handle| self.find(caller, &handle).ok());
+        if let Some(session) = known {
+            return Ok(session);
+        }
+        self.credential_free.invalidate(key);
+        let label = Some("servers without credentials".to_owned());
+        let open = || self.open(caller, label).map(|opened| opened.handle());
+        let handle = self.credential_free.try_get_with_by_ref(key, open);
+        self.find(caller, &handle.map_err(|error: Arc<Error>| Error::clone(&error))?)
+    }
+
+    /// Returns the changes of lists that servers of the principal's sessions announce from now on.
+    pub(super) fn list_changes(&self, principal: &Principal) -> ListChanges {
+        self.counters(principal).subscribe()
+    }
+
+    fn counters(&self, principal: &Principal) -> Arc<ChangeCounters> {
+        self.change_counters.get_with_by_ref(principal, Arc::default)
+    }
+
     /// Returns the open sessions of `principal`.
     pub(super) fn sessions(&self, principal: &Principal) -> Vec<(SessionHandle, Arc<Tenant>)> {
         self.registry.list(principal)
@@ -320,13 +361,25 @@ impl Tenants {
         Ok(&running.gateway)
     }
 
+    /// Subscribes to a resource of a server of a session, which starts the session's servers.
+    pub(super) async fn subscribe(
+        &self,
+        session: &TenantGuard,
+        uri: &str,
+        queue: &Arc<UpdateQueue>,
+        context: &ClientContext,
+    ) -> std::result::Result<ResourceSubscription, RequestFailure> {
+        self.gateway(session).await?.subscribe(uri, queue, context).await
+    }
+
     /// Starts the host of a session at its first call of a server's tool. A session that uses only credential tools
     /// starts none.
     async fn start(&self, session: &TenantGuard) -> Result<RunningTenant> {
         let tools = session.value().tools.clone()?;
         let live = self.live.current();
+        let counters = self.counters(session.value().caller.principal());
         let host = host_builder(&*live.factory, session).endpoint(self.endpoint.clone());
-        let host = host.process_quota(self.process_quota.clone()).start().await?;
+        let host = host.process_quota(self.process_quota.clone()).change_counters(counters).start().await?;
         Ok(RunningTenant {
             session: SessionContext::clone(session),
             gateway: GatewayInner::new(tools, Some(Arc::new(host))),

@@ -13,3 +13,4 @@ mod protocol_eras;
 mod server_messages;
 mod tool_changes;
 mod unreadable;
+mod updates;

@@ -7,6 +7,7 @@ pub(crate) mod client_fixture;
 pub(crate) mod fixture;
 mod hijack;
 mod isolation;
+mod items;
 mod legacy;
 mod limits;
 mod modern;

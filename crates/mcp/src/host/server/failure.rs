@@ -6,12 +6,21 @@ use super::ServerShared;
 use super::running::CallGuard;
 use crate::connection::{RefusedRequest, RequestError};
 
+const METHOD_NOT_FOUND: i32 = -32601;
+
 /// Why a request to a server has no result.
 #[derive(Debug)]
 pub(crate) enum RequestFailure {
     /// The server refused it with this protocol error. Texts are masked.
     Refused(RefusedRequest),
     Failed(Error),
+}
+
+impl RequestFailure {
+    pub(crate) fn method_not_found(message: &str) -> Self {
+        let message = message.to_owned();
+        Self::Refused(RefusedRequest { code: METHOD_NOT_FOUND, message, data: None })
+    }
 }
 
 impl From<Error> for RequestFailure {

@@ -17,7 +17,7 @@ use valetkey_core::{CredentialsVersion, Region};
 use super::ServerShared;
 use crate::Redactor;
 use crate::child::{ChildProcess, Delivery, StderrTail};
-use crate::connection::{Connection, ConnectionDriver, ListKind, PerList};
+use crate::connection::{Announcement, Connection, ConnectionDriver, ListKind, PerList};
 use crate::endpoint::Grant;
 use crate::host::activity::CallCounter;
 use crate::host::process_quota::ProcessSlot;
@@ -134,13 +134,12 @@ impl RunningProcess {
 /// An event of a running process.
 pub(super) enum ProcessEvent {
     Ended,
-    /// The server has announced changes of these lists.
-    ListsChanged(Vec<ListKind>),
+    Announced(Announcement),
     /// No call was made for the idle time, or the process must make room for another one.
     Unused,
 }
 
-/// Waits for the next event of the running process. A change of its lists is reported at `earliest` at the earliest.
+/// Waits for the next event of the running process. An announcement is reported at `earliest` at the earliest.
 /// Without `idle_timeout`, the process stays until it must make room. Cancel safe.
 pub(super) async fn next_event(
     running: &mut Option<RunningProcess>,
@@ -164,7 +163,7 @@ pub(super) async fn next_event(
         _status = process.wait() => ProcessEvent::Ended,
         () = idle => ProcessEvent::Unused,
         () = slot.wait_evicted() => ProcessEvent::Unused,
-        kinds = changed => ProcessEvent::ListsChanged(kinds),
+        announcement = changed => ProcessEvent::Announced(announcement),
     }
 }
 

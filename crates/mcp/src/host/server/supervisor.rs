@@ -10,7 +10,7 @@
 //! | the account was cleared ([`SessionAccount::is_cleared`](valetkey_core::SessionAccount::is_cleared)) | drains the process, or kills it if its environment holds the keys |
 //! | the process exits | records a failure for the backoff |
 //! | the process is unused, or must make room for another one | drains it |
-//! | the server announces changes of its lists | requests these lists, at most once a second |
+//! | the server announces changes | requests changed lists and notifies subscribers of resources, at most once a second |
 //! | the session ends, or the host stops | stops every process |
 //!
 //! A drained process gets no new call. It is stopped when its calls in progress have ended, after 15 minutes at the
@@ -31,18 +31,19 @@ use valetkey_core::{
 };
 
 use super::ServerShared;
+use super::backoff::RestartBackoff;
 use super::lists::ListCache;
 use super::running::{
     CallGuard, CredentialSnapshot, ProcessEvent, RunningProcess, RunningServer, next_event,
 };
 use crate::child::Delivery;
-use crate::connection::{Handshake, ListKind, PerList};
+use crate::connection::{Announcement, Handshake, ListKind, PerList};
 use crate::host::spawn::SpawnedServer;
 
 /// The timeout of calls on a server that was replaced: 15 min, the duration of the shortest STS session.
 pub(super) const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// The minimum interval between lists of a server that keeps announcing changes.
+/// The minimum interval between announcements of a server that keeps announcing changes.
 const MIN_LIST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The maximum number of starts for one call. A rotation during a start makes another one necessary.
@@ -67,7 +68,7 @@ pub(super) struct Supervisor {
     rotation_watcher: Option<RotationWatcher>,
     /// The version of the credentials of the last start attempt.
     tried_version: Option<CredentialsVersion>,
-    /// The earliest time at which the next change of the lists is handled.
+    /// The earliest time at which the next announcement is handled.
     next_list_at: Instant,
     /// The time without a call after which the process is stopped.
     idle_timeout: Option<Duration>,
@@ -110,6 +111,8 @@ impl Supervisor {
     /// Serves requests and events until the session ends or all request senders are dropped.
     async fn serve(&mut self, mut requests: mpsc::Receiver<oneshot::Sender<Result<CallGuard>>>) {
         loop {
+            // Updates of resources come from a process that runs.
+            let idle_timeout = self.idle_timeout.filter(|_| !self.shared.subscriptions.has_subscribers());
             tokio::select! {
                 biased;
                 session = wait_rotation(&mut self.rotation_watcher) => {
@@ -117,16 +120,13 @@ impl Supervisor {
                         break;
                     }
                 }
-                event = next_event(&mut self.running, self.next_list_at, self.idle_timeout) => match event {
+                event = next_event(&mut self.running, self.next_list_at, idle_timeout) => match event {
                     ProcessEvent::Ended => self.discard("ended by itself"),
                     ProcessEvent::Unused => {
                         tracing::debug!(server = %self.shared.name, "server unused");
                         self.drain();
                     }
-                    ProcessEvent::ListsChanged(kinds) => {
-                        self.next_list_at = Instant::now() + MIN_LIST_INTERVAL;
-                        kinds.into_iter().for_each(|kind| self.shared.lists.get(kind).announce_change());
-                    }
+                    ProcessEvent::Announced(announcement) => self.announce(announcement),
                 },
                 Some(_drained) = self.draining.join_next() => {}
                 request = requests.recv() => match request {
@@ -135,6 +135,13 @@ impl Supervisor {
                 },
             }
         }
+    }
+
+    /// Passes on what the server has announced.
+    fn announce(&mut self, Announcement { lists, resources }: Announcement) {
+        self.next_list_at = Instant::now() + MIN_LIST_INTERVAL;
+        lists.into_iter().for_each(|kind| self.shared.lists.get(kind).announce_change());
+        resources.iter().for_each(|uri| self.shared.subscriptions.publish(uri));
     }
 
     /// Registers a call on a server that runs with the session's current credentials.
@@ -206,7 +213,10 @@ impl Supervisor {
         self.shared.with_status(|status| {
             status.pid = Some(process.pid());
             status.offers = PerList::new(|kind| connection.offers(kind));
+            status.instructions = connection.instructions();
         });
+        // The process knows no subscriptions yet.
+        self.shared.subscriptions.request_sync();
         let server = Arc::new(RunningServer {
             connection,
             grant,
@@ -366,70 +376,5 @@ async fn wait_rotation(rotations: &mut Option<RotationWatcher>) -> Option<Genera
     match rotations {
         Some(rotations) => rotations.changed().await,
         None => std::future::pending().await,
-    }
-}
-
-const BASE_DELAY: Duration = Duration::from_millis(500);
-const MAX_DELAY: Duration = Duration::from_secs(60);
-/// From this number of consecutive failures on, the delay is `MAX_DELAY`.
-const MAX_DELAY_AFTER_FAILURES: u32 = 5;
-
-/// Counts consecutive failures and delays the next start: no delay after the first failure, 0.5 s after the second,
-/// twice the previous delay after the third and fourth, and 60 s from the fifth on.
-#[derive(Debug, Default)]
-struct RestartBackoff {
-    failures: u32,
-    not_before: Option<Instant>,
-    /// The cause of the last failure.
-    last_error: String,
-}
-
-impl RestartBackoff {
-    fn record_failure(&mut self, cause: impl Into<String>) {
-        self.last_error = cause.into();
-        self.failures += 1;
-        let pause = match self.failures {
-            1 => Duration::ZERO,
-            failures if failures < MAX_DELAY_AFTER_FAILURES => BASE_DELAY * 2_u32.pow(failures - 2),
-            _ => MAX_DELAY,
-        };
-        self.not_before = Some(Instant::now() + pause);
-    }
-
-    /// Forgets all failures, because the server has worked.
-    fn reset(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Returns an error with the cause of the last failure while the server must not be started.
-    fn check(&self) -> Result<()> {
-        let Some(pause) = self.delay() else { return Ok(()) };
-        let (pause, cause) = (pause.as_secs_f32(), &self.last_error);
-        let message =
-            format!("the server keeps failing and is not started for another {pause:.1} s: {cause}");
-        Err(Error::new(ErrorKind::Unavailable, message))
-    }
-
-    fn delay(&self) -> Option<Duration> {
-        self.not_before?.checked_duration_since(Instant::now()).filter(|pause| !pause.is_zero())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn restart_backoff_doubles_to_max_delay_and_reset_clears_it() {
-        let mut restarts = RestartBackoff::default();
-        let mut pauses = Vec::new();
-        for _ in 0..6 {
-            restarts.record_failure("it ended");
-            pauses.push(restarts.delay().unwrap_or_default().as_millis());
-        }
-        assert_eq!(pauses, [0, 500, 1000, 2000, 60_000, 60_000]);
-        assert!(restarts.check().unwrap_err().message().ends_with("60.0 s: it ended"));
-        restarts.reset();
-        assert!(restarts.check().is_ok());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use valetkey_core::Principal;
@@ -34,13 +35,18 @@ pub struct VerifiedCaller {
 }
 
 /// What an issuer states about a caller, sorted, so that equal statements compare equal.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 struct Statements {
     rules: Vec<String>,
     claims: BTreeMap<String, String>,
 }
 
 impl VerifiedCaller {
+    /// Returns the same caller without the token of the request.
+    pub(in crate::http) fn without_token(&self) -> Self {
+        Self { principal: self.principal.clone(), statements: Arc::clone(&self.statements), token: None }
+    }
+
     /// Creates a caller about which no issuer states anything.
     #[must_use]
     pub fn new(principal: Principal) -> Self {
@@ -101,6 +107,13 @@ impl VerifiedCaller {
         if let (Some(kept), Some(newer)) = (&self.token, &later.token) {
             kept.renew(newer);
         }
+    }
+}
+
+impl Hash for VerifiedCaller {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.principal.hash(state);
+        self.statements.hash(state);
     }
 }
 

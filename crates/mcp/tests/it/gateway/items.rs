@@ -33,6 +33,7 @@ async fn gateway_advertises_what_servers_may_have() {
         let capabilities = &client.handshake_response["result"]["capabilities"];
         assert_eq!(capabilities["prompts"]["listChanged"], true, "{capabilities}");
         assert_eq!(capabilities["resources"]["listChanged"], true, "{capabilities}");
+        assert_eq!(capabilities["resources"]["subscribe"], true, "{capabilities}");
         assert!(capabilities["completions"].is_object(), "{capabilities}");
         client.close().await.unwrap();
         let mut client = GatewayClientFixture::open(era, []).await;
@@ -154,23 +155,6 @@ async fn complete_maps_its_reference() {
 }
 
 #[tokio::test]
-async fn changed_lists_are_announced() {
-    let mut client = open(ProtocolEra::Legacy).await;
-    list(&mut client, "prompts/list", "prompts").await;
-    client.send_request("tools/call", json!({"name": "one__change", "arguments": {}})).await;
-    let mut announced = Vec::new();
-    while announced.len() < 2 {
-        let message = client.receive().await.unwrap();
-        announced.extend(message["method"].as_str().map(str::to_owned));
-    }
-    announced.sort_unstable();
-    assert_eq!(announced, ["notifications/prompts/list_changed", "notifications/resources/list_changed"]);
-    let (prompts, _) = list(&mut client, "prompts/list", "prompts").await;
-    assert!(values(&prompts, "name").contains(&"one__greet1"), "{prompts:?}");
-    client.close().await.unwrap();
-}
-
-#[tokio::test]
 async fn server_without_prefix_keeps_its_names() {
     for era in ERAS {
         let mut plain = content_server("legacy", "one");
@@ -209,4 +193,16 @@ async fn servers_without_prefix_share_no_name() {
         assert!(client.call(name, json!({})).await["content"].is_array());
     }
     client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn server_without_prefix_adds_its_instructions() {
+    for era in ERAS {
+        let mut plain = content_server("legacy", "one");
+        plain.prefix = false;
+        let client = GatewayClientFixture::open(era, [("one", plain)]).await;
+        let instructions = client.handshake_response["result"]["instructions"].as_str().unwrap();
+        assert!(instructions.ends_with("The server `one`: Instructions of one."), "{instructions}");
+        client.close().await.unwrap();
+    }
 }

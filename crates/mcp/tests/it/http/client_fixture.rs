@@ -116,7 +116,8 @@ impl HttpClientFixture {
             let headers = request.headers_mut();
             headers.insert("mcp-protocol-version", HeaderValue::from_static("2026-07-28"));
             headers.insert("mcp-method", message["method"].as_str().unwrap_or_default().parse().unwrap());
-            if let Some(name) = message["params"]["name"].as_str() {
+            let params = &message["params"];
+            if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
                 headers.insert("mcp-name", name.parse().unwrap());
             }
         }
