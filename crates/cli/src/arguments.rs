@@ -104,8 +104,11 @@ pub(crate) struct ServeArgs {
     pub(crate) config_args: ConfigArgs,
     /// Serve many principals over HTTP at this address, at the path `/mcp`, instead of one session on standard input and
     /// output. Other machines reach the gateway only if it encrypts and authenticates.
-    #[arg(long, value_name = "ADDR", conflicts_with = "principal")]
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["principal", "scope"])]
     pub(crate) http: Option<SocketAddr>,
+    /// Serve the session narrowed to a `[scopes.NAME]` of the settings, so that the client never has its full authority.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scope: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,8 @@ mod policies;
 mod principals;
 mod provider;
 mod role;
+mod scopes;
+mod tool_resolver;
 mod validate;
 
 use std::str::FromStr;
@@ -18,16 +20,21 @@ use std::time::Duration;
 use valetkey::audit::AuditSink;
 use valetkey::backends::{AwsClientConfig, SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey::mcp::McpConfig;
+use valetkey::mcp::child::Launcher;
 use valetkey::{
     AccountName, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext,
 };
 
-use crate::settings::{AccountSettings, Diagnostic, ProviderSettings, ResolverSettings, Settings};
+use crate::settings::{
+    AccountSettings, Diagnostic, ProviderSettings, ResolverSettings, SecretResolverSettings, Settings,
+};
 use crate::terminal::Terminal;
 use accounts::{AccountBuilder, region_or_default};
 pub(crate) use audit::open_sink;
 pub(crate) use claims::{ClaimSource, is_decided_by_caller, used_claims};
 pub(crate) use policies::ConfiguredPolicies;
+pub(crate) use scopes::{check_scopes, narrow_to_scope};
+pub(crate) use tool_resolver::with_tool_resolver;
 
 /// How long a fetch waits for a person to read and type an MFA code.
 const MFA_TIMEOUT: Duration = Duration::from_secs(120);
@@ -68,6 +75,22 @@ pub(crate) fn build_session(
     let inputs = SessionInputs { settings, base, terminal, observers: &CredentialObservers::new(), claims };
     let audit = open_sink(settings, mode, diagnostics);
     let session = inputs.session_builder(mode, audit, diagnostics).build();
+    inputs.set_providers(&session, diagnostics);
+    session
+}
+
+/// Builds the session that a gateway serves, whose resolver may run one of the servers of `config`.
+pub(crate) fn build_serving_session(
+    settings: &Settings,
+    base: &AwsClientConfig,
+    (config, launcher): (&McpConfig, &Launcher),
+    diagnostics: &mut Vec<Diagnostic>,
+) -> SessionContext {
+    let (terminal, observers) = (&Terminal::new(), &CredentialObservers::new());
+    let inputs = SessionInputs { settings, base, terminal, observers, claims: ClaimSource::Absent };
+    let audit = open_sink(settings, BuildMode::Run, diagnostics);
+    let builder = inputs.session_builder(BuildMode::Run, audit, diagnostics);
+    let session = with_tool_resolver(builder, &inputs, config, launcher).build();
     inputs.set_providers(&session, diagnostics);
     session
 }
@@ -195,6 +218,7 @@ pub(crate) fn apply_server_settings(
             );
         }
     }
+    tool_resolver::hide_resolver_tool(settings, config, diagnostics);
 }
 
 fn build_resolver(
@@ -204,7 +228,11 @@ fn build_resolver(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<SecretsManagerResolver> {
     let section = ["resolver"];
-    let ResolverSettings { prefix, source, region } = settings.resolver.as_ref()?;
+    let Some(ResolverSettings::SecretsManager(SecretResolverSettings { prefix, source, region })) =
+        &settings.resolver
+    else {
+        return None;
+    };
     let source = accounts.detached_provider(source, diagnostics);
     let mut builder = SecretsManagerResolver::builder(prefix.as_str(), source).client_config(base);
     let region = region.as_deref().map(str::parse).transpose();

@@ -40,7 +40,8 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
     let base = AwsClientConfig::from_process().await;
     let session =
         build::build_session(&settings, &base, &Terminal::new(), BuildMode::CheckOnly, &mut diagnostics);
-    ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
+    let policies = ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
+    build::check_scopes(&settings, &session, &policies, &mut diagnostics);
     if let Some(http) = &settings.http {
         build_authenticator(&settings, &mut diagnostics);
         TlsFiles::read(&settings, http, &mut diagnostics);

@@ -23,13 +23,12 @@ use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
 use crate::arguments::{ConfigArgs, ServeArgs};
-use crate::build::{self, BuildMode, ConfiguredPolicies};
+use crate::build::{self, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
 use crate::nested;
 use crate::outstanding_report;
 use crate::settings::{Consent, Diagnostic, Settings};
-use crate::terminal::Terminal;
 use reload::ReloadTrigger;
 
 const NESTED_GATEWAY_MESSAGE: &str = "a valetkey gateway started this one (VALETKEY_GATEWAY is in the environment), and would start it \
@@ -49,20 +48,24 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     let config = read_servers(&command.config_args, &settings, &mut diagnostics);
     diagnostics.extend(settings.missing_default_account(""));
     let base = AwsClientConfig::from_process().await;
-    let session = build::build_session(&settings, &base, &Terminal::new(), BuildMode::Run, &mut diagnostics);
+    let config = without_gateways(config);
+    let launcher = current_exe_launcher()?;
+    let servers = (&config, &launcher);
+    let session = build::build_serving_session(&settings, &base, servers, &mut diagnostics);
     let policies = ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(config_error(&diagnostics));
     }
-    let config = without_gateways(config);
+    let scope = command.scope.as_deref();
+    let served = build::narrow_to_scope(&settings, &session, &policies, scope).map_err(CliError::usage)?;
     let rejected = rejected_servers(&config);
-    let host = McpHost::builder(&session, config)
+    let host = McpHost::builder(&served, config)
         .environment(HostEnvironment::from_process())
         .process_quota(settings.processes.quota())
-        .launcher(current_exe_launcher()?);
+        .launcher(launcher);
     let host = with_idle_timeout(host, settings.processes.idle_seconds);
     let host = Arc::new(with_tool_policies(host, &policies).start().await?);
-    let tools = build_tools(&settings, &session, &policies);
+    let tools = build_tools(&settings, &served, &policies);
     if std::io::stdin().is_terminal() {
         print_terminal_hint();
     }
@@ -70,18 +73,19 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     let reloading = StdioReload {
         trigger: ReloadTrigger::new(&command.config_args)?,
         arguments: &command.config_args,
-        settings,
+        settings: settings.clone(),
         session: &session,
+        served: &served,
         host: &host,
         rejected,
     };
-    let gateway = Gateway::new(session.clone(), tools).with_host(Arc::clone(&host));
-    let served = tokio::select! {
-        served = gateway.serve_stdio(stop) => served,
+    let gateway = Gateway::new(served.clone(), tools).with_host(Arc::clone(&host));
+    let ended = tokio::select! {
+        ended = gateway.serve_stdio(stop) => ended,
         never = reloading.run() => match never {},
     };
     outstanding_report::report_outstanding(&session.close());
-    served?;
+    ended?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,6 +128,8 @@ struct StdioReload<'a> {
     arguments: &'a ConfigArgs,
     settings: Settings,
     session: &'a SessionContext,
+    /// The session, or the part of it that a scope selects.
+    served: &'a SessionContext,
     host: &'a McpHost,
     /// The servers whose entries have errors.
     rejected: BTreeSet<String>,
@@ -152,7 +158,7 @@ impl StdioReload<'_> {
         }
         let config = without_gateways(config);
         self.rejected = rejected_servers(&config);
-        let host = with_tool_policies(McpHost::builder(self.session, config), &policies);
+        let host = with_tool_policies(McpHost::builder(self.served, config), &policies);
         self.host.reconfigure(host).map_err(|error| vec![settings.to_diagnostic(&["servers"], &error)])?;
         if !settings.has_same_sessions(&self.settings) {
             tracing::warn!(

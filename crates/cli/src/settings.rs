@@ -13,6 +13,7 @@ mod paths;
 mod policy;
 mod processes;
 mod reader;
+mod resolver;
 mod source_map;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,13 +34,24 @@ pub(crate) use account::{
 pub(crate) use diagnostic::Diagnostic;
 pub(crate) use http::{ClaimValue, HttpAuth, HttpSettings, IssuerSettings};
 pub(crate) use load::{Consent, DEFAULT_FILE};
-pub(crate) use policy::PolicySettings;
+pub(crate) use policy::{PolicySettings, ScopeSettings};
 pub(crate) use processes::ProcessLimitSettings;
 use reader::LenientReader;
+pub(crate) use resolver::{ResolverSettings, SecretResolverSettings, ToolResolverSettings};
 use source_map::SourceMap;
 
-const SECTIONS: [&str; 9] =
-    ["session", "accounts", "principals", "policies", "servers", "processes", "resolver", "audit", "http"];
+const SECTIONS: [&str; 10] = [
+    "session",
+    "accounts",
+    "principals",
+    "policies",
+    "scopes",
+    "servers",
+    "processes",
+    "resolver",
+    "audit",
+    "http",
+];
 
 /// The settings of the file, as far as they could be read.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
     pub(crate) principals: BTreeMap<String, PrincipalSettings>,
     pub(crate) policies: BTreeMap<String, PolicySettings>,
+    pub(crate) scopes: BTreeMap<String, ScopeSettings>,
     pub(crate) servers: BTreeMap<String, ServerSettings>,
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
@@ -132,17 +145,6 @@ pub(crate) struct ToolSettings {
     /// These tools are not usable.
     #[serde(default)]
     pub(crate) deny: Vec<String>,
-}
-
-/// The resolver of credential ids: each refers to the secret whose name is the prefix and the id.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ResolverSettings {
-    #[serde(default)]
-    pub(crate) prefix: String,
-    /// The account whose credentials read the secrets.
-    pub(crate) source: String,
-    pub(crate) region: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -241,7 +243,7 @@ impl Settings {
     }
 
     fn has_same_accounts(&self, other: &Self) -> bool {
-        ["session", "accounts", "policies", "resolver"]
+        ["session", "accounts", "policies", "scopes", "resolver"]
             .iter()
             .all(|section| self.tables.get(*section) == other.tables.get(*section))
     }
@@ -313,6 +315,9 @@ impl Settings {
             "policies" => {
                 (self.policies, self.invalid_policies) =
                     read_tables(&reader, &[section], value, diagnostics, LenientReader::read_policy);
+            }
+            "scopes" => {
+                (self.scopes, _) = read_tables(&reader, &[section], value, diagnostics, LenientReader::read)
             }
             "principals" => {
                 (self.principals, _) =

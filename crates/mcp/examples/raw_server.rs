@@ -4,10 +4,13 @@
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, Write, stdin, stdout};
+use std::io::{BufRead, Write, stderr, stdin, stdout};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+
+/// The keys that the server creates in the mode `minting`.
+const MINTED: &str = r#"{"access_key_id": "ASIA000000000000MINT", "secret_access_key": "mintedSecret0123456789+/ABCDEFGHIJabcdef"}"#;
 
 /// A response that is truncated within its content.
 const UNFINISHED: &str = r#"{"jsonrpc":"2.0","result":{"content":[{"type":"text","text":"abc ..."#;
@@ -34,7 +37,8 @@ fn main() -> Result<()> {
 struct RawServer {
     /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`,
     /// `blurting`, `malformed`, `surrogate`, `nan`, `deep`, `long`, `cut`, `severed`, `either`, `logging`, `exact`,
-    /// `floods`, `forging`.
+    /// `floods`, `forging`,
+    /// `minting`.
     mode: String,
     /// The name of its tool.
     tool: String,
@@ -163,6 +167,7 @@ impl RawServer {
                 let result = json!({"content": [], "structuredContent": message["params"], "_meta": meta});
                 self.respond(message, &result)
             }
+            "minting" => self.respond_minted(message),
             "secretive" => {
                 self.respond_error(message, &format!("denied: {}", env::var("AWS_SECRET_ACCESS_KEY")?))
             }
@@ -173,6 +178,18 @@ impl RawServer {
             }
             _ => self.respond(message, &result_with_unknown_fields(&message["params"])),
         }
+    }
+
+    /// Responds with keys and their id, or with a failure for an unknown id, and writes the keys to standard error.
+    fn respond_minted(&self, message: &Value) -> Result<()> {
+        let id = &message["params"]["arguments"]["credential_id"];
+        writeln!(stderr(), "created {MINTED}")?;
+        let is_known = id.as_str().is_some_and(|id| id.starts_with("cred-"));
+        let keys: Value = serde_json::from_str(MINTED)?;
+        let id = if id == "cred-mixed-up" { "cred-other".into() } else { id.clone() };
+        let document = json!({"id": id, "spec": keys, "place": {"region": "eu-west-3"}});
+        let content = json!([{"type": "text", "text": document.to_string()}]);
+        self.respond(message, &json!({"content": content, "isError": !is_known}))
     }
 
     /// Responds with a result that contains `value` verbatim.

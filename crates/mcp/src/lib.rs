@@ -45,6 +45,7 @@ mod host;
 pub mod http;
 mod json;
 mod redact;
+mod resolver;
 mod subscriptions;
 
 pub use config::McpConfig;
@@ -52,6 +53,7 @@ pub use endpoint::CredentialEndpoint;
 pub use gateway::Gateway;
 pub use host::{McpHost, McpHostBuilder, ProcessLimits, ProcessQuota, ProxiedTool, ServerError, ToolCatalog};
 pub use redact::Redactor;
+pub use resolver::McpToolResolver;
 
 /// Directives for an `EnvFilter` that silence log targets which would otherwise log messages, and secrets with them.
 ///

@@ -1,12 +1,15 @@
-//! Redaction by exact value: masks a session's secrets in output, in any common encoding.
+//! Redaction: masks a session's secrets in output, by exact value in any common encoding, and other AWS keys by the
+//! names of their fields and their shape.
 //!
 //! Escapes in a text are decoded first. All secrets are then searched for at once, in time that depends only on the
 //! length of the text. No lock is held during the search: the index of secrets is shared and replaced on change.
 
+mod fields;
 mod index;
 mod normalize;
 mod pattern;
 mod rolling_hash;
+mod shape;
 mod state;
 
 use std::fmt;
@@ -30,6 +33,9 @@ const MIN_SECRET_LEN: usize = 8;
 const MAX_INLINE_SIZE: usize = 64 * 1024;
 
 /// Masks the secrets of one session in text and JSON.
+///
+/// AWS keys that the session does not know, such as those that a server has created, are masked by the names of their
+/// fields and their shape: in JSON, and in the formats of AWS command lines, configuration files and shells.
 ///
 /// A secret is masked while AWS accepts it, and so are the 32 that expired last. A secret without a session token
 /// counts as valid while the redactor exists. Of each secret only lengths, hashes and the first eight characters of
@@ -196,7 +202,7 @@ impl Redactor {
 
     /// Returns the end of `text` from the byte `from` on, masked. A secret that begins before `from` is recognized.
     pub(crate) fn mask_tail(&self, text: &str, from: usize) -> String {
-        mask_ranges(text, text.floor_char_boundary(from), &self.index().find_secrets(text))
+        mask_ranges(text, text.floor_char_boundary(from), &find_secrets(&self.index(), text))
     }
 
     /// Masks every string in `value`, including keys.
@@ -295,8 +301,12 @@ fn consume_budget(room: &mut usize, size: usize) -> bool {
 fn mask_json_with(index: &PatternIndex, value: &mut Value) {
     match value {
         Value::String(text) => mask_text_with(index, text),
-        Value::Array(items) => items.iter_mut().for_each(|item| mask_json_with(index, item)),
+        Value::Array(items) => {
+            fields::mask_array(items);
+            items.iter_mut().for_each(|item| mask_json_with(index, item));
+        }
         Value::Object(fields) => {
+            fields::mask_object(fields);
             let masked = std::mem::take(fields).into_iter().map(|(mut key, mut value)| {
                 mask_text_with(index, &mut key);
                 mask_json_with(index, &mut value);
@@ -308,9 +318,27 @@ fn mask_json_with(index: &PatternIndex, value: &mut Value) {
     }
 }
 
+/// Returns the ranges of known secrets and of texts with the shape of a secret, in order and without overlap.
+fn find_secrets(index: &PatternIndex, text: &str) -> Vec<Range<usize>> {
+    let (mut known, shaped) = (index.find_secrets(text), shape::find_secrets(text));
+    if shaped.is_empty() {
+        return known;
+    }
+    known.extend(shaped);
+    known.sort_unstable_by_key(|range| range.start);
+    known.dedup_by(|next, last| {
+        let overlaps = next.start <= last.end;
+        if overlaps {
+            last.end = last.end.max(next.end);
+        }
+        overlaps
+    });
+    known
+}
+
 /// Replaces `text` only if it contains a secret, because most texts do not.
 fn mask_text_with(index: &PatternIndex, text: &mut String) {
-    let secrets = index.find_secrets(text);
+    let secrets = find_secrets(index, text);
     if !secrets.is_empty() {
         *text = mask_ranges(text, 0, &secrets);
     }
@@ -322,5 +350,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
+#[cfg(test)]
+mod shape_tests;
 #[cfg(test)]
 mod tests;

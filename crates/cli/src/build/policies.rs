@@ -44,7 +44,7 @@ impl ConfiguredPolicies {
                 let check_narrowable_if_valid = |policy: &_| {
                     if is_sound { check_narrowable(session, server_settings, policy) } else { Ok(()) }
                 };
-                match policies.for_tool(text) {
+                match policies.find(text) {
                     Ok(Some(policy)) => {
                         diagnostics.extend(check_narrowable_if_valid(&policy).err().map(diagnostic));
                         policies.by_tool.push((server.clone(), tool.clone(), policy));
@@ -58,7 +58,7 @@ impl ConfiguredPolicies {
     }
 
     /// Returns a policy given by name or as a document; `None` if its error has already been reported.
-    fn for_tool(&self, text: &str) -> Result<Option<SessionPolicy>, String> {
+    pub(super) fn find(&self, text: &str) -> Result<Option<SessionPolicy>, String> {
         match self.by_name.get(text) {
             Some(policy) => Ok(Some(policy.clone())),
             None if self.invalid.contains(text) => Ok(None),

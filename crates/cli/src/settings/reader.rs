@@ -189,8 +189,11 @@ impl<'p> LenientReader<'p> {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<ResolverSettings> {
         let path = ["resolver"];
-        let (_, rest) = self.take_provider(&path, value, &["secrets-manager"], diagnostics)?;
-        self.read(&path, rest, diagnostics)
+        let (provider, rest) = self.take_provider(&path, value, &["secrets-manager", "mcp"], diagnostics)?;
+        match provider.as_str() {
+            "mcp" => self.read(&path, rest, diagnostics).map(ResolverSettings::Mcp),
+            _ => self.read(&path, rest, diagnostics).map(ResolverSettings::SecretsManager),
+        }
     }
 
     /// Returns the value at `path`, if it is a table.

@@ -6,6 +6,7 @@ mod exchange;
 mod exec;
 mod mfa;
 mod narrowed;
+mod resolver;
 mod roles;
 mod serve;
 mod terminal;

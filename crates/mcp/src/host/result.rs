@@ -1,4 +1,4 @@
-//! The results of calls: errors as results, and the [`Receipt`] of the credentials that a call ran with.
+//! The results of calls: errors as results, unmasked results, and the [`Receipt`] of the credentials that a call ran with.
 //!
 //! The receipt is in the `_meta` of the result.
 //!
@@ -13,10 +13,13 @@
 //! endpoint may get a renewal during the call. A receipt contains neither a secret nor a handle.
 
 use serde_json::{Map, Value, json};
-use valetkey_core::{Error, SessionAccount};
+use tokio_util::sync::CancellationToken;
+use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 use valetkey_tools::ToolOutput;
 
+use super::McpHost;
 use crate::child::Delivery;
+use crate::client::ClientContext;
 use crate::json::round_numbers;
 
 /// The key of the receipt in `_meta`.
@@ -52,6 +55,24 @@ impl Receipt {
             // The protocol allows only an object.
             malformed => *malformed = json!({RECEIPT_KEY: receipt}),
         }
+    }
+}
+
+impl McpHost {
+    /// Calls a tool by the server's own name, also one that the configuration hides, and returns its result unmasked.
+    pub(crate) async fn call_unmasked(
+        &self,
+        server: &str,
+        tool: &str,
+        arguments: Map<String, Value>,
+        cancelled: &CancellationToken,
+    ) -> Result<Value> {
+        let table = self.table();
+        let found = table.servers.iter().find(|found| found.name() == server);
+        let unknown = || Error::new(ErrorKind::NotConfigured, "the server is not configured");
+        let server = found.ok_or_else(unknown)?;
+        let params = json!({"name": tool, "arguments": arguments});
+        server.call(params, &ClientContext::without_client(cancelled)).await
     }
 }
 

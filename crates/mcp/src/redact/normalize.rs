@@ -69,7 +69,7 @@ fn next_byte(text: &[u8]) -> Option<(Option<u8>, usize)> {
 }
 
 /// Decodes a character that is unescaped or escaped as in URLs or HTML.
-fn decode_symbol(text: &[u8]) -> Option<(u8, usize)> {
+pub(super) fn decode_symbol(text: &[u8]) -> Option<(u8, usize)> {
     let escape = match text {
         [b'%', rest @ ..] => decode_percent(rest),
         [b'&', b'#', rest @ ..] => decode_entity(rest),

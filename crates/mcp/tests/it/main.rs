@@ -13,4 +13,5 @@ mod http;
 mod keys;
 mod process;
 mod real;
+mod resolver;
 mod role_fixture;

@@ -9,7 +9,7 @@ use valetkey::mcp::http::{NewSession, SessionFactory, VerifiedCaller};
 use valetkey::mcp::{McpConfig, McpHost, McpHostBuilder};
 use valetkey::{AccountName, CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
 
-use crate::build::{BuildMode, ClaimSource, ConfiguredPolicies, SessionInputs};
+use crate::build::{BuildMode, ClaimSource, ConfiguredPolicies, SessionInputs, with_tool_resolver};
 use crate::serve::{build_tools, with_idle_timeout, with_tool_policies};
 use crate::settings::{Diagnostic, Settings};
 use crate::terminal::Terminal;
@@ -45,6 +45,7 @@ impl SessionFactory for ConfiguredSessions {
         let mut diagnostics = Vec::new();
         let builder = inputs.session_builder(BuildMode::Run, self.audit.clone(), &mut diagnostics);
         check(principal, &diagnostics)?;
+        let builder = with_tool_resolver(builder, &inputs, &self.config, &self.launcher);
         let (base, terminal) = (self.base.clone(), self.terminal.clone());
         let (policies, caller) = (Arc::clone(&self.policies), caller.clone());
         Ok(NewSession::new(builder, move |session| {
