@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -63,7 +64,21 @@ impl RunningServer {
         if target == Target::Proxy {
             command.arg("--mcp-config").arg(write_mcp_config(&fixture, folder)?);
         }
-        Self::spawn(target, command.args(["--http", "127.0.0.1:0"]))
+        let server = Self::spawn(target, command.args(["--http", "127.0.0.1:0"]))?;
+        if target == Target::Proxy { server.in_credential_session() } else { Ok(server) }
+    }
+
+    /// Opens a credential session and binds it by the path. The suite sends no header with a handle.
+    fn in_credential_session(mut self) -> Result<Self> {
+        let failed =
+            |error: io::Error| XtaskError::ReadFailed { path: self.url.clone(), reason: error.to_string() };
+        let origin = self.url.trim_end_matches("/mcp");
+        let address = origin.trim_start_matches("http://");
+        let reply = send_request(address, CREATE_SESSION).map_err(failed)?;
+        let missing = || io::Error::other(format!("no credential session: {reply}"));
+        let handle = find_handle(&reply).ok_or_else(missing).map_err(failed)?;
+        self.url = format!("{origin}/s/{handle}/mcp");
+        Ok(self)
     }
 
     /// The last word of the first line on standard error is the URL. The rest of standard error is discarded.
@@ -88,6 +103,38 @@ impl Drop for RunningServer {
         let _ended = self.process.kill();
         let _status = self.process.wait();
     }
+}
+
+/// A call of the tool that opens a credential session, in the modern revision, which needs no protocol session.
+const CREATE_SESSION: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+    "name": "create_credential_session", "arguments": {}, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "xtask", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {}}}}"#;
+
+fn send_request(address: &str, body: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    let head = [
+        "POST /mcp HTTP/1.1",
+        &format!("Host: {address}"),
+        "Connection: close",
+        "Accept: application/json, text/event-stream",
+        "Content-Type: application/json",
+        "MCP-Protocol-Version: 2026-07-28",
+        "Mcp-Method: tools/call",
+        "Mcp-Name: create_credential_session",
+        &format!("Content-Length: {}", body.len()),
+    ];
+    write!(stream, "{}\r\n\r\n{body}", head.join("\r\n"))?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    Ok(reply)
+}
+
+/// Returns the handle in the structured content of the result.
+fn find_handle(reply: &str) -> Option<&str> {
+    let (_, rest) = reply.split_once(r#""structuredContent":{"credential_session":""#)?;
+    rest.split('"').next()
 }
 
 /// Writes the file that names the fixture as the only server of the gateway.
