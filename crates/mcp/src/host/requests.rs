@@ -102,6 +102,7 @@ impl McpHost {
         request: ItemRequest,
         context: &ClientContext,
     ) -> Result<Value, RequestFailure> {
+        self.spawn_config.clients.admit(context.link.as_ref());
         let (table, ItemRequest { method, mut params }) = (self.table(), request);
         let server = tokio::select! {
             server = table.address(method, &mut params) => server?,
@@ -123,6 +124,8 @@ impl McpHost {
         queue: &Arc<UpdateQueue>,
         context: &ClientContext,
     ) -> Result<ResourceSubscription, RequestFailure> {
+        // Before a list starts the server, because its process is started for the first client.
+        self.spawn_config.clients.admit(context.link.as_ref());
         let table = self.table();
         let server = table.find_resource(uri).await?;
         let caller = Caller { narrowed: None, client: context.link.as_ref() };
