@@ -32,10 +32,7 @@ impl HttpClient {
         path: &'static str,
         process: Option<Arc<Child>>,
     ) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+        let sender = open_connection(address).await?;
         Ok(Self { sender, address, path, session: None, token: None, _process: process })
     }
 
@@ -57,7 +54,11 @@ impl HttpClient {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        self.sender.ready().await?;
+        // A server may close a connection that was idle while another subject was measured.
+        if self.sender.ready().await.is_err() {
+            self.sender = open_connection(self.address).await?;
+            self.sender.ready().await?;
+        }
         let response = self.sender.send_request(request.body(Full::from(message))?).await?;
         let status = response.status();
         if let Some(session) = response.headers().get("mcp-session-id") {
@@ -71,6 +72,14 @@ impl HttpClient {
         }
         Ok(if is_stream { last_event(&body)?.to_vec() } else { body.to_vec() })
     }
+}
+
+async fn open_connection(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 /// Returns the data of the last event that has any.
