@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod descendants;
 mod environment;
 mod guardian;
 mod launch;

@@ -11,6 +11,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::descendants::kill_descendants_of;
 use super::{ChildEnvironment, Launcher, StderrTail};
 
 /// How long a child may take to exit after its standard input is closed, and again after SIGTERM.
@@ -296,7 +297,7 @@ impl ChildProcess {
         if timeout(STOP_GRACE_PERIOD, self.group.wait()).await.is_err() {
             self.signal(SIGTERM);
             if timeout(STOP_GRACE_PERIOD, self.group.wait()).await.is_err() {
-                let _gone = self.group.start_kill();
+                self.start_kill();
                 let _reaped = self.group.wait().await;
             }
         }
@@ -307,15 +308,24 @@ impl ChildProcess {
     /// # Cancel safety
     /// Dropping the future kills the group too, without waiting.
     pub async fn kill(mut self) {
-        let _gone = self.group.start_kill();
+        self.start_kill();
         let _reaped = self.group.wait().await;
+    }
+
+    /// Kills the group, and the descendants that have left it, while the leader still runs: without it, they would have
+    /// another parent and could not be found.
+    fn start_kill(&mut self) {
+        if matches!(self.group.try_wait(), Ok(None)) {
+            kill_descendants_of(self.pid());
+        }
+        // An error means that the group has ended.
+        let _gone = self.group.start_kill();
     }
 }
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // An error means that the group has ended.
-        let _gone = self.group.start_kill();
+        self.start_kill();
     }
 }
 

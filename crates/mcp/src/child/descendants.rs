@@ -1,0 +1,78 @@
+//! Kills the descendants of a child, also those that have left its process group.
+
+use std::fs;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// Kills every descendant of the process `ancestor`, but not the process itself. A guardian is the subreaper of its
+/// program, so that an orphan is still its descendant.
+pub(super) fn kill_descendants_of(ancestor: u32) {
+    let mut found = vec![ancestor];
+    let mut next = 0;
+    // Collected before any is killed: the children of a killed process get another parent.
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(children_of(parent));
+        next += 1;
+    }
+    for descendant in found.into_iter().skip(1) {
+        kill_below(descendant, ancestor);
+    }
+}
+
+/// Kills a process if it is still a descendant of `ancestor`. The descriptor is opened before the check, so the process
+/// is not a later one with the same id.
+fn kill_below(process: u32, ancestor: u32) {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let Some(Ok(descriptor)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
+    if is_below(process, ancestor) {
+        let _gone = pidfd_send_signal(&descriptor, Signal::KILL);
+    }
+}
+
+fn is_below(process: u32, ancestor: u32) -> bool {
+    let mut current = process;
+    while let Some(parent) = parent_of(current) {
+        if parent == ancestor {
+            return true;
+        }
+        current = parent;
+    }
+    false
+}
+
+/// Returns the parent of a process, and `None` for the first process.
+fn parent_of(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name in parentheses may contain anything; the state and the parent follow it.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(1)?.parse().ok().filter(|parent| *parent != 0)
+}
+
+/// Returns the children of every thread of a process.
+fn children_of(process: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    children
+        .flat_map(|ids| ids.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn kill_descendants_of_process_spares_the_process() {
+        // The shell waits for its child, and then prints.
+        let script = "setsid sleep 600 & wait; echo over";
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        while children_of(shell.id()).is_empty() {
+            std::thread::yield_now();
+        }
+        kill_descendants_of(shell.id());
+        assert_eq!(shell.wait_with_output().unwrap().stdout, b"over\n");
+    }
+}
