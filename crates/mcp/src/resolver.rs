@@ -171,7 +171,9 @@ impl McpToolResolver {
         };
         if let Some(pointer) = &self.id_pointer {
             let found = document.pointer(pointer).ok_or_else(|| missing("id"))?;
-            if found.as_str() != Some(id.as_str()) && found.to_string() != id.as_str() {
+            // A number is compared by its digits.
+            let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+            if found != id.as_str() {
                 return Err(self.error(ErrorKind::Denied, "the tool returned the credentials of another id"));
             }
         }

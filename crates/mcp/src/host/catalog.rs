@@ -120,10 +120,13 @@ impl ToolCatalog {
     }
 }
 
+/// The name of a server, and the items that it listed.
+type ServerItems<'a> = (&'a str, Arc<Vec<Value>>);
+
 /// Separates the lists of servers from the errors of those that are missing or incomplete.
 pub(super) fn split_errors<'a>(
     listed: impl IntoIterator<Item = (&'a str, Result<ItemList>)>,
-) -> (Vec<(&'a str, Arc<Vec<Value>>)>, Vec<ServerError>) {
+) -> (Vec<ServerItems<'a>>, Vec<ServerError>) {
     let (mut lists, mut errors) = (Vec::new(), Vec::new());
     for (server, list) in listed {
         match list {

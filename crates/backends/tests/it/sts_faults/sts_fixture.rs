@@ -60,7 +60,7 @@ impl StsFixture {
         let fault = watch::Sender::new(None);
         let handler = StsHandler { clock, life, log: Arc::clone(&log) };
         let handler = tokio::spawn(run_server(listener, fault.subscribe(), handler));
-        Self { address, fault, log: log, server_task: handler }
+        Self { address, fault, log, server_task: handler }
     }
 
     /// The SDK as it is, with its standard retries. The region is this server's own: the SDK shares a quota of retries

@@ -113,11 +113,10 @@ fn build_issuer(
     issuer: &IssuerSettings,
 ) -> Result<JwtIssuer> {
     let mut builder = with_keys(issuer)?.name(name);
-    let texts = |texts: &[String]| texts.to_vec().into_iter();
-    builder = texts(&issuer.algorithms).fold(builder, JwtIssuerBuilder::algorithm);
-    builder = texts(&issuer.audiences).fold(builder, JwtIssuerBuilder::audience);
-    builder = texts(&issuer.required_scopes).fold(builder, JwtIssuerBuilder::required_scope);
-    builder = texts(&issuer.clients).fold(builder, JwtIssuerBuilder::client);
+    builder = issuer.algorithms.iter().fold(builder, JwtIssuerBuilder::algorithm);
+    builder = issuer.audiences.iter().fold(builder, JwtIssuerBuilder::audience);
+    builder = issuer.required_scopes.iter().fold(builder, JwtIssuerBuilder::required_scope);
+    builder = issuer.clients.iter().fold(builder, JwtIssuerBuilder::client);
     builder = issuer.scope_claim.iter().fold(builder, JwtIssuerBuilder::scope_claim);
     builder = issuer.token_use.iter().fold(builder, JwtIssuerBuilder::token_use);
     builder = builder.subject_claims(&issuer.subject_claims);

@@ -89,6 +89,6 @@ async fn narrowed_tools_and_sub_agents_have_only_own_access() {
     for refused in output["cleared"].as_array().unwrap() {
         assert!(refused["refused"].is_string(), "{output:#}");
     }
-    assert_eq!(output["tools"]["buckets__reader"], json!(["bucket", "credential_session"]));
+    assert_eq!(output["tools"]["buckets__reader"], json!(["aws_account", "bucket", "credential_session"]));
     ministack.stop().await.unwrap();
 }

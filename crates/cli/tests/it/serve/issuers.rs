@@ -96,6 +96,7 @@ impl IssuersFixture {
 
 /// Returns the claims of an engineer, with changes.
 fn carol(changes: &Value) -> Value {
+    #[allow(clippy::disallowed_methods, reason = "the gateway under test reads the machine's clock")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({
         "iss": "https://okta.example.com", "aud": "https://mcp.example.com/mcp", "sub": "00u7",
@@ -260,7 +261,7 @@ async fn check_issuers_report_their_lines() {
         (format!("claims = {{}}\n{issuer}{audience}"), "must have a condition"),
         (format!("claims = {{ groups = ['a'] }}\n{issuer}{audience}"), "`claims`"),
         (format!("subjects = ['a']\nissuer = 'entra'\n{issuer}{audience}"), "must name one of the issuers"),
-        (format!("subjects = ['a']\n[http]\nauth = 'bearer'\n"), "`issuer` must name one of the issuers"),
+        ("subjects = ['a']\n[http]\nauth = 'bearer'\n".to_owned(), "`issuer` must name one of the issuers"),
         (
             format!("subjects = ['a']\nclaims = {{ groups = 'eng' }}\n{issuer}{audience}"),
             "makes each caller a principal of its own",
@@ -280,7 +281,7 @@ async fn check_issuers_report_their_lines() {
             ),
             "ends with the name of an issuer",
         ),
-        (format!("[http]\nissuer = 'https://okta.example.com'\n"), "did you mean `issuers`"),
+        ("[http]\nissuer = 'https://okta.example.com'\n".to_owned(), "did you mean `issuers`"),
     ] {
         let fixture = ProgramFixture::new().file("valetkey.toml", format!("{base}{settings}"));
         let checked = fixture.run(&["check"]).await;

@@ -79,7 +79,7 @@ impl IssuerRules {
         let parts: Option<Vec<_>> = self.subject_claims.iter().map(|name| claims.text(name)).collect();
         // A part with a separator could make the subjects of two users equal.
         let parts = parts.filter(|parts| {
-            parts.iter().all(|part| !part.trim().is_empty() && !(is_composed && part.contains('/')))
+            !parts.iter().any(|part| part.trim().is_empty() || (is_composed && part.contains('/')))
         });
         Some(parts?.join("/"))
     }

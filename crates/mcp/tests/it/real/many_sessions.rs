@@ -199,7 +199,10 @@ async fn use_sessions(scene: Arc<Scene>, principal: usize, seed: u64) {
 async fn sessions_of_many_principals_never_cross() -> Result<()> {
     let seed = std::env::var("VALETKEY_TEST_SEED")
         .map_or_else(|_| fastrand::u64(..1 << 32), |seed| seed.parse().unwrap());
-    eprintln!("VALETKEY_TEST_SEED={seed}");
+    #[allow(clippy::print_stderr, reason = "a failed run is repeated with its seed")]
+    {
+        eprintln!("VALETKEY_TEST_SEED={seed}");
+    }
     let moto = Moto::start().await?;
     let mut limits = ProcessLimits::default();
     (limits.per_session, limits.per_principal, limits.total) = (2, 4, MAX_PROCESSES);

@@ -32,7 +32,7 @@ fn server_command(venv: Venv, name: &str, args: &[&str]) -> ServerConfig {
 fn aws_servers(moto: &Moto, egress: &Egress) -> Vec<(&'static str, ServerConfig)> {
     let mut servers = vec![
         ("aws-api", ServerConfig::new(program("awslabs.aws-api-mcp-server").unwrap().to_str().unwrap())),
-        ("iam", server_command(Venv::Workflow, "awslabs.iam-mcp-server", &[])),
+        ("iam", server_command(Venv::Workflow, "awslabs.iam-mcp-server", &["--allow-write"])),
         (
             "sns",
             server_command(
