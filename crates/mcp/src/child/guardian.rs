@@ -15,9 +15,10 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_current_process_group, kill_process,
-    pidfd_open, set_child_subreaper, waitpid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, kill_current_process_group,
+    kill_process, pidfd_open, set_child_subreaper, waitid, waitpid,
 };
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::process::Command;
@@ -43,11 +44,16 @@ pub(super) fn run_guardian(host: Pid, program: &OsString, args: &[OsString]) -> 
         detach_stdio();
         let program = child.id();
         let status = tokio::select! {
-            status = child.wait() => status?,
-            never = reap_orphans(program) => match never? {},
+            status = child.wait() => status,
+            failed = reap_orphans(program) => failed.map(|never| match never {}),
         };
+        // Also after an error: the other thread may have reaped the program.
         kill_descendants();
-        Ok(exit_code(status))
+        if !is_parent_alive(host) {
+            // This process could exit before its other thread has killed the group.
+            let _killed = kill_current_process_group(Signal::KILL);
+        }
+        status.map(exit_code)
     })
 }
 
@@ -67,16 +73,22 @@ async fn reap_orphans(program: Option<u32>) -> io::Result<Infallible> {
 /// a child belongs to no other process until the child is reaped, which only this process does.
 fn kill_descendants() {
     for _ in 0..MAX_KILL_ROUNDS {
-        let children = children();
-        if children.is_empty() {
+        if has_no_children() {
             return;
         }
-        for child in children {
+        for child in children() {
             let _gone = kill_process(child, Signal::KILL);
             let _reaped = waitpid(Some(child), WaitOptions::NOHANG);
         }
         thread::sleep(KILL_POLL_INTERVAL);
     }
+}
+
+/// Whether this process has no child, not even a zombie. Unlike [`children`], it misses none that moves from a process
+/// that exits to this one.
+fn has_no_children() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
 }
 
 /// Returns the children of every thread of this process, zombies included.
