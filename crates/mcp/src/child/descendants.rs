@@ -22,8 +22,8 @@ pub(super) fn kill_descendants_of(ancestor: u32) {
 /// Kills a process if it is still a descendant of `ancestor`. The descriptor is opened before the check, so the process
 /// is not a later one with the same id.
 fn kill_below(process: u32, ancestor: u32) {
-    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
-    let Some(Ok(descriptor)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
+    let descriptor = to_pid(process).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    let Some(Ok(descriptor)) = descriptor else { return };
     if is_below(process, ancestor) {
         let _gone = pidfd_send_signal(&descriptor, Signal::KILL);
     }
@@ -48,8 +48,12 @@ fn parent_of(process: u32) -> Option<u32> {
     fields.split_whitespace().nth(1)?.parse().ok().filter(|parent| *parent != 0)
 }
 
-/// Returns the children of every thread of a process.
-fn children_of(process: u32) -> Vec<u32> {
+pub(super) fn to_pid(process: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(process).ok()?)
+}
+
+/// Returns the children of every thread of a process, zombies included.
+pub(super) fn children_of(process: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     children

@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
@@ -24,6 +24,8 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::process::Command;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+
+use super::descendants::{children_of, to_pid};
 
 /// Polling interval for the host's existence, on kernels without pidfds.
 const HOST_POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -63,7 +65,7 @@ async fn reap_orphans(program: Option<u32>) -> io::Result<Infallible> {
     loop {
         exits.recv().await;
         let is_orphan = |pid: &Pid| u32::try_from(pid.as_raw_pid()).ok() != program;
-        for orphan in children().into_iter().filter(is_orphan) {
+        for orphan in children().filter(is_orphan) {
             let _still_running = waitpid(Some(orphan), WaitOptions::NOHANG);
         }
     }
@@ -91,15 +93,9 @@ fn has_no_children() -> bool {
     matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
 }
 
-/// Returns the children of every thread of this process, zombies included.
-fn children() -> Vec<Pid> {
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    children.flat_map(|pids| pids.split_whitespace().filter_map(parse_pid).collect::<Vec<_>>()).collect()
-}
-
-fn parse_pid(text: &str) -> Option<Pid> {
-    Pid::from_raw(text.parse().ok()?)
+/// Returns the children of this process, zombies included.
+fn children() -> impl Iterator<Item = Pid> {
+    children_of(std::process::id()).into_iter().filter_map(to_pid)
 }
 
 /// Whether `host` is still the parent of this process.

@@ -10,8 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use rustix::process::{Pid, Signal, getpgrp, getpid, set_parent_process_death_signal};
+use rustix::process::{Signal, getpgrp, getpid, set_parent_process_death_signal};
 
+use super::descendants::to_pid;
 use super::guardian::{is_parent_alive, run_guardian};
 
 const FIRST_NON_STDIO_FD: i32 = 3;
@@ -87,8 +88,7 @@ pub fn close_descriptors_on_exec() {
 /// }
 /// ```
 pub fn run_launcher(parent: u32, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
-    let host = i32::try_from(parent).ok().and_then(Pid::from_raw);
-    let host = host.ok_or_else(|| io::Error::other("no process has such an id"))?;
+    let host = to_pid(parent).ok_or_else(|| io::Error::other("no process has such an id"))?;
     let is_group_leader = getpgrp() == getpid();
     if !is_group_leader {
         set_parent_process_death_signal(Some(Signal::KILL))?;
