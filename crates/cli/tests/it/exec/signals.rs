@@ -15,7 +15,8 @@ async fn start_program(
     fixture: &ProgramFixture,
     script: &str,
 ) -> (Child, Lines<BufReader<ChildStdout>>, u32) {
-    let mut exec = fixture.start(&["exec", "--", "sh", "-c", script]);
+    // A shell cannot trap a signal that it inherits as ignored, as from a test run under `nohup`.
+    let mut exec = fixture.start(&["exec", "--", "env", "--default-signal", "sh", "-c", script]);
     let mut lines = BufReader::new(exec.stdout.take().unwrap()).lines();
     let pid = lines.next_line().await.unwrap().unwrap().parse().unwrap();
     (exec, lines, pid)
