@@ -1,56 +1,45 @@
 //! `McpHost`: starts the servers of a session as child processes, lists what they offer and sends them requests.
 
-mod account_argument;
-mod activity;
+mod authority;
 mod builder;
+mod calls;
 mod catalog;
-mod changes;
 mod narrowed;
-mod policies;
 mod process_quota;
 mod requests;
-mod result;
 mod server;
 mod spawn;
 mod table;
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
-use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
 
-use crate::child::Delivery;
-use crate::client::{ClientContext, ClientLink};
+use crate::CredentialEndpoint;
 use crate::config::{ConfigError, McpConfig};
 use crate::connection::ListKind;
-use crate::{CredentialEndpoint, Redactor};
 
-pub(crate) use account_argument::add_account_argument;
+pub(crate) use authority::add_account_argument;
 pub use builder::McpHostBuilder;
+pub(crate) use calls::{ToolCall, error_result};
+pub(crate) use catalog::ItemCatalog;
 pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 pub use process_quota::{ProcessLimits, ProcessQuota};
-pub(crate) use result::error_result;
-
-pub(crate) use catalog::ItemCatalog;
-pub(crate) use changes::{ChangeCounters, ListChanges};
-pub(crate) use requests::{ItemMethod, ItemRequest, ToolCall};
+pub(crate) use requests::{ItemMethod, ItemRequest};
 pub(crate) use server::RequestFailure;
+pub(crate) use table::{ChangeCounters, ListChanges};
 
-use account_argument::SelectableAccounts;
-use narrowed::{NarrowedServerPool, ServerLease};
-use policies::CallAuthority;
-use result::round_result;
-use server::{ServerHandle, Timeouts, cancelled_error};
+use authority::SelectableAccounts;
+use narrowed::NarrowedServerPool;
+use server::{ServerHandle, Timeouts};
 use spawn::SpawnConfig;
-use table::{ItemRoute, ServerTable};
+use table::ServerTable;
 
 /// Runs the MCP servers of one session.
 ///
@@ -100,37 +89,10 @@ pub struct McpHost {
     timeouts: Timeouts,
     /// Processes of the same servers for narrowed sessions.
     narrowed_pool: Arc<NarrowedServerPool>,
-    redactor: Arc<Redactor>,
-    list_budget: Duration,
-    change_counters: Arc<ChangeCounters>,
     /// Refreshes the session's credentials before they are needed, so that the endpoint responds from memory.
     refresher: JoinHandle<()>,
     /// `None` when the caller supplied the endpoint, which then outlives the host.
     owned_endpoint: Option<CredentialEndpoint>,
-}
-
-/// The session and the client that a call is for.
-struct Caller<'a> {
-    /// `None` for the host's own session.
-    narrowed: Option<&'a SessionContext>,
-    client: Option<&'a Arc<dyn ClientLink>>,
-}
-
-/// The server process that runs one call.
-enum CallTarget {
-    Shared(Arc<ServerHandle>),
-    Narrowed(ServerLease),
-}
-
-impl Deref for CallTarget {
-    type Target = ServerHandle;
-
-    fn deref(&self) -> &ServerHandle {
-        match self {
-            Self::Shared(server) => server,
-            Self::Narrowed(server) => server,
-        }
-    }
 }
 
 fn session_account(session: &SessionContext, account: Option<&AccountName>) -> Result<SessionAccount> {
@@ -201,159 +163,6 @@ impl McpHost {
         !self.table().servers.is_empty()
     }
 
-    /// Calls a tool by the name under which [`all_tools`](Self::all_tools) lists it.
-    ///
-    /// Returns the MCP result as JSON, with the session's secrets masked, or `None` when no such tool exists. Every
-    /// failure is a result with `isError`. When `cancelled` fires, the server is notified and the result reports the
-    /// cancellation.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe. Dropping the future discards the result and does not notify the server; cancel `cancelled`
-    /// instead.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// use serde_json::json;
-    /// use tokio_util::sync::CancellationToken;
-    ///
-    /// # async fn example(host: &valetkey_mcp::McpHost) {
-    /// let arguments = json!({"cli_command": "aws s3 ls"}).as_object().cloned();
-    /// match host.call("aws-api__call_aws", arguments, &CancellationToken::new()).await {
-    ///     Some(result) if result["isError"] == true => eprintln!("failed: {}", result["content"][0]["text"]),
-    ///     Some(result) => println!("{result}"),
-    ///     None => eprintln!("no server has such a tool"),
-    /// }
-    /// # }
-    /// ```
-    pub async fn call(
-        &self,
-        name: &str,
-        arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
-    ) -> Option<Value> {
-        self.call_with_session(
-            None,
-            ToolCall::new(name, arguments),
-            &ClientContext::without_client(cancelled),
-        )
-        .await
-        .map(round_result)
-    }
-
-    /// Like [`call`](Self::call), with the credentials of `session`: the host's session or a session narrowed from it.
-    ///
-    /// The call never runs in a process that has other credentials. A server that is given no credentials has one
-    /// process for all sessions.
-    ///
-    /// # Cancel safety
-    /// See [`call`](Self::call).
-    ///
-    /// # Examples
-    /// ```no_run
-    /// use tokio_util::sync::CancellationToken;
-    /// use valetkey_core::{AccessScope, Result, SessionContext, SessionPolicy};
-    /// use valetkey_mcp::McpHost;
-    ///
-    /// # async fn example(host: &McpHost, session: &SessionContext) -> Result<()> {
-    /// // For a sub-agent that may only read objects.
-    /// let scope = AccessScope::new().policy(SessionPolicy::read_only(["s3"])?);
-    /// let narrowed = session.narrow(scope)?;
-    /// let result = host.call_for(&narrowed, "aws-api__call_aws", None, &CancellationToken::new()).await;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn call_for(
-        &self,
-        session: &SessionContext,
-        name: &str,
-        arguments: Option<Map<String, Value>>,
-        cancelled: &CancellationToken,
-    ) -> Option<Value> {
-        let narrowed = (session.id() != self.session_id).then_some(session);
-        self.call_with_session(
-            narrowed,
-            ToolCall::new(name, arguments),
-            &ClientContext::without_client(cancelled),
-        )
-        .await
-        .map(round_result)
-    }
-
-    /// Calls a tool for a narrowed session, or for the host's own session if `narrowed` is `None`. The result must be
-    /// written with [`write_exact`](crate::to_json::write_exact).
-    pub(crate) async fn call_with_session(
-        &self,
-        narrowed: Option<&SessionContext>,
-        mut call: ToolCall,
-        context: &ClientContext,
-    ) -> Option<Value> {
-        let (table, name) = (self.table(), call.name.clone());
-        let found = tokio::select! {
-            found = table.find_route(ListKind::Tools, &name) => found,
-            () = context.cancelled.cancelled() => Err(cancelled_error()),
-        };
-        let result = match found {
-            Ok(found) => {
-                let route = found?;
-                let caller = Caller { narrowed, client: context.link.as_ref() };
-                match self.call_target(&table, &route, &caller, call.arguments.as_mut()) {
-                    Ok(server) => server.call(call.into_params(&route.own_name), context).await,
-                    Err(error) => Err(error),
-                }
-            }
-            Err(error) => Err(error),
-        };
-        let result = result.unwrap_or_else(|error| {
-            tracing::debug!(tool = name, %error, "tool call failed");
-            error_result(&error)
-        });
-        let masking_failed =
-            || error_result(&Error::new(ErrorKind::Internal, "the result could not be masked"));
-        Some(self.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed))
-    }
-
-    /// Records a request of a client. Servers are initialized with the capabilities of the first client.
-    pub(crate) fn admit_client(&self, context: &ClientContext) {
-        // A client with other capabilities gets other processes at its first call.
-        let _is_first = self.spawn_config.clients.admit(context.link.as_ref());
-    }
-
-    /// Returns the process that may run a call. Removes the argument that selects an account.
-    fn call_target(
-        &self,
-        table: &ServerTable,
-        route: &ItemRoute,
-        caller: &Caller<'_>,
-        arguments: Option<&mut Map<String, Value>>,
-    ) -> Result<CallTarget> {
-        let ItemRoute { server, own_name, account_argument } = route;
-        let selected = account_argument.take(arguments, server.account());
-        let selected = selected.map_err(|error| error.with_provider(server.name().to_owned()))?;
-        let config = server.config();
-        let is_admitted = self.spawn_config.clients.admit(caller.client);
-        // Refuses a call for a session that has ended, also on a server without credentials.
-        let usual = match caller.narrowed {
-            Some(session) => &session_account(session, config.account.as_ref())?,
-            None => server.account(),
-        };
-        if is_admitted && config.delivery == Delivery::None {
-            return Ok(CallTarget::Shared(Arc::clone(server)));
-        }
-        let narrowed = caller.narrowed.filter(|_| config.delivery != Delivery::None);
-        let usual = if config.delivery == Delivery::None { server.account() } else { usual };
-        let selected = selected.filter(|selected| selected != usual.account_name());
-        let account = match &selected {
-            Some(name) => &self.accounts.find(narrowed, name)?,
-            None => usual,
-        };
-        let policy = table.policies.get(server.name(), own_name);
-        if is_admitted && narrowed.is_none() && selected.is_none() && policy.is_none() {
-            return Ok(CallTarget::Shared(Arc::clone(server)));
-        }
-        let authority = CallAuthority { account, selected, policy };
-        self.narrowed_pool.lease_server(server, authority, caller.client).map(CallTarget::Narrowed)
-    }
-
     /// Returns the accounts of the session for a list of tools, and remembers them as listed.
     pub(crate) fn list_accounts(&self) -> Vec<AccountName> {
         self.accounts.list()
@@ -362,7 +171,7 @@ impl McpHost {
     /// Announces a change of the tools if the session has other accounts than were listed last.
     pub(crate) fn announce_accounts(&self) {
         if self.accounts.have_changed() {
-            self.change_counters.get(ListKind::Tools).send_modify(|count| *count += 1);
+            self.spawn_config.change_counters.get(ListKind::Tools).send_modify(|count| *count += 1);
         }
     }
 
@@ -427,7 +236,7 @@ impl McpHost {
     /// Dropping the future still ends the servers, but does not wait for them.
     pub async fn shutdown(self) {
         self.stop().await;
-        self.redactor.clear();
+        self.spawn_config.redactor.clear();
     }
 
     /// Like [`shutdown`](Self::shutdown), for an owner that cannot give the host up yet. The secrets stay registered,
@@ -443,7 +252,7 @@ impl McpHost {
         tokio::join!(servers, drained, self.narrowed_pool.stop());
         // Removed explicitly: requests that are never polled to completion keep the shared state, and thereby the
         // folder, alive.
-        self.narrowed_pool.remove_session_dir().await;
+        self.spawn_config.remove_session_dir().await;
         if let Some(endpoint) = &self.owned_endpoint {
             endpoint.stop().await;
         }
@@ -490,7 +299,9 @@ impl McpHost {
         let retired =
             retired.as_mut().ok_or_else(|| Error::new(ErrorKind::Closed, "the host was stopped"))?;
         let before = self.table();
-        let table = builder.build_table(&before.servers, &self.spawn_config, self.timeouts, self.list_budget);
+        let servers = &before.servers;
+        let table =
+            ServerTable::build(builder, servers, &self.spawn_config, self.timeouts, before.list_budget);
         let table = Arc::new(table);
         *self.table.write() = Arc::clone(&table);
         let narrowed = self.narrowed_pool.remove_outdated(&table.servers);
@@ -501,7 +312,7 @@ impl McpHost {
         for server in removed.chain(narrowed) {
             retired.spawn(server.drain(self.stopping.clone()));
         }
-        self.change_counters.count_all();
+        self.spawn_config.change_counters.count_all();
         Ok(())
     }
 
@@ -519,12 +330,12 @@ impl McpHost {
     /// ```
     #[must_use]
     pub fn tools_changed(&self) -> watch::Receiver<u64> {
-        self.change_counters.get(ListKind::Tools).subscribe()
+        self.spawn_config.change_counters.get(ListKind::Tools).subscribe()
     }
 
     /// Returns the changes of all lists from now on.
     pub(crate) fn list_changes(&self) -> ListChanges {
-        self.change_counters.subscribe()
+        self.spawn_config.change_counters.subscribe()
     }
 
     fn table(&self) -> Arc<ServerTable> {

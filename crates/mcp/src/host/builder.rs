@@ -9,18 +9,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
-use super::account_argument::SelectableAccounts;
-use super::catalog::{NamePrefixes, NameStyle};
-use super::changes::ChangeCounters;
+use super::McpHost;
+use super::authority::{SelectableAccounts, ToolPolicies};
 use super::narrowed::{NarrowedLimits, NarrowedServerPool};
-use super::policies::ToolPolicies;
 use super::process_quota::{ProcessOwner, ProcessQuota};
-use super::server::{ServerHandle, Timeouts};
+use super::server::Timeouts;
 use super::spawn::SpawnConfig;
-use super::{McpHost, ServerTable, session_account};
+use super::table::{ChangeCounters, ServerTable};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
-use crate::config::{ConfigError, McpConfig, ServerConfig};
-use crate::connection::{ListKind, PerList};
+use crate::config::McpConfig;
 use crate::endpoint::AdvertisedExpiry;
 use crate::{CredentialEndpoint, Redactor};
 
@@ -365,7 +362,6 @@ impl McpHostBuilder {
         let redactor = Arc::new(Redactor::with_clock(self.session.clock()));
         self.session.observe(&redactor);
         self.environment.secrets().for_each(|secret| redactor.add_secret(secret));
-        let change_counters = Arc::clone(&self.change_counters);
         let spawn_config = Arc::new(SpawnConfig {
             driver: self.session.id(),
             owner: ProcessOwner {
@@ -379,13 +375,13 @@ impl McpHostBuilder {
             advertised_expiry: self.advertised_expiry,
             session_dir,
             start_timeout: self.start_timeout,
-            redactor: Arc::clone(&redactor),
+            redactor,
             clients: Arc::default(),
-            change_counters: Arc::clone(&change_counters),
+            change_counters: Arc::clone(&self.change_counters),
         });
         let (session, timeouts) = (self.session.clone(), self.timeouts);
         let (list_budget, narrowed_limits) = (self.list_budget, self.narrowed_limits);
-        let table = self.build_table(&[], &spawn_config, timeouts, list_budget);
+        let table = ServerTable::build(self, &[], &spawn_config, timeouts, list_budget);
         Ok(McpHost {
             session_id: session.id(),
             accounts: SelectableAccounts::new(&session),
@@ -395,58 +391,9 @@ impl McpHostBuilder {
             narrowed_pool: Arc::new(NarrowedServerPool::new(Arc::clone(&spawn_config), narrowed_limits)),
             spawn_config,
             timeouts,
-            redactor,
-            list_budget,
-            change_counters,
             refresher: tokio::spawn(session.keep_warm()),
             owned_endpoint: (!shared_endpoint).then_some(endpoint),
         })
-    }
-
-    /// Builds the table of the configured servers. A server of `before` with the same configuration is kept.
-    pub(super) fn build_table(
-        self,
-        before: &[Arc<ServerHandle>],
-        spawn_config: &Arc<SpawnConfig>,
-        timeouts: Timeouts,
-        list_budget: Duration,
-    ) -> ServerTable {
-        let style = |server: &ServerConfig| match server.prefix {
-            true => NameStyle::Prefixed,
-            false => NameStyle::Unchanged,
-        };
-        let servers = self.config.servers.iter();
-        let prefixes = NamePrefixes::new(servers.map(|(name, server)| (name.as_str(), style(server))));
-        let mut config_errors = self.config.errors;
-        let mut servers = Vec::new();
-        for (name, config) in self.config.servers {
-            if let Some(kept) =
-                before.iter().find(|server| server.name() == name && *server.config() == config)
-            {
-                servers.push(Arc::clone(kept));
-                continue;
-            }
-            match session_account(&self.session, config.account.as_ref()) {
-                Ok(account) => {
-                    let spawn_config = Arc::clone(spawn_config);
-                    let server = ServerHandle::supervise(name, config, account, spawn_config, timeouts);
-                    servers.push(Arc::new(server));
-                }
-                Err(error) => config_errors.push(ConfigError { server: name, error }),
-            }
-        }
-        let table = ServerTable {
-            servers,
-            policies: self.policies,
-            prefixes,
-            config_errors,
-            catalogs: PerList::default(),
-            list_budget,
-        };
-        for kind in ListKind::ALL {
-            table.refresh_catalog(kind);
-        }
-        table
     }
 }
 

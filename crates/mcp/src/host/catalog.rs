@@ -13,8 +13,7 @@
 //! | a URI that several servers list | the first server in the order of names keeps it, with an error of each server |
 //! | a malformed definition | the item is left out, with an error of its server |
 
-mod definition;
-mod names;
+mod item;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -24,9 +23,8 @@ use valetkey_core::{Error, ErrorKind, Result};
 
 use super::server::ItemList;
 use crate::connection::ListKind;
-use definition::normalize_item;
-use names::hashed_name;
-pub(super) use names::{NamePrefixes, NameStyle};
+pub(super) use item::{NamePrefixes, NameStyle};
+use item::{hashed_name, normalize_item};
 
 /// The tools of every server that responded, and the errors of servers that did not.
 ///

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{
@@ -23,9 +23,9 @@ use valetkey_core::{
     SessionPolicy,
 };
 
-use super::activity::CallCounter;
+use super::authority::CallAuthority;
 use super::builder::internal_error;
-use super::policies::CallAuthority;
+use super::process_quota::CallCounter;
 use super::server::{ServerHandle, with_set_credentials_hint};
 use super::spawn::SpawnConfig;
 use crate::child::SessionDir;
@@ -117,11 +117,6 @@ impl NarrowedServerPool {
     /// Removes the servers that are not copies of one of `models`, and returns them.
     pub(super) fn remove_outdated(&self, models: &[Arc<ServerHandle>]) -> Vec<Arc<ServerHandle>> {
         self.open_groups().flat_map(|(_, group)| group.remove_outdated(models)).collect()
-    }
-
-    /// Removes the folder of the host's own session. Its servers must have exited.
-    pub(super) async fn remove_session_dir(&self) {
-        self.spawn_config.remove_session_dir().await;
     }
 
     /// Stops all groups and waits until their servers have exited. No group is added afterwards.
@@ -329,7 +324,7 @@ impl ServerGroup {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
             None => account.clone(),
         };
-        let mut servers = self.lock_servers();
+        let mut servers = self.servers.lock();
         let servers = servers.as_mut().ok_or_else(stopped_error)?;
         let create = || Arc::new(model.clone_for(account, Arc::clone(&self.spawn_config)));
         servers.retain(|name, server| name != model.name() || server.config() == model.config());
@@ -340,14 +335,14 @@ impl ServerGroup {
         let is_current = |server: &ServerHandle| {
             models.iter().any(|model| model.name() == server.name() && model.config() == server.config())
         };
-        let mut servers = self.lock_servers();
+        let mut servers = self.servers.lock();
         let Some(servers) = servers.as_mut() else { return Vec::new() };
         let outdated = servers.extract_if(.., |_, server| !is_current(server));
         outdated.map(|(_, server)| server).collect()
     }
 
     fn all_servers(&self) -> Vec<Arc<ServerHandle>> {
-        self.lock_servers().iter().flat_map(ServersByName::values).cloned().collect()
+        self.servers.lock().iter().flat_map(ServersByName::values).cloned().collect()
     }
 
     /// Waits until the session has ended, or no call was made for `idle_timeout`. Cancel safe.
@@ -360,13 +355,9 @@ impl ServerGroup {
 
     /// Stops the servers, waits until they have exited, and removes their folder.
     async fn stop(&self) {
-        let servers = self.lock_servers().take().unwrap_or_default();
+        let servers = self.servers.lock().take().unwrap_or_default();
         join_all(servers.values().map(|server| server.stop())).await;
         self.spawn_config.remove_session_dir().await;
-    }
-
-    fn lock_servers(&self) -> MutexGuard<'_, Option<ServersByName>> {
-        self.servers.lock()
     }
 }
 

@@ -17,8 +17,10 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 
+use super::McpHost;
+use super::calls::{CallTarget, Caller};
 use super::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
-use super::{CallTarget, Caller, ItemRoute, McpHost, ServerTable};
+use super::table::{ItemRoute, ServerTable};
 use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
@@ -27,39 +29,6 @@ use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 /// The protocol error for a resource that does not exist.
 const RESOURCE_NOT_FOUND: i32 = -32002;
 const INVALID_PARAMS: i32 = -32602;
-
-/// The parameters of `tools/call`. Fields without a meaning here are passed on.
-#[derive(Debug, Clone)]
-pub(crate) struct ToolCall {
-    pub(crate) name: String,
-    pub(crate) arguments: Option<Map<String, Value>>,
-    pub(crate) other: Map<String, Value>,
-}
-
-impl ToolCall {
-    pub(crate) fn new(name: &str, arguments: Option<Map<String, Value>>) -> Self {
-        Self { name: name.to_owned(), arguments, other: Map::new() }
-    }
-
-    /// Returns `None` if the parameters name no tool.
-    pub(crate) fn from_params(mut params: Map<String, Value>) -> Option<Self> {
-        let Some(Value::String(name)) = params.remove("name") else { return None };
-        let arguments = match params.remove("arguments") {
-            Some(Value::Object(arguments)) => Some(arguments),
-            _ => None,
-        };
-        Some(Self { name, arguments, other: params })
-    }
-
-    /// Returns the parameters for the server, which has its own name for the tool.
-    pub(super) fn into_params(self, tool: &str) -> Value {
-        let mut params = Map::new();
-        params.insert("name".to_owned(), Value::from(tool));
-        params.insert("arguments".to_owned(), Value::Object(self.arguments.unwrap_or_default()));
-        params.extend(self.other);
-        Value::Object(params)
-    }
-}
 
 /// A request that is for one server, with its parameters as the client sent them.
 #[derive(Debug)]
@@ -102,7 +71,7 @@ impl McpHost {
         request: ItemRequest,
         context: &ClientContext,
     ) -> Result<Value, RequestFailure> {
-        self.spawn_config.clients.admit(context.link.as_ref());
+        self.admit_client(context);
         let (table, ItemRequest { method, mut params }) = (self.table(), request);
         let server = tokio::select! {
             server = table.address(method, &mut params) => server?,
@@ -114,7 +83,7 @@ impl McpHost {
         let need = method.credential_need();
         let result = target.request(method.name(), Value::Object(params), need, context).await?;
         let masking_failed = || Error::new(ErrorKind::Internal, "the result could not be masked");
-        Ok(self.redactor.mask_json_async(result).await.ok_or_else(masking_failed)?)
+        Ok(self.spawn_config.redactor.mask_json_async(result).await.ok_or_else(masking_failed)?)
     }
 
     /// Subscribes to a resource: `queue` gets its updates while the returned value lives.
@@ -124,8 +93,7 @@ impl McpHost {
         queue: &Arc<UpdateQueue>,
         context: &ClientContext,
     ) -> Result<ResourceSubscription, RequestFailure> {
-        // Before a list starts the server, because its process is started for the first client.
-        self.spawn_config.clients.admit(context.link.as_ref());
+        self.admit_client(context);
         let table = self.table();
         let server = table.find_resource(uri).await?;
         let caller = Caller { narrowed: None, client: context.link.as_ref() };
@@ -295,15 +263,5 @@ mod tests {
         ] {
             assert_eq!(matches_template(template, uri), is_match, "{template} {uri}");
         }
-    }
-
-    #[test]
-    fn tool_call_keeps_other_parameters() {
-        let params = serde_json::json!({"name": "s__t", "arguments": {"a": 1}, "requestState": "x"});
-        let call = ToolCall::from_params(params.as_object().unwrap().clone()).unwrap();
-        assert_eq!(call.name, "s__t");
-        let expected = serde_json::json!({"name": "t", "arguments": {"a": 1}, "requestState": "x"});
-        assert_eq!(call.into_params("t"), expected);
-        assert!(ToolCall::from_params(Map::new()).is_none());
     }
 }

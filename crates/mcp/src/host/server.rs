@@ -7,11 +7,9 @@
 //! requires credentials again, since a start takes seconds, and sends the request. A failure at any step is an error
 //! with the name of the server and the next step.
 
-mod backoff;
 mod failure;
 mod lists;
 mod running;
-mod subscriptions;
 mod supervisor;
 
 use std::sync::Arc;
@@ -27,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
-use super::activity::CallCounter;
-use super::result::Receipt;
+use super::calls::Receipt;
+use super::process_quota::CallCounter;
 use super::spawn::SpawnConfig;
 use crate::child::Delivery;
 use crate::client::ClientContext;
@@ -40,9 +38,8 @@ pub(crate) use failure::RequestFailure;
 pub(super) use failure::{cancelled_error, with_set_credentials_hint};
 pub(super) use lists::ItemList;
 use lists::{ListCache, Lister};
-use running::CallGuard;
 pub(super) use running::quote_stderr;
-use subscriptions::watch_resources;
+use running::{CallGuard, watch_resources};
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 
 /// The timeouts of requests to a running server, and of the server itself.

@@ -1,4 +1,5 @@
-//! `ServerTable`: the servers that one configuration describes, and the catalogs of what they list.
+//! `ServerTable`: the servers that one configuration describes, and the catalogs of what they list; `ChangeCounters`:
+//! counts the changes of these lists.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,24 +8,25 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use valetkey_core::Result;
 
-use super::account_argument::AccountArgument;
-use super::catalog::{ItemCatalog, NamePrefixes, split_errors};
-use super::policies::ToolPolicies;
-use super::server::{ItemList, ServerHandle};
-use super::{ProxiedTool, ServerError};
-use crate::config::ConfigError;
+use super::authority::{AccountArgument, ToolPolicies};
+use super::catalog::{ItemCatalog, NamePrefixes, NameStyle, split_errors};
+use super::server::{ItemList, ServerHandle, Timeouts};
+use super::spawn::SpawnConfig;
+use super::{McpHostBuilder, ProxiedTool, ServerError, session_account};
+use crate::config::{ConfigError, ServerConfig};
 use crate::connection::{ListKind, PerList};
 
 pub(super) struct ServerTable {
     pub(super) servers: Vec<Arc<ServerHandle>>,
     pub(super) policies: ToolPolicies,
-    pub(super) prefixes: NamePrefixes,
+    prefixes: NamePrefixes,
     pub(super) config_errors: Vec<ConfigError>,
     /// The items that were last listed.
-    pub(super) catalogs: PerList<Mutex<CachedCatalog>>,
+    catalogs: PerList<Mutex<CachedCatalog>>,
     pub(super) list_budget: Duration,
 }
 
@@ -44,7 +46,7 @@ impl ItemRoute {
 
 /// A catalog, and the lists that it was built from. It is built again only when one of them is another allocation.
 #[derive(Default)]
-pub(super) struct CachedCatalog {
+struct CachedCatalog {
     lists: Vec<(String, Arc<Vec<Value>>)>,
     catalog: Arc<ItemCatalog>,
 }
@@ -59,6 +61,53 @@ impl CachedCatalog {
 }
 
 impl ServerTable {
+    /// Builds the table of the servers that `builder` configures. A server of `before` with the same configuration is
+    /// kept.
+    pub(super) fn build(
+        builder: McpHostBuilder,
+        before: &[Arc<ServerHandle>],
+        spawn_config: &Arc<SpawnConfig>,
+        timeouts: Timeouts,
+        list_budget: Duration,
+    ) -> Self {
+        let style = |server: &ServerConfig| match server.prefix {
+            true => NameStyle::Prefixed,
+            false => NameStyle::Unchanged,
+        };
+        let servers = builder.config.servers.iter();
+        let prefixes = NamePrefixes::new(servers.map(|(name, server)| (name.as_str(), style(server))));
+        let mut config_errors = builder.config.errors;
+        let mut servers = Vec::new();
+        for (name, config) in builder.config.servers {
+            if let Some(kept) =
+                before.iter().find(|server| server.name() == name && *server.config() == config)
+            {
+                servers.push(Arc::clone(kept));
+                continue;
+            }
+            match session_account(&builder.session, config.account.as_ref()) {
+                Ok(account) => {
+                    let spawn_config = Arc::clone(spawn_config);
+                    let server = ServerHandle::supervise(name, config, account, spawn_config, timeouts);
+                    servers.push(Arc::new(server));
+                }
+                Err(error) => config_errors.push(ConfigError { server: name, error }),
+            }
+        }
+        let table = Self {
+            servers,
+            policies: builder.policies,
+            prefixes,
+            config_errors,
+            catalogs: PerList::default(),
+            list_budget,
+        };
+        for kind in ListKind::ALL {
+            table.refresh_catalog(kind);
+        }
+        table
+    }
+
     /// Returns one list of all servers, and the errors of servers that have not listed theirs in time.
     pub(super) async fn list(&self, kind: ListKind) -> (Arc<ItemCatalog>, Vec<ServerError>) {
         let list = async |server: &ServerHandle| server.list_within(kind, self.list_budget).await;
@@ -145,4 +194,54 @@ impl ServerTable {
 
 fn account_argument(server: &ServerHandle, tool: &ProxiedTool) -> AccountArgument {
     AccountArgument::of_tool(server.config(), &tool.definition)
+}
+
+/// Counts the changes of each list that no catalog contains yet. Resource templates count as resources, because
+/// clients are notified of both alike.
+#[derive(Debug, Default)]
+pub(crate) struct ChangeCounters(PerList<watch::Sender<u64>>);
+
+impl ChangeCounters {
+    pub(super) fn get(&self, kind: ListKind) -> &watch::Sender<u64> {
+        self.0.get(match kind {
+            ListKind::ResourceTemplates => ListKind::Resources,
+            kind => kind,
+        })
+    }
+
+    /// Counts a change of every list.
+    pub(super) fn count_all(&self) {
+        for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
+            self.get(kind).send_modify(|count| *count += 1);
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> ListChanges {
+        let receiver = |kind| self.get(kind).subscribe();
+        ListChanges {
+            tools: receiver(ListKind::Tools),
+            prompts: receiver(ListKind::Prompts),
+            resources: receiver(ListKind::Resources),
+        }
+    }
+}
+
+/// The changes of the lists of one host since this value was created.
+#[derive(Debug, Clone)]
+pub(crate) struct ListChanges {
+    tools: watch::Receiver<u64>,
+    prompts: watch::Receiver<u64>,
+    resources: watch::Receiver<u64>,
+}
+
+impl ListChanges {
+    /// Waits for the next change, and returns the list. Never returns after the host was dropped. Cancel safe.
+    pub(crate) async fn next(&mut self) -> ListKind {
+        tokio::select! {
+            Ok(()) = self.tools.changed() => ListKind::Tools,
+            Ok(()) = self.prompts.changed() => ListKind::Prompts,
+            Ok(()) = self.resources.changed() => ListKind::Resources,
+            else => std::future::pending().await,
+        }
+    }
 }

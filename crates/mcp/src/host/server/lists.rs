@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -33,7 +33,7 @@ pub(in crate::host) struct ItemList {
 pub(super) struct ListCache {
     kind: ListKind,
     state: watch::Sender<ListState>,
-    /// The items in the last catalog; `None` before the first catalog.
+    /// The items in the last catalog; `None` before the first catalog. Locked after `state`.
     delivered: Mutex<Option<Arc<Vec<Value>>>>,
     /// Counts changes that are not yet in a catalog.
     change_counter: watch::Sender<u64>,
@@ -141,7 +141,7 @@ impl ListCache {
     /// Returns the known items and the current error for a catalog, and records them as delivered.
     pub(super) fn deliver_current(&self) -> Result<ItemList> {
         let state = self.state.borrow();
-        *self.lock_delivered() = Some(state.items.clone().unwrap_or_default());
+        *self.delivered.lock() = Some(state.items.clone().unwrap_or_default());
         state.current(self.kind)
     }
 
@@ -153,12 +153,7 @@ impl ListCache {
     /// differs.
     fn differs_from_delivered(&self, items: Option<&Arc<Vec<Value>>>) -> bool {
         let empty = Arc::default();
-        self.lock_delivered().as_ref().is_some_and(|delivered| delivered != items.unwrap_or(&empty))
-    }
-
-    /// Lock order: `state` before `delivered`.
-    fn lock_delivered(&self) -> MutexGuard<'_, Option<Arc<Vec<Value>>>> {
-        self.delivered.lock()
+        self.delivered.lock().as_ref().is_some_and(|delivered| delivered != items.unwrap_or(&empty))
     }
 
     /// Joins the round in progress, or requests one.

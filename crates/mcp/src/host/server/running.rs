@@ -1,4 +1,5 @@
-//! `RunningServer`: a running server as its callers see it, the calls in progress on it, and its process.
+//! `RunningServer`: a running server as its callers see it, the calls in progress on it, the subscriptions to its
+//! resources, and its process.
 //!
 //! A process reads credentials at a time that it chooses, and may keep them. So whether it can stay after a change
 //! depends on what it may hold: [`CredentialSnapshot`] records what it was started with, and its [`Grant`] what it has
@@ -10,20 +11,27 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{CredentialsVersion, Region};
 
-use super::ServerShared;
+use super::{CallRequest, RequestFailure, ServerHandle, ServerShared};
 use crate::Redactor;
 use crate::child::{ChildProcess, Delivery, StderrTail};
 use crate::connection::{Announcement, Connection, ConnectionDriver, ListKind, PerList};
 use crate::endpoint::Grant;
-use crate::host::activity::CallCounter;
-use crate::host::process_quota::ProcessSlot;
+use crate::host::process_quota::{CallCounter, ProcessSlot};
+use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 /// The number of standard error lines quoted when a server fails.
 const STDERR_LINES: usize = 5;
+
+/// How long the response to a subscription waits for the server.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The maximum length of a server's instructions, in bytes. They are repeated to every client.
+const MAX_INSTRUCTIONS_LEN: usize = 8 * 1024;
 
 /// The part of a running server that calls share.
 pub(super) struct RunningServer {
@@ -207,5 +215,49 @@ impl CredentialSnapshot {
 
     fn has_other_region(&self, shared: &ServerShared) -> bool {
         shared.account.region().is_some_and(|region| self.region.as_ref() != Some(&region))
+    }
+}
+
+impl ServerHandle {
+    /// Subscribes to a resource, which starts the server. `queue` gets its updates while the returned value lives.
+    pub(in crate::host) async fn subscribe(
+        &self,
+        uri: &str,
+        queue: &Arc<UpdateQueue>,
+    ) -> Result<ResourceSubscription, RequestFailure> {
+        let call = self.begin_with_credentials().await?;
+        if !call.connection().supports_subscriptions() {
+            return Err(RequestFailure::method_not_found("the server announces no updates of its resources"));
+        }
+        drop(call);
+        let subscription = self.shared.subscriptions.subscribe(uri, queue);
+        // A server that does not respond begins later.
+        let _elapsed = timeout(SYNC_TIMEOUT, self.shared.subscriptions.wait_synced()).await;
+        Ok(subscription)
+    }
+
+    /// Returns the instructions of the process that ran last, masked.
+    pub(in crate::host) fn instructions(&self) -> Option<String> {
+        let instructions = self.shared.with_status(|status| status.instructions.clone())?;
+        let end = instructions.floor_char_boundary(MAX_INSTRUCTIONS_LEN);
+        Some(self.shared.spawn_config.redactor.mask(&instructions[..end]))
+    }
+}
+
+/// Keeps the process informed of the resources that have subscribers. Runs beside the supervisor, in the same task.
+///
+/// `requests` is weak, because the supervisor ends when all other senders are dropped.
+pub(super) async fn watch_resources(shared: Arc<ServerShared>, requests: mpsc::WeakSender<CallRequest>) {
+    let mut changes = shared.subscriptions.changes();
+    while changes.changed().await.is_ok() {
+        let change = *changes.borrow_and_update();
+        // A process that does not run is not started for this; the next one is informed when it has started.
+        if shared.with_status(|status| status.pid).is_some()
+            && let Some(requests) = requests.upgrade()
+            && let Ok(call) = shared.begin_call(&requests).await
+        {
+            call.connection().watch_resources(shared.subscriptions.uris()).await;
+        }
+        shared.subscriptions.mark_synced(change);
     }
 }

@@ -31,7 +31,7 @@ use valetkey_core::{
 };
 
 use super::ServerShared;
-use super::backoff::RestartBackoff;
+use super::failure::RestartBackoff;
 use super::lists::ListCache;
 use super::running::{
     CallGuard, CredentialSnapshot, ProcessEvent, RunningProcess, RunningServer, next_event,

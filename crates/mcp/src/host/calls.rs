@@ -1,0 +1,323 @@
+//! Calls of tools: the process that runs a call, its result, and the [`Receipt`] of the credentials that it ran with.
+//!
+//! The receipt is in the `_meta` of the result.
+//!
+//! | field | type | meaning |
+//! |---|---|---|
+//! | `account` | string | the name of the account in the session |
+//! | `account_id` | string or `null` | the AWS account, if the provider reported it |
+//! | `generation` | number | the version of the account's credentials |
+//! | `expires_at` | string or `null` | when they expire; `null` for long-lived keys |
+//!
+//! The credentials are those that the account served when the call began. A server that reads them from the credential
+//! endpoint may get a renewal during the call. A receipt contains neither a secret nor a handle.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+use valetkey_core::{Error, ErrorKind, Result, SessionAccount, SessionContext};
+use valetkey_tools::ToolOutput;
+
+use super::authority::CallAuthority;
+use super::narrowed::ServerLease;
+use super::server::{ServerHandle, cancelled_error};
+use super::table::{ItemRoute, ServerTable};
+use super::{McpHost, session_account};
+use crate::child::Delivery;
+use crate::client::{ClientContext, ClientLink};
+use crate::connection::ListKind;
+use crate::json::round_numbers;
+
+/// The parameters of `tools/call`. Fields without a meaning here are passed on.
+#[derive(Debug, Clone)]
+pub(crate) struct ToolCall {
+    pub(crate) name: String,
+    pub(crate) arguments: Option<Map<String, Value>>,
+    pub(crate) other: Map<String, Value>,
+}
+
+impl ToolCall {
+    pub(crate) fn new(name: &str, arguments: Option<Map<String, Value>>) -> Self {
+        Self { name: name.to_owned(), arguments, other: Map::new() }
+    }
+
+    /// Returns `None` if the parameters name no tool.
+    pub(crate) fn from_params(mut params: Map<String, Value>) -> Option<Self> {
+        let Some(Value::String(name)) = params.remove("name") else { return None };
+        let arguments = match params.remove("arguments") {
+            Some(Value::Object(arguments)) => Some(arguments),
+            _ => None,
+        };
+        Some(Self { name, arguments, other: params })
+    }
+
+    /// Returns the parameters for the server, which has its own name for the tool.
+    fn into_params(self, tool: &str) -> Value {
+        let mut params = Map::new();
+        params.insert("name".to_owned(), Value::from(tool));
+        params.insert("arguments".to_owned(), Value::Object(self.arguments.unwrap_or_default()));
+        params.extend(self.other);
+        Value::Object(params)
+    }
+}
+
+/// The session and the client that a call is for.
+pub(super) struct Caller<'a> {
+    /// `None` for the host's own session.
+    pub(super) narrowed: Option<&'a SessionContext>,
+    pub(super) client: Option<&'a Arc<dyn ClientLink>>,
+}
+
+/// The server process that runs one call.
+pub(super) enum CallTarget {
+    Shared(Arc<ServerHandle>),
+    Narrowed(ServerLease),
+}
+
+impl Deref for CallTarget {
+    type Target = ServerHandle;
+
+    fn deref(&self) -> &ServerHandle {
+        match self {
+            Self::Shared(server) => server,
+            Self::Narrowed(server) => server,
+        }
+    }
+}
+
+impl McpHost {
+    /// Calls a tool by the name under which [`all_tools`](Self::all_tools) lists it.
+    ///
+    /// Returns the MCP result as JSON, with the session's secrets masked, or `None` when no such tool exists. Every
+    /// failure is a result with `isError`. When `cancelled` fires, the server is notified and the result reports the
+    /// cancellation.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe. Dropping the future discards the result and does not notify the server; cancel `cancelled`
+    /// instead.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use serde_json::json;
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// # async fn example(host: &valetkey_mcp::McpHost) {
+    /// let arguments = json!({"cli_command": "aws s3 ls"}).as_object().cloned();
+    /// match host.call("aws-api__call_aws", arguments, &CancellationToken::new()).await {
+    ///     Some(result) if result["isError"] == true => eprintln!("failed: {}", result["content"][0]["text"]),
+    ///     Some(result) => println!("{result}"),
+    ///     None => eprintln!("no server has such a tool"),
+    /// }
+    /// # }
+    /// ```
+    pub async fn call(
+        &self,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
+        self.call_and_round(None, ToolCall::new(name, arguments), cancelled).await
+    }
+
+    /// Like [`call`](Self::call), with the credentials of `session`: the host's session or a session narrowed from it.
+    ///
+    /// The call never runs in a process that has other credentials. A server that is given no credentials has one
+    /// process for all sessions.
+    ///
+    /// # Cancel safety
+    /// See [`call`](Self::call).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use tokio_util::sync::CancellationToken;
+    /// use valetkey_core::{AccessScope, Result, SessionContext, SessionPolicy};
+    /// use valetkey_mcp::McpHost;
+    ///
+    /// # async fn example(host: &McpHost, session: &SessionContext) -> Result<()> {
+    /// // For a sub-agent that may only read objects.
+    /// let scope = AccessScope::new().policy(SessionPolicy::read_only(["s3"])?);
+    /// let narrowed = session.narrow(scope)?;
+    /// let result = host.call_for(&narrowed, "aws-api__call_aws", None, &CancellationToken::new()).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn call_for(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
+        let narrowed = (session.id() != self.session_id).then_some(session);
+        self.call_and_round(narrowed, ToolCall::new(name, arguments), cancelled).await
+    }
+
+    /// Rounds inexact numbers of the result, for callers that read values and do not write them as JSON.
+    async fn call_and_round(
+        &self,
+        narrowed: Option<&SessionContext>,
+        call: ToolCall,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
+        let context = ClientContext::without_client(cancelled);
+        let mut result = self.call_with_session(narrowed, call, &context).await?;
+        round_numbers(&mut result);
+        Some(result)
+    }
+
+    /// Calls a tool for a narrowed session, or for the host's own session if `narrowed` is `None`. The result must be
+    /// written with [`write_exact`](crate::to_json::write_exact).
+    pub(crate) async fn call_with_session(
+        &self,
+        narrowed: Option<&SessionContext>,
+        call: ToolCall,
+        context: &ClientContext,
+    ) -> Option<Value> {
+        let name = call.name.clone();
+        let called = self.forward_call(narrowed, call, context).await.transpose()?;
+        let result = called.unwrap_or_else(|error| {
+            tracing::debug!(tool = name, %error, "tool call failed");
+            error_result(&error)
+        });
+        let masking_failed =
+            || error_result(&Error::new(ErrorKind::Internal, "the result could not be masked"));
+        Some(self.spawn_config.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed))
+    }
+
+    /// Sends a call to its server, and returns the result unmasked, or `None` when no such tool exists.
+    async fn forward_call(
+        &self,
+        narrowed: Option<&SessionContext>,
+        mut call: ToolCall,
+        context: &ClientContext,
+    ) -> Result<Option<Value>> {
+        let table = self.table();
+        let route = tokio::select! {
+            route = table.find_route(ListKind::Tools, &call.name) => route?,
+            () = context.cancelled.cancelled() => return Err(cancelled_error()),
+        };
+        let Some(route) = route else { return Ok(None) };
+        let caller = Caller { narrowed, client: context.link.as_ref() };
+        let server = self.call_target(&table, &route, &caller, call.arguments.as_mut())?;
+        server.call(call.into_params(&route.own_name), context).await.map(Some)
+    }
+
+    /// Calls a tool by the server's own name, also one that the configuration hides, and returns its result unmasked.
+    pub(crate) async fn call_unmasked(
+        &self,
+        server: &str,
+        tool: &str,
+        arguments: Map<String, Value>,
+        cancelled: &CancellationToken,
+    ) -> Result<Value> {
+        let table = self.table();
+        let found = table.servers.iter().find(|found| found.name() == server);
+        let unknown = || Error::new(ErrorKind::NotConfigured, "the server is not configured");
+        let server = found.ok_or_else(unknown)?;
+        let params = json!({"name": tool, "arguments": arguments});
+        server.call(params, &ClientContext::without_client(cancelled)).await
+    }
+
+    /// Records a request of a client. The processes of servers are started for the first client, so this precedes every
+    /// list that may start one. A client with other capabilities gets other processes.
+    pub(crate) fn admit_client(&self, context: &ClientContext) {
+        let _is_admitted = self.spawn_config.clients.admit(context.link.as_ref());
+    }
+
+    /// Returns the process that may run a call. Removes the argument that selects an account.
+    pub(super) fn call_target(
+        &self,
+        table: &ServerTable,
+        route: &ItemRoute,
+        caller: &Caller<'_>,
+        arguments: Option<&mut Map<String, Value>>,
+    ) -> Result<CallTarget> {
+        let ItemRoute { server, own_name, account_argument } = route;
+        let selected = account_argument.take(arguments, server.account());
+        let selected = selected.map_err(|error| error.with_provider(server.name().to_owned()))?;
+        let config = server.config();
+        let is_admitted = self.spawn_config.clients.admit(caller.client);
+        let narrowed = match caller.narrowed {
+            // Refuses a call for a session that has ended, also on a server without credentials.
+            Some(session) => Some((session, session_account(session, config.account.as_ref())?)),
+            None => None,
+        };
+        // A server without credentials has one process for all sessions.
+        let narrowed = narrowed.as_ref().filter(|_| config.delivery != Delivery::None);
+        let usual = narrowed.map_or_else(|| server.account(), |(_, account)| account);
+        let selected = selected.filter(|selected| selected != usual.account_name());
+        let account = match &selected {
+            Some(name) => &self.accounts.find(narrowed.map(|(session, _)| *session), name)?,
+            None => usual,
+        };
+        let policy = table.policies.get(server.name(), own_name);
+        if is_admitted && narrowed.is_none() && selected.is_none() && policy.is_none() {
+            return Ok(CallTarget::Shared(Arc::clone(server)));
+        }
+        let authority = CallAuthority { account, selected, policy };
+        self.narrowed_pool.lease_server(server, authority, caller.client).map(CallTarget::Narrowed)
+    }
+}
+
+/// The key of the receipt in `_meta`.
+const RECEIPT_KEY: &str = "valetkey/receipt";
+
+/// The receipt of one call; empty for a server that is given no credentials.
+pub(super) struct Receipt(Option<Value>);
+
+impl Receipt {
+    /// Describes the credentials that `account` serves now.
+    pub(super) fn new(account: &SessionAccount, delivery: Delivery) -> Self {
+        let current = account.current().filter(|_| delivery != Delivery::None);
+        Self(current.map(|current| {
+            json!({
+                "account": account.account_name(),
+                "account_id": current.credentials.account_id(),
+                "generation": current.id.generation(),
+                "expires_at": current.credentials.expiry(),
+            })
+        }))
+    }
+
+    /// Adds the receipt to a result. The rest of the server's `_meta` is kept; a receipt that the server wrote itself
+    /// is replaced or removed.
+    pub(super) fn add_to(self, result: &mut Value) {
+        let Value::Object(fields) = result else { return };
+        if let Some(Value::Object(meta)) = fields.get_mut("_meta") {
+            meta.shift_remove(RECEIPT_KEY);
+        }
+        let Some(receipt) = self.0 else { return };
+        match fields.entry("_meta").or_insert_with(|| Value::Object(Map::new())) {
+            Value::Object(meta) => drop(meta.insert(RECEIPT_KEY.to_owned(), receipt)),
+            // The protocol allows only an object.
+            malformed => *malformed = json!({RECEIPT_KEY: receipt}),
+        }
+    }
+}
+
+/// Converts an error into an MCP result.
+pub(crate) fn error_result(error: &Error) -> Value {
+    let output = ToolOutput::error(error);
+    json!({
+        "content": [{"type": "text", "text": output.text}],
+        "structuredContent": output.structured,
+        "isError": true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tool_call_keeps_other_parameters() {
+        let params = serde_json::json!({"name": "s__t", "arguments": {"a": 1}, "requestState": "x"});
+        let call = ToolCall::from_params(params.as_object().unwrap().clone()).unwrap();
+        assert_eq!(call.name, "s__t");
+        let expected = serde_json::json!({"name": "t", "arguments": {"a": 1}, "requestState": "x"});
+        assert_eq!(call.into_params("t"), expected);
+        assert!(ToolCall::from_params(Map::new()).is_none());
+    }
+}
