@@ -239,9 +239,15 @@ impl ServerHandle {
     /// Returns the instructions of the process that ran last, masked.
     pub(in crate::host) fn instructions(&self) -> Option<String> {
         let instructions = self.shared.with_status(|status| status.instructions.clone())?;
-        let end = instructions.floor_char_boundary(MAX_INSTRUCTIONS_LEN);
-        Some(self.shared.spawn_config.redactor.mask(&instructions[..end]))
+        Some(mask_instructions(&self.shared.spawn_config.redactor, &instructions))
     }
+}
+
+/// Masks instructions before they are truncated, because a part of a secret is not recognized.
+fn mask_instructions(redactor: &Redactor, instructions: &str) -> String {
+    let mut masked = redactor.mask(instructions);
+    masked.truncate(masked.floor_char_boundary(MAX_INSTRUCTIONS_LEN));
+    masked
 }
 
 /// Keeps the process informed of the resources that have subscribers. Runs beside the supervisor, in the same task.
@@ -259,5 +265,19 @@ pub(super) async fn watch_resources(shared: Arc<ServerShared>, requests: mpsc::W
             call.connection().watch_resources(shared.subscriptions.uris()).await;
         }
         shared.subscriptions.mark_synced(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_truncated_within_secret_do_not_contain_its_part() {
+        let (redactor, secret) = (Redactor::default(), "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY12");
+        redactor.add_secret(secret);
+        let masked =
+            mask_instructions(&redactor, &format!("{}{secret}", "x".repeat(MAX_INSTRUCTIONS_LEN - 20)));
+        assert!(masked.len() <= MAX_INSTRUCTIONS_LEN && !masked.contains(&secret[..16]), "{masked}");
     }
 }
