@@ -193,6 +193,7 @@ impl McpHost {
         mut call: ToolCall,
         context: &ClientContext,
     ) -> Result<Option<Value>> {
+        self.admit_client(context);
         let table = self.table();
         let route = tokio::select! {
             route = table.find_route(ListKind::Tools, &call.name) => route?,

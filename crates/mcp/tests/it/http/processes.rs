@@ -80,3 +80,21 @@ async fn stopped_gateway_leaves_no_process_of_a_wrapper() {
     gateway.stop().await;
     wait_until("both groups are gone", || groups.iter().all(|group| group_members(*group).is_empty())).await;
 }
+
+#[tokio::test]
+async fn session_has_one_process_for_calls_of_its_client() {
+    let quota = ProcessQuota::default();
+    let servers = vec![("identity", server("identity_server", Delivery::Endpoint))];
+    let gateway =
+        HttpGatewayFixture::start_with(servers, tokens(), |gateway| gateway.process_quota(quota.clone()));
+    let gateway = gateway.await;
+    for (client, running) in [(gateway.modern(ALICE), 1), (gateway.legacy(BOB).await, 2)] {
+        let mut client = client;
+        client.handle = Some(client.create_session().await);
+        client.set("AAAA").await;
+        client.call_ok("identity__ping", json!({})).await;
+        client.call_ok("identity__ping", json!({})).await;
+        assert_eq!(quota.running(), running);
+    }
+    gateway.stop().await;
+}
