@@ -10,6 +10,7 @@
 //! | `{"wait": name}` | creates the file `name.began` in its folder, and waits for `name` |
 //! | `{"result": result}` | responds with this result |
 //! | `{"error": error}` | responds with this error |
+//! | `{"truncate": null}` | responds with a truncated result |
 //!
 //! `SECRET` in a step is replaced by the secret access key of the server's environment. The result is the list of
 //! responses, the capabilities and the metadata that the server was given, and its process id.
@@ -106,6 +107,10 @@ impl ScriptedServer {
                 "wait" => wait_for_file(value.as_str().unwrap_or_default())?,
                 "result" => return respond(call, value.clone()),
                 "error" => return respond_error(call, value.clone()),
+                "truncate" => {
+                    writeln!(stdout(), r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":["#, call["id"])?;
+                    return Ok(stdout().flush()?);
+                }
                 _ => return Err(format!("unknown step {kind}").into()),
             }
         }

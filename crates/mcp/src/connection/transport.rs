@@ -73,7 +73,10 @@ impl RawTransport {
             }
             Line::Unreadable(unreadable) => self.lose(unreadable),
         };
-        self.ready.extend(lost.into_iter().map(|lost| error_response(lost.id, lost.reason)));
+        for Lost { id, reason } in lost {
+            self.server_messages.end_call(&id);
+            self.ready.push_back(error_response(id, reason));
+        }
     }
 
     /// Queues a message, and returns the requests that are thereby known to be lost.
@@ -84,10 +87,13 @@ impl RawTransport {
             JsonRpcMessage::Error(error) => error.id.as_ref(),
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
         };
-        let lost = id.map(|id| self.in_flight.answer(id)).unwrap_or_default();
-        id.into_iter()
-            .chain(lost.iter().map(|lost| &lost.id))
-            .for_each(|id| self.server_messages.end_call(id));
+        let lost = match id {
+            Some(id) => {
+                self.server_messages.end_call(id);
+                self.in_flight.answer(id)
+            }
+            None => Vec::new(),
+        };
         self.ready.push_back(message);
         lost
     }

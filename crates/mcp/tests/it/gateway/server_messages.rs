@@ -128,9 +128,25 @@ async fn gateway_server_request_without_capability_is_refused() {
 #[tokio::test]
 async fn gateway_cancelled_call_fails_requests_of_its_server() {
     let mut client = open(ProtocolEra::Legacy, json!({"elicitation": {}})).await;
-    let folder = tmp_dir(&mut client).await;
+    cancel_call_with_request(&mut client).await;
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn gateway_unreadable_response_ends_its_call() {
+    let mut client = open(ProtocolEra::Legacy, json!({"elicitation": {}})).await;
+    let id = send_run(&mut client, json!([{"truncate": null}]), json!({})).await;
+    assert_eq!(client.receive_response(&id).await["result"]["isError"], true);
+    // No other call is in progress that could need the response to a request.
+    cancel_call_with_request(&mut client).await;
+    client.close().await.unwrap();
+}
+
+/// Cancels a call whose server waits for the client, and checks that the request of the server fails.
+async fn cancel_call_with_request(client: &mut GatewayClientFixture) {
+    let folder = tmp_dir(client).await;
     let steps = json!([{"request": ["elicitation/create", {"message": "?"}]}]);
-    let id = send_run(&mut client, steps, json!({})).await;
+    let id = send_run(client, steps, json!({})).await;
     let request = client.receive().await.unwrap();
     let cancelled = |id: &Value| json!({"requestId": id, "reason": "enough"});
     let cancel =
@@ -141,11 +157,10 @@ async fn gateway_cancelled_call_fails_requests_of_its_server() {
     assert_eq!(notified["params"]["requestId"], request["id"]);
     let file = folder.join("after_cancellation");
     wait_until("the server got an error", || file.exists()).await;
-    let (seen, _) = run(&mut client, json!([]), json!({})).await;
+    let (seen, _) = run(client, json!([]), json!({})).await;
     assert_eq!(seen["responses"], json!([]), "the server continues");
     let response: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(response["error"]["code"], -32603, "{response}");
-    client.close().await.unwrap();
 }
 
 /// Returns the folder of the server's files.
