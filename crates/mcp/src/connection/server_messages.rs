@@ -55,7 +55,8 @@ pub(super) struct ServerMessages {
     forwarding: Option<Forwarding>,
     /// Cancels the requests of the server that wait for a client, by their ids as JSON.
     requests: HashMap<String, CancellationToken>,
-    /// Handles these requests. A task returns the id of its request.
+    /// Handles these requests, and sends refusals. A task returns the id of its request. The number of tasks is
+    /// limited, and not that of ids, because a server may use an id twice.
     handlers: JoinSet<String>,
     /// Fires when the last call in progress was cancelled.
     abandoned: CancellationToken,
@@ -157,12 +158,10 @@ impl ServerMessages {
 
     /// Passes a request to a client in a task, which then sends the response to the server.
     fn take_request(&mut self, mut message: Value) {
-        while let Some(Ok(finished)) = self.handlers.try_join_next() {
-            self.requests.remove(&finished);
-        }
+        self.remove_finished();
         let id = message["id"].take();
         let link = match self.newest_client() {
-            _ if self.requests.len() >= MAX_REQUESTS => Err(Refusal::TOO_MANY),
+            _ if self.handlers.len() >= MAX_REQUESTS => Err(Refusal::TOO_MANY),
             None => Err(Refusal::NO_CLIENT),
             Some(link) => Ok(link),
         };
@@ -187,6 +186,12 @@ impl ServerMessages {
         });
     }
 
+    fn remove_finished(&mut self) {
+        while let Some(Ok(finished)) = self.handlers.try_join_next() {
+            self.requests.remove(&finished);
+        }
+    }
+
     fn cancel_request(&self, id: &Value) {
         if let Some(cancelled) = self.requests.get(&id.to_string()) {
             cancelled.cancel();
@@ -196,6 +201,7 @@ impl ServerMessages {
     /// Responds with an error. A server that does not read its input gets none, because its requests must not fill
     /// memory.
     pub(super) fn refuse(&mut self, id: Value, refusal: &Refusal) {
+        self.remove_finished();
         if !self.input.is_full() {
             let sending = self.input.send(&response_to(id, Err(refusal.clone())));
             self.handlers.spawn(async move {
@@ -227,4 +233,63 @@ fn response_to(id: Value, response: Result<Value, Refusal>) -> Value {
     message["jsonrpc"] = json!("2.0");
     message["id"] = id;
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use async_trait::async_trait;
+    use tokio::process::Command;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::client::{Carrier, ClientProfile, PendingRequests, ServerMessage};
+
+    /// A client that never responds.
+    struct SilentLink(ClientProfile, PendingRequests);
+
+    #[async_trait]
+    impl ClientLink for SilentLink {
+        fn profile(&self) -> &ClientProfile {
+            &self.0
+        }
+
+        fn log_level(&self) -> Option<LogLevel> {
+            None
+        }
+
+        fn set_log_level(&self, _: LogLevel) {}
+
+        fn pending(&self) -> Option<&PendingRequests> {
+            Some(&self.1)
+        }
+
+        fn try_send(&self, _: ServerMessage) -> Option<Carrier> {
+            Some(Carrier::Session)
+        }
+
+        async fn closed(&self, _: Carrier) {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn server_messages_limit_requests_with_one_id() {
+        // A server that does not read its input.
+        let mut server = Command::new("sleep");
+        let mut server = server.arg("600").stdin(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let input = ChildWriter::new(server.stdin.take().unwrap());
+        let profile = ClientProfile::legacy(Some(&json!({"capabilities": {"roots": {}}})));
+        let link: Arc<dyn ClientLink> = Arc::new(SilentLink(profile, PendingRequests::default()));
+        let clients = Arc::new(ClientSlot::default());
+        assert!(clients.admit(Some(&link)));
+        let mut messages = ServerMessages::new(clients, Arc::new(Redactor::default()), input);
+        for _ in 0..3_000 {
+            assert!(messages.take(json!({"id": 1, "method": "roots/list"})).is_none());
+            yield_now().await;
+        }
+        let pending_lines = 64;
+        assert!(messages.handlers.len() <= MAX_REQUESTS + pending_lines, "{}", messages.handlers.len());
+    }
 }
