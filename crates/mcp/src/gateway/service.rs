@@ -52,9 +52,9 @@ impl GatewayService {
     async fn fetch_content(
         &self,
         request: ProxiedRequest,
-        context: &RequestContext<RoleServer>,
+        client: &ClientContext,
+        is_modern: bool,
     ) -> Result<Map<String, Value>, ErrorData> {
-        let client = ClientContext::from_request(context);
         let result = match request {
             ProxiedRequest::List(kind) => {
                 let items = Value::Array(self.source.list(kind).await);
@@ -64,12 +64,12 @@ impl GatewayService {
                 let call = ToolCall::from_params(params);
                 let call =
                     call.ok_or_else(|| ErrorData::invalid_params("the parameters are malformed", None))?;
-                let result = self.source.call_tool(call, &client).await;
+                let result = self.source.call_tool(call, client).await;
                 result.ok_or_else(|| ErrorData::invalid_params("unknown tool; list the tools again", None))?
             }
             ProxiedRequest::Item(request) => {
-                let result = self.source.request(request, &client).await;
-                result.map_err(|failure| protocol_error(failure, is_modern(context)))?
+                let result = self.source.request(request, client).await;
+                result.map_err(|failure| protocol_error(failure, is_modern))?
             }
         };
         match result {
@@ -176,11 +176,12 @@ impl Service<RoleServer> for GatewayService {
         request: <RoleServer as ServiceRole>::PeerReq,
         mut context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
-        self.source.record_request(&ClientContext::from_request(&context));
+        let (is_modern, client) = (is_modern(&context), ClientContext::from_request(&context));
+        self.source.record_request(&client);
         let subscription = SubscriptionRequest::read(&request);
-        let Some(proxied) = ProxiedRequest::take(&request, &mut context) else {
-            let (is_modern, client) = (is_modern(&context), ClientContext::from_request(&context));
-            let result = self.protocol.handle_request(request, context).await?;
+        let proxied = ProxiedRequest::take(&request, &mut context);
+        let result = self.protocol.handle_request(request, context).await?;
+        let Some(proxied) = proxied else {
             // rmcp has refused it if the protocol version has no such request.
             if let Some(subscription) = subscription {
                 let done = subscription.apply(&*self.source, &client).await;
@@ -188,11 +189,10 @@ impl Service<RoleServer> for GatewayService {
             }
             return Ok(result);
         };
-        let envelope = self.protocol.handle_request(request, context.clone()).await?;
-        let Ok(Value::Object(envelope)) = serde_json::to_value(envelope) else {
+        let Ok(Value::Object(envelope)) = serde_json::to_value(result) else {
             return Err(ErrorData::internal_error("the result has no envelope", None));
         };
-        let contents = self.fetch_content(proxied, &context).await?;
+        let contents = self.fetch_content(proxied, &client, is_modern).await?;
         let result = merge_contents(envelope, contents);
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result))))
     }
