@@ -158,6 +158,12 @@ impl McpHost {
         self.table().list(kind).await
     }
 
+    /// Returns the tools that were listed last.
+    #[cfg(feature = "http")]
+    pub(crate) fn tool_catalog(&self) -> Arc<ItemCatalog> {
+        self.table().catalog(ListKind::Tools)
+    }
+
     /// Whether the host has a server.
     pub(crate) fn has_servers(&self) -> bool {
         !self.table().servers.is_empty()

@@ -169,7 +169,7 @@ impl ItemCatalog {
     }
 
     /// Returns the item that is listed under this name or URI.
-    pub(super) fn get(&self, name: &str) -> Option<&ProxiedTool> {
+    pub(crate) fn get(&self, name: &str) -> Option<&ProxiedTool> {
         self.items.get(*self.positions.get(name)?)
     }
 

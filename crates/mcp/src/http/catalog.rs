@@ -1,19 +1,18 @@
 //! `Catalog`: the tools that every principal is shown, listed by servers that have no credentials.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
 use serde_json::{Value, json};
 use valetkey_core::{AccountName, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
 
 use super::tenants::{SessionFactory, host_builder};
-use crate::CredentialEndpoint;
 use crate::connection::ListKind;
 use crate::gateway::{ChangeNotifier, ContentSource, GatewayInner, tool_definition};
-use crate::host::ItemRequest;
+use crate::host::{ItemCatalog, ItemRequest};
+use crate::{CredentialEndpoint, McpHost};
 
 pub(super) const CREATE_SESSION: &str = "create_credential_session";
 pub(super) const LIST_SESSIONS: &str = "list_credential_sessions";
@@ -24,8 +23,8 @@ pub(super) const CLOSE_SESSION: &str = "close_credential_session";
 pub(super) struct Catalog {
     session: SessionContext,
     tools: GatewayInner,
-    /// The definitions last listed, by name; empty before the first list.
-    definitions: RwLock<HashMap<String, Arc<Value>>>,
+    /// Whether the tools of the current servers were listed.
+    is_listed: AtomicBool,
 }
 
 impl Catalog {
@@ -37,7 +36,7 @@ impl Catalog {
         let host = host.idle_timeout(Duration::ZERO).start().await?;
         let tools = valetkey_tools::ToolSet::for_session(session.clone());
         let tools = GatewayInner::new(tools, Some(Arc::new(host)));
-        Ok(Self { session, tools, definitions: RwLock::default() })
+        Ok(Self { session, tools, is_listed: AtomicBool::new(false) })
     }
 
     /// Takes the servers of `factory`, and announces the change.
@@ -47,7 +46,7 @@ impl Catalog {
         {
             tracing::error!(%error, "the catalog keeps its servers");
         }
-        self.definitions.write().clear();
+        self.is_listed.store(false, Ordering::Release);
     }
 
     pub(super) fn changes(&self) -> ChangeNotifier {
@@ -66,7 +65,7 @@ impl Catalog {
     /// Whether a tool belongs to a server that is given no credentials.
     pub(super) async fn is_credential_free_tool(&self, name: &str) -> bool {
         match self.tools.host() {
-            Some(host) if !self.tools.is_own_tool(name) => host.is_credential_free_tool(name).await,
+            Some(host) if !self.is_own_tool(name) => host.is_credential_free_tool(name).await,
             _ => false,
         }
     }
@@ -95,20 +94,24 @@ impl Catalog {
     /// Returns the definition of every tool, for a caller who can use these accounts.
     pub(super) async fn list_tools(&self, accounts: &[AccountName]) -> Vec<Value> {
         let mut tools = vec![tool_definition(&create_session()), tool_definition(&list_sessions())];
-        let is_own = |tool: &Value| [CREATE_SESSION, LIST_SESSIONS].iter().any(|name| tool["name"] == *name);
+        let is_own = |tool: &Value| tool["name"].as_str().is_some_and(is_catalog_tool);
         let listed = self.tools.list_tools_for(accounts).await;
         tools.extend(listed.into_iter().filter(|tool| !is_own(tool)));
-        let by_name = tools.iter().filter_map(|tool| Some((tool["name"].as_str()?.to_owned(), tool)));
-        *self.definitions.write() = by_name.map(|(name, tool)| (name, Arc::new(tool.clone()))).collect();
+        self.is_listed.store(true, Ordering::Release);
         tools
     }
 
-    /// Returns the definition of one tool, which is listed first if no tool was listed yet.
-    pub(super) async fn definition(&self, name: &str) -> Option<Arc<Value>> {
-        if self.definitions.read().is_empty() {
+    /// Whether a name is that of a tool of no server.
+    pub(super) fn is_own_tool(&self, name: &str) -> bool {
+        is_catalog_tool(name) || self.tools.is_own_tool(name)
+    }
+
+    /// Returns the tools of servers as they were listed last, or lists them if they were not.
+    pub(super) async fn server_tools(&self) -> Option<Arc<ItemCatalog>> {
+        if !self.is_listed.load(Ordering::Acquire) {
             self.list_tools(&[]).await;
         }
-        self.definitions.read().get(name).cloned()
+        self.tools.host().map(McpHost::tool_catalog)
     }
 
     pub(super) async fn stop(&self) {
@@ -116,6 +119,11 @@ impl Catalog {
             host.stop().await;
         }
     }
+}
+
+/// Whether a name is that of a tool which no session has.
+fn is_catalog_tool(name: &str) -> bool {
+    [CREATE_SESSION, LIST_SESSIONS].contains(&name)
 }
 
 fn create_session() -> ToolDefinition {

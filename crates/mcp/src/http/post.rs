@@ -179,13 +179,7 @@ impl PostedRequest<'_> {
     /// Serves a message that is complete in itself. The request is cancelled when its client disconnects.
     async fn serve_modern(self) -> HttpResponse {
         let id = self.posted.id();
-        let is_call = self.posted.method() == Some("tools/call");
-        let name = self.posted.params().and_then(|params| params.get("name")).and_then(Value::as_str);
-        let tool = match name.filter(|_| is_call) {
-            Some(name) => self.state.catalog.definition(name).await,
-            None => None,
-        };
-        if let Err(error) = check_routing_headers(self.headers, &self.posted, tool.as_deref()) {
+        if let Err(error) = self.check_headers().await {
             return error.into_response(id);
         }
         match &self.posted.message {
@@ -207,6 +201,19 @@ impl PostedRequest<'_> {
             }
             None => too_many_requests(id),
         }
+    }
+
+    /// Checks the headers of a modern request against the definition of the tool that it calls.
+    async fn check_headers(&self) -> Result<(), RpcError> {
+        let is_call = self.posted.method() == Some("tools/call");
+        let name = self.posted.params().and_then(|params| params.get("name")).and_then(Value::as_str);
+        let catalog = &self.state.catalog;
+        let tools = match name {
+            Some(name) if is_call && !catalog.is_own_tool(name) => catalog.server_tools().await,
+            _ => None,
+        };
+        let tool = tools.as_ref().zip(name).and_then(|(tools, name)| tools.get(name));
+        check_routing_headers(self.headers, &self.posted, tool.map(|tool| &tool.definition))
     }
 
     /// Starts the request. Returns `None` if the caller is over a limit.
