@@ -1,35 +1,24 @@
 //! A light MCP server for tests with many processes: it reads credentials from its endpoint and looks up their account at STS.
 
 use std::env;
-use std::error::Error;
-use std::io::{BufRead, Read, Write, stdin, stdout};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::exit;
 
 use serde_json::{Value, json};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+#[path = "tool_server/stdio.rs"]
+mod stdio;
+
+use stdio::{Result, refuse_method, respond, respond_to_initialize, serve};
 
 fn main() -> Result<()> {
-    for line in stdin().lock().lines() {
-        let message: Value = serde_json::from_str(&line?)?;
-        if message.get("id").is_some() {
-            handle(&message)?;
-        }
-    }
-    Ok(())
+    serve(handle)
 }
 
 fn handle(message: &Value) -> Result<()> {
     match message["method"].as_str().unwrap_or_default() {
-        "initialize" => respond(
-            message,
-            &json!({
-                "protocolVersion": "2025-06-18",
-                "capabilities": {"tools": {}},
-                "serverInfo": {"name": "identity", "version": "1"},
-            }),
-        ),
+        "initialize" => respond_to_initialize(message, "identity"),
         "tools/list" => {
             let tools = ["caller", "ping", "crash"]
                 .map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
@@ -51,10 +40,7 @@ fn handle(message: &Value) -> Result<()> {
             };
             respond(message, &json!({"content": [], "structuredContent": result}))
         }
-        _ => {
-            let error = json!({"code": -32601, "message": "no such method"});
-            send(&json!({"jsonrpc": "2.0", "id": message["id"], "error": error}))
-        }
+        _ => refuse_method(message),
     }
 }
 
@@ -89,13 +75,4 @@ fn request(method: &str, url: &str, headers: &str, body: &str) -> Result<String>
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
     Ok(response.split_once("\r\n\r\n").ok_or("no body")?.1.to_owned())
-}
-
-fn respond(message: &Value, result: &Value) -> Result<()> {
-    send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
-}
-
-fn send(message: &Value) -> Result<()> {
-    writeln!(stdout(), "{message}")?;
-    Ok(stdout().flush()?)
 }

@@ -2,16 +2,17 @@
 //! requests.
 
 use std::env;
-use std::error::Error;
 use std::fs;
-use std::io::{BufRead, Write, stdin, stdout};
 use std::path::PathBuf;
 use std::thread::park;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+#[path = "tool_server/stdio.rs"]
+mod stdio;
+
+use stdio::{Result, refuse_method, respond, respond_to_initialize, serve};
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
@@ -30,9 +31,7 @@ fn main() -> Result<()> {
     if server.mode == "late" && server.key == "AAAA" {
         park_forever();
     }
-    for line in stdin().lock().lines() {
-        server.handle(&serde_json::from_str(&line?)?)?;
-    }
+    serve(|message| server.handle(message))?;
     server.write_marker("left")
 }
 
@@ -70,14 +69,7 @@ impl StubbornServer {
 
     fn handle(&self, message: &Value) -> Result<()> {
         match message["method"].as_str().unwrap_or_default() {
-            "initialize" => respond(
-                message,
-                &json!({
-                    "protocolVersion": "2025-06-18",
-                    "capabilities": {"tools": {}},
-                    "serverInfo": {"name": "unresponsive", "version": "1"},
-                }),
-            ),
+            "initialize" => respond_to_initialize(message, "unresponsive"),
             "tools/list" if self.mode == "listless" => Ok(()),
             "tools/list" => {
                 respond(message, &json!({"tools": [{"name": "tool", "inputSchema": {"type": "object"}}]}))
@@ -94,20 +86,7 @@ impl StubbornServer {
                 respond(message, &json!({"resultType": "input_required", "inputRequests": {}}))
             }
             "tools/call" => respond(message, &json!({"content": [], "structuredContent": {"key": self.key}})),
-            _ if message.get("id").is_some() => {
-                let error = json!({"code": -32601, "message": "no such method"});
-                send(&json!({"jsonrpc": "2.0", "id": message["id"], "error": error}))
-            }
-            _ => Ok(()),
+            _ => refuse_method(message),
         }
     }
-}
-
-fn respond(message: &Value, result: &Value) -> Result<()> {
-    send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
-}
-
-fn send(message: &Value) -> Result<()> {
-    writeln!(stdout(), "{message}")?;
-    Ok(stdout().flush()?)
 }
