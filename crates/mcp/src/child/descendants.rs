@@ -9,23 +9,26 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 pub(super) fn kill_descendants_of(ancestor: u32) {
     let mut found = vec![ancestor];
     let mut next = 0;
-    // Collected before any is killed: the children of a killed process get another parent.
     while let Some(parent) = found.get(next).copied() {
-        found.extend(children_of(parent));
+        // Each is stopped before its own children are listed, since a stopped process starts no other.
+        let children = children_of(parent);
+        children.iter().for_each(|child| signal_below(*child, ancestor, Signal::STOP));
+        found.extend(children);
         next += 1;
     }
-    for descendant in found.into_iter().skip(1) {
-        kill_below(descendant, ancestor);
+    // The last found first: the children of a killed process get another parent, and would not be descendants any more.
+    for descendant in found.into_iter().skip(1).rev() {
+        signal_below(descendant, ancestor, Signal::KILL);
     }
 }
 
-/// Kills a process if it is still a descendant of `ancestor`. The descriptor is opened before the check, so the process
-/// is not a later one with the same id.
-fn kill_below(process: u32, ancestor: u32) {
+/// Sends a signal to a process if it is still a descendant of `ancestor`. The descriptor is opened before the check, so
+/// the process is not a later one with the same id.
+fn signal_below(process: u32, ancestor: u32, signal: Signal) {
     let descriptor = to_pid(process).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
     let Some(Ok(descriptor)) = descriptor else { return };
     if is_below(process, ancestor) {
-        let _gone = pidfd_send_signal(&descriptor, Signal::KILL);
+        let _gone = pidfd_send_signal(&descriptor, signal);
     }
 }
 
@@ -78,5 +81,23 @@ mod tests {
         }
         kill_descendants_of(shell.id());
         assert_eq!(shell.wait_with_output().unwrap().stdout, b"over\n");
+    }
+
+    #[test]
+    fn kill_descendants_of_process_kills_a_long_chain() {
+        // Each shell waits for the next. The last one prints if it survives.
+        let script =
+            "f() { if [ $1 -gt 0 ]; then (f $(($1 - 1))) & wait; else sleep 30; echo alive; fi; }; f 30";
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        while chain_length(shell.id()) < 31 {
+            std::thread::yield_now();
+        }
+        kill_descendants_of(shell.id());
+        assert_eq!(shell.wait_with_output().unwrap().stdout, b"");
+    }
+
+    fn chain_length(process: u32) -> usize {
+        std::iter::successors(Some(process), |parent| children_of(*parent).first().copied()).skip(1).count()
     }
 }
