@@ -4,6 +4,9 @@
 //! It leads the group, passes its streams on, and waits for two events: when the program exits, the guardian exits;
 //! when the host exits, it kills the whole group. In both cases it first kills the descendants that have left the group.
 //! It is their subreaper: a descendant whose parent has exited becomes its child.
+//!
+//! One thread watches the host, and the other one signals and reaps: until it reaps a process, the id of that process
+//! belongs to no other.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -24,6 +27,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::process::Command;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::descendants::{children_of, to_pid};
 
@@ -41,18 +45,18 @@ pub(super) fn run_guardian(host: Pid, program: &OsString, args: &[OsString]) -> 
         set_child_subreaper(Some(getpid()))?;
         // The program receives signals to the group directly and decides how to handle them.
         let _signal_handlers = install_signal_handlers()?;
-        thread::Builder::new().spawn(move || kill_group_after_host_exit(host))?;
+        let host_exit = watch_host(host)?;
         let mut child = Command::new(program).args(args).spawn()?;
         detach_stdio();
         let program = child.id();
         let status = tokio::select! {
             status = child.wait() => status,
             failed = reap_orphans(program) => failed.map(|never| match never {}),
+            _exited = host_exit => Err(io::Error::other("the host is gone")),
         };
-        // Also after an error: the other thread may have reaped the program.
         kill_descendants();
         if !is_parent_alive(host) {
-            // This process could exit before its other thread has killed the group.
+            // The group includes this process, so nothing runs after this call.
             let _killed = kill_current_process_group(Signal::KILL);
         }
         status.map(exit_code)
@@ -71,8 +75,7 @@ async fn reap_orphans(program: Option<u32>) -> io::Result<Infallible> {
     }
 }
 
-/// Kills the children of this process, and the orphans that become its children for it, until there are none. The id of
-/// a child belongs to no other process until the child is reaped, which only this process does.
+/// Kills the children of this process, and the orphans that become its children for it, until there are none.
 fn kill_descendants() {
     for _ in 0..MAX_KILL_ROUNDS {
         if has_no_children() {
@@ -125,11 +128,14 @@ fn detach_stdio() {
     }
 }
 
-fn kill_group_after_host_exit(host: Pid) {
-    wait_host_exit(host);
-    kill_descendants();
-    // The group includes this process, so nothing runs after this call.
-    let _killed = kill_current_process_group(Signal::KILL);
+/// Starts a thread that reports the end of `host`.
+fn watch_host(host: Pid) -> io::Result<oneshot::Receiver<()>> {
+    let (exited, host_exit) = oneshot::channel();
+    thread::Builder::new().spawn(move || {
+        wait_host_exit(host);
+        let _guardian_ended = exited.send(());
+    })?;
+    Ok(host_exit)
 }
 
 /// Waits until `host` is no longer the parent of this process. A process id can be reused, but the parent cannot: when
