@@ -3,30 +3,12 @@
 use std::ffi::OsStr;
 
 use super::GATEWAY_MARKER;
+use super::proxies::{NO_PROXY_VARS, PROXY_VARS};
 use super::tools::TOOL_VARS;
 
 /// Inherited if the host has them.
-const BASELINE_VARS: &[&str] = &[
-    "HOME",
-    "LOGNAME",
-    "PATH",
-    "SHELL",
-    "TERM",
-    "USER",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "TZ",
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    GATEWAY_MARKER,
-];
+const BASELINE_VARS: &[&str] =
+    &["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", GATEWAY_MARKER];
 
 /// The location of the host's certificates, without which services behind a private CA are unreachable.
 const CERTIFICATE_VARS: &[&str] = &[
@@ -85,8 +67,8 @@ const SECRET_VARS: &[&str] = &[
 /// Whether a child inherits the variable without configuration.
 pub(super) fn is_inheritable(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    let listed = [BASELINE_VARS, CERTIFICATE_VARS, TOOL_VARS].iter().any(|list| list.contains(&name));
-    listed || name.starts_with("AWS_ENDPOINT_URL")
+    let lists = [BASELINE_VARS, &PROXY_VARS, &NO_PROXY_VARS, CERTIFICATE_VARS, TOOL_VARS];
+    lists.iter().any(|list| list.contains(&name)) || name.starts_with("AWS_ENDPOINT_URL")
 }
 
 /// Whether the variable is an AWS secret.

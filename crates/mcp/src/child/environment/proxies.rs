@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-const PROXY_VARS: [&str; 6] =
+pub(super) const PROXY_VARS: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// Programs differ in which of these they read; some use the first that is set.
-const NO_PROXY_VARS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+pub(super) const NO_PROXY_VARS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// The credential endpoint listens on the first. A proxy cannot reach it, and would receive its token.
 const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
 
