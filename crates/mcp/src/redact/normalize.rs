@@ -100,9 +100,14 @@ fn decode_entity(rest: &[u8]) -> Option<(u8, usize)> {
 
 /// Decodes `count` hexadecimal digits to an ASCII character. Secrets contain no others.
 fn decode_hex(digits: &[u8], count: usize) -> Option<u8> {
+    hex_byte(digits, count).filter(u8::is_ascii)
+}
+
+/// Decodes at most four hexadecimal digits to a byte.
+pub(super) fn hex_byte(digits: &[u8], count: usize) -> Option<u8> {
     let digits = digits.get(..count).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
     let number = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    u8::try_from(number).ok().filter(u8::is_ascii)
+    u8::try_from(number).ok()
 }
 
 /// Unifies the two Base64 alphabets, and skips line breaks.

@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use super::normalize::decode_symbol;
+use super::normalize::{decode_symbol, hex_byte};
 
 /// What a field contains, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,10 @@ const NAMES: [(&[&[u8]], SecretKind); 5] = [
 ];
 const KEY_ID_PREFIXES: [&[u8]; 2] = [b"AKIA", b"ASIA"];
 
-/// Signs between a name and its value, in addition to white space. At least one of [`SEPARATORS`] is required.
-const GAP_SIGNS: &[u8] = b"\"'`*=:>|";
+/// Signs between a name and its value. At least one of [`SEPARATORS`] is required.
+const GAP_SIGNS: &[u8] = b" \t\"'`*=:>|";
+/// Signs between the name of a variable and the name of the field with its value.
+const FIELD_GAP_SIGNS: &[u8] = b", \t\n\"'";
 const SEPARATORS: &[u8] = b"=:>|\t";
 /// The maximum number of signs between a name and its value: tables align their columns with spaces.
 const MAX_GAP: usize = 64;
@@ -242,31 +244,20 @@ impl Gap {
     /// Reads the signs after a name. In a list of variables, such as that of a container, the value is a field of its
     /// own: `"name": "AWS_SECRET_ACCESS_KEY", "value": "…"`.
     fn read_to_value(text: &[u8], start: usize) -> Self {
-        let gap = Self::read(text, start);
-        let between = Self::skip(text, gap.end, b", \t\n\"'");
+        let gap = Self::read(text, start, GAP_SIGNS);
+        let between = Self::read(text, gap.end, FIELD_GAP_SIGNS).end;
         match match_words(text, between, &[b"value"]) {
-            Some(end) if between > gap.end => Self::read(text, end),
+            Some(end) if between > gap.end => Self::read(text, end, GAP_SIGNS),
             _ => gap,
         }
     }
 
-    /// Returns the position after at most [`MAX_GAP`] of these signs.
-    fn skip(text: &[u8], start: usize, signs: &[u8]) -> usize {
-        let mut end = start;
-        for _ in 0..MAX_GAP {
-            match read_sign(&text[end..]) {
-                Some((sign, length)) if signs.contains(&sign) => end += length,
-                _ => break,
-            }
-        }
-        end
-    }
-
-    fn read(text: &[u8], start: usize) -> Self {
+    /// Reads at most [`MAX_GAP`] of these signs.
+    fn read(text: &[u8], start: usize, signs: &[u8]) -> Self {
         let mut gap = Self { end: start, has_separator: false };
         for _ in 0..MAX_GAP {
             let Some((sign, length)) = read_sign(&text[gap.end..]) else { break };
-            if !(GAP_SIGNS.contains(&sign) || b" \t".contains(&sign)) {
+            if !signs.contains(&sign) {
                 break;
             }
             gap.has_separator |= SEPARATORS.contains(&sign);
@@ -277,23 +268,21 @@ impl Gap {
 }
 
 /// Decodes the sign at the start of `text`, and returns it with its length. Backslashes before a sign belong to it.
+/// Returns `None` only at the end of the text: an invalid escape is read as text.
 fn read_sign(text: &[u8]) -> Option<(u8, usize)> {
     let slashes = text.iter().take(MAX_GAP).take_while(|byte| **byte == b'\\').count();
     let rest = &text[slashes..];
     if let Some(entity) = rest.strip_prefix(b"&quot;") {
         return Some((b'"', text.len() - entity.len()));
     }
-    let (sign, length) = match (slashes, rest) {
-        (1.., [b'n' | b'r', ..]) => (b'\n', 1),
-        (1.., [b't', ..]) => (b'\t', 1),
-        (1.., [b'u', b'0', b'0', digits @ ..]) => (decode_hex(digits)?, 5),
-        _ => decode_symbol(rest)?,
+    let escape = match (slashes, rest) {
+        (1.., [b'n' | b'r', ..]) => Some((b'\n', 1)),
+        (1.., [b't', ..]) => Some((b'\t', 1)),
+        (1.., [b'u', digits @ ..]) => hex_byte(digits, 4).map(|byte| (byte, 5)),
+        _ => None,
     };
+    let (sign, length) = escape.or_else(|| decode_symbol(rest))?;
     Some((sign, slashes + length))
-}
-
-fn decode_hex(digits: &[u8]) -> Option<u8> {
-    u8::from_str_radix(std::str::from_utf8(digits.get(..2)?).ok()?, 16).ok()
 }
 
 /// A run of the characters of keys and tokens: Base64 in both alphabets, with padding at its end.

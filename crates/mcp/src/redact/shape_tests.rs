@@ -71,6 +71,16 @@ fn redactor_foreign_credentials_in_text_are_masked() {
 }
 
 #[test]
+fn redactor_foreign_secret_after_invalid_escape_is_masked() {
+    for start in ["C:\\u00_a", "\\u00", "\\\\u00zz", "\\u12", "\\u"] {
+        assert_eq!(
+            mask(&format!("{start} SecretAccessKey={SECRET}")),
+            format!("{start} SecretAccessKey={MASK}")
+        );
+    }
+}
+
+#[test]
 fn redactor_foreign_credentials_in_json_are_masked() {
     let mut value = json!({
         "Credentials": {"AccessKeyId": "test", "SecretAccessKey": "minioadmin", "SessionToken": "short-token", "Expiration": "2026"},
