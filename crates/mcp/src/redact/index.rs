@@ -145,3 +145,22 @@ fn bloom_slot(prefix: u64) -> (usize, u64) {
     let hash = prefix.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
     ((hash >> 6) as usize, 1 << (hash & 63))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_filter_accepts_inserted_and_few_other_prefixes() {
+        let secrets: Vec<_> = (0..10).map(|n| format!("{n}wJalrXUtnFEMI{n}")).collect();
+        let patterns: Vec<_> = secrets.iter().flat_map(|secret| Pattern::all_encodings(secret)).collect();
+        let mut index = PatternIndex::default();
+        patterns.iter().for_each(|pattern| index.insert(pattern));
+        assert!(patterns.iter().all(|pattern| index.may_start(pattern.prefix_bytes)));
+        let accepted = (0..10_000_u64)
+            .map(|n| n.wrapping_mul(0x0101_0307_0B0D_1113))
+            .filter(|prefix| index.may_start(*prefix))
+            .count();
+        assert!(accepted <= 200, "{accepted} of 10,000");
+    }
+}
