@@ -137,6 +137,18 @@ async fn keep_warm_10_000_sessions_keeps_limits_and_no_caller_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keep_warm_due_sessions_reach_the_concurrency_limit() {
+    let fixture = KeepWarmFixture::new();
+    let _sessions = fixture.open_many(60).await;
+    sleep(55 * MINUTE).await;
+    let warmer = tokio::spawn(fixture.registry.keep_warm(limits(6, 100)));
+    sleep(5 * SECOND).await;
+    assert_eq!(fixture.source.calls(), 60);
+    assert_eq!(fixture.source.0.most_under_way.load(Ordering::SeqCst), 6);
+    warmer.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn keep_warm_session_opened_later_and_child_are_refreshed() {
     let fixture = KeepWarmFixture::new();
     let warmer = tokio::spawn(fixture.registry.keep_warm(RefreshLimits::default()));
