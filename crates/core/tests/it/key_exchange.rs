@@ -179,6 +179,42 @@ async fn key_exchange_added_during_set_is_applied() {
     assert_eq!(fetch_number(&session).await, Ok(101));
 }
 
+/// Sets other credentials while the session sets this exchange, as another thread may at any time.
+#[derive(Debug)]
+struct KeysReplacedDuringExchange(Mutex<Option<SessionContext>>);
+
+#[async_trait]
+impl CredentialProvider for KeysReplacedDuringExchange {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("overtaken")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        Err(Error::not_configured("nothing"))
+    }
+}
+
+impl KeyExchange for KeysReplacedDuringExchange {
+    fn provider(&self) -> Arc<dyn CredentialProvider> {
+        Arc::new(key_exchange())
+    }
+
+    fn exchange_for(&self, keys: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        if let Some(session) = self.0.lock().unwrap().take() {
+            session.set_credentials(credentials(2)).unwrap();
+        }
+        key_exchange().exchange_for(keys)
+    }
+}
+
+#[tokio::test]
+async fn key_exchange_keys_set_meanwhile_are_exchanged() {
+    let session = SessionContext::builder().build();
+    session.set_credentials(credentials(1)).unwrap();
+    session.set_key_exchange(KeysReplacedDuringExchange(Mutex::new(Some(session.clone())))).unwrap();
+    assert_eq!(fetch_number(&session).await, Ok(102));
+}
+
 /// Returns a provider that calls the session back when it is dropped.
 #[derive(Debug, Default)]
 struct ReentrantExchange(Option<ReentrantOnDrop>);
@@ -231,6 +267,16 @@ fn key_exchange_provider_drop_may_call_session() {
     session.set_credentials(credentials(3)).unwrap();
     session.close();
     *called_back.lock().unwrap() = None;
+}
+
+#[test]
+fn key_exchange_of_closed_session_is_dropped() {
+    let owner = Arc::new(Mutex::new(None));
+    let exchange = ReentrantExchange(Some(ReentrantOnDrop(Arc::clone(&owner))));
+    let session = SessionContext::builder().exchange_static_keys(exchange).build();
+    session.set_credentials(credentials(1)).unwrap();
+    session.close();
+    assert_eq!(Arc::strong_count(&owner), 1);
 }
 
 /// A decorator that forwards nothing but what it must.
