@@ -81,8 +81,6 @@ const EXCEPTIONS: &[Exception] = &[
         "last_set_credentials",
         "an adjective: credentials that were set",
     ),
-    exception("crates/core/tests/it/audit.rs", "somebody-elses", "an id that the resolver does not know"),
-    exception("crates/core/tests/it/registry", "\"nobody\"", "the name of a principal without sessions"),
 ];
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {

@@ -39,7 +39,7 @@ async fn json_lines_records_have_context_and_no_secret() {
     session.refresh().await.unwrap_err();
     session.set_credentials(credentials).unwrap();
     session.audit(AuditEvent::Serve, &AccountName::default_account(), "endpoint", None);
-    session.set_from_resolver(&"somebody-elses".parse().unwrap(), None).await.unwrap_err();
+    session.set_from_resolver(&"unknown".parse().unwrap(), None).await.unwrap_err();
     session.clear();
     session.close();
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

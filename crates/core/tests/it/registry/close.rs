@@ -155,7 +155,7 @@ impl ReentrantSink {
         let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(registry) = registry {
             registry.sweep();
-            registry.close_all(&principal("nobody"));
+            registry.close_all(&principal("dave"));
             assert!(registry.len() < 100);
             let handle = "0".repeat(32).parse().unwrap();
             assert!(registry.find(&principal("ana"), &handle).is_err());

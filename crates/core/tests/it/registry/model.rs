@@ -133,7 +133,7 @@ impl RegistryModelFixture {
 
     /// The registry knows of time what it sees of it.
     fn look_at_the_clock(&self) {
-        assert!(!self.fixture.is_found("nobody", &"0".repeat(32).parse().unwrap()));
+        assert!(!self.fixture.is_found("mallory", &"0".repeat(32).parse().unwrap()));
     }
 
     fn open(&mut self, by: usize, hold: bool) {
