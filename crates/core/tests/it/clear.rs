@@ -30,27 +30,21 @@ fn blocked_fixture() -> SessionFixture {
 }
 
 #[tokio::test]
-async fn clear_during_fetch_wins_and_fails_waiters() {
-    let fixture = blocked_fixture();
-    let caller = start_fetch(&fixture).await;
-    fixture.session.clear();
-    assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured, "without the provider's answer");
-    fixture.provider.release(1);
-    settle().await;
-    assert_eq!(fixture.kind().await, ErrorKind::NotConfigured);
-    assert!(fixture.session.current().is_none());
-}
-
-#[tokio::test]
-async fn close_during_fetch_wins_and_fails_waiters() {
-    let fixture = blocked_fixture();
-    let caller = start_fetch(&fixture).await;
-    fixture.session.close();
-    assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
-    fixture.provider.release(1);
-    settle().await;
-    assert_eq!(fixture.kind().await, ErrorKind::Closed);
-    assert!(fixture.session.current().is_none());
+async fn clear_or_close_during_fetch_wins_and_fails_waiters() {
+    for (close, expected) in [(false, ErrorKind::NotConfigured), (true, ErrorKind::Closed)] {
+        let fixture = blocked_fixture();
+        let caller = start_fetch(&fixture).await;
+        if close {
+            fixture.session.close();
+        } else {
+            fixture.session.clear();
+        }
+        assert_eq!(caller.await.unwrap_err().kind(), expected, "without the provider's answer");
+        fixture.provider.release(1);
+        settle().await;
+        assert_eq!(fixture.kind().await, expected);
+        assert!(fixture.session.current().is_none());
+    }
 }
 
 #[tokio::test]

@@ -21,12 +21,16 @@ impl Clock for Seconds {
     }
 }
 
+fn model_clock() -> (Arc<Seconds>, Arc<MonotonicClock>) {
+    let clock = Arc::new(Seconds(AtomicU64::new(100)));
+    let source = ClockSource::custom(Arc::clone(&clock) as Arc<dyn Clock>);
+    (clock, Arc::new(MonotonicClock::new(source)))
+}
+
 #[test]
 fn clock_jump_backwards_is_ignored_by_concurrent_readers() {
     loom::model(|| {
-        let clock = Arc::new(Seconds(AtomicU64::new(100)));
-        let monotonic =
-            Arc::new(MonotonicClock::new(ClockSource::custom(Arc::clone(&clock) as Arc<dyn Clock>)));
+        let (clock, monotonic) = model_clock();
         let reading = thread::spawn({
             let monotonic = Arc::clone(&monotonic);
             move || [monotonic.now(), monotonic.now()]
@@ -41,9 +45,7 @@ fn clock_jump_backwards_is_ignored_by_concurrent_readers() {
 #[test]
 fn concurrent_readers_count_elapsed_time_once() {
     loom::model(|| {
-        let clock = Arc::new(Seconds(AtomicU64::new(100)));
-        let monotonic =
-            Arc::new(MonotonicClock::new(ClockSource::custom(Arc::clone(&clock) as Arc<dyn Clock>)));
+        let (clock, monotonic) = model_clock();
         let reading = thread::spawn({
             let monotonic = Arc::clone(&monotonic);
             move || monotonic.now()
