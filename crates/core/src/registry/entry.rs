@@ -155,7 +155,7 @@ impl Activity {
         let _retired = self.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract);
     }
 
-    /// Retires the session if no call is in flight, `close_if_expired` returns true, and no call started while it ran.
+    /// Retires the session if no call is in flight, `is_over` returns true, and no call started while it ran.
     pub(super) fn retire_if(&self, is_over: impl FnOnce() -> bool) -> bool {
         let calls = self.calls.load(Ordering::Acquire);
         calls & IN_FLIGHT == 0

@@ -243,6 +243,7 @@ mod tests {
         registry.close(&alice, &handle);
         assert!(!is_cached());
     }
+
     #[test]
     fn store_forgets_dropped_refreshers() {
         let registry = SessionRegistry::builder().build();

@@ -1,4 +1,4 @@
-//! The tree of sessions: children, what they inherit, and how clearing and closing reach all of them, and what they have held.
+//! The tree of sessions: children, what they inherit and have held, and how clearing and closing reach all of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
