@@ -39,7 +39,7 @@ use aws_config::retry::RetryConfig;
 use tracing::subscriber::DefaultGuard;
 use valetkey_backends::{AwsClientConfig, MemoryProvider};
 use valetkey_core::testing::CapturedLogs;
-use valetkey_core::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
+use valetkey_core::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString, SessionPolicy};
 
 /// Runs one ignored test in a child process whose environment is `variables`, because all tests of this process share
 /// its environment.
@@ -105,6 +105,17 @@ fn memory_source(credentials: Credentials) -> Arc<dyn CredentialProvider> {
 
 fn static_source() -> Arc<dyn CredentialProvider> {
     memory_source(long_lived(KEY_ID))
+}
+
+/// Returns a policy that allows `action` on every resource.
+fn policy_allowing(action: &str) -> SessionPolicy {
+    policy_json(action).parse().unwrap()
+}
+
+fn policy_json(action: &str) -> String {
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
+    )
 }
 
 /// Returns long-lived credentials of the SDK.

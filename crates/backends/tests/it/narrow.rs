@@ -7,12 +7,10 @@ use valetkey_backends::{
     WebIdentityProvider,
 };
 use valetkey_core::testing::Canary;
-use valetkey_core::{
-    AccessScope, CredentialProvider, ErrorKind, Expiry, SecretString, SessionContext, SessionPolicy,
-};
+use valetkey_core::{AccessScope, CredentialProvider, ErrorKind, Expiry, SecretString, SessionContext};
 
 use crate::http_fixture::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response};
-use crate::{long_lived, memory_source, static_source};
+use crate::{long_lived, memory_source, policy_allowing, policy_json, static_source};
 
 fn role_builder(http: &HttpFixture) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
@@ -24,16 +22,6 @@ fn role_builder(http: &HttpFixture) -> AssumeRoleBuilder {
 
 fn granting_http() -> HttpFixture {
     HttpFixture::responding(200, assume_role_response("ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"))
-}
-
-fn policy_allowing(action: &str) -> SessionPolicy {
-    policy_json(action).parse().unwrap()
-}
-
-fn policy_json(action: &str) -> String {
-    format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
-    )
 }
 
 #[tokio::test]

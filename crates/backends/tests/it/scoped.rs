@@ -1,6 +1,6 @@
 //! `ScopedProvider`: its request, the responses that it refuses, and sessions that it narrows.
 //!
-//! No emulator knows the operation. The responses here follow the model that AWS publishes (`real::oracle` compares them
+//! No emulator knows the operation. The responses here follow the model that AWS publishes (`real::scoped_model` compares them
 //! with it); that AWS enforces the policy is not shown, nor could it be.
 
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use valetkey_backends::{
 };
 use valetkey_core::{
     AccessScope, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, KeyExchange,
-    SecretString, SessionContext, SessionPolicy, SystemClock,
+    SecretString, SessionContext, SystemClock,
 };
 
 use crate::http_fixture::{HttpFixture, issued_response, refused};
 use crate::loopback_fixture::LoopbackFixture;
-use crate::{long_lived, memory_source, region, static_source};
+use crate::{long_lived, memory_source, policy_allowing, policy_json, region, static_source};
 
 const OPERATION: &str = "GetScopedCredentials";
 const SOURCE_KEY_ID: &str = "ASIAI44QH8DHBEXAMPLE";
@@ -47,16 +47,6 @@ fn granting_http() -> HttpFixture {
 fn scoped_builder(http: &HttpFixture) -> ScopedBuilder {
     ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
         .client_config(&http.client_config())
-}
-
-fn policy_allowing(action: &str) -> SessionPolicy {
-    policy_json(action).parse().unwrap()
-}
-
-fn policy_json(action: &str) -> String {
-    format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
-    )
 }
 
 #[tokio::test]

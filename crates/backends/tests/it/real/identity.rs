@@ -1,12 +1,12 @@
 //! Web identity and federation with an STS that enforces trust, policies and identities.
 
 use valetkey_backends::{FederationTokenProvider, SessionTokenProvider, WebIdentityProvider};
-use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, SecretString, SessionPolicy};
+use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, SecretString};
 use valetkey_rig::{MiniStack, Moto, Script, Seed, aws_environment};
 
 use super::ministack::{refusal, s3, seeded};
 use super::{caller_account, client_config_at, credentials, session, source_from_key};
-use crate::memory_source;
+use crate::{memory_source, policy_allowing, policy_json};
 
 /// A role that trusts one issuer for one audience, made by the tenant's root.
 const TRUST: &str = "import boto3, json; boto3.client('iam').create_role(RoleName='federated', \
@@ -111,21 +111,15 @@ async fn federation_token_is_limited_by_its_policy() {
         FederationTokenProvider::builder("alice", source_from_key(&seed.tenants[0].service))
             .client_config(&client_config_at(&url))
     };
-    let policy = |action: &str| {
-        format!(
-            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
-        )
-    };
     let narrowed = |action: &str| {
-        let policy = policy(action).parse::<SessionPolicy>().unwrap();
-        session(session_token_provider(&seed, &url).scope_down(&policy).unwrap())
+        session(session_token_provider(&seed, &url).scope_down(&policy_allowing(action)).unwrap())
     };
     assert_eq!(refusal(&s3(&narrowed("s3:List*"), &ministack).await).await, None);
     let other = refusal(&s3(&narrowed("iam:ListRoles"), &ministack).await).await;
     assert_eq!(other.as_deref(), Some("AccessDenied"), "a plain exchange is narrowed by federating");
     for (builder, refused) in [
-        (federated().policy(policy("s3:ListAllMyBuckets")), None),
-        (federated().policy(policy("iam:ListRoles")), Some("AccessDenied")),
+        (federated().policy(policy_json("s3:ListAllMyBuckets")), None),
+        (federated().policy(policy_json("iam:ListRoles")), Some("AccessDenied")),
         (federated(), Some("AccessDenied")),
     ] {
         let session = session(builder.tag("team", "blue").build().unwrap());

@@ -13,7 +13,7 @@ use valetkey_core::{
 use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
 
 use super::{caller_account, client_config_at, credentials, role, session, source_from_key};
-use crate::{memory_source, region};
+use crate::{memory_source, policy_json, region};
 
 pub(super) async fn seeded() -> (MiniStack, Seed) {
     let ministack = MiniStack::start().await.unwrap();
@@ -97,13 +97,8 @@ async fn secret_is_read_by_name_and_by_credential_id() {
 async fn assume_role_session_policy_is_enforced() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let policy = |action: &str| {
-        format!(
-            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
-        )
-    };
     let narrowed = async |action: &str| {
-        let role = role(tenant, &seed.broker, &url).policy(policy(action)).build().unwrap();
+        let role = role(tenant, &seed.broker, &url).policy(policy_json(action)).build().unwrap();
         refusal(&s3(&session(role), &ministack).await).await
     };
     assert_eq!(narrowed("s3:ListAllMyBuckets").await, None);

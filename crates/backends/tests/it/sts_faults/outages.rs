@@ -18,6 +18,8 @@ struct OutageObservation {
     requests: usize,
     /// From the end of the outage, or of the last fetch that failed in it, to the new credentials.
     recovery: Duration,
+    /// When the credentials from before the outage expire.
+    expiry: Duration,
 }
 
 impl OutageObservation {
@@ -42,6 +44,13 @@ impl OutageObservation {
 
     fn fetch_count(&self) -> usize {
         self.failed_fetches.len()
+    }
+
+    /// Fetches during the outage and after it keep the pauses of this backoff.
+    fn assert_backoff(&self, (shortest, longest): (Duration, Duration)) {
+        self.assert_min_pause(shortest);
+        self.assert_request_count();
+        self.assert_recovered_within(longest);
     }
 
     /// Each fetch is at most as many requests as the SDK makes attempts.
@@ -82,7 +91,22 @@ async fn run_outage(fixture: RoleSessionFixture, from: Duration, pace: Duration)
         fixture.clock.elapsed() - failed.iter().map(|load| load.ended_at).fold(over, Duration::max);
     // The last request is the one for the new credentials.
     let requests = fixture.sts.request_count() - requests - 1;
-    OutageObservation { responses, failed_fetches: failed, requests, recovery }
+    OutageObservation { responses, failed_fetches: failed, requests, recovery, expiry: fixture.expiry }
+}
+
+/// Runs an outage that begins at a time which `from` derives from the expiry. Callers are served until the expiry.
+async fn run_default_outage(
+    lifetime: Duration,
+    from: impl FnOnce(Duration) -> Duration,
+    pace: Duration,
+    backoff: (Duration, Duration),
+) -> OutageObservation {
+    let fixture = RoleSessionFixture::with_credentials(lifetime, RefreshPolicy::default()).await;
+    let from = from(fixture.expiry);
+    let seen = run_outage(fixture, from, pace).await;
+    seen.assert_served_until(seen.expiry);
+    seen.assert_backoff(backoff);
+    seen
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,62 +123,33 @@ async fn outage_while_fresh_causes_no_request() {
 
 #[tokio::test(start_paused = true)]
 async fn outage_from_fresh_into_advisory_window_serves_current() {
-    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (fixture.expiry - 42 * MINUTE, fixture.expiry);
-    let seen = run_outage(fixture, from, 20 * SECOND).await;
-    seen.assert_served_until(end);
-    seen.assert_min_pause(LONG_BACKOFF.0);
-    seen.assert_request_count();
+    let seen = run_default_outage(HOUR, |expiry| expiry - 42 * MINUTE, 20 * SECOND, LONG_BACKOFF).await;
     assert!((1..=2).contains(&seen.fetch_count()), "{} in 5 min of the window at most", seen.fetch_count());
-    seen.assert_recovered_within(LONG_BACKOFF.1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn outage_within_advisory_window_fetches_once_per_backoff() {
-    let fixture = RoleSessionFixture::with_credentials(12 * HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (fixture.expiry - 55 * MINUTE, fixture.expiry);
-    let seen = run_outage(fixture, from, 20 * SECOND).await;
-    seen.assert_served_until(end);
-    seen.assert_min_pause(LONG_BACKOFF.0);
-    seen.assert_request_count();
+    let seen = run_default_outage(12 * HOUR, |expiry| expiry - 55 * MINUTE, 20 * SECOND, LONG_BACKOFF).await;
     // A hold of at least 300 s; of at most 600 s, and up to 20 s until the next caller.
     assert!((3..=6).contains(&seen.fetch_count()), "{} fetches", seen.fetch_count());
-    seen.assert_recovered_within(LONG_BACKOFF.1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn outage_from_advisory_window_fails_only_after_expiry() {
-    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (fixture.expiry - 14 * MINUTE, fixture.expiry);
-    let seen = run_outage(fixture, from, 50 * SECOND).await;
-    seen.assert_served_until(end);
-    seen.assert_min_pause(SHORT_BACKOFF.0);
-    seen.assert_request_count();
-    let early: Vec<_> = seen.failed_fetches.iter().filter(|load| load.started_at < end - MINUTE).collect();
+    let seen = run_default_outage(HOUR, |expiry| expiry - 14 * MINUTE, 50 * SECOND, SHORT_BACKOFF).await;
+    let last_minute = seen.expiry - MINUTE;
+    let early: Vec<_> = seen.failed_fetches.iter().filter(|load| load.started_at < last_minute).collect();
     assert!((2..=3).contains(&early.len()), "{early:?} before the last minute");
-    seen.assert_recovered_within(SHORT_BACKOFF.1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn outage_from_mandatory_window_recovers_within_seconds() {
-    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (fixture.expiry - 50 * SECOND, fixture.expiry);
-    let seen = run_outage(fixture, from, 50 * SECOND).await;
-    seen.assert_served_until(end);
-    seen.assert_min_pause(SHORT_BACKOFF.0);
-    seen.assert_request_count();
-    seen.assert_recovered_within(SHORT_BACKOFF.1);
+    run_default_outage(HOUR, |expiry| expiry - 50 * SECOND, 50 * SECOND, SHORT_BACKOFF).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn outage_after_expiry_fails_and_recovers_within_seconds() {
-    let fixture = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
-    let (from, end) = (fixture.expiry + MINUTE, fixture.expiry);
-    let seen = run_outage(fixture, from, 50 * SECOND).await;
-    seen.assert_served_until(end);
-    seen.assert_min_pause(SHORT_BACKOFF.0);
-    seen.assert_request_count();
-    seen.assert_recovered_within(SHORT_BACKOFF.1);
+    run_default_outage(HOUR, |expiry| expiry + MINUTE, 50 * SECOND, SHORT_BACKOFF).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,10 +160,8 @@ async fn outage_with_serve_expired_fetches_once_per_backoff() {
         let from = fixture.expiry - before_expiry;
         let seen = run_outage(fixture, from, 20 * SECOND).await;
         seen.assert_served_until(Duration::MAX);
-        seen.assert_min_pause(LONG_BACKOFF.0);
-        seen.assert_request_count();
+        seen.assert_backoff(LONG_BACKOFF);
         assert!((3..=6).contains(&seen.fetch_count()), "{} fetches", seen.fetch_count());
-        seen.assert_recovered_within(LONG_BACKOFF.1);
     }
 }
 
