@@ -193,7 +193,7 @@ impl CredentialProvider for ProfileProvider {
 /// Each fetch creates the SDK's providers anew, because they keep the files that they have read. A clone has a retry quota
 /// of its own.
 #[derive(Debug, Clone)]
-pub(crate) struct SdkChain {
+struct SdkChain {
     source_kind: SourceKind,
     region: Option<Region>,
     client_config: AwsClientConfig,
@@ -201,11 +201,11 @@ pub(crate) struct SdkChain {
 }
 
 impl SdkChain {
-    pub(crate) fn default_chain() -> Self {
+    fn default_chain() -> Self {
         Self::new(SourceKind::DefaultChain)
     }
 
-    pub(crate) fn profile(name: String) -> Self {
+    fn profile(name: String) -> Self {
         Self::new(SourceKind::Profile(name))
     }
 
@@ -213,16 +213,16 @@ impl SdkChain {
         Self { source_kind, region: None, client_config: AwsClientConfig::new(), tokens: Tokens::full() }
     }
 
-    pub(crate) fn set_region(&mut self, region: Region) {
+    fn set_region(&mut self, region: Region) {
         self.region = Some(region);
     }
 
-    pub(crate) fn set_client_config(&mut self, config: &AwsClientConfig) {
+    fn set_client_config(&mut self, config: &AwsClientConfig) {
         self.client_config = config.clone();
     }
 
     /// Returns the name for errors, status and logs.
-    pub(crate) fn name(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self.source_kind {
             SourceKind::DefaultChain => "default-chain",
             SourceKind::Profile(_) => "profile",
@@ -230,7 +230,7 @@ impl SdkChain {
     }
 
     /// Checks the cached sign-in of the AWS CLI that the credentials depend on, if they depend on one.
-    pub(crate) async fn check_sign_in(&self) -> Result<()> {
+    async fn check_sign_in(&self) -> Result<()> {
         match SignIn::for_source(&self.source_kind).await {
             Some(sign_in) if sign_in.has_ended(SystemClock.now()).await => {
                 Err(sign_in_required(&sign_in).with_provider(self.name()))
@@ -240,7 +240,7 @@ impl SdkChain {
     }
 
     /// Fetches credentials, and maps errors to the kinds of this crate.
-    pub(crate) async fn provide(&self) -> Result<Credentials> {
+    async fn provide(&self) -> Result<Credentials> {
         self.fetch().await.map_err(|error| map_error(error, &self.source_kind).with_provider(self.name()))
     }
 
