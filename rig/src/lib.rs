@@ -41,4 +41,4 @@ pub use script::{Script, python};
 pub use seed::{AccessKey, Seed, Tenant};
 #[cfg(feature = "tokens")]
 pub use signing_key::SigningKey;
-pub use venv::{Venv, program};
+pub use venv::{Venv, program, target_dir};

@@ -87,12 +87,17 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Venv::Main.program(name)
 }
 
-/// The folder that everything the rig makes is under.
-pub(crate) fn rig_dir() -> PathBuf {
+/// The folder that cargo builds the workspace in.
+pub fn target_dir() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let workspace = workspace.canonicalize().unwrap_or(workspace);
-    workspace.join(target).join("rig")
+    workspace.join(target)
+}
+
+/// The folder that everything the rig makes is under.
+pub(crate) fn rig_dir() -> PathBuf {
+    target_dir().join("rig")
 }
 
 /// The folder of the rig's own scripts and requirements files.

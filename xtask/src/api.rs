@@ -1,10 +1,11 @@
 //! `cargo xtask api`: compares the public API of the libraries with the committed snapshots.
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{env, fs, process::Command};
 
 use clap::Args;
 use public_api::Builder;
 use similar::TextDiff;
+use valetkey_rig::target_dir;
 
 use crate::{Result, XtaskError, step::run_cargo_with_env, workspace_root};
 
@@ -69,7 +70,7 @@ fn write_rustdoc_json() -> Result<()> {
 
 /// Returns whether the API of the library differs from its snapshot.
 fn check_library(library: &str, bless: bool) -> Result<bool> {
-    let json = target_folder().join("doc").join(format!("{}.json", library.replace('-', "_")));
+    let json = target_dir().join("doc").join(format!("{}.json", library.replace('-', "_")));
     let api = Builder::from_rustdoc_json(&json).omit_blanket_impls(true).build();
     let api = api.map_err(|error| XtaskError::ApiUnreadable {
         path: json.display().to_string(),
@@ -86,10 +87,6 @@ fn check_library(library: &str, bless: bool) -> Result<bool> {
     let snapshot = fs::read_to_string(file).unwrap_or_default();
     print!("{}", diff(&path, &snapshot, &api));
     Ok(snapshot != api)
-}
-
-fn target_folder() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
 }
 
 fn list_items(api: &str) -> String {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use valetkey_rig::{Venv, install::install};
+use valetkey_rig::{Venv, install::install, target_dir};
 
-use crate::{Result, step::run_cargo, workspace_root};
+use crate::{Result, step::run_cargo};
 
 const MANIFEST_FLAGS: [&str; 2] = ["--manifest-path", "bench/Cargo.toml"];
 /// The measure that runs programs that the benchmark does not build.
@@ -44,9 +44,7 @@ fn gateway_programs() -> Result<[String; 4]> {
     run_cargo(&["build", "--release", "--package", "valetkey-cli"])?;
     install(Venv::Proxies)?;
     let path = |path: PathBuf| path.display().to_string();
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from);
-    let valetkey = path(target.join("release/valetkey"));
+    let valetkey = path(target_dir().join("release/valetkey"));
     let python = path(Venv::Proxies.path().join("bin"));
     Ok(["--valetkey".to_owned(), valetkey, "--python".to_owned(), python])
 }

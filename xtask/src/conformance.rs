@@ -8,9 +8,10 @@ use std::{
     env,
     ffi::OsString,
     fs, io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::{Command, Output},
-    thread,
+    thread::{self, ScopedJoinHandle},
     time::Instant,
 };
 
@@ -20,11 +21,10 @@ use crate::{
     Result, XtaskError,
     rig::install_rig,
     step::{run_cargo, run_timed},
-    workspace_root,
 };
 use report::Report;
 use target::{RunningServer, Target};
-use valetkey_rig::packages::node;
+use valetkey_rig::{packages::node, target_dir};
 
 /// The suite and its version.
 const SUITE: &str = "@modelcontextprotocol/conformance@0.2.0-alpha.12";
@@ -47,10 +47,11 @@ pub struct ConformanceArgs {
 /// When a program is missing, when another scenario fails, or when one that is expected to fail passes.
 pub fn run(options: &ConformanceArgs) -> Result<()> {
     install_rig()?;
-    let suite = Suite { node: node()?, folder: workspace_root().join("target/conformance") };
+    let suite = Suite { node: node()?, folder: target_dir().join("conformance") };
     suite.install()?;
     run_cargo(&["build", "--package", "valetkey-cli"])?;
-    run_cargo(&["build", "--manifest-path", FIXTURE_MANIFEST, "--target-dir", "target"])?;
+    let target_dir = target_dir().display().to_string();
+    run_cargo(&["build", "--manifest-path", FIXTURE_MANIFEST, "--target-dir", &target_dir])?;
     let is_selected = |target: &Target| options.target.is_none_or(|selected| selected == *target);
     let targets: Vec<Target> = Target::ALL.into_iter().filter(is_selected).collect();
     run_timed("conformance", || suite.run(&targets))
@@ -95,7 +96,8 @@ impl Suite {
             let pairs = servers.iter().flat_map(|server| REVISIONS.map(|revision| (server, revision)));
             let started: Vec<_> =
                 pairs.map(|(server, revision)| scope.spawn(move || self.run_one(server, revision))).collect();
-            started.into_iter().filter_map(|run| run.join().ok()).collect()
+            let join = |run: ScopedJoinHandle<'_, _>| run.join().unwrap_or_else(|panic| resume_unwind(panic));
+            started.into_iter().map(join).collect()
         });
         let runs: Vec<Run> = runs.into_iter().collect::<Result<_>>()?;
         runs.iter().for_each(Run::print);

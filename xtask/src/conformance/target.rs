@@ -10,7 +10,9 @@ use std::{
 };
 
 use clap::ValueEnum;
+use valetkey_rig::target_dir;
 
+use super::read_failed;
 use crate::{Result, XtaskError, workspace_root};
 
 /// A server that the suite tests.
@@ -51,7 +53,7 @@ pub(super) struct RunningServer {
 impl RunningServer {
     /// Starts the server. Its files are written to `folder`.
     pub(super) fn start(target: Target, folder: &Path) -> Result<Self> {
-        let programs = workspace_root().join("target/debug");
+        let programs = target_dir().join("debug");
         let fixture = programs.join("valetkey-conformance-server");
         let mut command = match target.settings_dir() {
             None => Command::new(&fixture),
@@ -144,10 +146,6 @@ fn write_mcp_config(fixture: &Path, folder: &Path) -> Result<PathBuf> {
         "{{\"mcpServers\": {{\"fixture\": {{\"command\": {:?}}}}}}}\n",
         fixture.display().to_string()
     );
-    match fs::write(&path, text) {
-        Ok(()) => Ok(path),
-        Err(error) => {
-            Err(XtaskError::ReadFailed { path: path.display().to_string(), reason: error.to_string() })
-        }
-    }
+    fs::write(&path, text).map_err(|error| read_failed(&path, &error))?;
+    Ok(path)
 }
