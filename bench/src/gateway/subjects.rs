@@ -160,7 +160,7 @@ impl Programs {
         let mut command = Command::new(&self.valetkey);
         command.arg("serve").arg("--mcp-config").arg(self.folder.join("servers.json"));
         command.arg("--config").arg(self.folder.join(settings));
-        // Not keys of anybody: each has the form of a key, and no call is made with it.
+        // Keys in form only: no call is made with them.
         command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
         command.env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         command
