@@ -9,9 +9,10 @@ use valetkey_rig::target_dir;
 
 use crate::{Result, XtaskError, step::run_cargo_with_env, workspace_root};
 
-/// The facade, and the crates that it re-exports: rustdoc describes what a crate re-exports where it is defined.
-const LIBRARIES: [&str; 5] =
-    ["valetkey", "valetkey-core", "valetkey-backends", "valetkey-tools", "valetkey-mcp"];
+/// The facade, the crates that it re-exports, since rustdoc describes what a crate re-exports where it is defined, and the
+/// store.
+const LIBRARIES: [&str; 6] =
+    ["valetkey", "valetkey-core", "valetkey-backends", "valetkey-tools", "valetkey-mcp", "valetkey-store"];
 
 /// The folder of the snapshots, one for each library.
 const SNAPSHOTS: &str = "docs/api";

@@ -1,0 +1,6 @@
+//! Integration tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here fails a test")]
+
+mod client_handle;
+mod key_ring;
+mod sealing;
