@@ -42,7 +42,7 @@ pub enum RecordError {
 }
 
 impl RecordError {
-    const fn kind(self) -> ErrorKind {
+    pub(crate) const fn kind(self) -> ErrorKind {
         match self {
             Self::Rejected | Self::Replayed => ErrorKind::Denied,
             Self::Internal => ErrorKind::Internal,
@@ -50,7 +50,7 @@ impl RecordError {
         }
     }
 
-    const fn next_step(self) -> &'static str {
+    pub(crate) const fn next_step(self) -> &'static str {
         match self {
             Self::UnknownFormat => "update every node to the same version of valetkey",
             Self::UnknownTerm => "give every node the key ring that has this term, then try again",

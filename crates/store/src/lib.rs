@@ -19,14 +19,26 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client_handle;
+mod contents;
 mod error;
 mod key_ring;
+mod memory;
 mod sealing;
+mod store;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod testing;
 
 pub use client_handle::{ClientHandle, RecordId};
+pub use contents::{AccountContents, CredentialSource, SessionContents, StoredRestriction};
 pub use error::RecordError;
 pub use key_ring::{KeyRing, Term};
+pub use memory::MemoryStore;
 pub use sealing::{MAX_CONTENTS, RecordGeneration, RecordOwner, SealedRecord};
+pub use store::{
+    Change, EventBatch, Lease, LeaseOutcome, NodeId, RecordLifetime, SessionStore, StoreError, StoreEvent,
+    StorePosition,
+};
 
 /// Compiles the Rust code in the README.
 #[cfg(doctest)]

@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here fails a test")]
 
 mod client_handle;
+mod contents;
 mod key_ring;
+mod memory;
 mod sealing;
