@@ -25,7 +25,7 @@ use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::client::ClientContext;
-use crate::connection::ListKind;
+use crate::connection::{ListKind, RefusedRequest};
 use crate::host::{ItemCatalog, ItemRequest, RequestFailure, ToolCall, add_account_argument, error_result};
 use crate::json::round_numbers;
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
@@ -309,7 +309,11 @@ impl ContentSource for GatewayInner {
         }
     }
 
-    async fn call_tool(&self, mut call: ToolCall, context: &ClientContext) -> Option<Value> {
+    async fn call_tool(
+        &self,
+        mut call: ToolCall,
+        context: &ClientContext,
+    ) -> std::result::Result<Option<Value>, RefusedRequest> {
         if self.tools.get(&call.name).is_some() {
             let mut input = call.arguments.map_or(Value::Null, Value::Object);
             round_numbers(&mut input);
@@ -317,12 +321,12 @@ impl ContentSource for GatewayInner {
             if let Some(host) = &self.host {
                 host.announce_accounts();
             }
-            return output.map(call_result);
+            return Ok(output.map(call_result));
         }
-        let host = self.host.as_ref()?;
+        let Some(host) = &self.host else { return Ok(None) };
         match call.arguments.as_mut().map_or(Ok(None), |arguments| self.tools.extract_session(arguments)) {
             Ok(narrowed) => host.call_with_session(narrowed.as_ref(), call, context).await,
-            Err(error) => Some(error_result(&error)),
+            Err(error) => Ok(Some(error_result(&error))),
         }
     }
 

@@ -4,6 +4,7 @@
 //! A queue contains each resource once, however often it is updated, and only resources that its client has subscribed
 //! to. So it is bounded by the client's own subscriptions.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ impl SubscriptionHub {
         self.subscribers.lock().insert(id, subscriber);
         // Again, because the subscriber was not there before.
         self.request_sync();
-        ResourceSubscription { hub: Arc::clone(self), id }
+        ResourceSubscription { hub: Arc::clone(self), id, kept: None }
     }
 
     /// Requests that the subscriptions are sent to the server's process, and returns the number of this change.
@@ -119,6 +120,16 @@ impl SubscriptionHub {
 pub(crate) struct ResourceSubscription {
     hub: Arc<SubscriptionHub>,
     id: u64,
+    /// Keeps the server running.
+    kept: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl ResourceSubscription {
+    /// Keeps a value as long as the subscription lives.
+    pub(crate) fn keeping(mut self, kept: Box<dyn Any + Send + Sync>) -> Self {
+        self.kept = Some(kept);
+        self
+    }
 }
 
 impl Drop for ResourceSubscription {

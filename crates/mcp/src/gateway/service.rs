@@ -65,6 +65,7 @@ impl GatewayService {
                 let call =
                     call.ok_or_else(|| ErrorData::invalid_params("the parameters are malformed", None))?;
                 let result = self.source.call_tool(call, client).await;
+                let result = result.map_err(|refused| protocol_error(refused.into(), is_modern))?;
                 result.ok_or_else(|| ErrorData::invalid_params("unknown tool; list the tools again", None))?
             }
             ProxiedRequest::Item(request) => {
@@ -140,16 +141,19 @@ impl SubscriptionRequest {
 }
 
 /// Converts a failure into a protocol error. The code of a server is kept, apart from one that the modern protocol has
-/// replaced.
+/// replaced, and those that concern the connection between the gateway and the server: the client would change its own
+/// version or headers.
 fn protocol_error(failure: RequestFailure, is_modern: bool) -> ErrorData {
     match failure {
-        RequestFailure::Refused(refused) => {
-            let code = match ErrorCode(refused.code) {
-                ErrorCode::RESOURCE_NOT_FOUND if is_modern => ErrorCode::INVALID_PARAMS,
-                code => code,
-            };
-            ErrorData::new(code, refused.message, refused.data)
-        }
+        RequestFailure::Refused(refused) => match ErrorCode(refused.code) {
+            ErrorCode::UNSUPPORTED_PROTOCOL_VERSION | ErrorCode::HEADER_MISMATCH => {
+                ErrorData::internal_error(refused.message, None)
+            }
+            ErrorCode::RESOURCE_NOT_FOUND if is_modern => {
+                ErrorData::invalid_params(refused.message, refused.data)
+            }
+            code => ErrorData::new(code, refused.message, refused.data),
+        },
         RequestFailure::Failed(error) => ErrorData::internal_error(error.to_string(), None),
     }
 }

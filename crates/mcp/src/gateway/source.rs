@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::client::ClientContext;
-use crate::connection::ListKind;
+use crate::connection::{ListKind, RefusedRequest};
 use crate::host::{ItemRequest, RequestFailure, ToolCall};
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 
@@ -26,7 +26,14 @@ pub(crate) trait ContentSource: Send + Sync {
     async fn list(&self, kind: ListKind) -> Vec<Value>;
 
     /// Calls a tool and returns its MCP result, or `None` when no such tool exists.
-    async fn call_tool(&self, call: ToolCall, context: &ClientContext) -> Option<Value>;
+    ///
+    /// # Errors
+    /// The protocol error of the server. Every other failure is a result with `isError`, which the model reads.
+    async fn call_tool(
+        &self,
+        call: ToolCall,
+        context: &ClientContext,
+    ) -> Result<Option<Value>, RefusedRequest>;
 
     /// Returns the instructions of servers for the client's model.
     async fn instructions(&self) -> Vec<(String, String)>;

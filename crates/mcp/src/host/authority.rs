@@ -1,5 +1,6 @@
 //! What a call may do. `AccountArgument`: the argument with which it selects an account; `ToolPolicies`: the session
-//! policy of each tool of each server; `CallAuthority`: the account and the policy of one call.
+//! policy of each tool of each server; `CallAuthority`: the account and the policy of one call; `GroupKey`:
+//! the calls that share processes.
 //!
 //! The argument `aws_account` limits a call, so it is never ignored: an account that the session does not have, `null`,
 //! and another spelling of the name are errors. It is not forwarded to the server.
@@ -20,11 +21,13 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use valetkey_core::{
-    AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionPolicy, WeakSession,
+    AccountName, Error, ErrorKind, PolicyDigest, Result, SessionAccount, SessionContext, SessionId,
+    SessionPolicy, WeakSession,
 };
 
 use super::{ProxiedTool, ServerError};
 use crate::child::Delivery;
+use crate::client::ClientProfile;
 use crate::config::{McpConfig, ServerConfig};
 
 /// What a call may do.
@@ -33,6 +36,28 @@ pub(super) struct CallAuthority<'a> {
     /// The account, if the call selects another one than the usual one.
     pub(super) selected: Option<AccountName>,
     pub(super) policy: Option<&'a SessionPolicy>,
+}
+
+/// The authority that a call runs with: that of a session, of an account of it that the call selects, or of an account
+/// scoped down by a policy. And what the client has declared, which is fixed when a server is initialized.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct GroupKey {
+    session: SessionId,
+    /// `None` if each server of the group runs in its usual account.
+    account: Option<AccountName>,
+    policy: Option<PolicyDigest>,
+    profile: ClientProfile,
+}
+
+impl GroupKey {
+    pub(super) fn new(authority: &CallAuthority<'_>, profile: ClientProfile) -> Result<Self> {
+        let CallAuthority { account, selected, policy } = authority;
+        let closed = Error::new(ErrorKind::Closed, "the session is closed");
+        let session = account.session_id().ok_or(closed.with_next_step("open a new session"))?;
+        let policy = policy.map(SessionPolicy::digest);
+        let account = selected.clone().or_else(|| policy.is_some().then(|| account.account_name().clone()));
+        Ok(Self { session, account, policy, profile })
+    }
 }
 
 /// Matches every tool of a server that has no policy of its own.

@@ -22,12 +22,12 @@ use valetkey_tools::ToolOutput;
 
 use super::authority::CallAuthority;
 use super::narrowed::ServerLease;
-use super::server::{ServerHandle, cancelled_error};
+use super::server::{RequestFailure, ServerHandle, cancelled_error};
 use super::table::{ItemRoute, ServerTable};
 use super::{McpHost, session_account};
 use crate::child::Delivery;
 use crate::client::{ClientContext, ClientLink};
-use crate::connection::ListKind;
+use crate::connection::{ListKind, RefusedRequest};
 use crate::json::round_numbers;
 
 /// The parameters of `tools/call`. Fields without a meaning here are passed on.
@@ -162,28 +162,46 @@ impl McpHost {
         cancelled: &CancellationToken,
     ) -> Option<Value> {
         let context = ClientContext::without_client(cancelled);
-        let mut result = self.call_with_session(narrowed, call, &context).await?;
+        let name = call.name.clone();
+        let mut result = match self.call_with_session(narrowed, call, &context).await {
+            Ok(result) => result?,
+            Err(refused) => {
+                let server = self.tool_catalog().get(&name).map(|tool| tool.server.clone());
+                error_result(&RequestFailure::from(refused).into_error(&server.unwrap_or_default()))
+            }
+        };
         round_numbers(&mut result);
         Some(result)
     }
 
     /// Calls a tool for a narrowed session, or for the host's own session if `narrowed` is `None`. The result must be
     /// written with [`write_exact`](crate::to_json::write_exact).
+    ///
+    /// # Errors
+    /// The protocol error with which the server refused the call, masked. Every other failure is a result with
+    /// `isError`.
     pub(crate) async fn call_with_session(
         &self,
         narrowed: Option<&SessionContext>,
         call: ToolCall,
         context: &ClientContext,
-    ) -> Option<Value> {
+    ) -> std::result::Result<Option<Value>, RefusedRequest> {
         let name = call.name.clone();
-        let called = self.forward_call(narrowed, call, context).await.transpose()?;
-        let result = called.unwrap_or_else(|error| {
-            tracing::debug!(tool = name, %error, "tool call failed");
-            error_result(&error)
-        });
+        let result = match self.forward_call(narrowed, call, context).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(result)) => result,
+            Err(RequestFailure::Refused(refused)) => {
+                tracing::debug!(tool = name, code = refused.code, "a server refused a tool call");
+                return Err(refused);
+            }
+            Err(RequestFailure::Failed(error)) => {
+                tracing::debug!(tool = name, %error, "tool call failed");
+                error_result(&error)
+            }
+        };
         let masking_failed =
             || error_result(&Error::new(ErrorKind::Internal, "the result could not be masked"));
-        Some(self.spawn_config.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed))
+        Ok(Some(self.spawn_config.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed)))
     }
 
     /// Sends a call to its server, and returns the result unmasked, or `None` when no such tool exists.
@@ -192,12 +210,12 @@ impl McpHost {
         narrowed: Option<&SessionContext>,
         mut call: ToolCall,
         context: &ClientContext,
-    ) -> Result<Option<Value>> {
+    ) -> std::result::Result<Option<Value>, RequestFailure> {
         self.admit_client(context);
         let table = self.table();
         let route = tokio::select! {
             route = table.find_route(ListKind::Tools, &call.name) => route?,
-            () = context.cancelled.cancelled() => return Err(cancelled_error()),
+            () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
         };
         let Some(route) = route else { return Ok(None) };
         let caller = Caller { narrowed, client: context.link.as_ref() };
@@ -218,7 +236,8 @@ impl McpHost {
         let unknown = || Error::new(ErrorKind::NotConfigured, "the server is not configured");
         let server = found.ok_or_else(unknown)?;
         let params = json!({"name": tool, "arguments": arguments});
-        server.call(params, &ClientContext::without_client(cancelled)).await
+        let called = server.call(params, &ClientContext::without_client(cancelled)).await;
+        called.map_err(|failure| failure.into_error(server.name()))
     }
 
     /// Records a request of a client. The processes of servers are started for the first client, so this precedes every

@@ -18,12 +18,9 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{
-    AccountName, Error, ErrorKind, PolicyDigest, Result, SessionAccount, SessionContext, SessionId,
-    SessionPolicy,
-};
+use valetkey_core::{Error, ErrorKind, Result, SessionAccount, SessionContext};
 
-use super::authority::CallAuthority;
+use super::authority::{CallAuthority, GroupKey};
 use super::builder::internal_error;
 use super::process_quota::CallCounter;
 use super::server::{ServerHandle, with_set_credentials_hint};
@@ -51,17 +48,6 @@ pub(super) struct NarrowedServerPool {
     /// One task for each group, which owns the group and stops it in the end. The lock is held while a group is found,
     /// inserted or removed, so that a removed group waits for every call that found it.
     reapers: Mutex<JoinSet<()>>,
-}
-
-/// The authority that a call runs with: that of a session, of an account of it that the call selects, or of an account
-/// scoped down by a policy. And what the client has declared, which is fixed when a server is initialized.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct GroupKey {
-    session: SessionId,
-    /// `None` if each server of the group runs in its usual account.
-    account: Option<AccountName>,
-    policy: Option<PolicyDigest>,
-    profile: ClientProfile,
 }
 
 /// A group in the cache. The reference is weak, because moka keeps a removed value for some time.
@@ -215,17 +201,6 @@ impl NarrowedServerPool {
     }
 }
 
-impl GroupKey {
-    fn new(authority: &CallAuthority<'_>, profile: ClientProfile) -> Result<Self> {
-        let CallAuthority { account, selected, policy } = authority;
-        let closed = Error::new(ErrorKind::Closed, "the session is closed");
-        let session = account.session_id().ok_or(closed.with_next_step("open a new session"))?;
-        let policy = policy.map(SessionPolicy::digest);
-        let account = selected.clone().or_else(|| policy.is_some().then(|| account.account_name().clone()));
-        Ok(Self { session, account, policy, profile })
-    }
-}
-
 /// Owns a group, and stops its servers when it is no longer used.
 struct Reaper {
     pool: Weak<NarrowedServerPool>,
@@ -278,6 +253,8 @@ struct ServerGroup {
     /// The servers called so far, by name; `None` after the group was stopped.
     servers: Mutex<Option<ServersByName>>,
     active_calls: CallCounter,
+    /// The subscriptions to resources of the servers.
+    watches: CallCounter,
 }
 
 impl ServerGroup {
@@ -292,6 +269,7 @@ impl ServerGroup {
             spawn_config,
             servers: Mutex::new(Some(ServersByName::new())),
             active_calls: CallCounter::default(),
+            watches: CallCounter::default(),
         }
     }
 
@@ -304,7 +282,7 @@ impl ServerGroup {
     }
 
     fn is_busy(&self) -> bool {
-        !self.active_calls.is_idle()
+        !self.active_calls.is_idle() || !self.watches.is_idle()
     }
 
     /// Whether the session has ended.
@@ -345,10 +323,20 @@ impl ServerGroup {
         self.servers.lock().iter().flat_map(ServersByName::values).cloned().collect()
     }
 
-    /// Waits until the session has ended, or no call was made for `idle_timeout`. Cancel safe.
+    /// Waits until the session has ended, or no call was made for `idle_timeout` and there is no subscription. Cancel
+    /// safe.
     async fn wait_unused(&self, idle_timeout: Duration) {
+        let unused = async {
+            loop {
+                self.watches.wait_idle().await;
+                self.active_calls.wait_unused(idle_timeout).await;
+                if self.watches.is_idle() {
+                    return;
+                }
+            }
+        };
         tokio::select! {
-            () = self.active_calls.wait_unused(idle_timeout) => {}
+            () = unused => {}
             () = wait_ended(&self.account) => {}
         }
     }
@@ -378,6 +366,23 @@ async fn wait_ended(account: &SessionAccount) {
 pub(super) struct ServerLease {
     server: Arc<ServerHandle>,
     group: Arc<ServerGroup>,
+}
+
+impl ServerLease {
+    /// Keeps the group, beyond this lease, until the returned value is dropped or the session ends.
+    pub(super) fn watch(&self) -> GroupWatch {
+        self.group.watches.begin();
+        GroupWatch(Arc::clone(&self.group))
+    }
+}
+
+/// A subscription to a resource of a server of a group.
+pub(super) struct GroupWatch(Arc<ServerGroup>);
+
+impl Drop for GroupWatch {
+    fn drop(&mut self) {
+        self.0.watches.end();
+    }
 }
 
 impl Deref for ServerLease {

@@ -99,10 +99,10 @@ impl McpHost {
         let caller = Caller { narrowed: None, client: context.link.as_ref() };
         match self.call_target(&table, &ItemRoute::to_server(server), &caller, None)? {
             CallTarget::Shared(server) => server.subscribe(uri, queue).await,
-            // Its process ends when it is idle.
-            CallTarget::Narrowed(_) => Err(RequestFailure::method_not_found(
-                "a server whose calls are limited by a policy announces no updates of its resources",
-            )),
+            // Its process would end when it is idle.
+            CallTarget::Narrowed(lease) => {
+                Ok(lease.subscribe(uri, queue).await?.keeping(Box::new(lease.watch())))
+            }
         }
     }
 

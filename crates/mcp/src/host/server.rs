@@ -202,11 +202,15 @@ impl ServerHandle {
 
     /// Calls a tool with the current credentials of the session. `params` are those of `tools/call`. The
     /// result contains their [`Receipt`].
-    pub(super) async fn call(&self, params: Value, context: &ClientContext) -> Result<Value> {
+    pub(super) async fn call(
+        &self,
+        params: Value,
+        context: &ClientContext,
+    ) -> std::result::Result<Value, RequestFailure> {
         let _active = self.active_calls.enter();
         let call = tokio::select! {
             call = self.begin_with_credentials() => call?,
-            () = context.cancelled.cancelled() => return Err(cancelled_error()),
+            () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
         };
         let receipt = Receipt::new(self.account(), self.config().delivery);
         match self.send(&call, "tools/call", params, context).await {
@@ -215,7 +219,7 @@ impl ServerHandle {
                 receipt.add_to(&mut result);
                 Ok(result)
             }
-            Err(error) => Err(self.shared.to_error(error, &call).await),
+            Err(error) => Err(self.shared.to_failure(error, &call).await),
         }
     }
 
@@ -240,10 +244,7 @@ impl ServerHandle {
         };
         match self.send(&call, method, params, context).await {
             Ok(result) => Ok(result),
-            Err(RequestError::Refused(refused)) => {
-                Err(RequestFailure::Refused(self.shared.mask_refusal(refused)))
-            }
-            Err(error) => Err(self.shared.to_error(error, &call).await.into()),
+            Err(error) => Err(self.shared.to_failure(error, &call).await),
         }
     }
 

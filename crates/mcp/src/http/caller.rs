@@ -12,7 +12,7 @@ use super::catalog::{CLOSE_SESSION, CREATE_SESSION, Catalog, LIST_SESSIONS};
 use super::protocol_sessions::ProtocolSession;
 use super::tenants::{TenantGuard, Tenants, no_session};
 use crate::client::ClientContext;
-use crate::connection::ListKind;
+use crate::connection::{ListKind, RefusedRequest};
 use crate::gateway::{ContentSource, call_result};
 use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result};
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
@@ -44,7 +44,11 @@ impl ContentSource for CallerTools {
         }
     }
 
-    async fn call_tool(&self, mut call: ToolCall, context: &ClientContext) -> Option<Value> {
+    async fn call_tool(
+        &self,
+        mut call: ToolCall,
+        context: &ClientContext,
+    ) -> std::result::Result<Option<Value>, RefusedRequest> {
         let arguments = call.arguments.get_or_insert_default();
         let own = match call.name.as_str() {
             CREATE_SESSION => Some(self.create(arguments)),
@@ -53,7 +57,7 @@ impl ContentSource for CallerTools {
             _ => None,
         };
         if let Some(output) = own {
-            return Some(call_result(output.into()));
+            return Ok(Some(call_result(output.into())));
         }
         let selected = match self.select(arguments) {
             Err(_)
@@ -66,7 +70,7 @@ impl ContentSource for CallerTools {
         };
         match selected {
             Ok(session) => self.tenants.call(&session, call, context).await,
-            Err(error) => Some(error_result(&error)),
+            Err(error) => Ok(Some(error_result(&error))),
         }
     }
 

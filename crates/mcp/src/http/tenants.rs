@@ -17,6 +17,7 @@ use valetkey_tools::ToolSet;
 use super::auth::VerifiedCaller;
 use super::live_config::{LiveConfig, LiveConfigCell};
 use crate::client::ClientContext;
+use crate::connection::RefusedRequest;
 use crate::gateway::{ContentSource, GatewayInner};
 use crate::host::{ChangeCounters, ItemRequest, ListChanges, RequestFailure, ToolCall, error_result};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
@@ -330,7 +331,7 @@ impl Tenants {
         session: &TenantGuard,
         call: ToolCall,
         context: &ClientContext,
-    ) -> Option<Value> {
+    ) -> std::result::Result<Option<Value>, RefusedRequest> {
         match &session.value().tools {
             Ok(tools) if tools.get(&call.name).is_some() => {
                 return GatewayInner::new(tools.clone(), None).call_tool(call, context).await;
@@ -339,7 +340,7 @@ impl Tenants {
         }
         match self.gateway(session).await {
             Ok(gateway) => gateway.call_tool(call, context).await,
-            Err(error) => Some(error_result(&error)),
+            Err(error) => Ok(Some(error_result(&error))),
         }
     }
 

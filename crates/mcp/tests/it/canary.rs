@@ -77,7 +77,7 @@ impl GatewayCanaryFixture {
         for tool in
             ["get_aws_credentials_context", "fixture__leak", "raw__tool", "blurting__tool", "fixture__crash"]
         {
-            self.client.call(tool, json!({})).await;
+            self.client.request("tools/call", json!({"name": tool, "arguments": {}})).await;
         }
         self.client.call("fixture__crash", json!({})).await;
         self.take_server_messages().await;
@@ -116,7 +116,8 @@ impl GatewayCanaryFixture {
         assert!(handle.is_string(), "{narrowed}");
         for named in [&handle, &json!(secret), given] {
             for tool in ["fixture__leak", "raw__tool", "blurting__tool", "get_aws_credentials_context"] {
-                self.client.call(tool, json!({"credential_session": named})).await;
+                let arguments = json!({"credential_session": named});
+                self.client.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
             }
         }
     }

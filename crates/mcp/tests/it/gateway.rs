@@ -10,6 +10,7 @@ mod malformed;
 mod narrowed;
 mod pass_through;
 mod protocol_eras;
+mod protocol_errors;
 mod server_messages;
 mod tool_changes;
 mod unreadable;

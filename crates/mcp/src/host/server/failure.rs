@@ -29,6 +29,20 @@ impl RequestFailure {
         let message = message.to_owned();
         Self::Refused(RefusedRequest { code: METHOD_NOT_FOUND, message, data: None })
     }
+
+    /// Returns the error for a caller that is no MCP client. The request was for this server.
+    pub(in crate::host) fn into_error(self, server: &str) -> Error {
+        match self {
+            Self::Refused(refused) => refusal_error(&refused).with_provider(server.to_owned()),
+            Self::Failed(error) => error,
+        }
+    }
+}
+
+impl From<RefusedRequest> for RequestFailure {
+    fn from(refused: RefusedRequest) -> Self {
+        Self::Refused(refused)
+    }
 }
 
 impl From<Error> for RequestFailure {
@@ -38,17 +52,19 @@ impl From<Error> for RequestFailure {
 }
 
 impl ServerShared {
+    /// Converts the failure of a request. A protocol error of the server stays one.
+    pub(super) async fn to_failure(&self, error: RequestError, call: &CallGuard) -> RequestFailure {
+        match error {
+            RequestError::Refused(refused) => RequestFailure::Refused(self.mask_refusal(refused)),
+            error => self.to_error(error, call).await.into(),
+        }
+    }
+
     /// Converts the failure of a request into the error that a caller gets. Texts of the server are masked first,
     /// because a server may repeat its environment in an error message.
     pub(super) async fn to_error(&self, error: RequestError, call: &CallGuard) -> Error {
         let error = match error {
-            RequestError::Refused(refused) => {
-                let RefusedRequest { code, message, .. } = self.mask_refusal(refused);
-                Error::new(
-                    ErrorKind::Invalid,
-                    format!("the server refused the request (code {code}): {message}"),
-                )
-            }
+            RequestError::Refused(refused) => refusal_error(&self.mask_refusal(refused)),
             RequestError::Unreadable(reason) => Error::new(ErrorKind::Internal, reason)
                 .with_next_step("the server has an error; other tools and arguments may work"),
             RequestError::Cancelled => cancelled_error(),
@@ -69,12 +85,16 @@ impl ServerShared {
     }
 
     /// Masks the texts of a protocol error.
-    pub(super) fn mask_refusal(&self, mut refused: RefusedRequest) -> RefusedRequest {
+    fn mask_refusal(&self, mut refused: RefusedRequest) -> RefusedRequest {
         let redactor = &self.spawn_config.redactor;
         refused.message = redactor.mask(&refused.message);
         refused.data.iter_mut().for_each(|data| redactor.mask_json(data));
         refused
     }
+}
+
+fn refusal_error(RefusedRequest { code, message, .. }: &RefusedRequest) -> Error {
+    Error::new(ErrorKind::Invalid, format!("the server refused the request (code {code}): {message}"))
 }
 
 pub(in crate::host) fn cancelled_error() -> Error {

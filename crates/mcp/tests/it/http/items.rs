@@ -110,6 +110,29 @@ async fn legacy_stream_has_changes_and_updates_of_own_session() {
 }
 
 #[tokio::test]
+async fn subscription_with_other_capabilities_has_updates() {
+    let gateway = start(vec![("one", content_server("legacy", "one"))]).await;
+    let mut first = gateway.legacy(ALICE).await;
+    let handle = first.create_session().await;
+    first.handle = Some(handle.clone());
+    first.set("AAAA").await;
+    first.call("one__update", json!({})).await;
+    let mut other = gateway.modern(ALICE);
+    other.capabilities = json!({"sampling": {}});
+    other.initialize().await;
+    other.handle = Some(handle);
+    let mut stream = open_get(&other).await;
+    let watched = json!({"uri": "one:watched"});
+    let subscribed = other.request("resources/subscribe", watched.clone()).await.json();
+    assert_eq!(subscribed["result"], json!({}), "{subscribed}");
+    other.call("one__update", json!({})).await;
+    let updated = read_until(&mut stream, "resources/updated").await;
+    assert!(updated.contains(r#"{"uri":"one:watched"}"#), "{updated}");
+    assert_eq!(other.request("resources/unsubscribe", watched).await.json()["result"], json!({}));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn modern_subscription_has_updates_of_own_session() {
     let gateway = start(vec![("free", free_server())]).await;
     let mut alice = gateway.modern(ALICE);
