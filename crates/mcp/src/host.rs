@@ -159,7 +159,6 @@ impl McpHost {
     }
 
     /// Returns the tools that were listed last.
-    #[cfg(feature = "http")]
     pub(crate) fn tool_catalog(&self) -> Arc<ItemCatalog> {
         self.table().catalog(ListKind::Tools)
     }
