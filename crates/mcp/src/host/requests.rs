@@ -21,7 +21,6 @@ use super::McpHost;
 use super::calls::{CallTarget, Caller};
 use super::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
 use super::table::{ItemRoute, ServerTable};
-use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
@@ -116,7 +115,11 @@ impl McpHost {
         let known = |server: &Arc<ServerHandle>| Some((server.name().to_owned(), server.instructions()?));
         table.servers.iter().filter_map(known).collect()
     }
+}
 
+/// What the HTTP gateway needs to know before it requires a credential session.
+#[cfg(feature = "http")]
+impl McpHost {
     /// Whether the server of a tool is given no credentials.
     pub(crate) async fn is_credential_free_tool(&self, name: &str) -> bool {
         let found = self.table().find_route(ListKind::Tools, name).await;
@@ -213,8 +216,9 @@ impl ServerTable {
     }
 }
 
+#[cfg(feature = "http")]
 fn is_credential_free(server: &ServerHandle) -> bool {
-    server.config().delivery == Delivery::None
+    server.config().delivery == crate::child::Delivery::None
 }
 
 fn text_field<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
