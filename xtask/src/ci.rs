@@ -62,6 +62,8 @@ fn check_features() -> Result<()> {
         "sdk",
         "ambient",
     ];
+    let lint_without_http = ["clippy", "--package", "valetkey-mcp", "--", "-D", "warnings"];
+    run_cargo(&lint_without_http)?;
     let check_feature_alone = |package: &str, feature: &str| {
         run_cargo(&["check", "--package", package, "--no-default-features", "--features", feature])
     };

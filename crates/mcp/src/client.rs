@@ -60,6 +60,7 @@ pub(crate) trait ClientLink: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carrier {
     /// The response to the client's request.
+    #[cfg(feature = "http")]
     Response,
     /// The stream of the client's session.
     Session,
