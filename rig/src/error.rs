@@ -63,6 +63,11 @@ pub enum Error {
         "no Docker client: install one (Debian: `apt-get install docker-cli`, or `docker.io` before Debian 13)"
     )]
     NoDocker,
+    /// There is no Redis or Valkey server.
+    #[error(
+        "no such server: install one (Debian: `apt-get install redis-server`, from Debian 13 also `valkey-server`)"
+    )]
+    NoRedis,
     /// A peer ended, or did not answer, before it was ready.
     #[error("{peer} did not come up: {reason}; its log is {}\n{tail}", log.display())]
     Start {

@@ -25,6 +25,7 @@ mod moto;
 pub mod packages;
 mod peer;
 mod port;
+mod redis;
 mod script;
 mod seed;
 #[cfg(feature = "tokens")]
@@ -37,6 +38,7 @@ pub use environment::{REGION, aws_api_environment, aws_environment};
 pub use error::{Error, Result};
 pub use ministack::MiniStack;
 pub use moto::Moto;
+pub use redis::{Redis, redis_server, valkey_server};
 pub use script::{Script, python};
 pub use seed::{AccessKey, Seed, Tenant};
 #[cfg(feature = "tokens")]

@@ -1,12 +1,17 @@
 //! `cargo xtask test`: runs every test, with real peers where they are available.
 
 use clap::Args;
+use valetkey_rig::{docker, redis_server, valkey_server};
 
 use crate::{Result, XtaskError, loom, rig, step::run_cargo};
 
 const WORKSPACE_FLAGS: [&str; 2] = ["--workspace", "--all-features"];
 /// A part of the name of every test that needs a Docker client, which the rig cannot install.
 const DOCKER: &str = "docker_client";
+/// A part of the name of every test that needs a Redis server, which the rig cannot install either.
+const REDIS: &str = "real::redis";
+/// A part of the name of every test that needs a Valkey server, which few distributions have.
+const VALKEY: &str = "real::valkey";
 
 /// The options of the test run.
 #[derive(Args, Debug, Default)]
@@ -33,10 +38,11 @@ pub fn run(options: &TestArgs) -> Result<()> {
     run_cargo(&workspace_command(&["test", "--no-run", "--quiet"], &[]))?;
     let documentation = run_cargo(&workspace_command(&["test", "--doc", "--quiet"], &[]));
     let models = loom::run();
-    let has_docker = valetkey_rig::docker().is_ok();
-    let tests = run_tests(options, has_docker);
-    if !options.no_rig && !has_docker {
-        println!("NOT RUN: the tests named `{DOCKER}`: {}", valetkey_rig::Error::NoDocker);
+    let missing = missing_programs();
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    let tests = run_tests(options, &names);
+    for (name, remedy) in missing.iter().filter(|_| !options.no_rig) {
+        println!("NOT RUN: the tests named `{name}`: {remedy}");
     }
     if options.no_rig {
         println!(
@@ -46,16 +52,23 @@ pub fn run(options: &TestArgs) -> Result<()> {
     documentation.and(models).and(tests)
 }
 
-fn run_tests(options: &TestArgs, has_docker: bool) -> Result<()> {
+/// Returns the tests whose programs are not installed, and how to install them.
+fn missing_programs() -> Vec<(&'static str, valetkey_rig::Error)> {
+    let programs = [(DOCKER, docker()), (REDIS, redis_server()), (VALKEY, valkey_server())];
+    programs.into_iter().filter_map(|(name, program)| Some((name, program.err()?))).collect()
+}
+
+/// Runs all tests but those whose names contain one of `skipped`.
+fn run_tests(options: &TestArgs, skipped: &[&str]) -> Result<()> {
     let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
-    let no_docker: &[&str] = if has_docker { &[] } else { &["--skip", DOCKER] };
+    let skips: Vec<&str> = skipped.iter().flat_map(|name| ["--skip", name]).collect();
     if options.nextest {
         let profile = if options.no_rig { "no-rig" } else { "default" };
-        let arguments = [&arguments[..], &["--"], no_docker].concat();
+        let arguments = [&arguments[..], &["--"], &skips].concat();
         return run_cargo(&workspace_command(&["nextest", "run", "--profile", profile], &arguments));
     }
     let no_rig: &[&str] = if options.no_rig { &["--skip", "real::"] } else { &[] };
-    let arguments = [&["--"], &arguments[..], no_rig, no_docker].concat();
+    let arguments = [&["--"], &arguments[..], no_rig, &skips].concat();
     run_cargo(&workspace_command(&["test", "--tests", "--no-fail-fast"], &arguments))
 }
 

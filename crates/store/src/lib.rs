@@ -23,6 +23,8 @@ mod contents;
 mod error;
 mod key_ring;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod sealing;
 mod store;
 #[cfg(feature = "test-util")]
@@ -34,6 +36,9 @@ pub use contents::{AccountContents, CredentialSource, SessionContents, StoredRes
 pub use error::RecordError;
 pub use key_ring::{KeyRing, Term};
 pub use memory::MemoryStore;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use redis::{RedisStore, RedisStoreBuilder};
 pub use sealing::{MAX_CONTENTS, RecordGeneration, RecordOwner, SealedRecord};
 pub use store::{
     Change, EventBatch, Lease, LeaseOutcome, NodeId, RecordLifetime, SessionStore, StoreError, StoreEvent,

@@ -18,6 +18,7 @@ const FORMAT: u8 = 1;
 const TERM_BYTES: usize = 4;
 const HEADER: usize = 1 + TERM_BYTES + NONCE_LEN;
 const TAG: usize = 16;
+pub(crate) const MAX_FRAME: usize = HEADER + MAX_CONTENTS + TAG;
 
 /// Counts the saves of one record, from 1. Every change of a session increases it by one.
 ///
@@ -117,7 +118,7 @@ impl SealedRecord {
     /// assert_eq!(error, RecordError::UnknownFormat);
     /// ```
     pub fn from_frame(generation: RecordGeneration, frame: Vec<u8>) -> Result<Self, RecordError> {
-        if frame.len() > HEADER + MAX_CONTENTS + TAG {
+        if frame.len() > MAX_FRAME {
             return Err(RecordError::Oversized);
         }
         match frame.first() {

@@ -16,6 +16,15 @@ pub use event::{Change, EventBatch, StoreEvent, StorePosition};
 pub use lease::{Lease, LeaseOutcome, NodeId};
 
 /// How long a record stays in a store. Measured by the clock of the store, so that the clocks of nodes may differ.
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # use valetkey_store::RecordLifetime;
+/// // A quarter of an hour after the last call, and after a working day in any case.
+/// let lifetime = RecordLifetime { idle: Duration::from_secs(900), total: Duration::from_secs(8 * 3_600) };
+/// assert!(lifetime.idle < lifetime.total);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordLifetime {
     /// The time after which a record that no node touches ends.

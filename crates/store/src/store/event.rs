@@ -62,6 +62,24 @@ impl StorePosition {
 }
 
 /// Events, and the position after them.
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # use valetkey_store::{ClientHandle, MemoryStore, SessionStore, StoreEvent};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MemoryStore::new();
+/// let start = store.position().await?;
+/// let id = ClientHandle::random()?.id();
+/// store.close(id).await?;
+///
+/// let batch = store.events_since(&start, Duration::ZERO).await?;
+/// assert_eq!(batch.events, [StoreEvent::Closed { id }]);
+/// assert!(batch.is_complete);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct EventBatch {
     /// The events, in order for each record.

@@ -5,4 +5,5 @@ mod client_handle;
 mod contents;
 mod key_ring;
 mod memory;
+mod real;
 mod sealing;

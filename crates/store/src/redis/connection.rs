@@ -1,0 +1,151 @@
+//! `Connection`: two connections to one server, with a limit on the time of each operation.
+
+use std::time::Duration;
+
+use ::redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use ::redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, TlsCertificates};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use secrecy::SecretString;
+use tokio::time::timeout;
+use valetkey_core::ExposeSecret;
+
+use super::scripts::ScriptReply;
+use crate::StoreError;
+
+const MAX_RECONNECT_DELAY: Duration = Duration::from_millis(250);
+/// The first version with flags of scripts and with the counter of added entries.
+const MIN_VERSION: u32 = 7;
+
+#[derive(Clone)]
+pub(super) struct Connection {
+    operations: ConnectionManager,
+    /// Blocks while it waits for events, which holds up all other commands on the same connection.
+    waits: ConnectionManager,
+    timeout: Duration,
+    min_replicas: u8,
+}
+
+impl Connection {
+    pub(super) async fn open(
+        url: &SecretString,
+        root_certificates: Option<Vec<u8>>,
+        timeout: Duration,
+        min_replicas: u8,
+    ) -> Result<Self, StoreError> {
+        let client = client(url, root_certificates)?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(timeout))
+            .set_number_of_retries(1)
+            .set_max_delay(MAX_RECONNECT_DELAY);
+        // Each operation has its own limit of time.
+        let config = config.set_response_timeout(None);
+        let operations = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?;
+        let waits = ConnectionManager::new_lazy_with_config(client, config)?;
+        Ok(Self { operations, waits, timeout, min_replicas })
+    }
+
+    /// Refuses a server that does not meet the requirements.
+    pub(super) async fn check_server(&self) -> Result<(), StoreError> {
+        let [server, memory] = self.info(["server", "memory"]).await?;
+        let version = info_field(&server, "redis_version").and_then(|text| text.split('.').next());
+        if version.and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < MIN_VERSION) {
+            return Err(StoreError::Misconfigured("it is older than Redis 7 or Valkey 8"));
+        }
+        let is_bounded = info_field(&memory, "maxmemory") != Some("0");
+        if is_bounded && info_field(&memory, "maxmemory_policy") != Some("noeviction") {
+            return Err(StoreError::Misconfigured("it evicts keys; set `maxmemory-policy noeviction`"));
+        }
+        Ok(())
+    }
+
+    /// Returns a text that is another one after the server was restarted, or another server took its place.
+    pub(super) async fn epoch(&self) -> Result<String, StoreError> {
+        let [server, replication] = self.info(["server", "replication"]).await?;
+        let field = |text, name| info_field(text, name).map(str::to_owned).ok_or(StoreError::Unexpected);
+        Ok(format!("{}:{}", field(&server, "run_id")?, field(&replication, "master_replid")?))
+    }
+
+    async fn info(&self, sections: [&str; 2]) -> Result<[String; 2], StoreError> {
+        let mut pipeline = ::redis::pipe();
+        for section in sections {
+            pipeline.cmd("INFO").arg(section);
+        }
+        let (first, second) = self.query_pipeline(&pipeline).await?;
+        Ok([first, second])
+    }
+
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let mut connection = self.operations.clone();
+        self.limited(command.query_async(&mut connection)).await
+    }
+
+    pub(super) async fn query_pipeline<T: FromRedisValue>(
+        &self,
+        pipeline: &Pipeline,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.operations.clone();
+        self.limited(pipeline.query_async(&mut connection)).await
+    }
+
+    /// Runs a script that writes, and waits for the replicas that must confirm.
+    ///
+    /// Both commands are one pipeline: on a new connection, the second would wait for nothing.
+    pub(super) async fn write(&self, script: &Cmd) -> Result<ScriptReply, StoreError> {
+        if self.min_replicas == 0 {
+            return self.query(script).await;
+        }
+        let limit = u64::try_from(self.timeout.as_millis() / 2).unwrap_or(u64::MAX).max(1);
+        let mut pipeline = ::redis::pipe();
+        pipeline.add_command(script.clone());
+        pipeline.cmd("WAIT").arg(self.min_replicas).arg(limit);
+        let (reply, confirmed): (ScriptReply, u64) = self.query_pipeline(&pipeline).await?;
+        if confirmed < u64::from(self.min_replicas) {
+            return Err(StoreError::Unavailable("too few replicas confirmed a write"));
+        }
+        Ok(reply)
+    }
+
+    /// Waits until one of the streams has an entry after the given one, for at most `wait`.
+    pub(super) async fn wait_for_entry(
+        &self,
+        streams: &[String],
+        after: &[String],
+        wait: Duration,
+    ) -> Result<(), StoreError> {
+        let mut command = ::redis::cmd("XREAD");
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        command.arg("COUNT").arg(1).arg("BLOCK").arg(millis).arg("STREAMS").arg(streams).arg(after);
+        let mut connection = self.waits.clone();
+        let waiting = timeout(wait + self.timeout, connection.req_packed_command(&command));
+        waiting.await.map_err(|_elapsed| StoreError::TimedOut)?.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    async fn limited<T>(
+        &self,
+        operation: impl Future<Output = ::redis::RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        match timeout(self.timeout, operation).await {
+            Ok(result) => result.map_err(StoreError::from),
+            Err(_elapsed) => Err(StoreError::TimedOut),
+        }
+    }
+}
+
+fn client(url: &SecretString, root_certificates: Option<Vec<u8>>) -> Result<Client, StoreError> {
+    let url = url.expose_secret();
+    url.into_connection_info().map_err(|_echo| StoreError::Misconfigured("its address is malformed"))?;
+    if !url.starts_with("rediss://") {
+        return Ok(Client::open(url)?);
+    }
+    // The client library uses the provider of the process. Only the first call of a process has an effect.
+    if CryptoProvider::get_default().is_none() {
+        let _installed_meanwhile = aws_lc_rs::default_provider().install_default();
+    }
+    Ok(Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: root_certificates })?)
+}
+
+/// Returns a field of the reply to `INFO`.
+fn info_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
+}

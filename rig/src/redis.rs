@@ -1,0 +1,185 @@
+//! A Redis server of the machine: no index that the rig installs from has one.
+
+use std::{
+    env,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{Error, Result, error::last_lines, folder::RunDir, port::Port};
+
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const PEER: &str = "redis-server";
+
+/// The path of `redis-server` on `PATH`, or [`Error::NoRedis`].
+pub fn redis_server() -> Result<PathBuf> {
+    find_program(PEER)
+}
+
+/// The path of `valkey-server` on `PATH`, or [`Error::NoRedis`].
+pub fn valkey_server() -> Result<PathBuf> {
+    find_program("valkey-server")
+}
+
+fn find_program(name: &str) -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut programs = env::split_paths(&path).map(|folder| folder.join(name));
+    programs.find(|program| program.is_file()).ok_or(Error::NoRedis)
+}
+
+/// A running Redis server on a free loopback port, without any file of the machine's own configuration. Dropping the
+/// handle kills it.
+#[derive(Debug)]
+pub struct Redis {
+    program: PathBuf,
+    arguments: Vec<String>,
+    child: Child,
+    port: Port,
+    folder: RunDir,
+}
+
+impl Redis {
+    /// Starts a server that writes every command to disk before it responds, with further arguments.
+    pub async fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_program(redis_server()?, arguments).await
+    }
+
+    /// Starts `program`, which takes the arguments of `redis-server`.
+    pub async fn start_program(program: PathBuf, arguments: &[&str]) -> Result<Self> {
+        let (folder, port) = (RunDir::create(PEER)?, Port::reserve()?);
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let child = spawn(&program, &folder, &port, &arguments)?;
+        let mut server = Self { program, arguments, child, port, folder };
+        server.wait_ready().await?;
+        Ok(server)
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("redis://{}:{}/", Ipv4Addr::LOCALHOST, self.port())
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// The folder with its data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Kills it (SIGKILL), as a crash does.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.child.kill().await.map_err(Error::io("killing redis-server"))
+    }
+
+    /// Starts it again on its port, with the data that it has written.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.child = spawn(&self.program, &self.folder, &self.port, &self.arguments)?;
+        self.wait_ready().await
+    }
+
+    /// Stops its process (SIGSTOP): connections stay open, and get no response.
+    pub async fn pause(&self) -> Result<()> {
+        self.signal("-STOP").await
+    }
+
+    /// Lets a paused process continue.
+    pub async fn resume(&self) -> Result<()> {
+        self.signal("-CONT").await
+    }
+
+    /// Runs one command, and returns the response as the server sends it, up to 64 KiB.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String> {
+        let mut stream = self.connect().await.map_err(Error::io("connecting to redis-server"))?;
+        let mut request = format!("*{}\r\n", arguments.len());
+        for argument in arguments {
+            request.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
+        }
+        let exchange = async {
+            stream.write_all(request.as_bytes()).await?;
+            let mut reply = vec![0; 64 * 1024];
+            let length = stream.read(&mut reply).await?;
+            Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
+        };
+        exchange.await.map_err(Error::io("running a command of redis-server"))
+    }
+
+    /// Ends it and removes its folder.
+    pub async fn stop(mut self) -> Result<()> {
+        self.kill().await?;
+        self.folder.remove()
+    }
+
+    async fn connect(&self) -> std::io::Result<TcpStream> {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port())).await
+    }
+
+    async fn signal(&self, signal: &str) -> Result<()> {
+        let Some(pid) = self.child.id() else { return Ok(()) };
+        let sent = Command::new("kill").arg(signal).arg(pid.to_string()).status().await;
+        sent.map(|_status| ()).map_err(Error::io("sending a signal to redis-server"))
+    }
+
+    async fn wait_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(self.start_error(format!("it ended with {status}")));
+            }
+            // A server that requires a password is ready, too.
+            let reply = timeout(READY_TIMEOUT, self.command(&["PING"])).await;
+            if reply.is_ok_and(|reply| {
+                reply.is_ok_and(|text| text.starts_with("+PONG") || text.contains("NOAUTH"))
+            }) {
+                return Ok(());
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+        Err(self.start_error("no answer to PING".to_owned()))
+    }
+
+    fn start_error(&self, reason: String) -> Error {
+        let log = self.folder.log_path();
+        let tail = last_lines(&std::fs::read(&log).unwrap_or_default());
+        Error::Start { peer: PEER, reason, log, tail }
+    }
+}
+
+/// The server gets a signal to end with the test that started it, also when the test is killed.
+fn spawn(program: &Path, folder: &RunDir, port: &Port, arguments: &[String]) -> Result<Child> {
+    let log = folder.open_log()?;
+    let errors = log.try_clone().map_err(Error::io("sharing a peer's log"))?;
+    let mut command = if cfg!(target_os = "linux") {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command
+        .env_clear()
+        .env("PATH", env::var_os("PATH").unwrap_or_default())
+        .args(["--bind", "127.0.0.1", "--port"])
+        .arg(port.number().to_string())
+        .args(["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir"])
+        .arg(folder.path())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(Error::io("starting redis-server"))
+}
