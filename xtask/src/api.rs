@@ -9,10 +9,17 @@ use valetkey_rig::target_dir;
 
 use crate::{Result, XtaskError, step::run_cargo_with_env, workspace_root};
 
-/// The facade, the crates that it re-exports, since rustdoc describes what a crate re-exports where it is defined, and the
-/// store.
-const LIBRARIES: [&str; 6] =
-    ["valetkey", "valetkey-core", "valetkey-backends", "valetkey-tools", "valetkey-mcp", "valetkey-store"];
+/// The facade, the crates that it re-exports, since rustdoc describes what a crate re-exports where it is defined, the
+/// store, and the signing proxy.
+const LIBRARIES: [&str; 7] = [
+    "valetkey",
+    "valetkey-core",
+    "valetkey-backends",
+    "valetkey-tools",
+    "valetkey-mcp",
+    "valetkey-store",
+    "valetkey-signing",
+];
 
 /// The folder of the snapshots, one for each library.
 const SNAPSHOTS: &str = "docs/api";

@@ -75,6 +75,7 @@ fn check_features() -> Result<()> {
     }
     run_cargo(&["check", "--package", "valetkey-store"])?;
     check_feature_alone("valetkey-store", "redis")?;
+    run_cargo(&["check", "--package", "valetkey-signing"])?;
     run_cargo(&["check", "--package", "valetkey-local-aws"])?;
     run_cargo(&["check", "--package", "valetkey-cli", "--no-default-features"])?;
     check_feature_alone("valetkey", "tools")?;

@@ -39,6 +39,14 @@ pub enum XtaskError {
         /// The cause.
         reason: String,
     },
+    /// A file of the workspace could not be written.
+    #[error("writing {path}: {reason}")]
+    WriteFailed {
+        /// The file.
+        path: String,
+        /// The cause.
+        reason: String,
+    },
     /// The public API differs from its snapshot, and the differences were printed.
     #[error(
         "the public API of {0} libraries has changed; if that is intended, run `cargo xtask api --bless`, commit \

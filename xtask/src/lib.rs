@@ -10,6 +10,7 @@ pub mod api;
 pub mod bench;
 pub mod ci;
 pub mod conformance;
+pub mod endpoints;
 mod error;
 pub mod loom;
 pub mod rig;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Result, api, bench, ci, conformance, loom, rig, test, tidy};
+use xtask::{Result, api, bench, ci, conformance, endpoints, loom, rig, test, tidy};
 
 /// The development tasks of this workspace.
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Task {
     Api(api::ApiArgs),
     /// Run the official MCP conformance suite against the gateway over HTTP, alone and as the proxy of a server.
     Conformance(conformance::ConformanceArgs),
+    /// Write the routing table of the signing proxy from the service metadata of botocore.
+    Endpoints,
     /// Run every check that a change must pass.
     Ci,
 }
@@ -56,6 +58,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::run(&options),
         Task::Api(options) => api::run(&options),
         Task::Conformance(options) => conformance::run(&options),
+        Task::Endpoints => endpoints::run(),
         Task::Ci => ci::run(),
     }
 }

@@ -7,13 +7,14 @@ use super::{
 
 /// Each member, and the members that it may depend on. A member that is missing from the list is a violation: decide on
 /// its dependencies and add it.
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 13] = [
     ("valetkey-core", &[]),
     ("valetkey-backends", &["valetkey-core"]),
     ("valetkey-tools", &["valetkey-core"]),
     ("valetkey-mcp", &["valetkey-core", "valetkey-tools"]),
     ("valetkey", &["valetkey-core", "valetkey-backends", "valetkey-tools", "valetkey-mcp"]),
     ("valetkey-store", &["valetkey-core"]),
+    ("valetkey-signing", &["valetkey-core"]),
     ("valetkey-local-aws", &[]),
     (
         "valetkey-cli",

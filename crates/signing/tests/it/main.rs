@@ -1,0 +1,4 @@
+//! Tests of the signing proxy through its public interface.
+
+mod real;
+mod routes;

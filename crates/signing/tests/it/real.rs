@@ -1,0 +1,3 @@
+//! Tests with real peers: botocore, boto3, moto and MiniStack.
+
+mod botocore;

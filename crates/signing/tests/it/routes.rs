@@ -1,0 +1,50 @@
+//! The table of endpoints: what it finds, and what it refuses.
+
+use valetkey_signing::routes::{EndpointVariant, RouteError, Routes};
+
+#[test]
+fn find_shared_signing_name_needs_service_in_path() {
+    let routes = Routes::new().unwrap();
+    let find = |service| routes.find("bedrock", "us-east-1", service, EndpointVariant::Standard);
+    assert!(
+        matches!(find(None), Err(RouteError::AmbiguousService(names)) if names.contains("bedrock-runtime"))
+    );
+    assert_eq!(find(Some("bedrock-runtime")).unwrap().host(), "bedrock-runtime.us-east-1.amazonaws.com");
+    assert_eq!(find(Some("sqs")).unwrap_err(), RouteError::OtherSigningName);
+    assert_eq!(find(Some("none")).unwrap_err(), RouteError::UnknownService);
+}
+
+#[test]
+fn find_text_outside_table_is_refused() {
+    let routes = Routes::new().unwrap();
+    for region in
+        ["", "us-east-9", "*", "aws", "{region}", "us-east-1.example.com#", "US-EAST-1", "aws-global"]
+    {
+        let found = routes.find("sqs", region, None, EndpointVariant::Standard);
+        assert_eq!(found.unwrap_err(), RouteError::UnknownRegion, "{region}");
+    }
+    for name in ["", "sqs.example.com/", "none", "*"] {
+        let found = routes.find(name, "us-east-1", None, EndpointVariant::Standard);
+        assert_eq!(found.unwrap_err(), RouteError::UnknownService, "{name}");
+    }
+}
+
+#[test]
+fn find_variant_selects_host_of_variant() {
+    let routes = Routes::new().unwrap();
+    let host =
+        |variant, region| routes.find("sqs", region, None, variant).map(|route| route.host().to_owned());
+    assert_eq!(host(EndpointVariant::Fips, "us-west-2").unwrap(), "sqs-fips.us-west-2.amazonaws.com");
+    assert_eq!(host(EndpointVariant::DualStack, "us-west-2").unwrap(), "sqs.us-west-2.api.aws");
+    assert_eq!(host(EndpointVariant::Standard, "cn-north-1").unwrap(), "sqs.cn-north-1.amazonaws.com.cn");
+    let s3 = routes.find("s3", "cn-north-1", Some("s3"), EndpointVariant::Fips);
+    assert_eq!(s3.unwrap_err(), RouteError::NoEndpoint);
+}
+
+#[test]
+fn has_host_prefix_operation_of_prefixed_host_is_true() {
+    let routes = Routes::new().unwrap();
+    let states = routes.services().find(|service| service.name() == "stepfunctions").unwrap();
+    assert!(states.has_host_prefix("StartSyncExecution") && !states.has_host_prefix("StartExecution"));
+    assert_eq!(states.variable_suffix(), "SFN");
+}
