@@ -196,8 +196,10 @@ async fn run(
 async fn apply_reloads(state: &HttpState, mut reloads: watch::Receiver<u64>) {
     // The state has a sender.
     while reloads.changed().await.is_ok() {
+        let live = state.live.current();
+        state.protocol_sessions.retain(|principal| live.authenticator.may_be_principal(principal));
         state.tenants.apply_reload();
-        state.catalog.reload(&*state.live.current().factory);
+        state.catalog.reload(&*live.factory);
     }
 }
 

@@ -1,5 +1,6 @@
 //! `Authenticator`: finds the principal of a request by its bearer token.
 
+mod authority;
 mod bearer;
 mod caller;
 mod caller_token;
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use valetkey_core::{Error, Principal, Result};
 
+pub(super) use authority::{Authority, Lease, LeaseEnd};
 pub use caller::VerifiedCaller;
 pub use caller_token::{CallerToken, TokenExchange};
 pub use claim_rule::ClaimRule;
@@ -30,6 +32,7 @@ pub use jwks::{JwksSource, StaticJwks};
 pub use jwks_url::JwksUrl;
 pub use jwt::JwtIssuer;
 
+use authority::Proof;
 use bearer::bearer_token;
 
 /// Finds the principal of a request.
@@ -237,14 +240,14 @@ impl Authenticator {
         &self,
         headers: &HeaderMap,
         uri: &Uri,
-    ) -> std::result::Result<VerifiedCaller, Refusal> {
+    ) -> std::result::Result<Authority, Refusal> {
         if let Some(principal) = &self.anonymous {
-            return Ok(VerifiedCaller::new(principal.clone()));
+            return Ok(Authority::new(VerifiedCaller::new(principal.clone()), Proof::None));
         }
         let token = bearer_token(headers, uri)?;
         let digest: TokenDigest = Sha256::digest(token.as_bytes()).into();
         if let Some(principal) = self.find_token(&digest) {
-            return Ok(VerifiedCaller::new(principal.clone()));
+            return Ok(Authority::new(VerifiedCaller::new(principal.clone()), Proof::Token(digest)));
         }
         if self.issuers.is_empty() {
             return Err(Refusal::InvalidToken("the token is not valid"));

@@ -11,6 +11,7 @@ use hyper::{HeaderMap, Response};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::auth::Lease;
 use super::response::HttpResponse;
 use crate::json::write_exact;
 
@@ -32,13 +33,14 @@ struct StreamState<S> {
     source: S,
     /// Whether the first comment was sent, which makes a proxy forward the head of the response.
     is_open: bool,
+    lease: Lease,
     stop: CancellationToken,
 }
 
-/// Returns a response that streams the messages of `source` until it ends or `stop` fires. The client's disconnect
-/// drops `source`.
-pub(super) fn event_stream(source: impl EventSource, stop: CancellationToken) -> HttpResponse {
-    let state = StreamState { source, is_open: false, stop };
+/// Returns a response that streams the messages of `source` until it ends, `lease` has ended or `stop` fires. The
+/// client's disconnect drops `source`.
+pub(super) fn event_stream(source: impl EventSource, lease: Lease, stop: CancellationToken) -> HttpResponse {
+    let state = StreamState { source, is_open: false, lease, stop };
     let frames = unfold(state, |mut state| async move {
         let event = state.next_event().await?;
         Some((Ok::<_, Infallible>(Frame::data(event)), state))
@@ -62,6 +64,7 @@ impl<S: EventSource> StreamState<S> {
         }
         tokio::select! {
             biased;
+            () = self.lease.ended() => None,
             message = self.source.next() => encode(&message?),
             () = self.stop.cancelled() => None,
             () = sleep(HEARTBEAT_INTERVAL) => Some(Bytes::from_static(HEARTBEAT)),

@@ -51,7 +51,7 @@ impl LiveConfigCell {
 /// use valetkey_core::Result;
 /// use valetkey_mcp::http::{Authenticator, GatewayReloader, SessionFactory};
 ///
-/// /// Accepts other tokens from the next request on. Requests in progress finish.
+/// /// Accepts other tokens from the next request on.
 /// fn replace_tokens(reloader: &GatewayReloader, sessions: impl SessionFactory, digest: &str) -> Result<()> {
 ///     reloader.reload(sessions, Authenticator::bearer().token(digest, "alice".parse()?)?);
 ///     Ok(())
@@ -65,9 +65,9 @@ impl GatewayReloader {
     ///
     /// | part | effect |
     /// |---|---|
-    /// | authenticator | decides from the next request on; a token that it does not know is refused |
+    /// | authenticator | decides from the next request on; event streams and calls in progress end if it does not accept the token with which they began |
     /// | new sessions | are described by `factory` |
-    /// | open sessions | are closed if the factory does not [keep](SessionFactory::keeps_sessions) those of their principal, and continue otherwise |
+    /// | open sessions | are closed if the authenticator accepts no token of their caller, or the factory does not [keep](SessionFactory::keeps_sessions) them, and continue otherwise |
     /// | servers of the sessions that continue, and of the catalog | change as with [`McpHost::reconfigure`](crate::McpHost::reconfigure) |
     pub fn reload(&self, factory: impl SessionFactory, authenticator: Authenticator) {
         let cell = &self.0.0;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::auth::{Lease, LeaseEnd};
 use super::caller::CallerTools;
 use super::events::event_stream;
 use super::exchange::{Exchange, Outgoing, is_final};
@@ -166,14 +167,15 @@ impl PostedRequest<'_> {
         let cancelled = call.cancelled.clone();
         let requests = self.state.requests.clone();
         let id = self.posted.id();
+        let lease = self.caller.lease(self.state, LeaseEnd::Reload);
         let left = CancellationToken::new();
         let reader = session.begin_reading(left.clone());
         let client = HttpClient::Legacy(Arc::clone(session), left);
         let messages = self.start(client, Some(session.peer.clone()), cancelled);
         let Some(messages) = messages else { return too_many_requests(id) };
         let (relay, relayed) = mpsc::channel(1);
-        requests.spawn(relay_messages(messages, relay, call, abandoned));
-        respond(relayed, reader, stop, |_| StatusCode::OK).await
+        requests.spawn(relay_messages(messages, relay, call, lease.clone(), abandoned));
+        respond(relayed, reader, lease, stop, |_| StatusCode::OK).await
     }
 
     /// Serves a message that is complete in itself. The request is cancelled when its client disconnects.
@@ -190,6 +192,12 @@ impl PostedRequest<'_> {
                 return RpcError::bad_request(INVALID_REQUEST, message).into_response(None);
             }
         }
+        // A subscription has no end of its own.
+        let end = match self.posted.method() {
+            Some("subscriptions/listen") => LeaseEnd::Expiry,
+            _ => LeaseEnd::Reload,
+        };
+        let lease = self.caller.lease(self.state, end);
         let lacks_metadata = self.posted.lacks_modern_metadata();
         let stop = self.state.stopping.clone();
         let cancelled = self.state.abandoned.child_token();
@@ -197,7 +205,7 @@ impl PostedRequest<'_> {
         let client = HttpClient::modern(self.posted.params());
         match self.start(client, None, cancelled) {
             Some(messages) => {
-                respond(messages, reader, stop, |message| modern_status(message, lacks_metadata)).await
+                respond(messages, reader, lease, stop, |message| modern_status(message, lacks_metadata)).await
             }
             None => too_many_requests(id),
         }
@@ -228,7 +236,7 @@ impl PostedRequest<'_> {
         let tools = CallerTools {
             tenants: Arc::clone(&state.tenants),
             catalog: Arc::clone(&state.catalog),
-            caller: self.caller.verified,
+            caller: self.caller.verified().clone(),
             handle: self.caller.handle,
             protocol_session: client.session(),
         };
@@ -240,17 +248,25 @@ impl PostedRequest<'_> {
     }
 }
 
-/// Forwards the messages of a call to its response, and keeps the call registered until it has ended.
+/// Forwards the messages of a call to its response, and keeps the call registered until it has ended. The call is
+/// cancelled when its lease has ended.
 async fn relay_messages(
     mut messages: mpsc::Receiver<Outgoing>,
     relay: mpsc::Sender<Outgoing>,
     call: RegisteredCall,
+    mut lease: Lease,
     abandoned: CancellationToken,
 ) {
     loop {
+        let cancelled = async {
+            tokio::select! {
+                () = abandoned.cancelled() => {}
+                () = lease.ended() => {}
+            }
+        };
         let message = tokio::select! {
             message = messages.recv() => message,
-            () = abandoned.cancelled() => {
+            () = cancelled => {
                 call.cancelled.cancel();
                 messages.recv().await
             }
@@ -269,6 +285,7 @@ async fn relay_messages(
 async fn respond(
     mut messages: mpsc::Receiver<Outgoing>,
     mut reader: Reader,
+    lease: Lease,
     stop: CancellationToken,
     status: impl Fn(&Outgoing) -> StatusCode,
 ) -> HttpResponse {
@@ -281,7 +298,7 @@ async fn respond(
         Ok(None) => return no_response(),
         Err(_elapsed) => None,
     };
-    event_stream(RequestMessages::new(first, messages, reader), stop)
+    event_stream(RequestMessages::new(first, messages, reader), lease, stop)
 }
 
 fn no_response() -> HttpResponse {

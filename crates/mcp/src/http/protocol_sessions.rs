@@ -120,6 +120,17 @@ impl ProtocolSessions {
         Some(found)
     }
 
+    /// Ends the sessions of the principals that are not kept.
+    pub(super) fn retain(&self, is_kept: impl Fn(&Principal) -> bool) {
+        self.by_principal.lock().retain(|principal, records| {
+            let is_kept = is_kept(principal);
+            if !is_kept {
+                records.values().for_each(|record| record.ended.cancel());
+            }
+            is_kept
+        });
+    }
+
     /// Ends a session, with its streams and the calls whose results it was to receive. Credential sessions and
     /// processes remain. Returns whether `principal` had this session.
     pub(super) fn close(&self, principal: &Principal, id: &SessionHandle) -> bool {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use valetkey_core::{Principal, SessionHandle};
 
-use super::auth::VerifiedCaller;
+use super::auth::{Authority, Lease, LeaseEnd, VerifiedCaller};
 use super::catalog::Catalog;
 use super::challenge::{refuse, resource_metadata};
 use super::events::event_stream;
@@ -61,7 +61,7 @@ impl HttpState {
 
 /// The verified sender of a request, and the sessions that its headers name.
 pub(super) struct Caller {
-    pub(super) verified: VerifiedCaller,
+    authority: Authority,
     /// The handle of a credential session.
     pub(super) handle: Option<SessionHandle>,
     /// The id of a protocol session, as sent.
@@ -98,8 +98,8 @@ pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>
         Route::ResourceMetadata(_) => return method_not_allowed("GET"),
         Route::Unknown => return not_found(),
     };
-    let verified = match live.authenticator.authenticate(request.headers(), request.uri()).await {
-        Ok(verified) => verified,
+    let authority = match live.authenticator.authenticate(request.headers(), request.uri()).await {
+        Ok(authority) => authority,
         Err(refusal) => {
             tracing::debug!(?refusal, "request refused");
             return refuse(&refusal, &state.site, &live.authenticator, resource);
@@ -110,7 +110,7 @@ pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
         parts.headers.remove(name);
     }
-    let caller = match Caller::new(verified, path_handle, &parts.headers) {
+    let caller = match Caller::new(authority, path_handle, &parts.headers) {
         Ok(caller) => caller,
         Err(error) => return error.into_response(None),
     };
@@ -128,7 +128,7 @@ fn not_found() -> HttpResponse {
 
 impl Caller {
     fn new(
-        verified: VerifiedCaller,
+        authority: Authority,
         path_handle: Option<SessionHandle>,
         headers: &HeaderMap,
     ) -> Result<Self, RpcError> {
@@ -144,11 +144,20 @@ impl Caller {
             return Err(RpcError::bad_request(INVALID_REQUEST, message));
         }
         let session_id = read(&SESSION_ID, "the header `Mcp-Session-Id` is malformed")?.map(str::to_owned);
-        Ok(Self { verified, handle: path_handle.or(handle), session_id })
+        Ok(Self { authority, handle: path_handle.or(handle), session_id })
     }
 
     pub(super) fn principal(&self) -> &Principal {
-        self.verified.principal()
+        self.authority.caller.principal()
+    }
+
+    pub(super) fn verified(&self) -> &VerifiedCaller {
+        &self.authority.caller
+    }
+
+    /// Returns the lease of a stream that this request opens.
+    pub(super) fn lease(&self, state: &HttpState, end: LeaseEnd) -> Lease {
+        self.authority.lease(&state.live, end)
     }
 
     /// Returns the protocol session that the request names, if it belongs to the caller.
@@ -204,7 +213,7 @@ fn get(state: &HttpState, caller: &Caller, headers: &HeaderMap) -> HttpResponse 
     let updates = Arc::clone(session.subscriptions.queue());
     let changes = state.changes(caller.principal()).with_updates(updates);
     let messages = SessionMessages::open(changes, &session, permit);
-    event_stream(messages, state.stopping.clone())
+    event_stream(messages, caller.lease(state, LeaseEnd::Expiry), state.stopping.clone())
 }
 
 /// Ends the protocol session. Credential sessions remain: some clients end their protocol session after each call.

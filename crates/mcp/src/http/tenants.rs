@@ -239,13 +239,15 @@ impl Tenants {
         opened.push(Arc::downgrade(tenant));
     }
 
-    /// Closes the sessions that the current configuration does not keep, and gives the servers of the others their
+    /// Closes the sessions that the current configuration does not keep, or whose callers it refuses, and gives the servers of the others their
     /// current configuration.
     pub(super) fn apply_reload(&self) {
         let live = self.live.current();
         let opened: Vec<_> = self.opened.lock().iter().filter_map(Weak::upgrade).collect();
         for tenant in opened {
-            if !live.factory.keeps_sessions(&tenant.caller) {
+            let is_kept =
+                live.authenticator.may_accept(&tenant.caller) && live.factory.keeps_sessions(&tenant.caller);
+            if !is_kept {
                 self.close_tenant(&tenant);
             } else if let Some(running) = tenant.running.get() {
                 running.refresh(&live);

@@ -10,7 +10,7 @@ use valetkey_core::{AccountName, Clock, Error, Principal, Result, SystemClock};
 use super::claims::Claims;
 use super::jwks::{JwksSource, KeyCache};
 use super::keys::is_asymmetric;
-use super::{ClaimRule, JwtIssuer, TokenExchange};
+use super::{ClaimRule, JwtIssuer, TokenExchange, VerifiedCaller};
 
 /// Configures a [`JwtIssuer`]. Created by [`JwtIssuer::builder`].
 ///
@@ -88,6 +88,12 @@ impl IssuerRules {
     pub(super) fn may_derive(&self, principal: &Principal) -> bool {
         let rest = self.name.as_deref().and_then(|name| principal.as_str().strip_suffix(name));
         !self.rules.is_empty() && rest.is_some_and(|rest| rest.ends_with('@'))
+    }
+
+    /// Whether the rules that apply to a caller are rules of the issuer.
+    pub(super) fn may_derive_caller(&self, caller: &VerifiedCaller) -> bool {
+        let has_rule = |name| self.rules.iter().any(|rule| rule.name == name);
+        self.may_derive(caller.principal()) && caller.rules().all(has_rule)
     }
 }
 

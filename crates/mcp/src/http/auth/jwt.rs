@@ -1,12 +1,14 @@
 //! `JwtIssuer`: verifies the access tokens of one issuer.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jsonwebtoken::{Validation, decode};
 use moka::sync::Cache;
 use valetkey_core::Principal;
 
+use super::authority::{Authority, LeaseEnd, Proof, VerifiedClaims};
 use super::claims::{Claims, TokenHeader};
 use super::issuer_builder::{IssuerRules, JwtIssuerBuilder};
 use super::jwks::JwksSource;
@@ -49,6 +51,7 @@ pub struct JwtIssuer {
 struct VerifiedToken {
     caller: VerifiedCaller,
     expires_at: u64,
+    verified: Arc<VerifiedClaims>,
 }
 
 impl JwtIssuer {
@@ -67,18 +70,32 @@ impl JwtIssuer {
     }
 
     /// Returns the sender of a token.
-    pub(super) async fn verify(&self, token: &str, digest: &TokenDigest) -> Result<VerifiedCaller, Refusal> {
+    pub(super) async fn verify(&self, token: &str, digest: &TokenDigest) -> Result<Authority, Refusal> {
         let now = self.now();
         if let Some(known) = self.verified.get(digest)
             && known.expires_at > now
         {
-            return Ok(self.keep_token(known.caller, token, known.expires_at));
+            let caller = self.keep_token(known.caller, token, known.expires_at);
+            return Ok(Authority::new(caller, Proof::AccessToken(known.verified)));
         }
         let claims = self.verify_signature(token).await?;
         let expires_at = self.check_claims(&claims, now)?;
         let caller = self.find_caller(&claims)?;
-        self.verified.insert(*digest, VerifiedToken { caller: caller.clone(), expires_at });
-        Ok(self.keep_token(caller, token, expires_at))
+        let verified = Arc::new(VerifiedClaims { claims, verified_at: now });
+        let known = VerifiedToken { caller: caller.clone(), expires_at, verified: Arc::clone(&verified) };
+        self.verified.insert(*digest, known);
+        Ok(Authority::new(self.keep_token(caller, token, expires_at), Proof::AccessToken(verified)))
+    }
+
+    /// Whether these rules accept the claims that were verified before, and name the same caller.
+    pub(super) fn accepts(&self, verified: &VerifiedClaims, caller: &VerifiedCaller, end: LeaseEnd) -> bool {
+        let now = match end {
+            LeaseEnd::Reload => verified.verified_at,
+            LeaseEnd::Expiry => self.now(),
+        };
+        let claims = &verified.claims;
+        self.check_claims(claims, now).is_ok()
+            && self.find_caller(claims).is_ok_and(|accepted| accepted == *caller)
     }
 
     /// Adds the token to its sender, if it is to be kept.

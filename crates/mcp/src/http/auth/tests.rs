@@ -105,7 +105,8 @@ async fn authenticate(
 ) -> std::result::Result<VerifiedCaller, Refusal> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-    authenticator.authenticate(&headers, &"/mcp".parse().unwrap()).await
+    let authority = authenticator.authenticate(&headers, &"/mcp".parse().unwrap()).await;
+    authority.map(|authority| authority.caller)
 }
 
 fn is_invalid(refused: &std::result::Result<VerifiedCaller, Refusal>) -> bool {

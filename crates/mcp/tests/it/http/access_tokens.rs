@@ -6,15 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use valetkey_core::testing::ManualClock;
-use valetkey_mcp::http::{Authenticator, ClaimRule, JwksSource, JwtIssuer};
+use valetkey_mcp::http::{Authenticator, ClaimRule, JwksSource, JwtIssuer, JwtIssuerBuilder};
 use valetkey_rig::SigningKey;
 
 use super::client_fixture::{HttpClientFixture, HttpReply, with_header};
-use super::fixture::HttpGatewayFixture;
+use super::fixture::{HttpGatewayFixture, SessionFactoryFixture};
 
 const ISSUER: &str = "https://login.example.com";
 const AUDIENCE: &str = "https://mcp.example.com/mcp";
@@ -47,17 +50,7 @@ impl IssuerFixture {
         let published = vec![rsa.jwk().unwrap(), elliptic.jwk().unwrap()];
         let published = PublishedKeys(Arc::new(Mutex::new(published)));
         let clock = ManualClock::new();
-        let issuer = JwtIssuer::builder(ISSUER, published.clone())
-            .name("login")
-            .audience(AUDIENCE)
-            .required_scope("aws")
-            .required_scope("tools")
-            .principal("00u1", "alice".parse().unwrap())
-            .principal("00u2", "bob".parse().unwrap())
-            .rule(ClaimRule::new("team").claim("team", "payments"))
-            .keep_claim("email")
-            .clock(Arc::new(clock.clone()));
-        let authenticator = Authenticator::bearer().issuer(issuer.build().unwrap()).unwrap();
+        let authenticator = authenticator(builder(&published, &clock));
         let gateway = HttpGatewayFixture::start_with(Vec::new(), authenticator, |gateway| gateway).await;
         Self { gateway, clock, rsa, elliptic, published }
     }
@@ -75,6 +68,24 @@ impl IssuerFixture {
         let client = self.client(token);
         client.send(client.initialize_request()).await
     }
+}
+
+/// Returns the rules of the issuer.
+fn builder(published: &PublishedKeys, clock: &ManualClock) -> JwtIssuerBuilder {
+    JwtIssuer::builder(ISSUER, published.clone())
+        .name("login")
+        .audience(AUDIENCE)
+        .required_scope("aws")
+        .required_scope("tools")
+        .principal("00u1", "alice".parse().unwrap())
+        .principal("00u2", "bob".parse().unwrap())
+        .rule(ClaimRule::new("team").claim("team", "payments"))
+        .keep_claim("email")
+        .clock(Arc::new(clock.clone()))
+}
+
+fn authenticator(issuer: JwtIssuerBuilder) -> Authenticator {
+    Authenticator::bearer().issuer(issuer.build().unwrap()).unwrap()
 }
 
 fn claims() -> Value {
@@ -310,5 +321,64 @@ async fn session_is_not_opened_without_principal() {
     assert_eq!(alice.request("tools/list", json!({})).await.error(), (404, -32001));
     let chosen = alice.send(alice.initialize_request()).await;
     assert_ne!(chosen.header("mcp-session-id"), alice.session_id.as_deref());
+    issuer.gateway.stop().await;
+}
+
+/// Opens a protocol session and its stream, and reads the first event.
+async fn open_get(client: &mut HttpClientFixture) -> Response<Incoming> {
+    client.initialize().await;
+    let request = with_header(client.request_with("GET", ""), "accept", "text/event-stream");
+    let mut stream = client.open(request).await;
+    assert!(stream.body_mut().frame().await.is_some());
+    stream
+}
+
+/// Asserts that a stream has an event, and so has not ended.
+async fn assert_open(stream: &mut Response<Incoming>) {
+    assert!(stream.body_mut().frame().await.is_some_and(|frame| frame.is_ok()));
+}
+
+#[tokio::test]
+async fn stream_after_its_token_expired_ends() {
+    let issuer = IssuerFixture::start().await;
+    let short = issuer.token(&with("exp", json!(NOW + 60)));
+    let (mut first, mut second) = (issuer.client(&short), issuer.client(&issuer.token(&claims())));
+    let (ended, mut kept) = (open_get(&mut first).await, open_get(&mut second).await);
+    issuer.clock.advance(Duration::from_secs(121));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(16)).await;
+    tokio::time::resume();
+    ended.into_body().collect().await.unwrap();
+    assert_open(&mut kept).await;
+    issuer.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn stream_after_its_issuer_was_changed_ends() {
+    let issuer = IssuerFixture::start().await;
+    let mut of_rule = with("sub", json!("00u7"));
+    of_rule["team"] = json!("payments");
+    let mut listed = issuer.client(&issuer.token(&claims()));
+    let mut by_rule = issuer.client(&issuer.token(&of_rule));
+    let (mut kept, ended) = (open_get(&mut listed).await, open_get(&mut by_rule).await);
+    let reload = |authenticator| {
+        issuer.gateway.reloader.reload(SessionFactoryFixture::without_servers(), authenticator);
+    };
+    let other_rule = ClaimRule::new("others").claim("team", "sales");
+    let changed = JwtIssuer::builder(ISSUER, issuer.published.clone())
+        .name("login")
+        .audience(AUDIENCE)
+        .principal("00u1", "alice".parse().unwrap())
+        .rule(other_rule)
+        .keep_claim("email")
+        .clock(Arc::new(issuer.clock.clone()));
+    reload(authenticator(changed));
+    ended.into_body().collect().await.unwrap();
+    assert_open(&mut kept).await;
+    assert_eq!(by_rule.request("tools/list", json!({})).await.status, 403);
+
+    reload(Authenticator::bearer());
+    kept.into_body().collect().await.unwrap();
+    assert_eq!(listed.request("tools/list", json!({})).await.status, 401);
     issuer.gateway.stop().await;
 }

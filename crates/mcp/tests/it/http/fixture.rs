@@ -23,7 +23,7 @@ pub(crate) const ALICE: &str = "token-of-alice";
 pub(crate) const BOB: &str = "token-of-bob";
 /// `printf %s token-of-alice | sha256sum`
 pub(crate) const ALICE_SHA256: &str = "19c28a50b1a09097592e7ceddb7e0771ff4d469747541a7536579eef857e05ce";
-const BOB_SHA256: &str = "800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec16334";
+pub(crate) const BOB_SHA256: &str = "800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec16334";
 
 /// Sessions with one account without a provider, and these servers.
 pub(crate) struct SessionFactoryFixture {

@@ -1,11 +1,16 @@
 //! A gateway that gets another configuration while it serves.
 
-use serde_json::json;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::http::Authenticator;
 
-use super::client_fixture::HttpClientFixture;
-use super::fixture::{ALICE, ALICE_SHA256, BOB, HttpGatewayFixture, SessionFactoryFixture, tokens};
+use super::client_fixture::{HttpClientFixture, with_header};
+use super::fixture::{
+    ALICE, ALICE_SHA256, BOB, BOB_SHA256, HttpGatewayFixture, SessionFactoryFixture, tokens,
+};
 use crate::host_fixture::fixture_server;
 use crate::process::{is_running, wait_until};
 
@@ -15,6 +20,33 @@ async fn client_with_session(gateway: &HttpGatewayFixture, token: &str, name: &s
     client.handle = Some(client.create_session().await);
     client.set(name).await;
     client
+}
+
+/// Opens the stream of a client with a protocol session, and reads its first event.
+async fn open_get(client: &HttpClientFixture) -> Response<Incoming> {
+    let request = with_header(client.request_with("GET", ""), "accept", "text/event-stream");
+    opened(client.open(request).await).await
+}
+
+/// Sends a request that has no response yet, and reads the first event.
+async fn open_request(client: &mut HttpClientFixture, method: &str, params: Value) -> Response<Incoming> {
+    let message = client.message(method, params);
+    opened(client.open(client.request_for(&message)).await).await
+}
+
+async fn opened(mut stream: Response<Incoming>) -> Response<Incoming> {
+    assert_eq!(stream.status(), 200);
+    assert!(stream.body_mut().frame().await.is_some());
+    stream
+}
+
+async fn rest_of(stream: Response<Incoming>) -> String {
+    String::from_utf8(stream.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// Asserts that a stream has an event, and so has not ended.
+async fn assert_open(stream: &mut Response<Incoming>) {
+    assert!(stream.body_mut().frame().await.is_some_and(|frame| frame.is_ok()));
 }
 
 async fn tool_names(client: &mut HttpClientFixture) -> Vec<String> {
@@ -70,5 +102,57 @@ async fn reload_closes_sessions_that_are_not_kept() {
     wait_until("the server of the closed session has exited", || !is_running(ended)).await;
     alice.call_error("fixture__whoami", json!({})).await;
     assert_eq!(bob.whoami().await, kept);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn reload_without_a_token_ends_its_streams_and_calls() {
+    let gateway = HttpGatewayFixture::with_server().await;
+    let (mut alice, mut bob) = (gateway.legacy(ALICE).await, gateway.legacy(BOB).await);
+    let mut modern = client_with_session(&gateway, BOB, "CCCC").await;
+    bob.set("BBBB").await;
+    let pids = [bob.whoami().await.1, modern.whoami().await.1];
+    let mut kept = open_get(&alice).await;
+    let slow = json!({"name": "fixture__slow", "arguments": {"name": "never"}});
+    let wanted = json!({"notifications": {"toolsListChanged": true}});
+    let ended = [
+        open_get(&bob).await,
+        open_request(&mut bob, "tools/call", slow.clone()).await,
+        open_request(&mut modern, "tools/call", slow).await,
+        open_request(&mut modern, "subscriptions/listen", wanted).await,
+    ];
+
+    let only_alice = Authenticator::bearer().token(ALICE_SHA256, "alice".parse().unwrap()).unwrap();
+    gateway.reloader.reload(factory(["fixture"]), only_alice);
+    for stream in ended {
+        assert!(!rest_of(stream).await.contains("result"));
+    }
+    wait_until("the servers of its sessions have exited", || !pids.into_iter().any(is_running)).await;
+    for client in [&mut bob, &mut modern] {
+        assert_eq!(client.request("tools/list", json!({})).await.status, 401);
+    }
+    assert_open(&mut kept).await;
+    alice.set("AAAA").await;
+    assert_eq!(alice.whoami().await.0, "AAAA");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn reload_without_one_of_two_tokens_keeps_sessions() {
+    let of_bob = |digests: &[&str]| {
+        let bearer = Authenticator::bearer();
+        digests.iter().fold(bearer, |all, digest| all.token(digest, "bob".parse().unwrap()).unwrap())
+    };
+    let gateway =
+        HttpGatewayFixture::start_with(Vec::new(), of_bob(&[ALICE_SHA256, BOB_SHA256]), |gateway| gateway)
+            .await;
+    let (mut old, new) = (gateway.legacy(ALICE).await, gateway.legacy(BOB).await);
+    old.set("BBBB").await;
+    let (ended, mut kept) = (open_get(&old).await, open_get(&new).await);
+    gateway.reloader.reload(SessionFactoryFixture::without_servers(), of_bob(&[BOB_SHA256]));
+    rest_of(ended).await;
+    assert_open(&mut kept).await;
+    old.token = Some(BOB.to_owned());
+    assert_eq!(old.own_key().await, "BBBB", "the other token reaches the same sessions");
     gateway.stop().await;
 }
