@@ -14,6 +14,7 @@ pub mod endpoints;
 mod error;
 pub mod loom;
 pub mod rig;
+pub mod simulate;
 mod step;
 pub mod test;
 pub mod tidy;

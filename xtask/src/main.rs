@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Result, api, bench, ci, conformance, endpoints, loom, rig, test, tidy};
+use xtask::{Result, api, bench, ci, conformance, endpoints, loom, rig, simulate, test, tidy};
 
 /// The development tasks of this workspace.
 #[derive(Parser)]
@@ -26,6 +26,9 @@ enum Task {
     /// Measure valetkey and its competitors; `--help` lists the options.
     #[command(disable_help_flag = true)]
     Bench(bench::BenchArgs),
+    /// Simulate a day of a million sessions on many nodes; `--help` lists the options.
+    #[command(disable_help_flag = true)]
+    Simulate(simulate::SimulateArgs),
     /// Compare the public API of the libraries with its snapshots under docs/api.
     Api(api::ApiArgs),
     /// Run the official MCP conformance suite against the gateway over HTTP, alone and as the proxy of a server.
@@ -56,6 +59,7 @@ fn run(task: Task) -> Result<()> {
         Task::Loom => loom::run(),
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Simulate(options) => simulate::run(&options),
         Task::Api(options) => api::run(&options),
         Task::Conformance(options) => conformance::run(&options),
         Task::Endpoints => endpoints::run(),

@@ -30,6 +30,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 13] = [
     ("valetkey-rig", &[]),
     ("valetkey-conformance-server", &[]),
     ("valetkey-bench", &["valetkey-core", "valetkey-backends", "valetkey-mcp"]),
+    ("valetkey-simulate", &[]),
     ("xtask", &["valetkey-rig"]),
 ];
 
