@@ -52,10 +52,6 @@ fn write_plots(folder: &PathBuf, days: &[Day]) -> Result<(), Box<dyn Error>> {
     let without = selected("incidents", without_percent);
     let plots = [
         ("sts-calls.svg", line_plot("Credentials issued by STS", "a second", &calls)?),
-        (
-            "sts-calls-incidents.svg",
-            line_plot("Credentials issued by STS", "a second", &selected("incidents", calls_per_second))?,
-        ),
         ("without-credentials.svg", line_plot("Sessions without valid credentials", "percent", &without)?),
     ];
     for (name, svg) in plots {
