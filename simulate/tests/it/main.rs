@@ -6,12 +6,12 @@ mod product;
 
 use valetkey_simulate::fleet::simulate;
 use valetkey_simulate::scenario::{Outage, Scenario};
-use valetkey_simulate::{DAY, HOUR, MINUTE};
+use valetkey_simulate::{HOUR, MINUTE};
 
-const SESSIONS: u32 = 100;
+const SESSIONS: u32 = 60;
 
 fn calm() -> Scenario {
-    Scenario { nodes: 1, opened_within: 10 * MINUTE, ..Scenario::calm(SESSIONS) }
+    Scenario { nodes: 1, opened_within: 10 * MINUTE, until: 10 * HOUR, ..Scenario::calm(SESSIONS) }
 }
 
 /// The share by which two counts differ.
@@ -27,7 +27,7 @@ async fn simulated_calls_of_a_calm_day_equal_the_product() {
     let product = product::run(&scenario).await;
     let (simulated, product) = (simulated.issued, product.issued);
     let [a, b] = [&simulated, &product].map(|minutes| minutes.iter().sum::<u64>());
-    assert!(a > 30 * u64::from(SESSIONS), "{a}");
+    assert!(a > 12 * u64::from(SESSIONS), "{a}");
     assert!(difference(a, b) < 0.01, "{a} and {b}");
     // The first refreshes: no earlier and no later.
     let first_refresh = |minutes: &[u64]| (20..minutes.len()).find(|minute| minutes[*minute] > 0);
@@ -38,8 +38,7 @@ async fn simulated_calls_of_a_calm_day_equal_the_product() {
 #[tokio::test(start_paused = true)]
 async fn simulated_outage_equals_the_product() {
     let outage = Outage { from: 5 * HOUR, until: 5 * HOUR + 40 * MINUTE };
-    let scenario = Scenario { sts_outages: vec![outage], until: 8 * HOUR, ..calm() };
-    assert!(scenario.until < DAY);
+    let scenario = Scenario { sts_outages: vec![outage], until: 7 * HOUR, ..calm() };
     let simulated = simulate(&scenario);
     let product = product::run(&scenario).await;
     let [a, b] = [&simulated, &product].map(|series| series.issued.iter().sum::<u64>());

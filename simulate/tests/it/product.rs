@@ -41,7 +41,7 @@ pub(crate) async fn run(scenario: &Scenario) -> Series {
     Arc::into_inner(series).unwrap().into_inner()
 }
 
-/// A caller that uses its session every five seconds, and notes the time in which there are no credentials.
+/// A caller that uses its session every ten seconds, and notes the time in which there are no credentials.
 async fn use_session(
     session: valetkey_core::SessionGuard,
     opens_at: Millis,
@@ -61,7 +61,7 @@ async fn use_session(
             series.lock().add_time_without(called_at, millis(clock).min(until));
         }
         if !failed {
-            sleep(Duration::from_secs(5)).await;
+            sleep(Duration::from_secs(10)).await;
         }
     }
 }
