@@ -164,6 +164,11 @@ impl Connection {
         meta
     }
 
+    /// Whether the server has declared that a call may return a task.
+    pub(crate) fn supports_tasks(&self) -> bool {
+        self.peer.peer_info().is_some_and(|info| info.capabilities.supports_tasks())
+    }
+
     /// Returns the instructions that the server gave for its use.
     pub(crate) fn instructions(&self) -> Option<String> {
         self.peer.peer_info()?.instructions.clone()

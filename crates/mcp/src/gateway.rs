@@ -294,6 +294,10 @@ impl ContentSource for GatewayInner {
         self.host.as_deref().is_some_and(McpHost::has_servers)
     }
 
+    fn has_tasks(&self) -> bool {
+        self.host.as_deref().is_some_and(McpHost::has_tasks)
+    }
+
     async fn list(&self, kind: ListKind) -> Vec<Value> {
         match (&self.host, kind) {
             (host, ListKind::Tools) => {

@@ -24,6 +24,7 @@ use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, Sessi
 use crate::CredentialEndpoint;
 use crate::config::{ConfigError, McpConfig};
 use crate::connection::ListKind;
+use crate::tasks::TaskOwners;
 
 pub(crate) use authority::add_account_argument;
 pub use builder::McpHostBuilder;
@@ -31,6 +32,8 @@ pub(crate) use calls::{ToolCall, error_result};
 pub(crate) use catalog::ItemCatalog;
 pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 pub use process_quota::{ProcessLimits, ProcessQuota};
+#[cfg(feature = "http")]
+pub(crate) use requests::unknown_task;
 pub(crate) use requests::{ItemMethod, ItemRequest};
 pub(crate) use server::RequestFailure;
 pub(crate) use table::{ChangeCounters, ListChanges};
@@ -87,6 +90,8 @@ pub struct McpHost {
     stopping: CancellationToken,
     spawn_config: Arc<SpawnConfig>,
     timeouts: Timeouts,
+    /// The servers that run tasks.
+    tasks: TaskOwners<ServerHandle>,
     /// Processes of the same servers for narrowed sessions.
     narrowed_pool: Arc<NarrowedServerPool>,
     /// Refreshes the session's credentials before they are needed, so that the endpoint responds from memory.
@@ -164,6 +169,11 @@ impl McpHost {
     }
 
     /// Whether the host has a server.
+    /// Whether a server that has started supports tasks.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.table().servers.iter().any(|server| server.supports_tasks())
+    }
+
     pub(crate) fn has_servers(&self) -> bool {
         !self.table().servers.is_empty()
     }

@@ -47,6 +47,7 @@ mod json;
 mod redact;
 mod resolver;
 mod subscriptions;
+mod tasks;
 
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;

@@ -79,13 +79,14 @@ impl ClientProfile {
     /// Returns the capabilities to declare to a server of this era: those of the client, if the eras are the same. A
     /// server of the other era would make requests that the client cannot take.
     ///
-    /// The extension for tasks is left out: a server would return a task, and the gateway has no methods to follow it.
+    /// The extension for tasks is left out in the legacy era: a server would return a task, and the gateway has no legacy
+    /// methods to follow it.
     pub(crate) fn capabilities_for(&self, server_is_modern: bool) -> Map<String, Value> {
         if self.is_modern() != server_is_modern {
             return Map::new();
         }
         let mut capabilities = self.capabilities.clone();
-        if let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {
+        if !server_is_modern && let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {
             extensions.shift_remove(TASKS_EXTENSION);
         }
         capabilities
@@ -164,8 +165,10 @@ mod tests {
         assert_eq!(json!(modern.capabilities_for(true)), json!({"sampling": {}}));
         assert_eq!(json!(modern.capabilities_for(false)), json!({}));
         let extensions = json!({"extensions": {TASKS_EXTENSION: {}, "vendor/x": {}}});
-        let params = json!({"_meta": {CLIENT_CAPABILITIES: extensions}});
+        let params = json!({"_meta": {CLIENT_CAPABILITIES: extensions.clone()}});
         let declared = ClientProfile::modern(Some(&params)).unwrap().capabilities_for(true);
+        assert_eq!(json!(declared), json!({"extensions": {TASKS_EXTENSION: {}, "vendor/x": {}}}));
+        let declared = legacy(&extensions).capabilities_for(false);
         assert_eq!(json!(declared), json!({"extensions": {"vendor/x": {}}}));
         assert_eq!(ClientProfile::modern(Some(&json!({}))), None);
         assert_ne!(modern, legacy(&json!({"sampling": {}})));

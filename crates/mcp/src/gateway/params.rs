@@ -36,6 +36,9 @@ pub(crate) fn attach_params(message: &mut RxJsonRpcMessage<RoleServer>, params: 
             | ClientRequest::GetPromptRequest(_)
             | ClientRequest::ReadResourceRequest(_)
             | ClientRequest::CompleteRequest(_)
+            | ClientRequest::GetTaskRequest(_)
+            | ClientRequest::UpdateTaskRequest(_)
+            | ClientRequest::CancelTaskRequest(_)
     );
     if let (true, Some(Value::Object(params))) = (is_passed_on, params) {
         request.request.extensions_mut().insert(RawParams(params));

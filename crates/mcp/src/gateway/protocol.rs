@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-    CompleteResult, CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
-    GetPromptResponse, GetPromptResult, Implementation, InitializeRequestParams, InitializeResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    ServerCapabilities, ServerConfig, SetLevelRequestMethod, SubscribeRequestParams, SubscriptionFilter,
-    UnsubscribeRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestParams, CompleteResult, CustomRequest, CustomResult, DetailedTask, DiscoverResult,
+    ErrorCode, GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams, GetTaskResult,
+    Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
+    SetLevelRequestMethod, SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Task, TaskPayload,
+    TaskStatus, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -52,7 +53,7 @@ impl ServerHandler for ProtocolHandler {
     #[expect(deprecated, reason = "legacy clients ask for log messages only if they are advertised")]
     fn get_info(&self) -> ServerConfig {
         let tools = ServerCapabilities::builder().enable_logging().enable_tools().enable_tool_list_changed();
-        let capabilities = match self.has_servers {
+        let mut capabilities = match self.has_servers {
             false => tools.build(),
             true => tools
                 .enable_prompts()
@@ -63,6 +64,10 @@ impl ServerHandler for ProtocolHandler {
                 .enable_completions()
                 .build(),
         };
+        if self.source.has_tasks() {
+            let extensions = capabilities.extensions.get_or_insert_default();
+            extensions.insert(TASKS_EXTENSION_ID.to_owned(), Default::default());
+        }
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("valetkey", env!("CARGO_PKG_VERSION")))
             .with_instructions(self.instructions.clone())
@@ -75,13 +80,17 @@ impl ServerHandler for ProtocolHandler {
     ) -> Result<InitializeResult, ErrorData> {
         context.peer.set_peer_info(request.clone());
         let mut result = self.negotiate_initialize(&request)?;
+        // Tasks are passed on only in the modern protocol.
+        result.capabilities.extensions = None;
         result.instructions = Some(self.instructions().await);
         Ok(result)
     }
 
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        // Servers whose instructions are awaited may support tasks.
+        let instructions = self.instructions().await;
         let mut info = ServerHandler::get_info(self);
-        info.instructions = Some(self.instructions().await);
+        info.instructions = Some(instructions);
         Ok(DiscoverResult::from_server_info(
             ServerHandler::supported_protocol_versions(self).into_owned(),
             info,
@@ -176,6 +185,24 @@ impl ServerHandler for ProtocolHandler {
         self.require_servers(CompleteResult::default())
     }
 
+    /// Returns an envelope for the task, of which only the type of the result is used.
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let task = Task::new(request.task_id, TaskStatus::Working, "", "");
+        Ok(GetTaskResult::new(DetailedTask::new(task, TaskPayload::Working)))
+    }
+
+    async fn update_task(&self, _: UpdateTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        Ok(())
+    }
+
+    async fn cancel_task(&self, _: CancelTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        Ok(())
+    }
+
     /// Sets the level for the log messages of all servers. They get it with the next call.
     #[expect(deprecated, reason = "legacy clients have no other way to choose a level")]
     async fn set_level(
@@ -210,6 +237,9 @@ impl ServerHandler for ProtocolHandler {
             | "resources/list"
             | "resources/templates/list"
             | "completion/complete" => ErrorData::invalid_params("the parameters are malformed", None),
+            "tasks/get" | "tasks/update" | "tasks/cancel" if is_modern && self.source.has_tasks() => {
+                ErrorData::invalid_params("the parameters are malformed", None)
+            }
             // The modern protocol has no such requests.
             "resources/subscribe" | "resources/unsubscribe" if self.has_servers && !is_modern => {
                 ErrorData::invalid_params("the parameters are malformed", None)

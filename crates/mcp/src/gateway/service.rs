@@ -60,7 +60,11 @@ impl GatewayService {
                 let items = Value::Array(self.source.list(kind).await);
                 return Ok(Map::from_iter([(kind.items_field().to_owned(), items)]));
             }
-            ProxiedRequest::Call(params) => {
+            ProxiedRequest::Call(mut params) => {
+                if !is_modern {
+                    // The client could not follow the task, and the capability for it is not advertised.
+                    params.shift_remove("task");
+                }
                 let call = ToolCall::from_params(params);
                 let call =
                     call.ok_or_else(|| ErrorData::invalid_params("the parameters are malformed", None))?;
@@ -102,9 +106,16 @@ impl ProxiedRequest {
             ClientRequest::GetPromptRequest(_) => ItemMethod::GetPrompt,
             ClientRequest::ReadResourceRequest(_) => ItemMethod::ReadResource,
             ClientRequest::CompleteRequest(_) => ItemMethod::Complete,
+            ClientRequest::GetTaskRequest(_) => ItemMethod::GetTask,
+            ClientRequest::UpdateTaskRequest(_) => ItemMethod::UpdateTask,
+            ClientRequest::CancelTaskRequest(_) => ItemMethod::CancelTask,
             _ => return None,
         };
         Some(Self::Item(ItemRequest { method, params: params() }))
+    }
+
+    fn is_of_task(&self) -> bool {
+        matches!(self, Self::Item(request) if request.method.is_of_task())
     }
 }
 
@@ -184,6 +195,10 @@ impl Service<RoleServer> for GatewayService {
         self.source.record_request(&client);
         let subscription = SubscriptionRequest::read(&request);
         let proxied = ProxiedRequest::take(&request, &mut context);
+        if !is_modern && proxied.as_ref().is_some_and(ProxiedRequest::is_of_task) {
+            // Tasks are passed on only in the modern protocol.
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None));
+        }
         let result = self.protocol.handle_request(request, context).await?;
         let Some(proxied) = proxied else {
             // rmcp has refused it if the protocol version has no such request.
@@ -193,9 +208,13 @@ impl Service<RoleServer> for GatewayService {
             }
             return Ok(result);
         };
-        let Ok(Value::Object(envelope)) = serde_json::to_value(result) else {
+        let Ok(Value::Object(mut envelope)) = serde_json::to_value(result) else {
             return Err(ErrorData::internal_error("the result has no envelope", None));
         };
+        if proxied.is_of_task() {
+            // The rest describes no task.
+            envelope.retain(|key, _| key == "resultType");
+        }
         let contents = self.fetch_content(proxied, &client, is_modern).await?;
         let result = merge_contents(envelope, contents);
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result))))

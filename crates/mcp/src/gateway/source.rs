@@ -22,6 +22,9 @@ pub(crate) trait ContentSource: Send + Sync {
     /// Whether there are servers, which may have prompts and resources.
     fn has_servers(&self) -> bool;
 
+    /// Whether a call may return a task, as far as is known.
+    fn has_tasks(&self) -> bool;
+
     /// Returns the MCP definitions of one list.
     async fn list(&self, kind: ListKind) -> Vec<Value>;
 
@@ -49,6 +52,6 @@ pub(crate) trait ContentSource: Send + Sync {
     /// Returns the subscriptions that a legacy client begins and ends by separate requests.
     fn subscriptions(&self) -> Option<&ClientSubscriptions>;
 
-    /// Sends a request for a prompt, a resource or a completion to its server, and returns the MCP result.
+    /// Sends a request for a prompt, a resource, a completion or a task to its server, and returns the MCP result.
     async fn request(&self, request: ItemRequest, context: &ClientContext) -> Result<Value, RequestFailure>;
 }

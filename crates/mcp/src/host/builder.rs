@@ -19,6 +19,7 @@ use super::table::{ChangeCounters, ServerTable};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
 use crate::config::McpConfig;
 use crate::endpoint::AdvertisedExpiry;
+use crate::tasks::TaskOwners;
 use crate::{CredentialEndpoint, Redactor};
 
 const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -388,6 +389,7 @@ impl McpHostBuilder {
             table: RwLock::new(Arc::new(table)),
             retired: Mutex::new(Some(JoinSet::new())),
             stopping: CancellationToken::new(),
+            tasks: TaskOwners::new(),
             narrowed_pool: Arc::new(NarrowedServerPool::new(Arc::clone(&spawn_config), narrowed_limits)),
             spawn_config,
             timeouts,

@@ -77,9 +77,9 @@ pub(super) enum CallTarget {
 }
 
 impl Deref for CallTarget {
-    type Target = ServerHandle;
+    type Target = Arc<ServerHandle>;
 
-    fn deref(&self) -> &ServerHandle {
+    fn deref(&self) -> &Arc<ServerHandle> {
         match self {
             Self::Shared(server) => server,
             Self::Narrowed(server) => server,
@@ -220,7 +220,9 @@ impl McpHost {
         let Some(route) = route else { return Ok(None) };
         let caller = Caller { narrowed, client: context.link.as_ref() };
         let server = self.call_target(&table, &route, &caller, call.arguments.as_mut())?;
-        server.call(call.into_params(&route.own_name), context).await.map(Some)
+        let result = server.call(call.into_params(&route.own_name), context).await?;
+        self.record_task(&result, &server)?;
+        Ok(Some(result))
     }
 
     /// Calls a tool by the server's own name, also one that the configuration hides, and returns its result unmasked.

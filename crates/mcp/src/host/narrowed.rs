@@ -386,9 +386,9 @@ impl Drop for GroupWatch {
 }
 
 impl Deref for ServerLease {
-    type Target = ServerHandle;
+    type Target = Arc<ServerHandle>;
 
-    fn deref(&self) -> &ServerHandle {
+    fn deref(&self) -> &Arc<ServerHandle> {
         &self.server
     }
 }

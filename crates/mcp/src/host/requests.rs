@@ -5,6 +5,7 @@
 //! | `prompts/get` | the one whose prompt is listed under the name |
 //! | `resources/read` | the one that lists the URI, else the first whose template matches it, else the only one that lists any resource |
 //! | `completion/complete` | that of the prompt or resource it refers to |
+//! | `tasks/get`, `tasks/update`, `tasks/cancel` | the one that returned the task to a call of the session |
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -41,6 +42,15 @@ pub(crate) enum ItemMethod {
     GetPrompt,
     ReadResource,
     Complete,
+    GetTask,
+    UpdateTask,
+    CancelTask,
+}
+
+impl ItemRequest {
+    pub(crate) fn task_id(&self) -> &str {
+        text_field(&self.params, "taskId")
+    }
 }
 
 impl ItemMethod {
@@ -49,13 +59,23 @@ impl ItemMethod {
             Self::GetPrompt => "prompts/get",
             Self::ReadResource => "resources/read",
             Self::Complete => "completion/complete",
+            Self::GetTask => "tasks/get",
+            Self::UpdateTask => "tasks/update",
+            Self::CancelTask => "tasks/cancel",
         }
     }
 
-    /// A resource may show what an account contains. Prompts and completions describe the server.
+    /// Whether the request names a task.
+    pub(crate) fn is_of_task(self) -> bool {
+        matches!(self, Self::GetTask | Self::UpdateTask | Self::CancelTask)
+    }
+
+    /// A resource or a task may show what an account contains. Prompts and completions describe the server.
     fn credential_need(self) -> CredentialNeed {
         match self {
-            Self::ReadResource => CredentialNeed::Required,
+            Self::ReadResource | Self::GetTask | Self::UpdateTask | Self::CancelTask => {
+                CredentialNeed::Required
+            }
             Self::GetPrompt | Self::Complete => CredentialNeed::Optional,
         }
     }
@@ -71,6 +91,10 @@ impl McpHost {
         context: &ClientContext,
     ) -> Result<Value, RequestFailure> {
         self.admit_client(context);
+        if request.method.is_of_task() {
+            let owner = self.tasks.get(request.task_id()).ok_or_else(unknown_task)?;
+            return self.send_request(&owner, request, context).await;
+        }
         let (table, ItemRequest { method, mut params }) = (self.table(), request);
         let server = tokio::select! {
             server = table.address(method, &mut params) => server?,
@@ -79,8 +103,37 @@ impl McpHost {
         // A policy for every tool of a server limits its other requests as well.
         let caller = Caller { narrowed, client: context.link.as_ref() };
         let target = self.call_target(&table, &ItemRoute::to_server(server), &caller, None)?;
+        self.send_request(&target, ItemRequest { method, params }, context).await
+    }
+
+    /// Whether a request would find the task.
+    pub(crate) fn has_task(&self, id: &str) -> bool {
+        self.tasks.get(id).is_some()
+    }
+
+    /// Remembers the server of a task, if the result of its call is one.
+    pub(super) fn record_task(&self, result: &Value, server: &Arc<ServerHandle>) -> Result<()> {
+        if result.get("resultType").is_none_or(|kind| kind != "task") {
+            return Ok(());
+        }
+        let id = result.get("taskId").and_then(Value::as_str);
+        if id.is_some_and(|id| self.tasks.insert(id, server)) {
+            return Ok(());
+        }
+        let unusable =
+            Error::new(ErrorKind::Invalid, "the server started a task with an id that cannot be used");
+        Err(unusable.with_provider(server.name().to_owned()))
+    }
+
+    /// Sends a request to a server, and masks the result.
+    async fn send_request(
+        &self,
+        server: &ServerHandle,
+        ItemRequest { method, params }: ItemRequest,
+        context: &ClientContext,
+    ) -> Result<Value, RequestFailure> {
         let need = method.credential_need();
-        let result = target.request(method.name(), Value::Object(params), need, context).await?;
+        let result = server.request(method.name(), Value::Object(params), need, context).await?;
         let masking_failed = || Error::new(ErrorKind::Internal, "the result could not be masked");
         Ok(self.spawn_config.redactor.mask_json_async(result).await.ok_or_else(masking_failed)?)
     }
@@ -120,6 +173,11 @@ impl McpHost {
 /// What the HTTP gateway needs to know before it requires a credential session.
 #[cfg(feature = "http")]
 impl McpHost {
+    /// Whether a server may have the tool: it is listed, or a server has not listed its tools.
+    pub(crate) async fn may_have_tool(&self, name: &str) -> bool {
+        !matches!(self.table().find_route(ListKind::Tools, name).await, Ok(None))
+    }
+
     /// Whether the server of a tool is given no credentials.
     pub(crate) async fn is_credential_free_tool(&self, name: &str) -> bool {
         let found = self.table().find_route(ListKind::Tools, name).await;
@@ -156,6 +214,7 @@ impl ServerTable {
                     _ => self.find_resource(text_field(reference, "uri")).await,
                 }
             }
+            ItemMethod::GetTask | ItemMethod::UpdateTask | ItemMethod::CancelTask => Err(unknown_task()),
         }
     }
 
@@ -223,6 +282,11 @@ fn is_credential_free(server: &ServerHandle) -> bool {
 
 fn text_field<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
     fields.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns the same error for a task that never existed, one that was forgotten and one of another session.
+pub(crate) fn unknown_task() -> RequestFailure {
+    invalid_params("unknown task")
 }
 
 fn invalid_params(message: &str) -> RequestFailure {

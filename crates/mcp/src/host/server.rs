@@ -93,6 +93,7 @@ struct ServerStatus {
     pid: Option<u32>,
     /// Whether the process that ran last has each list.
     offers: PerList<bool>,
+    supports_tasks: bool,
     /// Its instructions for the client's model.
     instructions: Option<String>,
 }
@@ -193,6 +194,11 @@ impl ServerHandle {
     /// Whether the server has items of this list, as far as is known.
     pub(super) fn offers(&self, kind: ListKind) -> bool {
         self.shared.with_status(|status| *status.offers.get(kind))
+    }
+
+    /// Whether a call may return a task, as far as is known.
+    pub(super) fn supports_tasks(&self) -> bool {
+        self.shared.with_status(|status| status.supports_tasks)
     }
 
     /// Returns the items that are known now.

@@ -14,7 +14,7 @@ use super::tenants::{TenantGuard, Tenants, no_session};
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
 use crate::gateway::{ContentSource, call_result};
-use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result};
+use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result, unknown_task};
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 
 /// The maximum length of a session's label.
@@ -35,6 +35,10 @@ pub(super) struct CallerTools {
 impl ContentSource for CallerTools {
     fn has_servers(&self) -> bool {
         self.catalog.has_servers()
+    }
+
+    fn has_tasks(&self) -> bool {
+        self.catalog.has_tasks()
     }
 
     async fn list(&self, kind: ListKind) -> Vec<Value> {
@@ -66,6 +70,9 @@ impl ContentSource for CallerTools {
             {
                 self.tenants.credential_free(&self.caller)
             }
+            Err(_) if self.names_no_session(arguments) && !self.catalog.may_have_tool(&call.name).await => {
+                return Ok(None);
+            }
             selected => selected,
         };
         match selected {
@@ -79,14 +86,19 @@ impl ContentSource for CallerTools {
         request: ItemRequest,
         context: &ClientContext,
     ) -> std::result::Result<Value, RequestFailure> {
+        let is_of_task = request.method.is_of_task();
         let session = match self.select(&mut Map::new()) {
+            Err(_) if self.names_no_session(&Map::new()) && is_of_task => {
+                self.tenants.find_task(&self.caller, request.task_id()).ok_or_else(unknown_task)
+            }
+            Err(_) if is_of_task => Err(unknown_task()),
             Err(_)
                 if self.names_no_session(&Map::new())
                     && self.catalog.is_credential_free_request(&request).await =>
             {
-                self.tenants.credential_free(&self.caller)
+                self.tenants.credential_free(&self.caller).map_err(RequestFailure::from)
             }
-            selected => selected,
+            selected => selected.map_err(RequestFailure::from),
         };
         self.tenants.request(&session?, request, context).await
     }

@@ -57,9 +57,21 @@ impl Catalog {
         self.tools.has_servers()
     }
 
+    pub(super) fn has_tasks(&self) -> bool {
+        self.tools.has_tasks()
+    }
+
     /// Returns the instructions of servers that have started.
     pub(super) async fn instructions(&self) -> Vec<(String, String)> {
         self.tools.instructions().await
+    }
+
+    /// Whether there may be a tool of this name.
+    pub(super) async fn may_have_tool(&self, name: &str) -> bool {
+        match self.tools.host() {
+            Some(host) if !self.is_own_tool(name) => host.may_have_tool(name).await,
+            _ => true,
+        }
     }
 
     /// Whether a tool belongs to a server that is given no credentials.

@@ -288,6 +288,16 @@ impl Tenants {
         self.find(caller, &handle).ok()
     }
 
+    /// Returns the session of `caller` in which a call started this task.
+    pub(super) fn find_task(&self, caller: &VerifiedCaller, task: &str) -> Option<TenantGuard> {
+        let has_it = |tenant: &Arc<Tenant>| {
+            let host = tenant.running.get().and_then(|running| running.gateway.host());
+            host.is_some_and(|host| host.has_task(task))
+        };
+        let sessions = self.sessions(caller.principal()).into_iter();
+        sessions.filter(|(_, tenant)| has_it(tenant)).find_map(|(handle, _)| self.find(caller, &handle).ok())
+    }
+
     /// Returns the session in which a call runs that names none and is for a server without credentials.
     pub(super) fn credential_free(&self, caller: &VerifiedCaller) -> Result<TenantGuard> {
         // The key outlives the request, and must not keep its token.

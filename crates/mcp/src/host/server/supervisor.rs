@@ -213,6 +213,7 @@ impl Supervisor {
         self.shared.with_status(|status| {
             status.pid = Some(process.pid());
             status.offers = PerList::new(|kind| connection.offers(kind));
+            status.supports_tasks = connection.supports_tasks();
             status.instructions = connection.instructions();
         });
         // The process knows no subscriptions yet.

@@ -117,7 +117,9 @@ impl HttpClientFixture {
             headers.insert("mcp-protocol-version", HeaderValue::from_static("2026-07-28"));
             headers.insert("mcp-method", message["method"].as_str().unwrap_or_default().parse().unwrap());
             let params = &message["params"];
-            if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
+            if let Some(name) =
+                params["name"].as_str().or(params["uri"].as_str()).or(params["taskId"].as_str())
+            {
                 headers.insert("mcp-name", name.parse().unwrap());
             }
         }
