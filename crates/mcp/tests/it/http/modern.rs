@@ -31,10 +31,12 @@ async fn modern_call_acts_in_named_session() {
 async fn modern_call_without_session_names_remedy() {
     let gateway = HttpGatewayFixture::with_server().await;
     let mut client = gateway.modern(ALICE);
-    for tool in ["get_aws_credentials_context", "fixture__whoami", "no_such_tool"] {
+    for tool in ["get_aws_credentials_context", "fixture__whoami"] {
         let error = client.call_error(tool, json!({})).await;
         assert!(error.contains("create_credential_session") && error.contains("Valetkey-Session"), "{error}");
     }
+    let unknown = client.request("tools/call", json!({"name": "no_such_tool", "arguments": {}})).await;
+    assert_eq!(unknown.error(), (200, -32602), "no session has it: {unknown:?}");
     gateway.stop().await;
 }
 
