@@ -54,6 +54,7 @@ class Invocation:
 
     def __init__(self, url, headers, name, fails=False):
         self.url, self.headers, self.name, self.fails = url, headers, name, fails
+        self.seen = []
 
     def client(self, headers):
         return MultiServerMCPClient({"valetkey": {"transport": "streamable_http", "url": self.url, "headers": headers}})
@@ -64,6 +65,7 @@ class Invocation:
     async def run_agent(self, *steps):
         agent = create_agent(ScriptedModel(steps=list(steps)), list(self.tools.values()))
         messages = (await agent.ainvoke({"messages": [("user", "go")]}))["messages"]
+        self.seen.append(repr(messages))
         return [[message.name, text(message.content)] for message in messages if isinstance(message, ToolMessage)]
 
     async def prepare(self, state):
@@ -116,4 +118,5 @@ async def main():
     print(json.dumps({run.name: result for run, result in zip(runs, results)}))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
