@@ -192,8 +192,8 @@ impl Connection {
             true => self.list_pages(kind, &mut listing, cancelled).await.err(),
             false => None,
         };
-        if incomplete.is_some() {
-            // The list is incomplete, so it does not count as current.
+        if !matches!(incomplete, None | Some(RequestError::ListTooLarge)) {
+            // The rest may be read by the next request, unless the list is too large.
             self.changes.set_stale(kind, true);
         }
         (listing.into_items(), incomplete)

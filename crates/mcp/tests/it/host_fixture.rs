@@ -44,6 +44,13 @@ pub(crate) fn raw_server(mode: &str) -> ServerConfig {
     server
 }
 
+/// Returns a server that floods its client, lists 100,000 tools or always changes its list, as `mode` selects.
+pub(crate) fn excessive_server(mode: &str) -> ServerConfig {
+    let mut server = server("excessive_server", Delivery::Endpoint);
+    server.args = vec![mode.to_owned()];
+    server
+}
+
 /// Returns a server with prompts and resources, whose URIs have this scheme, of the era `legacy` or `modern`.
 pub(crate) fn content_server(era: &str, scheme: &str) -> ServerConfig {
     let mut server = server("content_server", Delivery::Env);

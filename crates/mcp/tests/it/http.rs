@@ -4,6 +4,8 @@ mod access_tokens;
 mod accounts;
 mod challenge;
 pub(crate) mod client_fixture;
+mod faults;
+mod filters;
 pub(crate) mod fixture;
 mod hijack;
 mod input_required;

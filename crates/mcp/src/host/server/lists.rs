@@ -247,8 +247,8 @@ impl Lister {
         let requests = self.call_requests.upgrade().ok_or_else(|| self.shared.stopped_error())?;
         let call = self.shared.begin_call(&requests).await?;
         drop(requests);
-        if let Some(items) = call.cached_list(self.kind) {
-            return Ok(ItemList { items, incomplete: None });
+        if let Some(cached) = call.cached_list(self.kind) {
+            return Ok(cached);
         }
         let cancel = CancellationToken::new();
         let mut listing = pin!(call.connection().list(self.kind, &cancel));
@@ -260,6 +260,8 @@ impl Lister {
                 (items, incomplete.map(|_cancelled| RequestError::TimedOut(self.timeout)))
             }
         };
+        // A list that is too large is not requested again: the result would be the same.
+        let is_final = matches!(incomplete, None | Some(RequestError::ListTooLarge));
         let incomplete = match incomplete {
             Some(error) => Some(self.shared.to_error(error, &call).await),
             None => None,
@@ -273,11 +275,13 @@ impl Lister {
             return Err(Error::new(ErrorKind::Internal, "the list could not be masked"));
         };
         let items = Arc::new(items);
-        match incomplete {
+        let list = match incomplete {
             Some(error) if items.is_empty() => return Err(error),
-            Some(_) => {}
-            None => call.cache_list(self.kind, Arc::clone(&items)),
+            incomplete => ItemList { items, incomplete },
+        };
+        if is_final {
+            call.cache_list(self.kind, list.clone());
         }
-        Ok(ItemList { items, incomplete })
+        Ok(list)
     }
 }

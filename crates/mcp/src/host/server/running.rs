@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{CredentialsVersion, Region};
 
-use super::{CallRequest, RequestFailure, ServerHandle, ServerShared};
+use super::{CallRequest, ItemList, RequestFailure, ServerHandle, ServerShared};
 use crate::Redactor;
 use crate::child::{ChildProcess, Delivery, StderrTail};
 use crate::connection::{Announcement, Connection, ConnectionDriver, ListKind, PerList};
@@ -40,7 +39,7 @@ pub(super) struct RunningServer {
     pub(super) stderr: StderrTail,
     pub(super) redactor: Arc<Redactor>,
     /// The lists as the server sent them.
-    pub(super) cached_lists: PerList<Mutex<Option<Arc<Vec<Value>>>>>,
+    pub(super) cached_lists: PerList<Mutex<Option<ItemList>>>,
     pub(super) active_calls: Arc<CallCounter>,
     /// Whether a tool call has succeeded. If so, the restart backoff starts over when the server ends.
     pub(super) has_served: AtomicBool,
@@ -74,13 +73,13 @@ impl CallGuard {
     }
 
     /// Returns the items last listed, unless the server has announced a change since.
-    pub(super) fn cached_list(&self, kind: ListKind) -> Option<Arc<Vec<Value>>> {
+    pub(super) fn cached_list(&self, kind: ListKind) -> Option<ItemList> {
         let listed = self.0.cached_lists.get(kind).lock();
         listed.clone().filter(|_| !self.0.connection.is_stale(kind))
     }
 
-    pub(super) fn cache_list(&self, kind: ListKind, items: Arc<Vec<Value>>) {
-        *self.0.cached_lists.get(kind).lock() = Some(items);
+    pub(super) fn cache_list(&self, kind: ListKind, list: ItemList) {
+        *self.0.cached_lists.get(kind).lock() = Some(list);
     }
 
     /// Records that a tool call succeeded.

@@ -2,15 +2,18 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 
 use async_trait::async_trait;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, HeaderValue};
-use hyper::{Request, StatusCode, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioExecutor;
 use rustls::crypto::aws_lc_rs::default_provider;
 use valetkey_core::{Error, ErrorKind, Result};
@@ -22,6 +25,9 @@ const MAX_DOCUMENT_SIZE: usize = 1024 * 1024;
 
 /// The key set at a URL. The server's certificate must be trusted by the machine. Redirects are not followed.
 ///
+/// The request goes through the proxy of `HTTPS_PROXY` or `ALL_PROXY` unless `NO_PROXY` excepts its host. The proxy sees
+/// no more than the host: the connection through it is encrypted. A loopback address is always reached directly.
+///
 /// # Examples
 /// ```
 /// use valetkey_mcp::http::JwksUrl;
@@ -32,7 +38,14 @@ const MAX_DOCUMENT_SIZE: usize = 1024 * 1024;
 /// ```
 pub struct JwksUrl {
     url: Uri,
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: JwksClient,
+}
+
+type DirectConnector = HttpsConnector<HttpConnector>;
+
+enum JwksClient {
+    Direct(Client<DirectConnector, Empty<Bytes>>),
+    Proxied(Client<HttpsConnector<Tunnel<DirectConnector>>, Empty<Bytes>>),
 }
 
 impl JwksUrl {
@@ -52,6 +65,10 @@ impl JwksUrl {
     /// `Invalid` when it is not an `https` URL (`http` on a loopback address). `Internal` when the certificates that the
     /// machine trusts cannot be read.
     pub fn new(url: &str) -> Result<Self> {
+        Self::with_proxies(url, &Matcher::from_env())
+    }
+
+    fn with_proxies(url: &str, proxies: &Matcher) -> Result<Self> {
         let invalid = || {
             Error::invalid("jwks_url", "must be an `https` URL")
                 .with_next_step("take `jwks_uri` from the metadata of the issuer")
@@ -63,15 +80,42 @@ impl JwksUrl {
             Some("http") if is_loopback => {}
             _ => return Err(invalid()),
         }
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(default_provider())
-            .map_err(|error| {
-                Error::new(ErrorKind::Internal, "the trusted certificates cannot be read").with_source(error)
-            })?
-            .https_or_http()
-            .enable_http1()
-            .build();
-        Ok(Self { url, client: Client::builder(TokioExecutor::new()).build(connector) })
+        let client = if is_loopback {
+            JwksClient::new(&url, &Matcher::builder().build())
+        } else {
+            JwksClient::new(&url, proxies)
+        };
+        let client = client.map_err(|error| {
+            Error::new(ErrorKind::Internal, "the trusted certificates cannot be read").with_source(error)
+        })?;
+        Ok(Self { url, client })
+    }
+}
+
+impl JwksClient {
+    /// Creates a client for a URL. `proxies` decides whether it uses a proxy.
+    fn new(url: &Uri, proxies: &Matcher) -> io::Result<Self> {
+        let tls = || HttpsConnectorBuilder::new().with_provider_and_native_roots(default_provider());
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        let direct = tls()?.https_or_http().enable_http1().wrap_connector(connector);
+        let builder = Client::builder(TokioExecutor::new());
+        let Some(proxy) = proxies.intercept(url) else { return Ok(Self::Direct(builder.build(direct))) };
+        let tunnel = Tunnel::new(proxy.uri().clone(), direct);
+        let tunnel = match proxy.basic_auth() {
+            Some(auth) => tunnel.with_auth(auth.clone()),
+            None => tunnel,
+        };
+        let connector = tls()?.https_or_http().enable_http1().wrap_connector(tunnel);
+        Ok(Self::Proxied(builder.build(connector)))
+    }
+
+    async fn request(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>> {
+        let response = match self {
+            Self::Direct(client) => client.request(request).await,
+            Self::Proxied(client) => client.request(request).await,
+        };
+        response.map_err(|error| unavailable("the issuer cannot be reached").with_source(error))
     }
 }
 
@@ -81,9 +125,7 @@ impl JwksSource for JwksUrl {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = self.url.clone();
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let response = self.client.request(request).await;
-        let response =
-            response.map_err(|error| unavailable("the issuer cannot be reached").with_source(error))?;
+        let response = self.client.request(request).await?;
         if response.status() != StatusCode::OK {
             return Err(unavailable("the issuer has refused to send its keys"));
         }
@@ -150,6 +192,32 @@ mod tests {
             "not http".to_owned(),
         ] {
             assert_eq!(fetch(refused).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        }
+    }
+
+    #[tokio::test]
+    async fn jwks_url_uses_proxy_unless_excepted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://user:pass@{}", listener.local_addr().unwrap());
+        let proxies = |excepted: &str| Matcher::builder().https(proxy.clone()).no(excepted).build();
+        let url = "https://login.example.com/keys";
+        let refuse = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&request[..length]).to_ascii_lowercase()
+        };
+        let keys = JwksUrl::with_proxies(url, &proxies("")).unwrap();
+        let (fetched, request) = tokio::join!(keys.fetch(), refuse);
+        assert_eq!(fetched.unwrap_err().kind(), ErrorKind::Unavailable, "the proxy refuses");
+        assert!(request.starts_with("connect login.example.com:443 http/1.1\r\n"), "{request}");
+        assert!(request.contains("proxy-authorization: basic dxnlcjpwyxnz"), "{request}");
+        assert!(!request.contains("/keys"), "the path is encrypted: {request}");
+
+        for (url, excepted) in [(url, "example.com"), ("https://127.0.0.1:1/keys", "")] {
+            let keys = JwksUrl::with_proxies(url, &proxies(excepted)).unwrap();
+            assert!(matches!(keys.client, JwksClient::Direct(_)), "{url}");
         }
     }
 

@@ -10,7 +10,7 @@ use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{McpHostBuilder, ToolCatalog};
 
 use super::unresponsive::unresponsive_server;
-use crate::host_fixture::{HostFixture, fixture_server, raw_server};
+use crate::host_fixture::{HostFixture, excessive_server, fixture_server, raw_server};
 use crate::process::{is_running, wait_until};
 
 /// A limit for operations that would otherwise never end.
@@ -141,5 +141,17 @@ async fn tools_of_failed_server_stay_listed() {
     assert!(has_tool(&catalog, "once__tool"), "{catalog:?}");
     assert!(catalog.errors[0].error.to_string().contains("starts only once"), "{catalog:?}");
     assert!(fixture.call_error("once__tool").await.contains("starts only once"));
+    fixture.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn list_beyond_the_limit_is_read_once() {
+    let fixture = HostFixture::without_credentials([("huge", excessive_server("huge"))]).await;
+    fixture.set("AAAA");
+    for _ in 0..2 {
+        let catalog = fixture.catalog().await;
+        assert_eq!((catalog.tools.len(), catalog.errors[0].server.as_str()), (10_000, "huge"));
+    }
+    assert_eq!(fixture.call("huge__tool0", json!({})).await["lists"], 1);
     fixture.host.shutdown().await;
 }

@@ -30,11 +30,15 @@ pub(crate) struct SessionFactoryFixture {
     pub(crate) servers: Vec<(&'static str, ServerConfig)>,
     /// The principal whose sessions are closed when this factory replaces another one.
     pub(crate) revoked: Option<&'static str>,
+    pub(crate) list_budget: Duration,
 }
+
+/// A long budget, because test machines may be slow.
+pub(crate) const LIST_BUDGET: Duration = Duration::from_secs(120);
 
 impl SessionFactoryFixture {
     pub(crate) fn without_servers() -> Self {
-        Self { servers: Vec::new(), revoked: None }
+        Self { servers: Vec::new(), revoked: None, list_budget: LIST_BUDGET }
     }
 }
 
@@ -52,8 +56,7 @@ impl SessionFactory for SessionFactoryFixture {
         let mut config = mcp_config([]);
         config.servers.extend(self.servers.iter().map(|(name, server)| ((*name).to_owned(), server.clone())));
         let host = McpHost::builder(session, config).environment(host_environment());
-        // A long budget, because test machines may be slow.
-        Some(host.list_budget(Duration::from_secs(120)))
+        Some(host.list_budget(self.list_budget))
     }
 
     fn accounts(&self, caller: &VerifiedCaller) -> Vec<AccountName> {
@@ -88,11 +91,19 @@ impl HttpGatewayFixture {
         authenticator: Authenticator,
         configure: impl FnOnce(HttpGatewayBuilder) -> HttpGatewayBuilder,
     ) -> Self {
+        let sessions = SessionFactoryFixture { servers, ..SessionFactoryFixture::without_servers() };
+        Self::start_sessions(sessions, authenticator, configure).await
+    }
+
+    pub(crate) async fn start_sessions(
+        sessions: SessionFactoryFixture,
+        authenticator: Authenticator,
+        configure: impl FnOnce(HttpGatewayBuilder) -> HttpGatewayBuilder,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let gateway = HttpGateway::builder(SessionFactoryFixture { servers, revoked: None }, authenticator);
-        let gateway = configure(gateway).build();
+        let gateway = configure(HttpGateway::builder(sessions, authenticator)).build();
         let reloader = gateway.reloader();
         let serving = tokio::spawn(gateway.serve(listener, stop.clone()));
         Self { address, stop, serving, reloader }

@@ -57,7 +57,7 @@ async fn tool_names(client: &mut HttpClientFixture) -> Vec<String> {
 
 fn factory<const N: usize>(names: [&'static str; N]) -> SessionFactoryFixture {
     let servers = names.map(|name| (name, fixture_server(Delivery::Endpoint)));
-    SessionFactoryFixture { servers: servers.into(), revoked: None }
+    SessionFactoryFixture { servers: servers.into(), ..SessionFactoryFixture::without_servers() }
 }
 
 #[tokio::test]
