@@ -45,7 +45,7 @@ type DirectConnector = HttpsConnector<HttpConnector>;
 
 enum JwksClient {
     Direct(Client<DirectConnector, Empty<Bytes>>),
-    Proxied(Client<HttpsConnector<Tunnel<DirectConnector>>, Empty<Bytes>>),
+    Proxied(Box<Client<HttpsConnector<Tunnel<DirectConnector>>, Empty<Bytes>>>),
 }
 
 impl JwksUrl {
@@ -107,7 +107,7 @@ impl JwksClient {
             None => tunnel,
         };
         let connector = tls()?.https_or_http().enable_http1().wrap_connector(tunnel);
-        Ok(Self::Proxied(builder.build(connector)))
+        Ok(Self::Proxied(Box::new(builder.build(connector))))
     }
 
     async fn request(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>> {

@@ -36,17 +36,17 @@ async fn run_to_end(client: &mut HttpClientFixture, steps: &Value) -> Value {
 }
 
 /// The messages of an event stream.
-struct Events {
+pub(crate) struct Events {
     stream: Response<Incoming>,
     text: String,
 }
 
 impl Events {
-    async fn open(client: &HttpClientFixture, message: &Value) -> Self {
+    pub(crate) async fn open(client: &HttpClientFixture, message: &Value) -> Self {
         Self { stream: client.open(client.request_for(message)).await, text: String::new() }
     }
 
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: "));
@@ -63,7 +63,7 @@ impl Events {
     }
 }
 
-fn response_to(request: &Value) -> Value {
+pub(crate) fn response_to(request: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": request["id"], "result": {"action": "accept", "x": [1]}})
 }
 
