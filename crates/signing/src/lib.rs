@@ -1,7 +1,62 @@
-//! Finds the hosts of AWS services, for a proxy that signs the requests of programs that hold no working key.
+//! Signs the AWS requests of programs that hold no working key.
+//!
+//! A program gets placeholders that AWS does not accept, and the address of a proxy on the loopback interface, in the
+//! variables that every AWS SDK reads. The proxy verifies each request with the placeholder's secret, decides on it, and
+//! signs it again with the current credentials of a session. So a clear, a change of account and the end of a session apply
+//! to the next request of a program that is already running, and what the program holds is of no use elsewhere.
+//!
+//! - [`SigningProxy`] is the listener, [`Placeholder`] the identity of one program.
+//! - [`Rules`] decide which operations and regions the requests of a placeholder may use.
+//! - [`routes`] finds the host of a service in a region.
+//!
+//! # What a request passes
+//! 1. The limits of the listener: the literal address as `Host`, no forwarded request, no ambiguous length, at most 512
+//!    requests at once and 64 of one placeholder.
+//! 2. The placeholder: access key id and session token, compared in constant time.
+//! 3. The signature, over method, path, query, signed headers and body. Its date is at most five minutes off, and it was
+//!    not used before.
+//! 4. The route: service and region select an entry of the table, whose host is used.
+//! 5. The rules of the placeholder.
+//! 6. The credentials of the session at this moment, with which the request is signed.
+//!
+//! A refusal has the form of the service's protocol, and begins with `valetkey:`. SDKs repeat it only if it is transient.
+//!
+//! # Examples
+//! ```
+//! use valetkey_core::SessionContext;
+//! use valetkey_signing::{ProxySettings, Rules, SigningProxy};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let session = SessionContext::builder().build();
+//! let proxy = SigningProxy::start_with(ProxySettings::default().clock(session.clock())).await?;
+//! let rules = Rules::default().allow("dynamodb:*")?.deny("dynamodb:Delete*")?;
+//! let placeholder = proxy.placeholder(session.account(session.default_account())?, "report", rules);
+//! let variables = placeholder.environment();
+//! assert!(variables.contains(&("AWS_ENDPOINT_URL".to_owned(), placeholder.url())));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is not supported
+//! Signature Version 4A, presigned requests, payloads with signed chunks, and operations whose host has a prefix of its own
+//! ([`ServiceRoute::has_host_prefix`](routes::ServiceRoute::has_host_prefix)), which no SDK sends to the address of a
+//! proxy.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod operation;
+mod payload;
+mod placeholder;
+mod proxy;
+mod refusal;
 pub mod routes;
+mod rules;
+mod signature;
+mod verification;
+
+pub use placeholder::Placeholder;
+pub use proxy::{ProxySettings, SigningProxy};
+pub use rules::Rules;
 
 /// Compiles the Rust code in the README.
 #[cfg(doctest)]

@@ -65,7 +65,7 @@ pub enum RouteError {
 /// use valetkey_signing::routes::{EndpointVariant, Routes};
 ///
 /// let routes = Routes::new()?;
-/// let route = routes.find("iam", "eu-west-1", None, EndpointVariant::Standard)?;
+/// let route = routes.find("iam", "eu-west-1", Some("iam"), EndpointVariant::Standard)?;
 /// assert_eq!((route.host(), route.signing_region()), ("iam.amazonaws.com", "us-east-1"));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
@@ -173,6 +173,17 @@ impl Routes {
     }
 
     /// Returns the services, in no order.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_signing::routes::Routes;
+    ///
+    /// let routes = Routes::new()?;
+    /// let states = routes.services().find(|service| service.name() == "stepfunctions").unwrap();
+    /// assert_eq!((states.signing_name(), states.variable_suffix().as_str()), ("states", "SFN"));
+    /// assert!(states.has_host_prefix("StartSyncExecution"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn services(&self) -> impl Iterator<Item = &ServiceRoute> {
         self.services.values()
     }

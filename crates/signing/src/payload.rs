@@ -1,0 +1,147 @@
+//! `Payload`: the body of a request, buffered or streamed, and its content hash.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use sha2::{Digest, Sha256};
+
+use crate::refusal::Refusal;
+
+/// Limit on a body that is buffered, in bytes: one whose hash the client did not send, or that names the operation.
+pub(crate) const MAX_BUFFERED: usize = 32 * 1024 * 1024;
+
+/// The error of a streamed body.
+pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// The body of a forwarded request or response.
+pub(crate) type ForwardedBody = UnsyncBoxBody<Bytes, BodyError>;
+
+/// The value of the header `X-Amz-Content-Sha256`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DeclaredHash {
+    /// The hash of the whole body.
+    Sha256(String),
+    /// The body is not signed, and may have the framing of `aws-chunked`.
+    Unsigned(String),
+}
+
+impl DeclaredHash {
+    /// Parses the header.
+    pub(crate) fn parse(value: &str) -> Result<Self, Refusal> {
+        match value {
+            "UNSIGNED-PAYLOAD" | "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => Ok(Self::Unsigned(value.to_owned())),
+            hash if hash.len() == 64
+                && hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) =>
+            {
+                Ok(Self::Sha256(hash.to_owned()))
+            }
+            _ => Err(Refusal::invalid(
+                "payloads with signed chunks are not supported; send the hash of the whole body, or use the delivery \
+                 `endpoint` for this program",
+            )),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Sha256(text) | Self::Unsigned(text) => text,
+        }
+    }
+}
+
+/// Reads a whole body of at most [`MAX_BUFFERED`] bytes.
+pub(crate) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+    let collected = Limited::new(body, MAX_BUFFERED).collect().await;
+    collected.map(|body| body.to_bytes()).map_err(|_| {
+        Refusal::invalid("the body is incomplete, or larger than 32 MiB without `X-Amz-Content-Sha256`")
+    })
+}
+
+/// Returns the hash of a body as hexadecimal digits.
+pub(crate) fn sha256_hex(body: &[u8]) -> String {
+    hex(&Sha256::digest(body))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns a buffered body.
+pub(crate) fn full(body: Bytes) -> ForwardedBody {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Returns a body that is streamed. With a hash, the last part is passed on only if the whole body has that hash, so that
+/// a changed body never arrives complete.
+pub(crate) fn streamed(body: Incoming, hash: &DeclaredHash) -> ForwardedBody {
+    match hash {
+        DeclaredHash::Unsigned(_) => body.map_err(BodyError::from).boxed_unsync(),
+        DeclaredHash::Sha256(expected) => {
+            VerifiedBody { inner: body, hasher: Sha256::new(), expected: expected.clone() }.boxed_unsync()
+        }
+    }
+}
+
+/// A body whose hash is computed while it is streamed.
+struct VerifiedBody {
+    inner: Incoming,
+    hasher: Sha256,
+    expected: String,
+}
+
+impl VerifiedBody {
+    fn check(&self) -> Result<(), BodyError> {
+        let is_equal = hex(&self.hasher.clone().finalize()) == self.expected;
+        if is_equal { Ok(()) } else { Err("the body differs from its signed hash".into()) }
+    }
+}
+
+impl Body for VerifiedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let body = self.get_mut();
+        let frame = match ready!(Pin::new(&mut body.inner).poll_frame(context)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            None => return Poll::Ready(body.check().err().map(Err)),
+        };
+        if let Some(data) = frame.data_ref() {
+            body.hasher.update(data);
+        }
+        if body.inner.is_end_stream() {
+            body.check()?;
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_signed_chunks_is_refused() {
+        assert_eq!(DeclaredHash::parse(&sha256_hex(b"")).unwrap().as_str().len(), 64);
+        assert!(matches!(DeclaredHash::parse("UNSIGNED-PAYLOAD"), Ok(DeclaredHash::Unsigned(_))));
+        let digits = "A".repeat(64);
+        for wrong in ["STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "", "abc", &digits] {
+            assert!(DeclaredHash::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The listener and the limits on its connections.
+//!
+//! A program that opens connections without sending a request must not lock out the others: at the limit, the oldest
+//! connection without a request in progress is closed.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
+use rustls::crypto::aws_lc_rs::default_provider;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::sleep;
+use valetkey_core::{Error, ErrorKind, Result};
+
+use super::ProxySettings;
+use super::exchange::handle_request;
+use crate::payload::{BodyError, ForwardedBody};
+use crate::placeholder::PlaceholderState;
+use crate::routes::Routes;
+
+/// Limit on concurrent requests; further ones are throttled.
+pub(super) const MAX_REQUESTS: usize = 512;
+/// Limit on open connections.
+const MAX_CONNECTIONS: usize = 512;
+/// Limit on the time for a request head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limit on the time to connect to a service.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Delay before accepting again after an error, for example when the machine is out of file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Limit on the size of a request head, and of the buffer of a connection, in bytes.
+const MAX_HEAD_SIZE: usize = 64 * 1024;
+
+/// Sends requests over pooled connections. Redirects are not followed.
+pub(super) type UpstreamClient = Client<HttpsConnector<HttpConnector>, ForwardedBody>;
+
+/// The state that the listener's task and all placeholders share.
+///
+/// Invariant: a placeholder is in `placeholders` from its creation until it is dropped or the server stops. A request finds
+/// its placeholder here, so a revoked one has no effect from the next request on.
+pub(crate) struct ProxyServer {
+    address: SocketAddr,
+    placeholders: Mutex<HashMap<String, Arc<PlaceholderState>>>,
+    routes: Routes,
+    pub(super) settings: ProxySettings,
+    pub(super) client: UpstreamClient,
+    pub(super) requests: Semaphore,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl ProxyServer {
+    pub(super) async fn start(settings: ProxySettings) -> Result<Arc<Self>> {
+        let unbound =
+            |error| Error::new(ErrorKind::Unavailable, "no loopback port can be bound").with_source(error);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unbound)?;
+        let server = Arc::new(Self {
+            address: listener.local_addr().map_err(unbound)?,
+            placeholders: Mutex::default(),
+            routes: Routes::new()?,
+            settings,
+            client: upstream_client()?,
+            requests: Semaphore::new(MAX_REQUESTS),
+            task: Mutex::new(None),
+        });
+        // The task has only a weak reference to the server, so that dropping the last handle stops it.
+        let serving = accept_connections(listener, Arc::downgrade(&server));
+        *server.task.lock() = Some(tokio::spawn(serving));
+        Ok(server)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    pub(crate) fn register(&self, placeholder: Arc<PlaceholderState>) {
+        self.placeholders.lock().insert(placeholder.access_key_id.clone(), placeholder);
+    }
+
+    pub(crate) fn revoke(&self, access_key_id: &str) {
+        self.placeholders.lock().remove(access_key_id);
+    }
+
+    pub(super) fn find(&self, access_key_id: &str) -> Option<Arc<PlaceholderState>> {
+        self.placeholders.lock().get(access_key_id).cloned()
+    }
+
+    /// Stops the listener and removes all placeholders, so that requests on open connections fail too.
+    pub(super) async fn stop(&self) {
+        self.placeholders.lock().clear();
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            task.abort();
+            let _aborted = task.await;
+        }
+    }
+}
+
+impl Drop for ProxyServer {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+    }
+}
+
+fn upstream_client() -> Result<UpstreamClient> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let connector = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(default_provider())
+        .map_err(|error| {
+            Error::new(ErrorKind::Internal, "the trusted certificates cannot be read").with_source(error)
+        })?
+        .https_or_http()
+        .enable_http1()
+        .enable_http2()
+        .wrap_connector(http);
+    Ok(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector))
+}
+
+/// Accepts connections until the future is dropped, which ends every open connection.
+async fn accept_connections(listener: TcpListener, server: Weak<ProxyServer>) {
+    let mut open = ConnectionSet::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => open.accept(stream, &server),
+            Err(error) => {
+                tracing::debug!(%error, "the signing proxy could not accept");
+                sleep(ACCEPT_RETRY_DELAY).await;
+            }
+        }
+    }
+}
+
+/// The open connections, oldest first.
+#[derive(Default)]
+struct ConnectionSet(VecDeque<OpenConnection>);
+
+struct OpenConnection {
+    task: AbortHandle,
+    /// The number of requests in progress.
+    requests: Arc<AtomicUsize>,
+}
+
+impl ConnectionSet {
+    /// Serves the connection. At the limit, it replaces the oldest idle connection; if there is none, the new connection is
+    /// refused.
+    fn accept(&mut self, stream: TcpStream, server: &Weak<ProxyServer>) {
+        self.0.retain(|connection| !connection.task.is_finished());
+        if self.0.len() >= MAX_CONNECTIONS {
+            let idle = self.0.iter().position(|connection| connection.requests.load(Ordering::Acquire) == 0);
+            if idle.and_then(|idle| self.0.remove(idle)).is_none() {
+                return;
+            }
+        }
+        let requests = Arc::new(AtomicUsize::new(0));
+        let serving = serve_connection(stream, Weak::clone(server), Arc::clone(&requests));
+        self.0.push_back(OpenConnection { task: tokio::spawn(serving).abort_handle(), requests });
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Counts a request until it is dropped.
+struct InProgress(Arc<AtomicUsize>);
+
+impl InProgress {
+    fn new(requests: &Arc<AtomicUsize>) -> Self {
+        requests.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(requests))
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn serve_connection(stream: TcpStream, server: Weak<ProxyServer>, requests: Arc<AtomicUsize>) {
+    let _without_delay = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (server, progress) = (Weak::clone(&server), InProgress::new(&requests));
+        async move {
+            let response = handle_request(server, request).await;
+            drop(progress);
+            Ok::<http::Response<UnsyncBoxBody<Bytes, BodyError>>, Infallible>(response)
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_SIZE);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64).max_header_list_size(64 * 1024);
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a connection of the signing proxy ended");
+    }
+}

@@ -1,0 +1,66 @@
+//! Computes signatures with `aws-sigv4`, both to verify a request and to sign it.
+
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableRequest, SigningInstructions, SigningParams,
+    SigningSettings, UriPathNormalizationMode,
+};
+use aws_sigv4::sign::v4;
+
+use crate::refusal::Refusal;
+
+pub(crate) const TOKEN_HEADER: &str = "x-amz-security-token";
+pub(crate) const DATE_HEADER: &str = "x-amz-date";
+pub(crate) const CONTENT_HASH_HEADER: &str = "x-amz-content-sha256";
+
+/// What a signature is valid for.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) region: &'a str,
+    pub(crate) signing_name: &'a str,
+    pub(crate) time: SystemTime,
+}
+
+/// Returns whether the paths of these requests are signed as they are. All others are encoded twice and normalized.
+pub(crate) fn signs_raw_path(signing_name: &str) -> bool {
+    matches!(signing_name, "s3" | "s3express" | "s3-object-lambda" | "s3-outposts")
+}
+
+/// Signs exactly the headers of `request`, the date, the token and, if `with_hash`, the content hash.
+pub(crate) fn sign(
+    request: SignableRequest<'_>,
+    key: &Credentials,
+    scope: Scope<'_>,
+    with_hash: bool,
+) -> Result<(SigningInstructions, String), Refusal> {
+    let identity = key.clone().into();
+    let params: SigningParams<'_> = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(scope.region)
+        .name(scope.signing_name)
+        .time(scope.time)
+        .settings(settings(scope.signing_name, with_hash))
+        .build()
+        .map_err(|_| unsignable())?
+        .into();
+    Ok(aws_sigv4::http_request::sign(request, &params).map_err(|_| unsignable())?.into_parts())
+}
+
+fn settings(signing_name: &str, with_hash: bool) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.excluded_headers = None;
+    if with_hash {
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    }
+    if signs_raw_path(signing_name) {
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    }
+    settings
+}
+
+pub(crate) fn unsignable() -> Refusal {
+    Refusal::invalid("the request cannot be signed")
+}
