@@ -22,6 +22,7 @@ mod client_handle;
 mod contents;
 mod error;
 mod key_ring;
+mod known_sessions;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -35,14 +36,15 @@ pub use client_handle::{ClientHandle, RecordId};
 pub use contents::{AccountContents, CredentialSource, SessionContents, StoredRestriction};
 pub use error::RecordError;
 pub use key_ring::{KeyRing, Term};
+pub use known_sessions::{KnownSessions, SessionNotice};
 pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use redis::{RedisStore, RedisStoreBuilder};
 pub use sealing::{MAX_CONTENTS, RecordGeneration, RecordOwner, SealedRecord};
 pub use store::{
-    Change, EventBatch, Lease, LeaseOutcome, NodeId, RecordLifetime, SessionStore, StoreError, StoreEvent,
-    StorePosition,
+    Change, EventBatch, Lease, LeaseOutcome, NodeId, RecordLifetime, RecordVersion, SessionStore, StoreError,
+    StoreEvent, StorePosition,
 };
 
 /// Compiles the Rust code in the README.

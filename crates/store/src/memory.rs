@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     Change, EventBatch, Lease, LeaseOutcome, NodeId, RecordGeneration, RecordId, RecordLifetime,
-    SealedRecord, SessionStore, StoreError, StoreEvent, StorePosition,
+    RecordVersion, SealedRecord, SessionStore, StoreError, StoreEvent, StorePosition,
 };
 
 /// How many events are kept (default).
@@ -64,6 +64,7 @@ enum Entry {
 #[derive(Clone)]
 struct OpenRecord {
     record: SealedRecord,
+    cleared: Option<RecordGeneration>,
     idle: Duration,
     deadline: Instant,
     expires_at: Instant,
@@ -194,11 +195,20 @@ impl OpenRecord {
         let now = Instant::now();
         let deadline = now + lifetime.total;
         let expires_at = deadline.min(now + lifetime.idle);
-        Self { record: record.clone(), idle: lifetime.idle, deadline, expires_at, lease: None }
+        Self { record: record.clone(), cleared: None, idle: lifetime.idle, deadline, expires_at, lease: None }
+    }
+
+    fn version(&self) -> RecordVersion {
+        RecordVersion { generation: self.record.generation(), cleared: self.cleared }
     }
 
     /// Returns whether the record is already the one to save.
-    fn save(&mut self, expected: RecordGeneration, record: &SealedRecord) -> Result<bool, StoreError> {
+    fn save(
+        &mut self,
+        expected: RecordGeneration,
+        record: &SealedRecord,
+        change: Change,
+    ) -> Result<bool, StoreError> {
         let current = self.record.generation();
         if self.record == *record {
             return Ok(true);
@@ -207,6 +217,9 @@ impl OpenRecord {
             return Err(StoreError::Superseded { current });
         }
         self.record = record.clone();
+        if change == Change::Cleared {
+            self.cleared = Some(record.generation());
+        }
         self.lease = None;
         Ok(false)
     }
@@ -251,7 +264,7 @@ impl SessionStore for MemoryStore {
         change: Change,
     ) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        let is_repeated = state.open_record(id)?.save(expected, record)?;
+        let is_repeated = state.open_record(id)?.save(expected, record, change)?;
         if !is_repeated {
             state.announce(StoreEvent::Saved { id, generation: record.generation(), change });
         }
@@ -273,10 +286,9 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn generations(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordGeneration>>, StoreError> {
+    async fn versions(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordVersion>>, StoreError> {
         let mut state = self.state.lock();
-        let generation = |id: &RecordId| Some(state.open_record(*id).ok()?.record.generation());
-        Ok(ids.iter().map(generation).collect())
+        Ok(ids.iter().map(|id| state.open_record(*id).ok().map(|open| open.version())).collect())
     }
 
     async fn lease(

@@ -20,7 +20,7 @@ use scripts::ScriptReply;
 use crate::sealing::MAX_FRAME;
 use crate::{
     Change, EventBatch, Lease, LeaseOutcome, NodeId, RecordGeneration, RecordId, RecordLifetime,
-    SealedRecord, SessionStore, StoreError, StorePosition,
+    RecordVersion, SealedRecord, SessionStore, StoreError, StorePosition,
 };
 
 /// Keeps records in Redis (7 or newer) or Valkey (8 or newer). A clone refers to the same connections.
@@ -127,7 +127,7 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets how many events each shard keeps (default: 10,000). A node that missed more compares generations instead.
+    /// Sets how many events each shard keeps (default: 10,000). A node that missed more compares versions instead.
     pub fn max_events(mut self, max_events: usize) -> Self {
         self.max_events = max_events.max(1);
         self
@@ -231,16 +231,20 @@ impl SessionStore for RedisStore {
         self.connection.write(&command).await?.into_done()
     }
 
-    async fn generations(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordGeneration>>, StoreError> {
+    async fn versions(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordVersion>>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let mut pipeline = ::redis::pipe();
         for id in ids {
-            pipeline.cmd("HGET").arg(self.keys.record(*id)).arg("g");
+            pipeline.cmd("HMGET").arg(self.keys.record(*id)).arg("g").arg("c");
         }
-        let numbers: Vec<Option<u64>> = self.connection.query_pipeline(&pipeline).await?;
-        Ok(numbers.into_iter().map(|number| number.map(RecordGeneration::new)).collect())
+        let numbers: Vec<(Option<u64>, Option<u64>)> = self.connection.query_pipeline(&pipeline).await?;
+        let version = |(generation, cleared): (Option<u64>, Option<u64>)| {
+            let generation = generation.map(RecordGeneration::new)?;
+            Some(RecordVersion { generation, cleared: cleared.map(RecordGeneration::new) })
+        };
+        Ok(numbers.into_iter().map(version).collect())
     }
 
     async fn lease(

@@ -33,6 +33,18 @@ pub struct RecordLifetime {
     pub total: Duration,
 }
 
+/// What a store knows of the state of a record without opening it.
+///
+/// Generations alone do not show whether a store that has lost its last writes still has a clear: other nodes may have
+/// saved as many generations since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordVersion {
+    /// The generation of the record.
+    pub generation: RecordGeneration,
+    /// The generation of the last save that was a [clear](Change::Cleared).
+    pub cleared: Option<RecordGeneration>,
+}
+
 /// Keeps sealed records, one per session, for several nodes.
 ///
 /// A store does not open records and needs no trust beyond availability. [`MemoryStore`](crate::MemoryStore) is the
@@ -130,11 +142,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync {
     /// Those of a failing store.
     async fn close(&self, id: RecordId) -> Result<(), StoreError>;
 
-    /// Returns the generation of each record, or `None` for a session that has ended.
+    /// Returns the version of each record, or `None` for a session that has ended.
     ///
     /// # Errors
     /// Those of a failing store.
-    async fn generations(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordGeneration>>, StoreError>;
+    async fn versions(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordVersion>>, StoreError>;
 
     /// Leases the refresh of generation `expected` to one node for `lifetime`. A node that has the lease already gets it
     /// again.

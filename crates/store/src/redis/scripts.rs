@@ -1,6 +1,6 @@
 //! The scripts that the server runs: each operation on a record is one, and therefore atomic.
 //!
-//! A record is a hash: generation `g`, frame `r`, idle time `i` and deadline `d` in milliseconds, and the lease (`ln`: node,
+//! A record is a hash: generation `g`, frame `r`, generation of the last clear `c`, idle time `i` and deadline `d` in milliseconds, and the lease (`ln`: node,
 //! `lu`: its end). A closed record is a hash with `x` alone. Generations are compared as text: a number of the scripting
 //! language is exact up to 2^53 only. Times are those of the server.
 
@@ -61,6 +61,7 @@ if not have[1] then return {'none'} end
 if have[1] == ARGV[2] and have[2] == ARGV[3] then return {'done'} end
 if have[1] ~= ARGV[1] then return {'superseded', have[1]} end
 redis.call('HSET', KEYS[1], 'g', ARGV[2], 'r', ARGV[3])
+if ARGV[6] == 'cleared' then redis.call('HSET', KEYS[1], 'c', ARGV[2]) end
 redis.call('HDEL', KEYS[1], 'ln', 'lu')
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 's', ARGV[5], 'c', ARGV[6], 'g', ARGV[2])
 return {'done'}";

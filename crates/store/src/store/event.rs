@@ -87,6 +87,6 @@ pub struct EventBatch {
     /// The position after the events.
     pub position: StorePosition,
     /// Whether these are all events since the position that was given. If not, the store has dropped some, or another
-    /// server has taken its place: compare [generations](crate::SessionStore::generations).
+    /// server has taken its place: compare [versions](crate::SessionStore::versions).
     pub is_complete: bool,
 }

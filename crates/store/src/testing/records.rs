@@ -4,7 +4,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{ENDS_WITHIN, LASTING, LONG, POLL_INTERVAL, SHORT, Subject, Verdict, collect, describe, require};
 use crate::{
-    Change, ClientHandle, MAX_CONTENTS, RecordGeneration, RecordId, RecordLifetime, SessionStore, StoreError,
+    Change, ClientHandle, MAX_CONTENTS, RecordGeneration, RecordId, RecordLifetime, RecordVersion,
+    SessionStore, StoreError,
 };
 
 pub(super) async fn faults(store: &dyn SessionStore) -> Vec<String> {
@@ -15,7 +16,7 @@ pub(super) async fn faults(store: &dyn SessionStore) -> Vec<String> {
         check_close(store).await,
         check_unknown(store).await,
         check_largest(store).await,
-        check_generations(store).await,
+        check_versions(store).await,
         check_ends(store, RecordLifetime { idle: SHORT, total: LONG }).await,
         check_ends(store, RecordLifetime { idle: LONG, total: SHORT }).await,
         check_touch(store).await,
@@ -91,18 +92,23 @@ async fn check_largest(store: &dyn SessionStore) -> Verdict {
     require(loaded == largest, "a record of the largest size is stored")
 }
 
-async fn check_generations(store: &dyn SessionStore) -> Verdict {
+async fn check_versions(store: &dyn SessionStore) -> Verdict {
     let subject = Subject::created(store, LASTING).await?;
     let closed = Subject::created(store, LASTING).await?;
     store.close(closed.id()).await.map_err(describe)?;
     let unknown = ClientHandle::random().map_err(describe)?.id();
     let ids = [unknown, subject.id(), closed.id()];
-    let generations = store.generations(&ids).await.map_err(describe)?;
-    require(
-        generations == [None, Some(RecordGeneration::FIRST), None],
-        "`generations` returns one item for each id, in order",
-    )?;
-    require(store.generations(&[]).await == Ok(Vec::new()), "`generations` of no id returns nothing")
+    let first = RecordVersion { generation: RecordGeneration::FIRST, cleared: None };
+    let versions = store.versions(&ids).await.map_err(describe)?;
+    require(versions == [None, Some(first), None], "`versions` returns one item for each id, in order")?;
+    require(store.versions(&[]).await == Ok(Vec::new()), "`versions` of no id returns nothing")?;
+
+    let (cleared, rotated) = (subject.seal(2, "cleared")?, subject.seal(3, "rotated")?);
+    store.save(subject.id(), first.generation, &cleared, Change::Cleared).await.map_err(describe)?;
+    store.save(subject.id(), cleared.generation(), &rotated, Change::Rotated).await.map_err(describe)?;
+    let expected = RecordVersion { generation: rotated.generation(), cleared: Some(cleared.generation()) };
+    let versions = store.versions(&[subject.id()]).await.map_err(describe)?;
+    require(versions == [Some(expected)], "`versions` has the generation of the last clear")
 }
 
 async fn check_ends(store: &dyn SessionStore, lifetime: RecordLifetime) -> Verdict {

@@ -4,6 +4,8 @@
 mod client_handle;
 mod contents;
 mod key_ring;
+mod known_sessions;
 mod memory;
+mod model;
 mod real;
 mod sealing;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use valetkey_core::SecretString;
 use valetkey_rig::Redis;
 use valetkey_store::{
-    ClientHandle, KeyRing, RecordGeneration, RecordLifetime, RecordOwner, RedisStore, RedisStoreBuilder,
-    SealedRecord, SessionStore, testing,
+    Change, ClientHandle, KeyRing, KnownSessions, RecordGeneration, RecordLifetime, RecordOwner, RedisStore,
+    RedisStoreBuilder, SealedRecord, SessionNotice, SessionStore, testing,
 };
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -54,8 +54,8 @@ impl Session {
     }
 
     async fn generation(&self, store: &dyn SessionStore) -> Option<u64> {
-        let generations = store.generations(&[self.handle.id()]).await.unwrap();
-        generations[0].map(RecordGeneration::number)
+        let versions = store.versions(&[self.handle.id()]).await.unwrap();
+        versions[0].map(|version| version.generation.number())
     }
 }
 
@@ -64,5 +64,24 @@ async fn redis_store_meets_the_contract() {
     let server = Redis::start(&[]).await.unwrap();
     let store = connect(&server).await;
     assert_eq!(testing::faults(&store).await, [""; 0]);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn change_of_one_node_is_noticed_by_another() {
+    let server = Redis::start(&[]).await.unwrap();
+    let (first, second) = (connect(&server).await, connect(&server).await);
+    let (session, known) = (Session::created(&first).await, KnownSessions::new(LONG));
+    let id = session.handle.id();
+    let mut position = second.position().await.unwrap();
+    known.load(&second, id).await.unwrap();
+
+    first.save(id, RecordGeneration::FIRST, &session.seal(2), Change::Cleared).await.unwrap();
+    let notices = known.catch_up(&second, &mut position, LONG).await.unwrap();
+    assert_eq!(notices, [SessionNotice::Outdated { id, change: Change::Cleared }]);
+
+    let (closed, notices) = tokio::join!(first.close(id), known.catch_up(&second, &mut position, LONG));
+    closed.unwrap();
+    assert_eq!(notices.unwrap(), [SessionNotice::Ended { id }]);
     server.stop().await.unwrap();
 }

@@ -33,7 +33,7 @@ async fn assert_all_fail(store: &dyn SessionStore, session: &Session, is_expecte
         store.save(id, FIRST, &second, Change::Cleared).await.unwrap_err(),
         store.touch(id).await.unwrap_err(),
         store.close(new.handle.id()).await.unwrap_err(),
-        store.generations(&[id]).await.unwrap_err(),
+        store.versions(&[id]).await.unwrap_err(),
         store.lease(id, FIRST, node, LONG).await.unwrap_err(),
         store.position().await.unwrap_err(),
     ];
@@ -62,7 +62,7 @@ async fn server_killed_and_restarted_loses_nothing() {
     let again = store.create(closed.handle.id(), &closed.seal(1), LASTING).await;
     assert_eq!(again, Err(StoreError::Exists), "a closed session stays closed");
 
-    // The events are there, and the node has to compare generations: it cannot know that none is missing.
+    // The events are there, and the node has to compare versions: it cannot know that none is missing.
     let batch = store.events_since(&start, Duration::ZERO).await.unwrap();
     assert!(!batch.is_complete);
     let saved = StoreEvent::Saved { id: kept.handle.id(), generation: FIRST.next(), change: Change::Cleared };
