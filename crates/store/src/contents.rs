@@ -1,5 +1,6 @@
 //! `SessionContents`: what a record holds of a session, and its serialized form.
 
+mod secret_text;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -2,18 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use data_encoding::BASE64;
-use secrecy::SecretString;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
-use serde::{Serialize, Serializer};
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use valetkey_core::{AccessKeyId, Credentials, Expiry, ExposeSecret};
-use zeroize::Zeroizing;
+use valetkey_core::{AccessKeyId, Credentials, Expiry};
 
+use super::secret_text::SecretText;
 use super::{AccountContents, CredentialSource, SessionContents, StoredRestriction};
 use crate::RecordError;
 
@@ -238,55 +234,4 @@ fn to_millis(instant: SystemTime) -> u64 {
 
 fn from_millis(millis: u64) -> Result<SystemTime, RecordError> {
     UNIX_EPOCH.checked_add(Duration::from_millis(millis)).ok_or(RecordError::Malformed)
-}
-
-/// A secret in base64: JSON never escapes it, so the parser reads it in place and keeps no copy.
-enum SecretText<'a> {
-    Exposed(&'a str),
-    Read(SecretString),
-}
-
-impl SecretText<'_> {
-    fn into_secret(self) -> SecretString {
-        match self {
-            Self::Exposed(text) => SecretString::from(text),
-            Self::Read(secret) => secret,
-        }
-    }
-}
-
-impl Serialize for SecretText<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = match self {
-            Self::Exposed(text) => text,
-            Self::Read(secret) => secret.expose_secret(),
-        };
-        serializer.collect_str(&BASE64.encode_display(text.as_bytes()))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for SecretText<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(SecretTextVisitor).map(Self::Read)
-    }
-}
-
-struct SecretTextVisitor;
-
-impl<'de> Visitor<'de> for SecretTextVisitor {
-    type Value = SecretString;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text in base64")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<SecretString, E> {
-        let mut bytes = Zeroizing::new(vec![0; text.len()]);
-        let room = BASE64.decode_len(text.len()).map_err(|_length| E::custom("length"))?;
-        let length = BASE64
-            .decode_mut(text.as_bytes(), &mut bytes[..room])
-            .map_err(|_position| E::custom("base64"))?;
-        let text = std::str::from_utf8(&bytes[..length]).map_err(|_position| E::custom("text"))?;
-        Ok(SecretString::from(text))
-    }
 }
