@@ -5,6 +5,7 @@
 //! over HTTP. No link ever waits for a client that does not read.
 
 mod context;
+mod input;
 mod level;
 mod pending;
 mod profile;
@@ -17,6 +18,7 @@ use rmcp::service::TxJsonRpcMessage;
 use serde_json::{Value, json};
 
 pub(crate) use context::{ClientContext, attach_link};
+pub(crate) use input::{MAX_ROUNDS, requires_input};
 pub(crate) use level::{ChosenLevel, LOG_LEVEL, LogLevel};
 pub(crate) use pending::PendingRequests;
 pub(crate) use profile::{CLIENT_CAPABILITIES, ClientProfile, Refusal};

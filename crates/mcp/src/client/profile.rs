@@ -35,6 +35,7 @@ impl Refusal {
     pub(crate) const NO_CLIENT: Self = Self::internal("no client is there to handle the request");
     pub(crate) const UNREACHABLE: Self = Self::internal("the client has gone, or does not read");
     pub(crate) const TOO_MANY: Self = Self::internal("too many requests wait for the client");
+    pub(crate) const REFUSED: Self = Self::internal("the client has refused the request");
     pub(crate) const UNREADABLE: Self = Self { code: -32700, message: "the request cannot be read" };
 
     const fn method_not_found(message: &'static str) -> Self {
@@ -43,6 +44,10 @@ impl Refusal {
 
     const fn internal(message: &'static str) -> Self {
         Self { code: -32603, message }
+    }
+
+    pub(crate) fn message(&self) -> &'static str {
+        self.message
     }
 
     /// Returns the error object of a response.
@@ -77,13 +82,16 @@ impl ClientProfile {
     }
 
     /// Returns the capabilities to declare to a server of this era: those of the client, if the eras are the same. A
-    /// server of the other era would make requests that the client cannot take.
+    /// legacy server would make requests that a modern client cannot take. A modern server can require elicitation of a
+    /// legacy client, and nothing else.
     ///
     /// The extension for tasks is left out in the legacy era: a server would return a task, and the gateway has no legacy
     /// methods to follow it.
     pub(crate) fn capabilities_for(&self, server_is_modern: bool) -> Map<String, Value> {
         if self.is_modern() != server_is_modern {
-            return Map::new();
+            let can_elicit = self.is_legacy() && self.has("elicitation");
+            let elicitation = self.capabilities.get_key_value("elicitation").filter(|_| can_elicit);
+            return elicitation.map(|(name, modes)| (name.clone(), modes.clone())).into_iter().collect();
         }
         let mut capabilities = self.capabilities.clone();
         if !server_is_modern && let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {

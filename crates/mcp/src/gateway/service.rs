@@ -216,6 +216,11 @@ impl Service<RoleServer> for GatewayService {
             envelope.retain(|key, _| key == "resultType");
         }
         let contents = self.fetch_content(proxied, &client, is_modern).await?;
+        let kind = contents.get("resultType").filter(|kind| *kind != "complete");
+        if kind.is_some() && !is_modern {
+            let message = "the server's result is of a kind that the client's protocol version lacks";
+            return Err(ErrorData::internal_error(message, None));
+        }
         let result = merge_contents(envelope, contents);
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result))))
     }

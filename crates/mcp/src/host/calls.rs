@@ -26,7 +26,7 @@ use super::server::{RequestFailure, ServerHandle, cancelled_error};
 use super::table::{ItemRoute, ServerTable};
 use super::{McpHost, session_account};
 use crate::child::Delivery;
-use crate::client::{ClientContext, ClientLink};
+use crate::client::{ClientContext, ClientLink, MAX_ROUNDS, requires_input};
 use crate::connection::{ListKind, RefusedRequest};
 use crate::json::round_numbers;
 
@@ -220,9 +220,41 @@ impl McpHost {
         let Some(route) = route else { return Ok(None) };
         let caller = Caller { narrowed, client: context.link.as_ref() };
         let server = self.call_target(&table, &route, &caller, call.arguments.as_mut())?;
-        let result = server.call(call.into_params(&route.own_name), context).await?;
+        let result = self.call_with_input(&server, call.into_params(&route.own_name), context).await?;
         self.record_task(&result, &server)?;
         Ok(Some(result))
+    }
+
+    /// Calls a tool, and again with the input that a modern server requires of a legacy client.
+    async fn call_with_input(
+        &self,
+        server: &ServerHandle,
+        mut params: Value,
+        context: &ClientContext,
+    ) -> std::result::Result<Value, RequestFailure> {
+        let Some(link) = context.link.as_ref().filter(|link| link.profile().is_legacy()) else {
+            return server.call(params, context).await;
+        };
+        let failed = |message: String| {
+            Error::new(ErrorKind::Unavailable, message).with_provider(server.name().to_owned())
+        };
+        for _ in 0..MAX_ROUNDS {
+            let result = server.call(params.clone(), context).await?;
+            if !requires_input(&result) {
+                return Ok(result);
+            }
+            let input = tokio::select! {
+                input = link.gather_input(result, &self.spawn_config.redactor) => input,
+                () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
+            };
+            let input =
+                input.map_err(|why| failed(format!("the server requires input, but {}", why.message())))?;
+            if let Some(params) = params.as_object_mut() {
+                params.shift_remove("requestState");
+                params.extend(input);
+            }
+        }
+        Err(failed("the server requires input again and again".to_owned()).into())
     }
 
     /// Calls a tool by the server's own name, also one that the configuration hides, and returns its result unmasked.

@@ -5,6 +5,7 @@ mod client;
 pub(crate) mod client_fixture;
 mod closing;
 mod disconnect;
+mod input;
 mod items;
 mod malformed;
 mod narrowed;
