@@ -304,7 +304,7 @@ fn serve_manually_set(current: Option<Credentials>, now: SystemTime) -> RefreshS
 fn check_unexpired(credentials: Credentials, now: SystemTime) -> Result<Credentials> {
     if credentials.expiry().has_passed(now) {
         let provider = credentials.provider().to_owned();
-        return Err(Error::new(ErrorKind::Unavailable, "answered with credentials that had already expired")
+        return Err(Error::new(ErrorKind::Unavailable, "returned credentials that had already expired")
             .with_provider(provider)
             .with_next_step("check the clocks of this machine and of the provider"));
     }

@@ -28,14 +28,14 @@ fn session_policy_display_is_minimal() {
             "Statement": {
                 "Sid": "Reading", "Effect": "Allow", "Resource": ["arn:aws:s3:::b/*", "arn:aws:s3:::b/x"],
                 "Action": ["s3:ListBucket", "s3:Get*", "s3:getobject"],
-                "Condition": {"Bool": {"aws:SecureTransport": true}, "NumericLessThan": {"s3:max-keys": [10]}}
+                "Condition": {"Bool": {"aws:SecureTransport": true}, "NumericLessThan": {"s3:max-keys": [10, -1, 1.5]}}
             }
         }"#,
     );
     let written = concat!(
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:ListBucket"],"#,
         r#""Resource":"arn:aws:s3:::b/*","Condition":{"Bool":{"aws:SecureTransport":"true"},"#,
-        r#""NumericLessThan":{"s3:max-keys":"10"}}}]}"#
+        r#""NumericLessThan":{"s3:max-keys":["-1","1.5","10"]}}}]}"#
     );
     assert_eq!(read.to_string(), written);
     assert_eq!(parse_policy(written), read);

@@ -110,7 +110,7 @@ impl EndpointServer {
     fn reject_unexpected(&self, request: &Request<Incoming>) -> Option<Response> {
         let headers = request.headers();
         if headers.contains_key(FORWARDED_FOR) {
-            let message = "forwarded requests are not answered";
+            let message = "forwarded requests are refused";
             return Some(error_response(StatusCode::BAD_REQUEST, "Forwarded", message));
         }
         if headers.get(HOST).is_none_or(|host| host != self.address.to_string().as_str()) {
@@ -119,7 +119,7 @@ impl EndpointServer {
         }
         if request.method() != Method::GET {
             let mut refused =
-                error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+                error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is allowed");
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
             return Some(refused);
         }
@@ -156,7 +156,7 @@ impl EndpointServer {
         if token.is_some_and(|token| grant.verify_token(token)) {
             return Some(grant);
         }
-        let denied = Error::new(ErrorKind::Denied, "asked with a token that is not the grant's");
+        let denied = Error::new(ErrorKind::Denied, "the request had a token that is not the grant's");
         grant.account.audit(AuditEvent::Deny, &grant.holder, Some(&denied));
         None
     }
