@@ -107,6 +107,7 @@ impl McpHost {
     }
 
     /// Whether a request would find the task.
+    #[cfg(feature = "http")]
     pub(crate) fn has_task(&self, id: &str) -> bool {
         self.tasks.get(id).is_some()
     }

@@ -44,7 +44,7 @@ pub struct JwksUrl {
 type DirectConnector = HttpsConnector<HttpConnector>;
 
 enum JwksClient {
-    Direct(Client<DirectConnector, Empty<Bytes>>),
+    Direct(Box<Client<DirectConnector, Empty<Bytes>>>),
     Proxied(Box<Client<HttpsConnector<Tunnel<DirectConnector>>, Empty<Bytes>>>),
 }
 
@@ -100,7 +100,9 @@ impl JwksClient {
         connector.enforce_http(false);
         let direct = tls()?.https_or_http().enable_http1().wrap_connector(connector);
         let builder = Client::builder(TokioExecutor::new());
-        let Some(proxy) = proxies.intercept(url) else { return Ok(Self::Direct(builder.build(direct))) };
+        let Some(proxy) = proxies.intercept(url) else {
+            return Ok(Self::Direct(Box::new(builder.build(direct))));
+        };
         let tunnel = Tunnel::new(proxy.uri().clone(), direct);
         let tunnel = match proxy.basic_auth() {
             Some(auth) => tunnel.with_auth(auth.clone()),
