@@ -1,4 +1,4 @@
-//! The requirements of [`SessionStore`](crate::SessionStore) as a test suite for any implementation.
+//! The requirements of [`SessionStore`] as a test suite for any implementation.
 //!
 //! # Examples
 //! ```
