@@ -72,9 +72,14 @@ async fn input_required_result_is_typed_for_modern_clients_only() {
             GatewayClientFixture::open(era, [("asking", unresponsive_server("asking", Path::new("")))]).await;
         client.set("AAAA").await;
         let result = client.call("asking__tool", json!({})).await;
-        let expected = (era == ProtocolEra::Modern).then(|| json!("input_required"));
-        assert_eq!(result.get("resultType"), expected.as_ref(), "{era:?} {result}");
-        assert_eq!(result["inputRequests"], json!({}));
+        if era == ProtocolEra::Modern {
+            assert_eq!(result["resultType"], "input_required", "{result}");
+            assert_eq!(result["inputRequests"], json!({}));
+        } else {
+            assert!(result.get("resultType").is_none() && result.get("inputRequests").is_none(), "{result}");
+            let text = result["content"][0]["text"].as_str().unwrap();
+            assert!(result["isError"] == true && text.contains("requires input"), "{result}");
+        }
         client.close().await.unwrap();
     }
 }
