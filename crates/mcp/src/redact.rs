@@ -8,6 +8,7 @@ mod fields;
 mod index;
 mod normalize;
 mod pattern;
+mod prefix_filter;
 mod rolling_hash;
 mod shape;
 mod state;

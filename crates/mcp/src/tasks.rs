@@ -3,7 +3,7 @@
 //! A server returns a task in place of the result of a call, and the client follows it by its id. The id alone selects
 //! the server, so it is remembered for the session in which the call was made, and is unknown in every other one.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -16,11 +16,13 @@ const MAX_ID_LEN: usize = 256;
 const IDLE_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// The owners of tasks by id. A server that has ended owns none.
-pub(crate) struct TaskOwners<T>(Cache<String, Weak<T>>);
+///
+/// The cache is created with the first task: an empty one takes 32 KiB, and most sessions have no tasks.
+pub(crate) struct TaskOwners<T>(OnceLock<Cache<String, Weak<T>>>);
 
 impl<T: Send + Sync + 'static> TaskOwners<T> {
     pub(crate) fn new() -> Self {
-        Self(Cache::builder().max_capacity(MAX_TASKS).time_to_idle(IDLE_LIFETIME).build())
+        Self(OnceLock::new())
     }
 
     /// Records the owner of a task. Returns `false` if the id is too long, or belongs to another server: a server can
@@ -30,13 +32,18 @@ impl<T: Send + Sync + 'static> TaskOwners<T> {
             return false;
         }
         let (owner, has_ended) = (Arc::downgrade(owner), |known: &Weak<T>| known.strong_count() == 0);
-        let entry = self.0.entry_by_ref(id).or_insert_with_if(|| owner.clone(), has_ended);
+        let cache = self.0.get_or_init(new_cache);
+        let entry = cache.entry_by_ref(id).or_insert_with_if(|| owner.clone(), has_ended);
         Weak::ptr_eq(entry.value(), &owner)
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Arc<T>> {
-        self.0.get(id)?.upgrade()
+        self.0.get()?.get(id)?.upgrade()
     }
+}
+
+fn new_cache<T: Send + Sync + 'static>() -> Cache<String, Weak<T>> {
+    Cache::builder().max_capacity(MAX_TASKS).time_to_idle(IDLE_LIFETIME).build()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! cache entry when the entry is evicted, replaced, or dropped with the cache.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -38,8 +38,10 @@ const MAX_NARROWED_SESSIONS: u64 = 32;
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Default)]
 pub struct NarrowedSessionCache {
-    children: Cache<NarrowKey, Arc<CachedChild>>,
+    /// Created with the first child: an empty cache takes 32 KiB.
+    children: OnceLock<Cache<NarrowKey, Arc<CachedChild>>>,
     /// What the cache removed. It calls its listener under locks of its own, and the end of a child may run user code:
     /// so children end after the call to the cache.
     removed: Arc<Mutex<Vec<Arc<CachedChild>>>>,
@@ -79,18 +81,30 @@ impl NarrowedSessionCache {
     pub fn get_or_narrow(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
         let session = account.session_id().ok_or_else(error::closed)?;
         let key = NarrowKey { session, account: account.account_name().clone(), policy: policy.digest() };
-        if let Some(open) = self.children.get(&key).and_then(|child| child.open_session()) {
+        let children = self.children();
+        if let Some(open) = children.get(&key).and_then(|child| child.open_session()) {
             return Ok(open);
         }
         let child = account.narrow(policy.clone())?;
-        self.children.insert(key, Arc::new(CachedChild(Mutex::new(Some(child.clone())))));
+        children.insert(key, Arc::new(CachedChild(Mutex::new(Some(child.clone())))));
         self.end_removed();
         Ok(child)
     }
 
+    fn children(&self) -> &Cache<NarrowKey, Arc<CachedChild>> {
+        self.children.get_or_init(|| {
+            let removed = Arc::clone(&self.removed);
+            Cache::builder()
+                .max_capacity(MAX_NARROWED_SESSIONS)
+                .eviction_policy(EvictionPolicy::lru())
+                .eviction_listener(move |_key, child: Arc<CachedChild>, _cause| removed.lock().push(child))
+                .build()
+        })
+    }
+
     /// Applies the limit now, and drops the children that were removed. The caller holds no lock.
     fn end_removed(&self) {
-        self.children.run_pending_tasks();
+        self.children().run_pending_tasks();
         let removed = std::mem::take(&mut *self.removed.lock());
         removed.iter().for_each(|child| child.end());
     }
@@ -109,32 +123,18 @@ impl CachedChild {
     }
 }
 
-impl Default for NarrowedSessionCache {
-    fn default() -> Self {
-        let removed = Arc::<Mutex<Vec<_>>>::default();
-        let children = Cache::builder()
-            .max_capacity(MAX_NARROWED_SESSIONS)
-            .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener({
-                let removed = Arc::clone(&removed);
-                move |_key, child: Arc<CachedChild>, _cause| removed.lock().push(child)
-            })
-            .build();
-        Self { children, removed }
-    }
-}
-
 impl Drop for NarrowedSessionCache {
     fn drop(&mut self) {
+        let Some(children) = self.children.get() else { return };
         self.end_removed();
-        self.children.iter().for_each(|(_key, child)| child.end());
+        children.iter().for_each(|(_key, child)| child.end());
     }
 }
 
 impl fmt::Debug for NarrowedSessionCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NarrowedSessionCache")
-            .field("len", &self.children.iter().count())
+            .field("len", &self.children.get().map_or(0, |children| children.iter().count()))
             .finish_non_exhaustive()
     }
 }

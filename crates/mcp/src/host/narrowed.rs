@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -44,7 +44,8 @@ pub(super) struct NarrowedServerPool {
     spawn_config: Arc<SpawnConfig>,
     limits: NarrowedLimits,
     stop: CancellationToken,
-    groups: Cache<GroupKey, PooledGroup>,
+    /// Created with the first group: an empty cache takes 32 KiB, and most sessions have no narrowed ones.
+    groups: OnceLock<Cache<GroupKey, PooledGroup>>,
     /// One task for each group, which owns the group and stops it in the end. The lock is held while a group is found,
     /// inserted or removed, so that a removed group waits for every call that found it.
     reapers: Mutex<JoinSet<()>>,
@@ -60,12 +61,18 @@ struct PooledGroup {
 
 impl NarrowedServerPool {
     pub(super) fn new(spawn_config: Arc<SpawnConfig>, limits: NarrowedLimits) -> Self {
-        let groups = Cache::builder()
-            .max_capacity(limits.max_sessions.try_into().unwrap_or(u64::MAX))
-            .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(|_key, removed: PooledGroup, _cause| removed.removed.cancel())
-            .build();
-        Self { spawn_config, limits, stop: CancellationToken::new(), groups, reapers: Mutex::default() }
+        let (stop, groups, reapers) = (CancellationToken::new(), OnceLock::new(), Mutex::default());
+        Self { spawn_config, limits, stop, groups, reapers }
+    }
+
+    fn groups(&self) -> &Cache<GroupKey, PooledGroup> {
+        self.groups.get_or_init(|| {
+            Cache::builder()
+                .max_capacity(self.limits.max_sessions.try_into().unwrap_or(u64::MAX))
+                .eviction_policy(EvictionPolicy::lru())
+                .eviction_listener(|_key, removed: PooledGroup, _cause| removed.removed.cancel())
+                .build()
+        })
     }
 
     /// Leases a copy of the server `model` that is dedicated to this account and policy. `selected` is the name of the
@@ -117,16 +124,18 @@ impl NarrowedServerPool {
 
     /// Returns a group whose session has not ended.
     fn get(&self, key: &GroupKey) -> Option<Arc<ServerGroup>> {
-        let group = self.groups.get(key)?.group.upgrade()?;
+        let groups = self.groups.get()?;
+        let group = groups.get(key)?.group.upgrade()?;
         if group.is_expired() {
-            self.groups.invalidate(key);
+            groups.invalidate(key);
             return None;
         }
         Some(group)
     }
 
     fn open_groups(&self) -> impl Iterator<Item = (Arc<GroupKey>, Arc<ServerGroup>)> {
-        self.groups.iter().filter_map(|(key, pooled)| Some((key, pooled.group.upgrade()?)))
+        let groups = self.groups.get().into_iter().flat_map(Cache::iter);
+        groups.filter_map(|(key, pooled)| Some((key, pooled.group.upgrade()?)))
     }
 
     /// Creates a group without servers, for a session narrowed by `policy` if there is one.
@@ -175,16 +184,16 @@ impl NarrowedServerPool {
         };
         let pooled = PooledGroup { group: Arc::downgrade(&group), removed: reaper.removed.clone() };
         reapers.spawn(reaper.run(self.limits.idle_timeout, self.stop.clone()));
-        self.groups.insert(key, pooled);
+        self.groups().insert(key, pooled);
         // Evicts now: the processes of the evicted group must not linger.
-        self.groups.run_pending_tasks();
+        self.groups().run_pending_tasks();
         Ok(group)
     }
 
     /// Makes the next insertion evict an idle group, if it evicts one: groups with calls in progress count as called
     /// last.
     fn protect_busy_groups(&self) -> Result<()> {
-        self.groups.run_pending_tasks();
+        self.groups().run_pending_tasks();
         let groups: Vec<_> = self.open_groups().collect();
         if groups.len() < self.limits.max_sessions {
             return Ok(());
@@ -195,7 +204,7 @@ impl NarrowedServerPool {
                 .with_next_step("call again when other calls have ended"));
         }
         for (key, _) in groups.iter().filter(|(_, group)| group.is_busy()) {
-            self.groups.get(&**key);
+            self.groups().get(&**key);
         }
         Ok(())
     }
@@ -231,9 +240,10 @@ impl Reaper {
     fn remove_from_pool(&self) {
         let Some(pool) = self.pool.upgrade() else { return };
         let _removals = pool.reapers.lock();
-        let pooled = pool.groups.get(&self.key);
+        let groups = pool.groups();
+        let pooled = groups.get(&self.key);
         if pooled.is_some_and(|pooled| Weak::ptr_eq(&pooled.group, &Arc::downgrade(&self.group))) {
-            pool.groups.invalidate(&self.key);
+            groups.invalidate(&self.key);
         }
     }
 }

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::normalize::NormalizedText;
-use super::normalize::Normalizer;
+use super::normalize::{NormalizedText, Normalizer};
 use super::pattern::{PREFIX_LEN, Pattern, push_byte, step_length};
+use super::prefix_filter::PrefixFilter;
 use super::rolling_hash::Hash;
 
 /// The patterns to search for. It is shared and immutable during a search, so no lock is held.
@@ -17,45 +17,40 @@ use super::rolling_hash::Hash;
 /// A text without the prefix of a secret is read once, without allocation. Otherwise each candidate position is
 /// compared by hashes, at a cost that is independent of the lengths of secrets: at most once for each length step,
 /// and at most [`MAX_GROUP_COMPARISONS`] times for each step with a matching prefix.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct PatternIndex {
     /// The length steps of the patterns with this prefix, as a bit set.
     steps_by_prefix: HashMap<u64, u64>,
     /// Length and hash of the patterns with this step and step hash, longest first.
     patterns_by_step: HashMap<(u8, Hash), Vec<(usize, Hash)>>,
-    /// One bit for each prefix, so that most positions of a text are rejected with a single lookup.
-    prefix_bloom: Box<[u64; BLOOM_BITS / 64]>,
+    /// The keys of `steps_by_prefix`.
+    prefixes: PrefixFilter,
     /// Set when secrets exist that are not indexed, so that any text may contain one.
     overflowed: bool,
 }
-
-const BLOOM_BITS: usize = 1 << 16;
 
 /// Limit on the comparisons per step. Secrets that share more than two thirds with so many others are not random.
 /// Each is then masked as if it were the longest: the mask may be too long, but never too short.
 pub(super) const MAX_GROUP_COMPARISONS: usize = 8;
 
-impl Default for PatternIndex {
-    fn default() -> Self {
-        Self {
-            steps_by_prefix: HashMap::new(),
-            patterns_by_step: HashMap::new(),
-            prefix_bloom: Box::new([0; BLOOM_BITS / 64]),
-            overflowed: false,
-        }
-    }
-}
-
 impl PatternIndex {
     pub(super) fn insert(&mut self, pattern: &Pattern) {
-        let (slot, bit) = bloom_slot(pattern.prefix_bytes);
-        self.prefix_bloom[slot] |= bit;
         *self.steps_by_prefix.entry(pattern.prefix_bytes).or_default() |= 1 << pattern.step;
+        self.insert_prefix(pattern.prefix_bytes);
         let group = self.patterns_by_step.entry((pattern.step, pattern.step_hash)).or_default();
         let entry = (pattern.length, pattern.hash);
         if let Err(at) = group.binary_search_by(|other| entry.cmp(other)) {
             group.insert(at, entry);
         }
+    }
+
+    /// Adds a key of `steps_by_prefix` to the filter.
+    fn insert_prefix(&mut self, prefix: u64) {
+        if self.prefixes.is_too_small_for(self.steps_by_prefix.len()) {
+            self.prefixes = PrefixFilter::with_room_for(self.steps_by_prefix.len());
+            self.steps_by_prefix.keys().for_each(|known| self.prefixes.insert(*known));
+        }
+        self.prefixes.insert(prefix);
     }
 
     /// Returns the ranges of secrets in `text`, in order and without overlap.
@@ -85,7 +80,7 @@ impl PatternIndex {
         let mut window = 0;
         Normalizer::new(text).zip(1..).any(|(sign, count)| {
             window = push_byte(window, sign.byte);
-            count >= PREFIX_LEN && self.may_start(window) && self.steps_by_prefix.contains_key(&window)
+            count >= PREFIX_LEN && self.prefixes.accepts(window) && self.steps_by_prefix.contains_key(&window)
         })
     }
 
@@ -96,7 +91,8 @@ impl PatternIndex {
         let mut window = 0;
         for (at, &byte) in text.bytes().iter().enumerate() {
             window = push_byte(window, byte);
-            let Some(start) = (at + 1).checked_sub(PREFIX_LEN).filter(|_| self.may_start(window)) else {
+            let Some(start) = (at + 1).checked_sub(PREFIX_LEN).filter(|_| self.prefixes.accepts(window))
+            else {
                 continue;
             };
             let Some(length) = self.longest_match(window, start, text) else { continue };
@@ -123,11 +119,6 @@ impl PatternIndex {
         }
         None
     }
-
-    fn may_start(&self, prefix: u64) -> bool {
-        let (slot, bit) = bloom_slot(prefix);
-        self.prefix_bloom[slot] & bit != 0
-    }
 }
 
 /// Returns the length of the longest pattern of a group that matches at `start`. A group with too many patterns is not
@@ -137,30 +128,5 @@ fn longest_in_group(group: &[(usize, Hash)], start: usize, text: &NormalizedText
     match group {
         [(longest, _), ..] if group.len() > MAX_GROUP_COMPARISONS => Some(*longest),
         group => group.iter().find(matches).map(|(length, _)| *length),
-    }
-}
-
-/// Returns the word and bit of a prefix. Fibonacci hashing: the upper bits of the product depend on the whole prefix.
-fn bloom_slot(prefix: u64) -> (usize, u64) {
-    let hash = prefix.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
-    ((hash >> 6) as usize, 1 << (hash & 63))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefix_filter_accepts_inserted_and_few_other_prefixes() {
-        let secrets: Vec<_> = (0..10).map(|n| format!("{n}wJalrXUtnFEMI{n}")).collect();
-        let patterns: Vec<_> = secrets.iter().flat_map(|secret| Pattern::all_encodings(secret)).collect();
-        let mut index = PatternIndex::default();
-        patterns.iter().for_each(|pattern| index.insert(pattern));
-        assert!(patterns.iter().all(|pattern| index.may_start(pattern.prefix_bytes)));
-        let accepted = (0..10_000_u64)
-            .map(|n| n.wrapping_mul(0x0101_0307_0B0D_1113))
-            .filter(|prefix| index.may_start(*prefix))
-            .count();
-        assert!(accepted <= 200, "{accepted} of 10,000");
     }
 }
