@@ -61,17 +61,15 @@ struct PooledGroup {
 
 impl NarrowedServerPool {
     pub(super) fn new(spawn_config: Arc<SpawnConfig>, limits: NarrowedLimits) -> Self {
-        let (stop, groups, reapers) = (CancellationToken::new(), OnceLock::new(), Mutex::default());
+        let (stop, groups, reapers) = Default::default();
         Self { spawn_config, limits, stop, groups, reapers }
     }
 
     fn groups(&self) -> &Cache<GroupKey, PooledGroup> {
         self.groups.get_or_init(|| {
-            Cache::builder()
-                .max_capacity(self.limits.max_sessions.try_into().unwrap_or(u64::MAX))
-                .eviction_policy(EvictionPolicy::lru())
-                .eviction_listener(|_key, removed: PooledGroup, _cause| removed.removed.cancel())
-                .build()
+            let limit = self.limits.max_sessions.try_into().unwrap_or(u64::MAX);
+            let cache = Cache::builder().max_capacity(limit).eviction_policy(EvictionPolicy::lru());
+            cache.eviction_listener(|_key, group: PooledGroup, _cause| group.removed.cancel()).build()
         })
     }
 
@@ -126,16 +124,16 @@ impl NarrowedServerPool {
     fn get(&self, key: &GroupKey) -> Option<Arc<ServerGroup>> {
         let groups = self.groups.get()?;
         let group = groups.get(key)?.group.upgrade()?;
-        if group.is_expired() {
-            groups.invalidate(key);
-            return None;
+        if !group.is_expired() {
+            return Some(group);
         }
-        Some(group)
+        groups.invalidate(key);
+        None
     }
 
     fn open_groups(&self) -> impl Iterator<Item = (Arc<GroupKey>, Arc<ServerGroup>)> {
-        let groups = self.groups.get().into_iter().flat_map(Cache::iter);
-        groups.filter_map(|(key, pooled)| Some((key, pooled.group.upgrade()?)))
+        let pooled = self.groups.get().into_iter().flat_map(Cache::iter);
+        pooled.filter_map(|(key, pooled)| Some((key, pooled.group.upgrade()?)))
     }
 
     /// Creates a group without servers, for a session narrowed by `policy` if there is one.
@@ -199,9 +197,9 @@ impl NarrowedServerPool {
             return Ok(());
         }
         if groups.iter().all(|(_, group)| group.is_busy()) {
-            let message = "servers are busy for as many narrowed sessions as there may be";
-            return Err(Error::new(ErrorKind::Throttled, message)
-                .with_next_step("call again when other calls have ended"));
+            let busy = "servers are busy for as many narrowed sessions as there may be";
+            let busy = Error::new(ErrorKind::Throttled, busy);
+            return Err(busy.with_next_step("call again when other calls have ended"));
         }
         for (key, _) in groups.iter().filter(|(_, group)| group.is_busy()) {
             self.groups().get(&**key);
@@ -240,10 +238,9 @@ impl Reaper {
     fn remove_from_pool(&self) {
         let Some(pool) = self.pool.upgrade() else { return };
         let _removals = pool.reapers.lock();
-        let groups = pool.groups();
-        let pooled = groups.get(&self.key);
+        let pooled = pool.groups().get(&self.key);
         if pooled.is_some_and(|pooled| Weak::ptr_eq(&pooled.group, &Arc::downgrade(&self.group))) {
-            groups.invalidate(&self.key);
+            pool.groups().invalidate(&self.key);
         }
     }
 }
