@@ -168,12 +168,12 @@ impl McpHost {
         self.table().catalog(ListKind::Tools)
     }
 
-    /// Whether the host has a server.
     /// Whether a server that has started supports tasks.
     pub(crate) fn has_tasks(&self) -> bool {
         self.table().servers.iter().any(|server| server.supports_tasks())
     }
 
+    /// Whether the host has a server.
     pub(crate) fn has_servers(&self) -> bool {
         !self.table().servers.is_empty()
     }

@@ -20,6 +20,7 @@ use crate::{
 
 /// How many events are kept (default).
 const MAX_EVENTS: usize = 10_000;
+
 /// Keeps records in the memory of this process. A clone refers to the same records.
 ///
 /// For tests, and for one node that uses the interface of several. Its time is that of tokio, which tests can pause.

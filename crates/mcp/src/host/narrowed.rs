@@ -61,7 +61,7 @@ struct PooledGroup {
 
 impl NarrowedServerPool {
     pub(super) fn new(spawn_config: Arc<SpawnConfig>, limits: NarrowedLimits) -> Self {
-        let (stop, groups, reapers) = Default::default();
+        let (stop, groups, reapers) = (CancellationToken::new(), OnceLock::new(), Mutex::default());
         Self { spawn_config, limits, stop, groups, reapers }
     }
 
@@ -124,11 +124,11 @@ impl NarrowedServerPool {
     fn get(&self, key: &GroupKey) -> Option<Arc<ServerGroup>> {
         let groups = self.groups.get()?;
         let group = groups.get(key)?.group.upgrade()?;
-        if !group.is_expired() {
-            return Some(group);
+        if group.is_expired() {
+            groups.invalidate(key);
+            return None;
         }
-        groups.invalidate(key);
-        None
+        Some(group)
     }
 
     fn open_groups(&self) -> impl Iterator<Item = (Arc<GroupKey>, Arc<ServerGroup>)> {
@@ -197,9 +197,9 @@ impl NarrowedServerPool {
             return Ok(());
         }
         if groups.iter().all(|(_, group)| group.is_busy()) {
-            let busy = "servers are busy for as many narrowed sessions as there may be";
-            let busy = Error::new(ErrorKind::Throttled, busy);
-            return Err(busy.with_next_step("call again when other calls have ended"));
+            let message = "servers are busy for as many narrowed sessions as there may be";
+            return Err(Error::new(ErrorKind::Throttled, message)
+                .with_next_step("call again when other calls have ended"));
         }
         for (key, _) in groups.iter().filter(|(_, group)| group.is_busy()) {
             self.groups().get(&**key);

@@ -239,8 +239,8 @@ impl Tenants {
         opened.push(Arc::downgrade(tenant));
     }
 
-    /// Closes the sessions that the current configuration does not keep, or whose callers it refuses, and gives the servers of the others their
-    /// current configuration.
+    /// Closes the sessions that the current configuration does not keep, or whose callers it refuses, and gives the
+    /// servers of the others their current configuration.
     pub(super) fn apply_reload(&self) {
         let live = self.live.current();
         let opened: Vec<_> = self.opened.lock().iter().filter_map(Weak::upgrade).collect();

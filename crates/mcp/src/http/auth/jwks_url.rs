@@ -13,7 +13,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioExecutor;
 use rustls::crypto::aws_lc_rs::default_provider;
 use valetkey_core::{Error, ErrorKind, Result};
@@ -80,12 +80,8 @@ impl JwksUrl {
             Some("http") if is_loopback => {}
             _ => return Err(invalid()),
         }
-        let client = if is_loopback {
-            JwksClient::new(&url, &Matcher::builder().build())
-        } else {
-            JwksClient::new(&url, proxies)
-        };
-        let client = client.map_err(|error| {
+        let proxy = proxies.intercept(&url).filter(|_| !is_loopback);
+        let client = JwksClient::new(proxy.as_ref()).map_err(|error| {
             Error::new(ErrorKind::Internal, "the trusted certificates cannot be read").with_source(error)
         })?;
         Ok(Self { url, client })
@@ -93,14 +89,13 @@ impl JwksUrl {
 }
 
 impl JwksClient {
-    /// Creates a client for a URL. `proxies` decides whether it uses a proxy.
-    fn new(url: &Uri, proxies: &Matcher) -> io::Result<Self> {
+    fn new(proxy: Option<&Intercept>) -> io::Result<Self> {
         let tls = || HttpsConnectorBuilder::new().with_provider_and_native_roots(default_provider());
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         let direct = tls()?.https_or_http().enable_http1().wrap_connector(connector);
         let builder = Client::builder(TokioExecutor::new());
-        let Some(proxy) = proxies.intercept(url) else {
+        let Some(proxy) = proxy else {
             return Ok(Self::Direct(Box::new(builder.build(direct))));
         };
         let tunnel = Tunnel::new(proxy.uri().clone(), direct);
