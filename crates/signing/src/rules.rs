@@ -149,8 +149,8 @@ impl OperationPattern {
         Ok(Self { service: service.to_owned(), operation: operation.to_owned() })
     }
 
-    /// An operation that is not known matches every pattern of its service in `deny` and none but `*` in `allow`; the
-    /// caller refuses such requests where a service names its operations.
+    /// An operation that is not known matches only the pattern `*` of its service. The caller refuses such requests where a
+    /// service names its operations.
     fn matches(&self, service: &str, operation: Option<&str>) -> bool {
         let matches_operation =
             operation.map_or(self.operation == "*", |name| glob_matches(&self.operation, name));

@@ -72,13 +72,18 @@ pub(super) async fn handle_request(
     request: Request<Incoming>,
 ) -> Response<ForwardedBody> {
     let (parts, body) = request.into_parts();
-    let (protocol, outcome) = match server.upgrade() {
-        Some(server) => (protocol(&server, &parts), exchange(&server, parts, body).await),
-        None => (Protocol::RestJson, Err(Refusal::new(RefusalKind::Unavailable, "the proxy is stopping"))),
+    let Some(server) = server.upgrade() else {
+        let stopping = Refusal::new(RefusalKind::Unavailable, "the proxy is stopping");
+        return refusal_response(&stopping, Protocol::RestJson);
     };
-    outcome.unwrap_or_else(|refusal| {
-        refusal.to_response(protocol).map(|body| body.map_err(|never| match never {}).boxed_unsync())
-    })
+    match exchange(&server, &parts, body).await {
+        Ok(response) => response,
+        Err(refusal) => refusal_response(&refusal, protocol(&server, &parts)),
+    }
+}
+
+fn refusal_response(refusal: &Refusal, protocol: Protocol) -> Response<ForwardedBody> {
+    refusal.to_response(protocol).map(|body| body.map_err(|never| match never {}).boxed_unsync())
 }
 
 /// Returns the protocol for errors: what the headers state, otherwise that of the service in the scope.
@@ -90,14 +95,14 @@ fn protocol(server: &ProxyServer, parts: &Parts) -> Protocol {
 }
 
 async fn exchange(
-    server: &Arc<ProxyServer>,
-    parts: Parts,
+    server: &ProxyServer,
+    parts: &Parts,
     body: Incoming,
 ) -> Result<Response<ForwardedBody>, Refusal> {
     let throttled = || Refusal::new(RefusalKind::Throttled, "too many requests at a time");
-    check_connection(server, &parts)?;
-    let signature = ReceivedSignature::from_parts(&parts)?;
-    let placeholder = find_placeholder(server, &parts, &signature)?;
+    check_connection(server, parts)?;
+    let signature = ReceivedSignature::from_parts(parts)?;
+    let placeholder = find_placeholder(server, parts, &signature)?;
     let _permit = server.requests.try_acquire().map_err(|_| throttled())?;
     let _permit = placeholder.requests.try_acquire().map_err(|_| throttled())?;
     let outcome = forward(server, &placeholder, &signature, parts, body).await;
@@ -150,21 +155,21 @@ async fn forward(
     server: &ProxyServer,
     placeholder: &PlaceholderState,
     signature: &ReceivedSignature,
-    parts: Parts,
+    parts: &Parts,
     body: Incoming,
 ) -> Result<Response<ForwardedBody>, Refusal> {
-    let payload = read_payload(&parts, body).await?;
+    let payload = read_payload(parts, body).await?;
     let now = server.settings.clock.now();
-    signature.verify(&parts, payload.hash.as_str(), &placeholder.key, now)?;
+    signature.verify(parts, payload.hash.as_str(), &placeholder.key, now)?;
     placeholder.replays.lock().record(&signature.signature, now)?;
     let (service, path) = split_path(&parts.uri, &signature.signing_name)?;
     let (name, region) = (&signature.signing_name, &signature.region);
     let route = server.routes().find(name, region, service, server.settings.variant)?;
-    let operation = operation_of(&parts, &path, &payload.form, route.service())?;
+    let operation = operation_of(parts, &path, &payload.form, route.service())?;
     placeholder.rules.check(route.service(), operation.as_deref(), region)?;
     let credentials = placeholder.account.credentials().await.map_err(|error| Refusal::from(&error))?;
     let uri = server.settings.upstream(&route, &path).ok_or_else(unsignable)?;
-    let request = signed_request(server, (&parts, signature), (&route, uri), payload, &credentials)?;
+    let request = signed_request(server, (parts, signature), (&route, uri), payload, &credentials)?;
     send(server, request).await
 }
 
