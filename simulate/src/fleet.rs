@@ -99,22 +99,17 @@ impl<'a> Fleet<'a> {
     }
 
     fn handle(&mut self, event: Event) {
-        match event.kind {
-            Kind::Pace => return self.pump(index(event.subject)),
-            Kind::NodeLost => return self.lose_node(),
-            Kind::Use | Kind::Due | Kind::Request(_) | Kind::Issued | Kind::Failed => {}
-        }
         let id = event.subject;
-        if self.sessions[index(id)].cycle != event.cycle {
-            return;
-        }
         match event.kind {
+            Kind::Pace => self.pump(index(id)),
+            Kind::NodeLost => self.lose_node(),
+            // The credentials were replaced, or the session has moved.
+            _ if self.sessions[index(id)].cycle != event.cycle => {}
             Kind::Use => self.use_session(id),
             Kind::Due => self.queue(id),
             Kind::Request(attempt) => self.request(id, attempt),
             Kind::Issued => self.replace_credentials(id),
             Kind::Failed => self.fail(id),
-            Kind::Pace | Kind::NodeLost => {}
         }
     }
 

@@ -9,8 +9,8 @@
 //! | [`series`] | what is counted in each minute |
 //! | [`report`] | tables and plots |
 //!
-//! The rules are those of `valetkey-core`, written again as numbers so that a day of a million sessions takes less than a
-//! minute. A test runs the same day with sessions of `valetkey-core` in virtual time, and compares the two.
+//! The rules are those of `valetkey-core`, written again as numbers so that a day of a million sessions takes
+//! minutes. A test runs the same day with sessions of `valetkey-core` in virtual time, and compares the two.
 
 pub mod fleet;
 pub mod report;
