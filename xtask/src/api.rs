@@ -67,7 +67,8 @@ pub fn run_as_rustdoc() -> Option<bool> {
 
 /// Documents the workspace as JSON, with the arguments of the documentation step, so that nothing is compiled for it.
 fn write_rustdoc_json() -> Result<()> {
-    let own_path = env::current_exe().map_err(|error| read_failed("the path of xtask", &error))?;
+    let own_path =
+        env::current_exe().map_err(|error| XtaskError::read_failed("the path of xtask", &error))?;
     let variables = [
         ("RUSTDOC", own_path.to_str().unwrap_or_default()),
         ("RUSTDOCFLAGS", "-Z unstable-options --output-format json"),
@@ -90,7 +91,7 @@ fn check_library(library: &str, bless: bool) -> Result<bool> {
     if bless {
         let written =
             fs::create_dir_all(workspace_root().join(SNAPSHOTS)).and_then(|()| fs::write(file, api));
-        return written.map(|()| false).map_err(|error| read_failed(&path, &error));
+        return written.map(|()| false).map_err(|error| XtaskError::write_failed(&path, &error));
     }
     let snapshot = fs::read_to_string(file).unwrap_or_default();
     print!("{}", diff(&path, &snapshot, &api));
@@ -104,10 +105,6 @@ fn list_items(api: &str) -> String {
 
 fn diff(path: &str, snapshot: &str, api: &str) -> String {
     TextDiff::from_lines(snapshot, api).unified_diff().context_radius(0).header(path, "now").to_string()
-}
-
-fn read_failed(path: &str, error: &dyn std::fmt::Display) -> XtaskError {
-    XtaskError::ReadFailed { path: path.to_owned(), reason: error.to_string() }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod target;
 use std::{
     env,
     ffi::OsString,
-    fs, io,
+    fs,
     panic::resume_unwind,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -74,7 +74,8 @@ struct Run {
 
 impl Suite {
     fn install(&self) -> Result<()> {
-        fs::create_dir_all(&self.folder).map_err(|error| read_failed(&self.folder, &error))?;
+        fs::create_dir_all(&self.folder)
+            .map_err(|error| XtaskError::write_failed(self.folder.display(), &error))?;
         let arguments = ["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", SUITE];
         let mut command = Command::new(self.node.with_file_name("npm"));
         command.args(arguments).current_dir(&self.folder).env("PATH", path_with(&self.node));
@@ -120,8 +121,8 @@ impl Suite {
         let text = format!("{command:?}");
         let requirements =
             self.folder.join(SUITE_DIR).join("requirements").join(revision).with_extension("yaml");
-        let requirements =
-            fs::read_to_string(&requirements).map_err(|error| read_failed(&requirements, &error))?;
+        let requirements = fs::read_to_string(&requirements)
+            .map_err(|error| XtaskError::read_failed(requirements.display(), &error))?;
         let start = Instant::now();
         let output = command.output();
         let output =
@@ -156,8 +157,4 @@ fn path_with(node: &Path) -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     let all: Vec<PathBuf> = folders.chain(env::split_paths(&path)).collect();
     env::join_paths(all).unwrap_or(path)
-}
-
-fn read_failed(path: &Path, error: &io::Error) -> XtaskError {
-    XtaskError::ReadFailed { path: path.display().to_string(), reason: error.to_string() }
 }

@@ -24,8 +24,7 @@ pub fn run() -> Result<()> {
         eprintln!("{}", String::from_utf8_lossy(&output.stderr));
         return Err(XtaskError::CommandFailed { command, status: output.status });
     }
-    fs::write(root.join(TABLE), &output.stdout)
-        .map_err(|error| XtaskError::WriteFailed { path: TABLE.to_owned(), reason: error.to_string() })?;
+    fs::write(root.join(TABLE), &output.stdout).map_err(|error| XtaskError::write_failed(TABLE, &error))?;
     println!("{TABLE}: {} bytes", output.stdout.len());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `XtaskError`: the reason why a task failed.
 
-use std::{io, process::ExitStatus};
+use std::{fmt::Display, io, process::ExitStatus};
 
 /// The result of a task.
 pub type Result<T> = std::result::Result<T, XtaskError>;
@@ -67,4 +67,16 @@ pub enum XtaskError {
     /// Violations were found and printed.
     #[error("{0} violations; each line above states the remedy")]
     Violations(usize),
+}
+
+impl XtaskError {
+    /// Reports that something was not read.
+    pub(crate) fn read_failed(path: impl ToString, error: &dyn Display) -> Self {
+        Self::ReadFailed { path: path.to_string(), reason: error.to_string() }
+    }
+
+    /// Reports that something was not written.
+    pub(crate) fn write_failed(path: impl ToString, error: &dyn Display) -> Self {
+        Self::WriteFailed { path: path.to_string(), reason: error.to_string() }
+    }
 }

@@ -12,7 +12,6 @@ use std::{
 use clap::ValueEnum;
 use valetkey_rig::target_dir;
 
-use super::read_failed;
 use crate::{Result, XtaskError, workspace_root};
 
 /// A server that the suite tests.
@@ -72,8 +71,7 @@ impl RunningServer {
 
     /// Opens a credential session and binds it by the path. The suite sends no header with a handle.
     fn in_credential_session(mut self) -> Result<Self> {
-        let failed =
-            |error: io::Error| XtaskError::ReadFailed { path: self.url.clone(), reason: error.to_string() };
+        let failed = |error: io::Error| XtaskError::read_failed(&self.url, &error);
         let origin = self.url.trim_end_matches("/mcp");
         let address = origin.trim_start_matches("http://");
         let reply = send_request(address, CREATE_SESSION).map_err(failed)?;
@@ -146,6 +144,6 @@ fn write_mcp_config(fixture: &Path, folder: &Path) -> Result<PathBuf> {
         "{{\"mcpServers\": {{\"fixture\": {{\"command\": {:?}}}}}}}\n",
         fixture.display().to_string()
     );
-    fs::write(&path, text).map_err(|error| read_failed(&path, &error))?;
+    fs::write(&path, text).map_err(|error| XtaskError::write_failed(path.display(), &error))?;
     Ok(path)
 }
