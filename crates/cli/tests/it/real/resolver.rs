@@ -10,9 +10,8 @@ use crate::serve::client_fixture::{ERAS, McpClientFixture};
 use crate::serve::http::HttpGatewayFixture;
 use crate::serve::{CALLER_IDENTITY_TOOL, demo_server_entry, mcp_config};
 
-const SETTINGS: &str = "
-[accounts.work]
-provider = 'memory'
+/// The resolver calls the tool of a platform, whose server has no credentials. The table `resolver` is the last.
+pub(super) const TOOL_RESOLVER: &str = "
 [servers.aws]
 credentials = 'env'
 [servers.platform]
@@ -23,9 +22,6 @@ server = 'platform'
 tool = 'get_aws_credential'
 credentials_pointer = '/spec'
 id_pointer = '/metadata/id'
-region_pointer = '/region'
-[http]
-auth = 'none'
 ";
 const STACK_JOB_TOOL: &str = "extract_and_set_credentials_from_stack_job";
 
@@ -36,7 +32,12 @@ async fn fixture() -> (LocalAws, ProgramFixture) {
         json!({"command": program_path("python"), "args": [python_script("credential_server.py")]});
     let servers = json!({"aws": demo_server_entry(&aws.endpoint_url()), "platform": platform});
     let fixture = ProgramFixture::new().file("mcp.json", mcp_config(servers));
-    (aws, fixture.file("settings.toml", SETTINGS))
+    (aws, fixture.file("settings.toml", settings()))
+}
+
+fn settings() -> String {
+    let account = "[accounts.work]\nprovider = 'memory'";
+    format!("{account}{TOOL_RESOLVER}region_pointer = '/region'\n[http]\nauth = 'none'\n")
 }
 
 fn job(id: &str) -> Value {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use valetkey_local_aws::{LocalAws, LocalAwsBuilder, SecretSpec, UserSpec};
 use valetkey_rig::{Moto, Script, Venv};
 
+use super::resolver::TOOL_RESOLVER;
 use super::{program_path, python_script};
 use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
@@ -24,19 +25,6 @@ prefix = 'cred/'
 credentials = 'env'
 ";
 
-/// The resolver calls the tool of a platform, whose server has no credentials.
-const TOOL_RESOLVER: &str = "
-[servers.aws]
-credentials = 'env'
-[servers.platform]
-credentials = 'none'
-[resolver]
-provider = 'mcp'
-server = 'platform'
-tool = 'get_aws_credential'
-credentials_pointer = '/spec'
-id_pointer = '/metadata/id'
-";
 const KEYS_FILE: &str = "keys";
 
 fn add_run(aws: LocalAwsBuilder, run: &str) -> LocalAwsBuilder {
