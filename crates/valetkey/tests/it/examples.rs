@@ -21,10 +21,92 @@ fn isolation_example_shows_only_global_context_crossing() {
 }
 
 #[test]
+fn aws_sdk_client_example_follows_rotation_and_clear() {
+    let shown = run_example("aws_sdk_client", include_str!("../../examples/aws_sdk_client.rs"));
+    let expected = [
+        "the client acts as arn:aws:sts::111111111111:assumed-role/agent/orders-agent",
+        "the role was assumed again, new key: true; the same client continues",
+        "after clearing: this session was cleared",
+    ];
+    assert_in_order(&shown, &expected);
+}
+
+#[test]
+fn multi_account_example_keeps_accounts_apart() {
+    let shown = run_example("multi_account", include_str!("../../examples/multi_account.rs"));
+    let expected = [
+        "prod: arn:aws:sts::111111111111:assumed-role/agent/deployment-agent",
+        "staging: arn:aws:sts::222222222222:assumed-role/agent/deployment-agent",
+        "prod is used in eu-central-1, the default",
+        "staging is used in us-east-1",
+        "billing: this session has no account of that name; use one of: prod, staging",
+        "prod is cleared: true; staging is still served: true",
+    ];
+    assert_in_order(&shown, &expected);
+}
+
+#[test]
+fn sub_agent_narrowing_example_is_enforced_by_aws() {
+    let shown = run_example("sub_agent_narrowing", include_str!("../../examples/sub_agent_narrowing.rs"));
+    let expected = [
+        "the session: DescribeSecret allowed, GetSecretValue allowed",
+        "the sub-agent: DescribeSecret allowed, GetSecretValue AccessDeniedException",
+        "a wider policy: DescribeSecret allowed, GetSecretValue AccessDeniedException",
+        "after the session: the session is closed",
+    ];
+    assert_in_order(&shown, &expected);
+}
+
+#[test]
+fn custom_backend_example_passes_contract() {
+    let shown = run_example("custom_backend", include_str!("../../examples/custom_backend.rs"));
+    let expected = [
+        "aws/orders: 0 violations of the contract",
+        "aws/forbidden: 0 violations of the contract",
+        "aws/sealed: 0 violations of the contract",
+        "three reads, 1 lease",
+        "denied: vault: the lease was refused",
+    ];
+    assert_in_order(&shown, &expected);
+}
+
+#[test]
+fn axum_service_example_acts_for_each_caller() {
+    let shown = run_example("axum_service", include_str!("../../examples/axum_service.rs"));
+    let expected = [
+        "alice: 200 OK, AWS account 111111111111",
+        "bob: 200 OK, AWS account 222222222222",
+        "eve: 401 Unauthorized, unknown caller",
+    ];
+    assert_in_order(&shown, &expected);
+}
+
+#[test]
+fn ecs_troubleshooter_example_repairs_both_services() {
+    let shown = run_example("ecs_troubleshooter", include_str!("../../examples/ecs_troubleshooter.rs"));
+    for (user, account, key) in [("alice", "111111111111", "AAAA"), ("bob", "222222222222", "BBBB")] {
+        let broken = format!("{account}: orders:1.4.1-typo, 0 of 3 tasks run, CannotPullContainerError");
+        let repaired = format!("{account}: orders:1.4.2, 3 of 3 tasks run");
+        let expected = [
+            &format!(
+                "prepare: extract_and_set_credentials_from_stack_job → Successfully extracted and set AWS \
+                      credentials: {user} in region us-east-1, access key ending in {key}"
+            ),
+            &format!("identifier: describe_service → {broken}"),
+            "identifier: set_service_context_info → Successfully set service context for: orders-api",
+            "triage: get_service_context_info → {\"service_id\":\"orders-api\",\"cluster\":\"prod\"}",
+            &format!("triage: describe_service → {broken}"),
+            &format!("fix: update_service → {repaired}"),
+            &format!("verification: describe_service → {repaired}"),
+        ];
+        assert_in_order(&shown, &expected.map(|line| format!("{user} {line}")));
+    }
+}
+
+#[test]
 fn full_flow_example_prints_each_step_in_order() {
     let shown = run_example("full_flow", include_str!("../../examples/full_flow.rs"));
-    let mut rest = shown.as_str();
-    for expected in [
+    let expected = [
         "aws-cred-42 in region eu-central-1, access key ending in 0042",
         "Error: No credentials of this session are kept under that id",
         "\"key_suffix\":\"0042\"",
@@ -39,7 +121,14 @@ fn full_flow_example_prints_each_step_in_order() {
         "Deny",
         "Clear",
         "Close",
-    ] {
+    ];
+    assert_in_order(&shown, &expected);
+}
+
+/// Asserts that the output contains these texts, one after another.
+fn assert_in_order(shown: &str, expected: &[impl AsRef<str>]) {
+    let mut rest = shown;
+    for expected in expected.iter().map(AsRef::as_ref) {
         let at = rest.find(expected);
         rest = at
             .map(|at| &rest[at..])

@@ -2,7 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[cfg(all(feature = "memory", feature = "tools"))]
+#[cfg(all(
+    feature = "memory",
+    feature = "sts",
+    feature = "sdk",
+    feature = "secrets-manager",
+    feature = "tools",
+    feature = "test-util"
+))]
 mod examples;
 #[cfg(feature = "test-util")]
 mod test_util;
