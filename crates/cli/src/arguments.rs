@@ -41,6 +41,9 @@ pub(crate) enum Command {
     CredentialProcess(CredentialProcessArgs),
     /// Print an IAM policy that revokes credentials already issued but not yet expired.
     RevocationPolicy(RevocationPolicyArgs),
+    /// Let valetkey run the servers of an MCP client's file: write `servers.json` and `valetkey.toml` beside it, and
+    /// register valetkey in their place.
+    Adopt(AdoptArgs),
     /// Read the configuration files and report every error in them.
     Check(CheckArgs),
     /// Allow a settings file to be used from its folder without `--config`, until the file changes.
@@ -118,6 +121,20 @@ pub(crate) struct CheckArgs {
     /// Also fetch the credentials of each account and report which AWS identity they belong to.
     #[arg(long)]
     pub(crate) live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// The client's file: `.mcp.json` of Claude Code, `mcp.json` of VS Code or Cursor, `mcp_config.json` of Windsurf, or
+    /// another file with servers in the same form.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Display the changes without making them.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Restore the client's file, and remove the files that were written beside it.
+    #[arg(long)]
+    pub(crate) revert: bool,
 }
 
 #[derive(Debug, Args)]

@@ -106,7 +106,7 @@ fn command_exists(command: &str) -> bool {
 type JsonObject<'t> = BTreeMap<String, &'t RawValue>;
 
 /// Returns the line on which the field's value begins, or else the server's, so that an editor can open it.
-fn find_line(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
+pub(crate) fn find_line(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
     let file: JsonObject<'_> = serde_json::from_str(text).ok()?;
     // Some clients nest the servers one level deeper, and plugins have them at the top level.
     let inner: JsonObject<'_> =

@@ -1,5 +1,6 @@
 //! `valetkey`: the composition root. It reads arguments, files and the environment and passes them to the library.
 
+mod adopt;
 mod arguments;
 mod build;
 mod check;
@@ -69,6 +70,7 @@ async fn run(arguments: Cli) -> Result<ExitCode, CliError> {
         Command::Exec(command) => exec::run(command).await,
         Command::CredentialProcess(command) => credential_process::run(command).await,
         Command::RevocationPolicy(command) => revocation_policy::run(&command),
+        Command::Adopt(command) => adopt::run(&command),
         Command::Check(command) => check::run(&command).await,
         Command::Trust(command) => trust::run(&command),
         #[cfg(feature = "demo")]
