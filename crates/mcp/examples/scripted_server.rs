@@ -1,5 +1,5 @@
-//! An MCP server for tests that sends what the arguments of a call list: notifications, requests to the client, and its
-//! result. The first argument of the program is its protocol era: `legacy`, `modern` or `both`. With the second argument
+//! An MCP server for tests that sends what the arguments of a call, or of a request for its prompt, list: notifications,
+//! requests to the client, and its result. The first argument of the program is its protocol era: `legacy`, `modern` or `both`. With the second argument
 //! `tasks`, it supports tasks: it responds to each request for one with the parameters, as a task that is completed.
 //!
 //! | step | effect |
@@ -59,14 +59,14 @@ impl ScriptedServer {
                 message,
                 json!({
                     "supportedVersions": ["2026-07-28"],
-                    "capabilities": {"tools": {}, "logging": {}, "extensions": self.extensions},
+                    "capabilities": {"tools": {}, "prompts": {}, "logging": {}, "extensions": self.extensions},
                     "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
                 }),
             ),
             "initialize" if self.era != "modern" => {
                 self.capabilities = message["params"]["capabilities"].clone();
                 let result = json!({
-                    "protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "logging": {}},
+                    "protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "prompts": {}, "logging": {}},
                     "serverInfo": {"name": "scripted", "version": "1"},
                 });
                 respond(message, result)
@@ -75,7 +75,10 @@ impl ScriptedServer {
                 let run = json!({"name": "run", "inputSchema": {"type": "object"}});
                 respond(message, json!({"tools": [run], "resultType": "complete"}))
             }
-            "tools/call" => self.run(message),
+            "prompts/list" => {
+                respond(message, json!({"prompts": [{"name": "run"}], "resultType": "complete"}))
+            }
+            "tools/call" | "prompts/get" => self.run(message),
             "tasks/get" | "tasks/update" | "tasks/cancel" => {
                 let secret = env::var("AWS_SECRET_ACCESS_KEY").unwrap_or_default();
                 respond(
@@ -101,7 +104,10 @@ impl ScriptedServer {
 
     fn run(&mut self, call: &Value) -> Result<()> {
         let secret = env::var("AWS_SECRET_ACCESS_KEY").unwrap_or_default();
-        let steps = call["params"]["arguments"]["steps"].to_string().replace("SECRET", &secret);
+        let steps = &call["params"]["arguments"]["steps"];
+        // An argument of a prompt is a string.
+        let steps =
+            steps.as_str().map_or_else(|| steps.to_string(), str::to_owned).replace("SECRET", &secret);
         let steps: Value = serde_json::from_str(&steps)?;
         let mut responses = Vec::new();
         for step in steps.as_array().into_iter().flatten() {
@@ -142,7 +148,11 @@ impl ScriptedServer {
             "params": call["params"],
             "pid": process::id(),
         });
-        respond(call, json!({"content": [], "structuredContent": seen, "resultType": "complete"}))
+        let result = match call["method"] == "prompts/get" {
+            true => json!({"messages": [], "seen": seen, "resultType": "complete"}),
+            false => json!({"content": [], "structuredContent": seen, "resultType": "complete"}),
+        };
+        respond(call, result)
     }
 
     fn request(&mut self, request: &Value) -> Result<()> {

@@ -6,6 +6,7 @@
 
 mod context;
 mod input;
+mod interrupted;
 mod level;
 mod pending;
 mod profile;
@@ -13,12 +14,15 @@ mod slot;
 
 use async_trait::async_trait;
 use rmcp::RoleServer;
-use rmcp::model::{CustomNotification, CustomRequest, JsonRpcMessage, ServerNotification, ServerRequest};
+use rmcp::model::{
+    CustomNotification, CustomRequest, JsonRpcMessage, ProgressToken, ServerNotification, ServerRequest,
+};
 use rmcp::service::TxJsonRpcMessage;
 use serde_json::{Value, json};
 
 pub(crate) use context::{ClientContext, attach_link};
 pub(crate) use input::{MAX_ROUNDS, requires_input};
+pub(crate) use interrupted::{CallIdentity, CallOutcome, GivenInput, InputSender, InterruptedCalls};
 pub(crate) use level::{ChosenLevel, LOG_LEVEL, LogLevel};
 pub(crate) use pending::PendingRequests;
 pub(crate) use profile::{CLIENT_CAPABILITIES, ClientProfile, Refusal};
@@ -49,6 +53,17 @@ pub(crate) trait ClientLink: Send + Sync {
     /// Returns the requests of servers that the client has not responded to, or `None` for a client that takes no
     /// requests.
     fn pending(&self) -> Option<&PendingRequests>;
+
+    /// Returns what takes the requests of servers for a client that gets them in the result of its call.
+    fn input(&self) -> Option<&InputSender> {
+        None
+    }
+
+    /// Returns the token under which the client now wants to be notified of progress. `None` if the token of a call
+    /// never changes.
+    fn progress_token(&self) -> Option<Option<ProgressToken>> {
+        None
+    }
 
     /// Queues a message, and returns what carries it. Returns `None` if the client is gone, or has left too many
     /// messages unread.
@@ -87,6 +102,9 @@ impl dyn ClientLink + '_ {
     /// Dropping the future notifies the client of the cancellation.
     pub(crate) async fn request(&self, method: &str, params: Option<Value>) -> Result<Value, Refusal> {
         self.profile().check_request(method, params.as_ref())?;
+        if let Some(input) = self.input() {
+            return input.request(method, params).await;
+        }
         let pending = self.pending().ok_or(Refusal::NO_REQUESTS)?;
         let (id, response) = pending.begin().ok_or(Refusal::TOO_MANY)?;
         let request = ServerRequest::CustomRequest(CustomRequest::new(method, params));

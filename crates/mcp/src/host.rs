@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
 
 use crate::CredentialEndpoint;
+use crate::client::InterruptedCalls;
 use crate::config::{ConfigError, McpConfig};
 use crate::connection::ListKind;
 use crate::tasks::TaskOwners;
@@ -40,6 +41,7 @@ pub(crate) use table::{ChangeCounters, ListChanges};
 
 use authority::SelectableAccounts;
 use narrowed::NarrowedServerPool;
+use requests::FinishedRequest;
 use server::{ServerHandle, Timeouts};
 use spawn::SpawnConfig;
 use table::ServerTable;
@@ -92,6 +94,8 @@ pub struct McpHost {
     timeouts: Timeouts,
     /// The servers that run tasks.
     tasks: TaskOwners<ServerHandle>,
+    /// The calls that wait for input of their clients.
+    interrupted: InterruptedCalls<FinishedRequest>,
     /// Processes of the same servers for narrowed sessions.
     narrowed_pool: Arc<NarrowedServerPool>,
     /// Refreshes the session's credentials before they are needed, so that the endpoint responds from memory.

@@ -39,6 +39,11 @@ impl ClientContext {
         }
     }
 
+    /// Whether a server can request input during the request, which the client then repeats.
+    pub(crate) fn is_interruptible(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.profile().is_interruptible())
+    }
+
     /// Returns the same context with a token of its own, which the client's cancellation fires as well.
     pub(crate) fn child(&self) -> Self {
         Self { cancelled: self.cancelled.child_token(), ..self.clone() }

@@ -6,6 +6,9 @@ pub(crate) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapa
 
 const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
+/// The capabilities for requests of servers, which are the same in both eras.
+const INPUT_CAPABILITIES: [&str; 3] = ["elicitation", "roots", "sampling"];
+
 /// What a client has declared. Two clients with equal profiles can use the same server process.
 ///
 /// The default is the profile of a program that is no MCP client: it has no capabilities and accepts every era.
@@ -36,6 +39,10 @@ impl Refusal {
     pub(crate) const UNREACHABLE: Self = Self::internal("the client has gone, or does not read");
     pub(crate) const TOO_MANY: Self = Self::internal("too many requests wait for the client");
     pub(crate) const REFUSED: Self = Self::internal("the client has refused the request");
+    pub(crate) const UNKNOWN_STATE: Self = Self {
+        code: -32602,
+        message: "no call waits for this input; call again without `requestState` and `inputResponses`",
+    };
     pub(crate) const UNREADABLE: Self = Self { code: -32700, message: "the request cannot be read" };
 
     const fn method_not_found(message: &'static str) -> Self {
@@ -44,6 +51,10 @@ impl Refusal {
 
     const fn internal(message: &'static str) -> Self {
         Self { code: -32603, message }
+    }
+
+    pub(crate) fn code(&self) -> i32 {
+        self.code
     }
 
     pub(crate) fn message(&self) -> &'static str {
@@ -81,30 +92,35 @@ impl ClientProfile {
         self.era == Some(ClientEra::Legacy)
     }
 
-    /// Returns the capabilities to declare to a server of this era: those of the client, if the eras are the same. A
-    /// legacy server would make requests that a modern client cannot take. A modern server can require elicitation of a
-    /// legacy client, and nothing else.
+    /// Returns the capabilities to declare to a server of this era: those of the client, if the eras are the same, and
+    /// otherwise those that both eras have. Requests of the server then reach the client in the way of its own era.
     ///
     /// The extension for tasks is left out in the legacy era: a server would return a task, and the gateway has no legacy
     /// methods to follow it.
     pub(crate) fn capabilities_for(&self, server_is_modern: bool) -> Map<String, Value> {
-        if self.is_modern() != server_is_modern {
-            let can_elicit = self.is_legacy() && self.has("elicitation");
-            let elicitation = self.capabilities.get_key_value("elicitation").filter(|_| can_elicit);
-            return elicitation.map(|(name, modes)| (name.clone(), modes.clone())).into_iter().collect();
-        }
         let mut capabilities = self.capabilities.clone();
+        if self.is_modern() != server_is_modern {
+            capabilities
+                .retain(|name, value| INPUT_CAPABILITIES.contains(&name.as_str()) && value.is_object());
+            // No notification of a change of the roots is passed on.
+            if let Some(Value::Object(roots)) = capabilities.get_mut("roots") {
+                roots.clear();
+            }
+            return capabilities;
+        }
         if !server_is_modern && let Some(Value::Object(extensions)) = capabilities.get_mut("extensions") {
             extensions.shift_remove(TASKS_EXTENSION);
         }
         capabilities
     }
 
+    /// Whether a legacy server can request input of this client, which is modern.
+    pub(crate) fn is_interruptible(&self) -> bool {
+        self.is_modern() && INPUT_CAPABILITIES.iter().any(|name| self.has(name))
+    }
+
     /// Refuses a request of a server that the client has not declared a capability for.
     pub(crate) fn check_request(&self, method: &str, params: Option<&Value>) -> Result<(), Refusal> {
-        if !self.is_legacy() {
-            return Err(Refusal::NO_REQUESTS);
-        }
         let is_url = params.is_some_and(|params| params["mode"] == "url");
         let (is_declared, refusal) = match method {
             "sampling/createMessage" => (self.has("sampling"), "the client has not declared `sampling`"),
@@ -115,7 +131,9 @@ impl ClientProfile {
             "elicitation/create" => {
                 (self.has_form_elicitation(), "the client has not declared `elicitation`")
             }
-            _ if method.starts_with("tasks/") => (self.has("tasks"), "the client has not declared `tasks`"),
+            _ if method.starts_with("tasks/") && self.is_legacy() => {
+                (self.has("tasks"), "the client has not declared `tasks`")
+            }
             _ => (false, "the client has no such method"),
         };
         if is_declared { Ok(()) } else { Err(Refusal::method_not_found(refusal)) }
@@ -166,19 +184,35 @@ mod tests {
     }
 
     #[test]
-    fn profile_of_modern_client_takes_no_requests() {
-        let params = json!({"_meta": {CLIENT_CAPABILITIES: {"sampling": {}}}});
+    fn profile_declares_input_to_servers_of_both_eras() {
+        let declared =
+            json!({"sampling": {"tools": {}}, "roots": {"listChanged": true}, "elicitation": {"url": {}}});
+        let other = json!({"sampling": {"tools": {}}, "roots": {}, "elicitation": {"url": {}}});
+        let params = json!({"_meta": {CLIENT_CAPABILITIES: declared}});
         let modern = ClientProfile::modern(Some(&params)).unwrap();
-        assert_eq!(modern.check_request("sampling/createMessage", None), Err(Refusal::NO_REQUESTS));
-        assert_eq!(json!(modern.capabilities_for(true)), json!({"sampling": {}}));
+        for (profile, is_modern) in [(modern.clone(), true), (legacy(&declared), false)] {
+            assert_eq!(json!(profile.capabilities_for(is_modern)), declared);
+            assert_eq!(json!(profile.capabilities_for(!is_modern)), other);
+            assert_eq!(profile.check_request("sampling/createMessage", None), Ok(()));
+            assert_eq!(profile.is_interruptible(), is_modern);
+        }
+        assert_ne!(modern, legacy(&declared));
+        let params = json!({"_meta": {CLIENT_CAPABILITIES: {"sampling": null, "tasks": {}}}});
+        let modern = ClientProfile::modern(Some(&params)).unwrap();
         assert_eq!(json!(modern.capabilities_for(false)), json!({}));
+        assert!(modern.check_request("tasks/get", None).is_err() && !modern.is_interruptible());
+        assert_eq!(ClientProfile::modern(Some(&json!({}))), None);
+    }
+
+    #[test]
+    fn profile_declares_extensions_in_own_era_only() {
         let extensions = json!({"extensions": {TASKS_EXTENSION: {}, "vendor/x": {}}});
         let params = json!({"_meta": {CLIENT_CAPABILITIES: extensions.clone()}});
-        let declared = ClientProfile::modern(Some(&params)).unwrap().capabilities_for(true);
-        assert_eq!(json!(declared), json!({"extensions": {TASKS_EXTENSION: {}, "vendor/x": {}}}));
+        let modern = ClientProfile::modern(Some(&params)).unwrap();
+        assert_eq!(json!(modern.capabilities_for(true)), extensions);
+        assert_eq!(json!(modern.capabilities_for(false)), json!({}));
         let declared = legacy(&extensions).capabilities_for(false);
         assert_eq!(json!(declared), json!({"extensions": {"vendor/x": {}}}));
-        assert_eq!(ClientProfile::modern(Some(&json!({}))), None);
-        assert_ne!(modern, legacy(&json!({"sampling": {}})));
+        assert_eq!(json!(legacy(&extensions).capabilities_for(true)), json!({}));
     }
 }

@@ -35,6 +35,13 @@ pub(super) struct ClientCall {
     pub(super) progress_token: Option<ProgressToken>,
 }
 
+impl ClientCall {
+    /// Returns the token under which the client wants to be notified of progress.
+    fn progress_token(&self) -> Option<ProgressToken> {
+        self.link.progress_token().unwrap_or_else(|| self.progress_token.clone())
+    }
+}
+
 struct ActiveCall {
     id: RequestId,
     /// The progress token of this hop.
@@ -125,7 +132,7 @@ impl ServerMessages {
     fn take_notification(&mut self, mut message: Value) {
         let (link, progress_token) = match message["method"].as_str() {
             Some("notifications/progress") => match self.find_progress(&message["params"]) {
-                Some(ClientCall { link, progress_token }) => (Some(link), progress_token),
+                Some((link, progress_token)) => (Some(link), Some(progress_token)),
                 None => return,
             },
             Some("notifications/message") => {
@@ -149,11 +156,11 @@ impl ServerMessages {
         }));
     }
 
-    /// Returns the call of a progress notification, if its client wants progress.
-    fn find_progress(&self, params: &Value) -> Option<ClientCall> {
+    /// Returns the client that a progress notification is for, and its token, if it wants progress.
+    fn find_progress(&self, params: &Value) -> Option<(Arc<dyn ClientLink>, ProgressToken)> {
         let token: ProgressToken = serde_json::from_value(params.get("progressToken")?.clone()).ok()?;
         let found = self.calls.iter().find(|active| active.token.as_ref() == Some(&token))?;
-        found.call.progress_token.is_some().then(|| found.call.clone())
+        Some((Arc::clone(&found.call.link), found.call.progress_token()?))
     }
 
     /// Passes a request to a client in a task, which then sends the response to the server.

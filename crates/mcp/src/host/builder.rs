@@ -17,6 +17,7 @@ use super::server::Timeouts;
 use super::spawn::SpawnConfig;
 use super::table::{ChangeCounters, ServerTable};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
+use crate::client::InterruptedCalls;
 use crate::config::McpConfig;
 use crate::endpoint::AdvertisedExpiry;
 use crate::tasks::TaskOwners;
@@ -390,6 +391,7 @@ impl McpHostBuilder {
             retired: Mutex::new(Some(JoinSet::new())),
             stopping: CancellationToken::new(),
             tasks: TaskOwners::new(),
+            interrupted: InterruptedCalls::new(),
             narrowed_pool: Arc::new(NarrowedServerPool::new(Arc::clone(&spawn_config), narrowed_limits)),
             spawn_config,
             timeouts,

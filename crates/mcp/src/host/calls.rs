@@ -22,11 +22,12 @@ use valetkey_tools::ToolOutput;
 
 use super::authority::CallAuthority;
 use super::narrowed::ServerLease;
+use super::requests::{RequestMethod, ServerRequest};
 use super::server::{RequestFailure, ServerHandle, cancelled_error};
 use super::table::{ItemRoute, ServerTable};
 use super::{McpHost, session_account};
 use crate::child::Delivery;
-use crate::client::{ClientContext, ClientLink, MAX_ROUNDS, requires_input};
+use crate::client::{CallIdentity, ClientContext, ClientLink, GivenInput};
 use crate::connection::{ListKind, RefusedRequest};
 use crate::json::round_numbers;
 
@@ -51,6 +52,15 @@ impl ToolCall {
             _ => None,
         };
         Some(Self { name, arguments, other: params })
+    }
+
+    /// Returns the parameters as the client sent them.
+    fn params(&self) -> Map<String, Value> {
+        let own = [
+            ("name".to_owned(), Value::from(self.name.as_str())),
+            ("arguments".to_owned(), self.arguments.clone().into()),
+        ];
+        own.into_iter().chain(self.other.clone()).collect()
     }
 
     /// Returns the parameters for the server, which has its own name for the tool.
@@ -212,6 +222,12 @@ impl McpHost {
         context: &ClientContext,
     ) -> std::result::Result<Option<Value>, RequestFailure> {
         self.admit_client(context);
+        let input = GivenInput::take(&mut call.other);
+        let identity = || CallIdentity::new("tools/call", call.params(), narrowed.map(SessionContext::id));
+        if let Some(input) = input {
+            return self.resume(input, identity(), context).await.map(Some);
+        }
+        let identity = context.is_interruptible().then(identity);
         let table = self.table();
         let route = tokio::select! {
             route = table.find_route(ListKind::Tools, &call.name) => route?,
@@ -220,41 +236,9 @@ impl McpHost {
         let Some(route) = route else { return Ok(None) };
         let caller = Caller { narrowed, client: context.link.as_ref() };
         let server = self.call_target(&table, &route, &caller, call.arguments.as_mut())?;
-        let result = self.call_with_input(&server, call.into_params(&route.own_name), context).await?;
-        self.record_task(&result, &server)?;
-        Ok(Some(result))
-    }
-
-    /// Calls a tool, and again with the input that a modern server requires of a legacy client.
-    async fn call_with_input(
-        &self,
-        server: &ServerHandle,
-        mut params: Value,
-        context: &ClientContext,
-    ) -> std::result::Result<Value, RequestFailure> {
-        let Some(link) = context.link.as_ref().filter(|link| link.profile().is_legacy()) else {
-            return server.call(params, context).await;
-        };
-        let failed = |message: String| {
-            Error::new(ErrorKind::Unavailable, message).with_provider(server.name().to_owned())
-        };
-        for _ in 0..MAX_ROUNDS {
-            let result = server.call(params.clone(), context).await?;
-            if !requires_input(&result) {
-                return Ok(result);
-            }
-            let input = tokio::select! {
-                input = link.gather_input(result, &self.spawn_config.redactor) => input,
-                () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
-            };
-            let input =
-                input.map_err(|why| failed(format!("the server requires input, but {}", why.message())))?;
-            if let Some(params) = params.as_object_mut() {
-                params.shift_remove("requestState");
-                params.extend(input);
-            }
-        }
-        Err(failed("the server requires input again and again".to_owned()).into())
+        let request =
+            ServerRequest { method: RequestMethod::ToolCall, params: call.into_params(&route.own_name) };
+        self.send_with_input(server, request, identity, context).await.map(Some)
     }
 
     /// Calls a tool by the server's own name, also one that the configuration hides, and returns its result unmasked.

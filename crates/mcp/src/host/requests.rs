@@ -1,4 +1,5 @@
-//! Requests for prompts, resources and completions: which server they are for, and how they are sent.
+//! Requests to servers: which server one for a prompt, a resource or a completion is for, and how a request is sent whose
+//! server may require input of the client.
 //!
 //! | request | server |
 //! |---|---|
@@ -7,13 +8,9 @@
 //! | `completion/complete` | that of the prompt or resource it refers to |
 //! | `tasks/get`, `tasks/update`, `tasks/cancel` | the one that returned the task to a call of the session |
 
-use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use futures_util::stream::FuturesUnordered;
-use regex_lite::Regex;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext};
@@ -22,12 +19,12 @@ use super::McpHost;
 use super::calls::{CallTarget, Caller};
 use super::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
 use super::table::{ItemRoute, ServerTable};
-use crate::client::ClientContext;
+use crate::client::{
+    CallIdentity, CallOutcome, ClientContext, ClientLink, GivenInput, MAX_ROUNDS, Refusal, requires_input,
+};
 use crate::connection::{ListKind, RefusedRequest};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
-/// The protocol error for a resource that does not exist.
-const RESOURCE_NOT_FOUND: i32 = -32002;
 const INVALID_PARAMS: i32 = -32602;
 
 /// A request that is for one server, with its parameters as the client sent them.
@@ -47,6 +44,34 @@ pub(crate) enum ItemMethod {
     CancelTask,
 }
 
+/// The server of a request that has ended, and the result.
+pub(super) type FinishedRequest = (CallTarget, Result<Value, RequestFailure>);
+
+/// A request for one server, which has its own name for the tool or prompt.
+#[derive(Clone)]
+pub(super) struct ServerRequest {
+    pub(super) method: RequestMethod,
+    pub(super) params: Value,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum RequestMethod {
+    ToolCall,
+    Item(ItemMethod),
+}
+
+impl ServerRequest {
+    /// Returns the result as the server sent it. That of a tool call also has its receipt.
+    async fn send(self, server: &ServerHandle, context: &ClientContext) -> Result<Value, RequestFailure> {
+        match self.method {
+            RequestMethod::ToolCall => server.call(self.params, context).await,
+            RequestMethod::Item(method) => {
+                server.request(method.name(), self.params, method.credential_need(), context).await
+            }
+        }
+    }
+}
+
 impl ItemRequest {
     pub(crate) fn task_id(&self) -> &str {
         text_field(&self.params, "taskId")
@@ -54,7 +79,7 @@ impl ItemRequest {
 }
 
 impl ItemMethod {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::GetPrompt => "prompts/get",
             Self::ReadResource => "resources/read",
@@ -71,7 +96,7 @@ impl ItemMethod {
     }
 
     /// A resource or a task may show what an account contains. Prompts and completions describe the server.
-    fn credential_need(self) -> CredentialNeed {
+    pub(super) fn credential_need(self) -> CredentialNeed {
         match self {
             Self::ReadResource | Self::GetTask | Self::UpdateTask | Self::CancelTask => {
                 CredentialNeed::Required
@@ -93,9 +118,28 @@ impl McpHost {
         self.admit_client(context);
         if request.method.is_of_task() {
             let owner = self.tasks.get(request.task_id()).ok_or_else(unknown_task)?;
-            return self.send_request(&owner, request, context).await;
+            let (need, params) = (request.method.credential_need(), Value::Object(request.params));
+            return self.mask(owner.request(request.method.name(), params, need, context).await?).await;
         }
-        let (table, ItemRequest { method, mut params }) = (self.table(), request);
+        let result = self.forward_request(narrowed, request, context).await?;
+        self.mask(result).await
+    }
+
+    /// Sends a request to its server, and returns the result unmasked.
+    async fn forward_request(
+        &self,
+        narrowed: Option<&SessionContext>,
+        ItemRequest { method, mut params }: ItemRequest,
+        context: &ClientContext,
+    ) -> Result<Value, RequestFailure> {
+        let may_require_input = matches!(method, ItemMethod::GetPrompt | ItemMethod::ReadResource);
+        let input = GivenInput::take(&mut params);
+        let identity = || CallIdentity::new(method.name(), params.clone(), narrowed.map(SessionContext::id));
+        if let Some(input) = input {
+            return self.resume(input, identity(), context).await;
+        }
+        let identity = (may_require_input && context.is_interruptible()).then(identity);
+        let table = self.table();
         let server = tokio::select! {
             server = table.address(method, &mut params) => server?,
             () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
@@ -103,7 +147,8 @@ impl McpHost {
         // A policy for every tool of a server limits its other requests as well.
         let caller = Caller { narrowed, client: context.link.as_ref() };
         let target = self.call_target(&table, &ItemRoute::to_server(server), &caller, None)?;
-        self.send_request(&target, ItemRequest { method, params }, context).await
+        let request = ServerRequest { method: RequestMethod::Item(method), params: Value::Object(params) };
+        self.send_with_input(target, request, identity, context).await
     }
 
     /// Whether a request would find the task.
@@ -126,15 +171,93 @@ impl McpHost {
         Err(unusable.with_provider(server.name().to_owned()))
     }
 
-    /// Sends a request to a server, and masks the result.
-    async fn send_request(
+    /// Sends a request that may require input of its client. A request with an identity can be interrupted.
+    pub(super) async fn send_with_input(
         &self,
-        server: &ServerHandle,
-        ItemRequest { method, params }: ItemRequest,
+        server: CallTarget,
+        request: ServerRequest,
+        identity: Option<CallIdentity>,
         context: &ClientContext,
     ) -> Result<Value, RequestFailure> {
-        let need = method.credential_need();
-        let result = server.request(method.name(), Value::Object(params), need, context).await?;
+        let outcome = match (context.link.as_ref(), identity) {
+            (_, Some(identity)) => {
+                let send = |context: ClientContext| async move {
+                    let result = request.send(&server, &context).await;
+                    (server, result)
+                };
+                self.interrupted.run(identity, context, send).await
+            }
+            (Some(link), None) if link.profile().is_legacy() => {
+                let result = self.send_and_gather(&server, request, &**link, context).await;
+                Ok(CallOutcome::Ended((server, result)))
+            }
+            _ => {
+                let result = request.send(&server, context).await;
+                Ok(CallOutcome::Ended((server, result)))
+            }
+        };
+        self.result_of(outcome)
+    }
+
+    /// Continues an interrupted request.
+    pub(super) async fn resume(
+        &self,
+        input: GivenInput,
+        identity: CallIdentity,
+        context: &ClientContext,
+    ) -> Result<Value, RequestFailure> {
+        self.result_of(self.interrupted.resume(input, identity, context).await)
+    }
+
+    fn result_of(
+        &self,
+        outcome: Result<CallOutcome<FinishedRequest>, Refusal>,
+    ) -> Result<Value, RequestFailure> {
+        match outcome {
+            Ok(CallOutcome::Ended((server, result))) => {
+                let result = result?;
+                self.record_task(&result, &server)?;
+                Ok(result)
+            }
+            Ok(CallOutcome::InputRequired(result)) => Ok(result),
+            Ok(CallOutcome::Lost) => {
+                Err(Error::new(ErrorKind::Internal, "the task of the call failed").into())
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Sends a request, and again with the input that a modern server requires of a legacy client.
+    async fn send_and_gather(
+        &self,
+        server: &ServerHandle,
+        mut request: ServerRequest,
+        link: &dyn ClientLink,
+        context: &ClientContext,
+    ) -> Result<Value, RequestFailure> {
+        let failed = |message: String| {
+            Error::new(ErrorKind::Unavailable, message).with_provider(server.name().to_owned())
+        };
+        for _ in 0..MAX_ROUNDS {
+            let result = request.clone().send(server, context).await?;
+            if !requires_input(&result) {
+                return Ok(result);
+            }
+            let input = tokio::select! {
+                input = link.gather_input(result, &self.spawn_config.redactor) => input,
+                () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
+            };
+            let input =
+                input.map_err(|why| failed(format!("the server requires input, but {}", why.message())))?;
+            if let Some(params) = request.params.as_object_mut() {
+                params.shift_remove("requestState");
+                params.extend(input);
+            }
+        }
+        Err(failed("the server requires input again and again".to_owned()).into())
+    }
+
+    async fn mask(&self, result: Value) -> Result<Value, RequestFailure> {
         let masking_failed = || Error::new(ErrorKind::Internal, "the result could not be masked");
         Ok(self.spawn_config.redactor.mask_json_async(result).await.ok_or_else(masking_failed)?)
     }
@@ -229,51 +352,6 @@ impl ServerTable {
         fields.insert("name".to_owned(), Value::from(own_name));
         Ok(server)
     }
-
-    /// Finds the server of a resource by its URI, or by the URI template of a completion.
-    ///
-    /// Servers that have not listed their resources are waited for within the budget of a list, but only until one of
-    /// them is found to have the resource.
-    pub(super) async fn find_resource(&self, uri: &str) -> Result<Arc<ServerHandle>, RequestFailure> {
-        if let Some(server) = self.known_resource(uri) {
-            return Ok(server);
-        }
-        let kinds = [ListKind::Resources, ListKind::ResourceTemplates];
-        let lists = self.servers.iter().flat_map(|server| kinds.map(|kind| server.list(kind)));
-        let mut lists = pin!(lists.collect::<FuturesUnordered<_>>());
-        let found = timeout(self.list_budget, async {
-            while lists.next().await.is_some() {
-                kinds.into_iter().for_each(|kind| self.refresh_catalog(kind));
-                if let Some(server) = self.known_resource(uri) {
-                    return Some(server);
-                }
-            }
-            None
-        });
-        if let Ok(Some(server)) = found.await {
-            return Ok(server);
-        }
-        self.only_resource_server().ok_or_else(|| {
-            let message = "no server has this resource; list the resources again".to_owned();
-            let data = Some(serde_json::json!({"uri": uri}));
-            RequestFailure::Refused(RefusedRequest { code: RESOURCE_NOT_FOUND, message, data })
-        })
-    }
-
-    fn known_resource(&self, uri: &str) -> Option<Arc<ServerHandle>> {
-        let templates = self.catalog(ListKind::ResourceTemplates);
-        let listed = self.catalog(ListKind::Resources);
-        let by_template = || templates.items().iter().find(|template| matches_template(&template.tool, uri));
-        let item = listed.get(uri).or_else(|| templates.get(uri)).or_else(by_template)?;
-        self.server(&item.server)
-    }
-
-    /// A server may have resources that it does not list.
-    fn only_resource_server(&self) -> Option<Arc<ServerHandle>> {
-        let mut owners = self.servers.iter().filter(|server| server.offers(ListKind::Resources));
-        let only = owners.next()?;
-        owners.next().is_none().then(|| Arc::clone(only))
-    }
 }
 
 #[cfg(feature = "http")]
@@ -293,44 +371,4 @@ pub(crate) fn unknown_task() -> RequestFailure {
 fn invalid_params(message: &str) -> RequestFailure {
     let message = message.to_owned();
     RequestFailure::Refused(RefusedRequest { code: INVALID_PARAMS, message, data: None })
-}
-
-/// Whether a URI template (RFC 6570) can expand to `uri`. Values of plain expressions contain no reserved characters,
-/// since these are percent-encoded; those of other expressions may.
-fn matches_template(template: &str, uri: &str) -> bool {
-    let mut pattern = "^".to_owned();
-    let mut rest = template;
-    while let Some((literal, expression)) = rest.split_once('{') {
-        pattern += &regex_lite::escape(literal);
-        let Some((expression, after)) = expression.split_once('}') else { return false };
-        let is_plain = !expression.starts_with(['+', '#', '.', '/', ';', '?', '&']);
-        pattern += if is_plain { "[^/?#]*" } else { ".*" };
-        rest = after;
-    }
-    pattern += &regex_lite::escape(rest);
-    pattern += "$";
-    Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(uri))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn template_matches_its_expansions() {
-        for (template, uri, is_match) in [
-            ("test://template/{id}/data", "test://template/123/data", true),
-            ("test://template/{id}/data", "test://template/1/2/data", false),
-            ("test://template/{id}/data", "test://template/1/data/", false),
-            ("file:///{+path}", "file:///a/b.txt", true),
-            ("x:{a}.{b}", "x:1.2", true),
-            ("x:{a}.{b}", "x:1-2", false),
-            ("x:search{?q,limit}", "x:search?q=1&limit=2", true),
-            ("x:search{?q}", "x:search", true),
-            ("x:(.*)", "x:anything", false),
-            ("x:{open", "x:1", false),
-        ] {
-            assert_eq!(matches_template(template, uri), is_match, "{template} {uri}");
-        }
-    }
 }

@@ -5,8 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
+use regex_lite::Regex;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,11 +17,14 @@ use valetkey_core::Result;
 
 use super::authority::{AccountArgument, ToolPolicies};
 use super::catalog::{ItemCatalog, NamePrefixes, NameStyle, split_errors};
-use super::server::{ItemList, ServerHandle, Timeouts};
+use super::server::{ItemList, RequestFailure, ServerHandle, Timeouts};
 use super::spawn::SpawnConfig;
 use super::{McpHostBuilder, ProxiedTool, ServerError, session_account};
 use crate::config::{ConfigError, ServerConfig};
-use crate::connection::{ListKind, PerList};
+use crate::connection::{ListKind, PerList, RefusedRequest};
+
+/// The protocol error for a resource that does not exist.
+const RESOURCE_NOT_FOUND: i32 = -32002;
 
 pub(super) struct ServerTable {
     pub(super) servers: Vec<Arc<ServerHandle>>,
@@ -148,6 +154,51 @@ impl ServerTable {
         }
     }
 
+    /// Finds the server of a resource by its URI, or by the URI template of a completion.
+    ///
+    /// Servers that have not listed their resources are waited for within the budget of a list, but only until one of
+    /// them is found to have the resource.
+    pub(super) async fn find_resource(&self, uri: &str) -> Result<Arc<ServerHandle>, RequestFailure> {
+        if let Some(server) = self.known_resource(uri) {
+            return Ok(server);
+        }
+        let kinds = [ListKind::Resources, ListKind::ResourceTemplates];
+        let lists = self.servers.iter().flat_map(|server| kinds.map(|kind| server.list(kind)));
+        let mut lists = pin!(lists.collect::<FuturesUnordered<_>>());
+        let found = timeout(self.list_budget, async {
+            while lists.next().await.is_some() {
+                kinds.into_iter().for_each(|kind| self.refresh_catalog(kind));
+                if let Some(server) = self.known_resource(uri) {
+                    return Some(server);
+                }
+            }
+            None
+        });
+        if let Ok(Some(server)) = found.await {
+            return Ok(server);
+        }
+        self.only_resource_server().ok_or_else(|| {
+            let message = "no server has this resource; list the resources again".to_owned();
+            let data = Some(serde_json::json!({"uri": uri}));
+            RequestFailure::Refused(RefusedRequest { code: RESOURCE_NOT_FOUND, message, data })
+        })
+    }
+
+    fn known_resource(&self, uri: &str) -> Option<Arc<ServerHandle>> {
+        let templates = self.catalog(ListKind::ResourceTemplates);
+        let listed = self.catalog(ListKind::Resources);
+        let by_template = || templates.items().iter().find(|template| matches_template(&template.tool, uri));
+        let item = listed.get(uri).or_else(|| templates.get(uri)).or_else(by_template)?;
+        self.server(&item.server)
+    }
+
+    /// A server may have resources that it does not list.
+    fn only_resource_server(&self) -> Option<Arc<ServerHandle>> {
+        let mut owners = self.servers.iter().filter(|server| server.offers(ListKind::Resources));
+        let only = owners.next()?;
+        owners.next().is_none().then(|| Arc::clone(only))
+    }
+
     /// Updates a catalog from all lists that are known now.
     pub(super) fn refresh_catalog(&self, kind: ListKind) {
         self.collect(kind, self.servers.iter().map(|server| (server.name(), server.cached_list(kind))));
@@ -190,6 +241,23 @@ impl ServerTable {
     pub(super) fn server(&self, name: &str) -> Option<Arc<ServerHandle>> {
         self.servers.iter().find(|server| server.name() == name).cloned()
     }
+}
+
+/// Whether a URI template (RFC 6570) can expand to `uri`. Values of plain expressions contain no reserved characters,
+/// since these are percent-encoded; those of other expressions may.
+fn matches_template(template: &str, uri: &str) -> bool {
+    let mut pattern = "^".to_owned();
+    let mut rest = template;
+    while let Some((literal, expression)) = rest.split_once('{') {
+        pattern += &regex_lite::escape(literal);
+        let Some((expression, after)) = expression.split_once('}') else { return false };
+        let is_plain = !expression.starts_with(['+', '#', '.', '/', ';', '?', '&']);
+        pattern += if is_plain { "[^/?#]*" } else { ".*" };
+        rest = after;
+    }
+    pattern += &regex_lite::escape(rest);
+    pattern += "$";
+    Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(uri))
 }
 
 fn account_argument(server: &ServerHandle, tool: &ProxiedTool) -> AccountArgument {
@@ -242,6 +310,29 @@ impl ListChanges {
             Ok(()) = self.prompts.changed() => ListKind::Prompts,
             Ok(()) = self.resources.changed() => ListKind::Resources,
             else => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn template_matches_its_expansions() {
+        for (template, uri, is_match) in [
+            ("test://template/{id}/data", "test://template/123/data", true),
+            ("test://template/{id}/data", "test://template/1/2/data", false),
+            ("test://template/{id}/data", "test://template/1/data/", false),
+            ("file:///{+path}", "file:///a/b.txt", true),
+            ("x:{a}.{b}", "x:1.2", true),
+            ("x:{a}.{b}", "x:1-2", false),
+            ("x:search{?q,limit}", "x:search?q=1&limit=2", true),
+            ("x:search{?q}", "x:search", true),
+            ("x:(.*)", "x:anything", false),
+            ("x:{open", "x:1", false),
+        ] {
+            assert_eq!(matches_template(template, uri), is_match, "{template} {uri}");
         }
     }
 }

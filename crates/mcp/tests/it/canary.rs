@@ -98,9 +98,16 @@ impl GatewayCanaryFixture {
             let mut steps = steps.clone();
             steps.push(json!({end: {"code": -1, "message": "SECRET", "data": secret, "content": [secret]}}));
             let meta = json!({"progressToken": "p", "io.modelcontextprotocol/logLevel": "debug"});
-            let params = json!({"name": "scripted__run", "arguments": {"steps": steps}, "_meta": meta});
-            let id = self.client.send_request("tools/call", params).await;
-            self.client.respond_until(&id).await;
+            let mut params = json!({"name": "scripted__run", "arguments": {"steps": steps}, "_meta": meta});
+            loop {
+                let id = self.client.send_request("tools/call", params.clone()).await;
+                let mut result = self.client.respond_until(&id).await["result"].take();
+                // A modern client repeats its call with the input that the server requires.
+                let Some(requests) = result["inputRequests"].as_object() else { break };
+                let responses = requests.keys().map(|name| (name.clone(), json!({"action": "accept"})));
+                params["inputResponses"] = responses.collect::<serde_json::Map<_, _>>().into();
+                params["requestState"] = result["requestState"].take();
+            }
         }
     }
 
@@ -142,7 +149,7 @@ async fn canary_secret_is_in_no_output_log_record_or_argument() {
             fixture.call_all_tools().await;
             let received = &fixture.client.received;
             for method in ["elicitation/create", "sampling/createMessage", "roots/list"] {
-                assert_eq!(received.contains(method), era == ProtocolEra::Legacy, "{method}");
+                assert!(received.contains(method), "{era:?} {method}");
             }
             assert!(
                 received.contains("notifications/progress") && received.contains("notifications/message")

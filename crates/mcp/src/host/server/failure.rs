@@ -8,6 +8,7 @@ use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
 use super::ServerShared;
 use super::running::CallGuard;
+use crate::client::Refusal;
 use crate::connection::{RefusedRequest, RequestError};
 
 const METHOD_NOT_FOUND: i32 = -32601;
@@ -42,6 +43,13 @@ impl RequestFailure {
 impl From<RefusedRequest> for RequestFailure {
     fn from(refused: RefusedRequest) -> Self {
         Self::Refused(refused)
+    }
+}
+
+impl From<Refusal> for RequestFailure {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.message().to_owned();
+        Self::Refused(RefusedRequest { code: refusal.code(), message, data: None })
     }
 }
 

@@ -114,7 +114,7 @@ async fn gateway_server_request_passes_unchanged_in_both_directions() {
 #[tokio::test]
 async fn gateway_server_request_without_capability_is_refused() {
     for (era, capabilities) in
-        [(ProtocolEra::Legacy, json!({"roots": {}})), (ProtocolEra::Modern, json!({"sampling": {}}))]
+        [(ProtocolEra::Legacy, json!({"roots": {}})), (ProtocolEra::Modern, json!({"roots": {}}))]
     {
         let mut client = GatewayClientFixture::with_capabilities(era, capabilities, server("legacy")).await;
         let steps = json!([{"request": ["sampling/createMessage", {}]}]);

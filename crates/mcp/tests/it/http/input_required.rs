@@ -1,5 +1,5 @@
 //! Results that require input: the request state and the responses belong to the server. They are input of the client, so
-//! that they select nothing at the gateway.
+//! that they select nothing at the gateway, apart from a call of the same session that waits for them.
 
 use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;
@@ -93,6 +93,34 @@ async fn request_state_of_others_reaches_own_process() {
     let refused = call(&mut guessing, json!([]), stolen).await;
     assert_eq!(refused["result"]["isError"], true, "{refused}");
     assert!(refused["result"]["content"][0]["text"].as_str().unwrap().contains("no open credential session"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn interrupted_call_continues_only_in_own_session() {
+    let servers = vec![("scripted", scripted_server("legacy", Delivery::Endpoint))];
+    let gateway = HttpGatewayFixture::start_with(servers, tokens(), |gateway| gateway).await;
+    let mut clients = Vec::new();
+    for token in [ALICE, ALICE, BOB] {
+        let mut client = gateway.modern(token);
+        client.capabilities = json!({"roots": {}});
+        client.handle = Some(client.create_session().await);
+        client.set("AAAA").await;
+        clients.push(client);
+    }
+    let steps = json!([{"request": ["roots/list", {}]}]);
+    let required = call(&mut clients[0], steps.clone(), json!({})).await["result"].take();
+    assert_eq!(required["resultType"], "input_required", "{required}");
+    let name = required["inputRequests"].as_object().unwrap().keys().next().unwrap();
+    let roots = json!({"roots": [{"uri": "file:///work"}]});
+    let input = json!({"requestState": required["requestState"], "inputResponses": {name: roots}});
+    for other in [1, 2] {
+        let refused = call(&mut clients[other], steps.clone(), input.clone()).await;
+        assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    }
+    // The retry is on another connection.
+    let result = call(&mut clients[0], steps, input).await["result"].take();
+    assert_eq!(result["structuredContent"]["responses"][0]["result"], roots, "{result}");
     gateway.stop().await;
 }
 
