@@ -158,6 +158,13 @@ impl AccountCache {
         self.current().into_iter().chain(exchanged).collect()
     }
 
+    /// Returns the credentials that were set on the account: those that it serves, or those that are only exchanged.
+    pub(crate) fn explicit_credentials(&self) -> Option<Credentials> {
+        let state = self.cell.lock();
+        let exchanged = state.exchanged().cloned();
+        exchanged.or_else(|| self.current().filter(|_| state.manually_set))
+    }
+
     /// Returns the generation of the last change, which may have been a clear.
     pub(crate) fn generation(&self) -> Generation {
         self.cell.lock().generation

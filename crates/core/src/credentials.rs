@@ -202,7 +202,8 @@ impl Credentials {
     /// constant-time.
     ///
     /// The provider and the maximum age are not compared: they do not change what the keys can do.
-    pub(crate) fn has_same_values(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn has_same_values(&self, other: &Self) -> bool {
         let (left, right) = (self.data(), other.data());
         left.access_key_id == right.access_key_id
             && left.keys.secret_access_key() == right.keys.secret_access_key()

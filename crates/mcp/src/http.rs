@@ -7,6 +7,7 @@
 //! | `post`, `exchange` | one message: its protocol era, its run through rmcp, its response |
 //! | `protocol_sessions` | the sessions of legacy clients, which are small records |
 //! | `caller`, `tenants` | which credential session a call acts on, with its tools and processes |
+//! | `session_key`, `shared` | the handle of a session, and sessions that several gateways serve from one store |
 //! | `catalog` | the tools that every principal is shown |
 //! | `live_config` | what a reload replaces |
 
@@ -27,6 +28,9 @@ mod protocol_sessions;
 mod quota;
 mod response;
 mod router;
+mod session_factory;
+mod session_key;
+mod shared;
 mod site;
 mod stream;
 mod tenants;
@@ -57,7 +61,8 @@ pub use auth::{
 };
 pub use builder::HttpGatewayBuilder;
 pub use live_config::GatewayReloader;
-pub use tenants::{NewSession, SessionFactory};
+pub use session_factory::{NewSession, SessionFactory};
+pub use shared::SharedSessions;
 pub use tls::TlsIdentity;
 
 /// The first protocol version without protocol sessions.
@@ -139,7 +144,8 @@ impl HttpGateway {
         self.0.check_address(address)?;
         let endpoint =
             CredentialEndpoint::start().await.map_err(internal("the credential endpoint cannot listen"))?;
-        let HttpGatewayBuilder { live, mut site, tls, registry, quotas, records, process_quota } = self.0;
+        let HttpGatewayBuilder { live, mut site, tls, registry, quotas, records, process_quota, shared } =
+            self.0;
         // Subscribes first, so that no reload after the catalog's start is missed.
         let reloads = live.reloads();
         site.add_listener(address, tls.is_some());
@@ -147,7 +153,7 @@ impl HttpGateway {
         let state = Arc::new(HttpState {
             site,
             tls,
-            tenants: Arc::new(Tenants::new(live.clone(), endpoint, registry, process_quota)),
+            tenants: Arc::new(Tenants::new(live.clone(), endpoint, registry, process_quota, shared)?),
             live,
             catalog,
             protocol_sessions: ProtocolSessions::new(records),
@@ -176,6 +182,7 @@ async fn run(
     tokio::select! {
         () = accept_connections(&listener, state, &connections) => {}
         () = state.tenants.keep_swept() => {}
+        () = state.tenants.keep_current() => {}
         () = apply_reloads(state, reloads) => {}
         () = stop.cancelled() => {}
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
 use data_encoding::HEXLOWER;
 use secrecy::SecretString;
@@ -114,6 +115,21 @@ impl ClientHandle {
         let mut digits = Zeroizing::new([0; 2 * PART]);
         let secret = HEXLOWER.encode_mut_str(&*self.secret, &mut *digits);
         SecretString::from(format!("{VERSION}.{}.{secret}", self.id))
+    }
+
+    /// Returns whether both are the same handle, in constant time.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_store::ClientHandle;
+    /// let (handle, other) = (ClientHandle::random()?, ClientHandle::random()?);
+    /// assert!(handle.is_same(&handle.clone()) && !handle.is_same(&other));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_same_secret = verify_slices_are_equal(&*self.secret, &*other.secret).is_ok();
+        self.id == other.id && is_same_secret
     }
 
     pub(crate) fn expose_secret_part(&self) -> &[u8; PART] {

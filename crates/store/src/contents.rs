@@ -40,6 +40,8 @@ pub struct SessionContents {
     pub session: SessionId,
     /// The account of a call that names none.
     pub default_account: AccountName,
+    /// The label that the client gave the session.
+    pub label: Option<String>,
     /// The region of the session.
     pub region: Option<Region>,
     /// Where each account has its credentials from.
@@ -57,6 +59,7 @@ impl SessionContents {
         Self {
             session,
             default_account: AccountName::default_account(),
+            label: None,
             region: None,
             accounts: BTreeMap::new(),
             service_context: None,

@@ -81,6 +81,29 @@ impl SessionAccount {
         self.session().ok()?.current(&self.name)
     }
 
+    /// Returns the credentials that were set on the account and not cleared since, whether or not they have expired:
+    /// those that it serves, or long-lived keys that it only exchanges. `None` while a provider serves the account.
+    ///
+    /// For a host that builds the same session in another process. Everything else uses
+    /// [`credentials`](Self::credentials).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext, provider_fn};
+    /// # let credentials = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse()?, "example".into()).build()?;
+    /// let session = SessionContext::builder().build();
+    /// let account = session.for_account(session.default_account());
+    /// session.set_credentials(credentials.clone())?;
+    /// assert!(account.explicit_credentials().is_some_and(|found| found.has_same_values(&credentials)));
+    /// session.clear();
+    /// assert!(account.explicit_credentials().is_none());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn explicit_credentials(&self) -> Option<Credentials> {
+        self.cache().ok()?.explicit_credentials()
+    }
+
     /// Sets the credentials of the account, which from now on take precedence over its provider. Adds the account if
     /// the session does not have it; an inherited account is replaced in this session only.
     ///

@@ -72,6 +72,20 @@ impl SessionBuilder {
         self.shared.id
     }
 
+    /// Sets the id of the session (default: a random one). For a session that another process has too, and whose records
+    /// belong together.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{SessionContext, SessionId};
+    /// let id = SessionId::random();
+    /// assert_eq!(SessionContext::builder().session_id(id).build().id(), id);
+    /// ```
+    pub fn session_id(mut self, id: SessionId) -> Self {
+        self.shared.id = id;
+        self
+    }
+
     /// Sets the principal that the session acts for.
     ///
     /// The host has verified it: the session passes it on to audit records and reports, and does not check it. There is

@@ -11,8 +11,9 @@ use super::auth::Authenticator;
 use super::live_config::LiveConfigCell;
 use super::protocol_sessions::RecordLimits;
 use super::quota::QuotaLimits;
+use super::session_factory::SessionFactory;
+use super::shared::SharedSessions;
 use super::site::Site;
-use super::tenants::SessionFactory;
 use super::tls::TlsIdentity;
 use crate::ProcessQuota;
 
@@ -25,6 +26,7 @@ use crate::ProcessQuota;
 /// | [`allow_host`](Self::allow_host) | additional names in `Host` | none |
 /// | [`allow_origin`](Self::allow_origin) | additional values of `Origin` | none |
 /// | [`sessions`](Self::sessions) | limits of credential sessions | those of [`RegistryBuilder`] |
+/// | [`shared_sessions`](Self::shared_sessions) | the store of sessions that several gateways serve | none |
 /// | [`process_quota`](Self::process_quota) | limits of server processes | those of [`ProcessLimits`](crate::ProcessLimits) |
 /// | [`max_requests`](Self::max_requests) | requests in progress | 1,024 |
 /// | [`max_requests_per_principal`](Self::max_requests_per_principal) | those of one principal | 256 |
@@ -50,6 +52,7 @@ pub struct HttpGatewayBuilder {
     pub(super) quotas: QuotaLimits,
     pub(super) records: RecordLimits,
     pub(super) process_quota: ProcessQuota,
+    pub(super) shared: Option<SharedSessions>,
 }
 
 impl HttpGatewayBuilder {
@@ -62,6 +65,7 @@ impl HttpGatewayBuilder {
             quotas: QuotaLimits { per_principal: 256, total: 1_024 },
             records: RecordLimits { per_principal: 1_000, total: 10_000 },
             process_quota: ProcessQuota::default(),
+            shared: None,
         }
     }
 
@@ -99,6 +103,13 @@ impl HttpGatewayBuilder {
     /// Sets the limits of credential sessions (default: those of [`RegistryBuilder`]).
     pub fn sessions(mut self, registry: RegistryBuilder) -> Self {
         self.registry = registry;
+        self
+    }
+
+    /// Keeps the sessions that `create_credential_session` opens in a store that other gateways share (default: this
+    /// gateway alone has them). Any of these gateways then serves such a session to a request with its handle.
+    pub fn shared_sessions(mut self, shared: SharedSessions) -> Self {
+        self.shared = Some(shared);
         self
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionHandle};
+use valetkey_core::{AccountName, Error, ErrorKind, Result};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolOutput};
 
 use super::auth::VerifiedCaller;
 use super::catalog::{CLOSE_SESSION, CREATE_SESSION, Catalog, LIST_SESSIONS};
 use super::protocol_sessions::ProtocolSession;
+use super::session_key::SessionKey;
 use super::tenants::{TenantGuard, Tenants, no_session};
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
@@ -26,7 +27,7 @@ pub(super) struct CallerTools {
     pub(super) catalog: Arc<Catalog>,
     pub(super) caller: VerifiedCaller,
     /// The handle in the header.
-    pub(super) handle: Option<SessionHandle>,
+    pub(super) handle: Option<SessionKey>,
     /// The protocol session of a legacy client.
     pub(super) protocol_session: Option<Arc<ProtocolSession>>,
 }
@@ -43,7 +44,7 @@ impl ContentSource for CallerTools {
 
     async fn list(&self, kind: ListKind) -> Vec<Value> {
         match kind {
-            ListKind::Tools => self.catalog.list_tools(&self.accounts()).await,
+            ListKind::Tools => self.catalog.list_tools(&self.accounts().await).await,
             _ => self.catalog.list(kind).await,
         }
     }
@@ -55,15 +56,15 @@ impl ContentSource for CallerTools {
     ) -> std::result::Result<Option<Value>, RefusedRequest> {
         let arguments = call.arguments.get_or_insert_default();
         let own = match call.name.as_str() {
-            CREATE_SESSION => Some(self.create(arguments)),
+            CREATE_SESSION => Some(self.create(arguments).await),
             LIST_SESSIONS => Some(Ok(self.list_sessions())),
-            CLOSE_SESSION => self.close(arguments).map(Ok),
+            CLOSE_SESSION => self.close(arguments).await,
             _ => None,
         };
         if let Some(output) = own {
             return Ok(Some(call_result(output.into())));
         }
-        let selected = match self.select(arguments) {
+        let selected = match self.select(arguments).await {
             Err(_)
                 if self.names_no_session(arguments)
                     && self.catalog.is_credential_free_tool(&call.name).await =>
@@ -87,7 +88,7 @@ impl ContentSource for CallerTools {
         context: &ClientContext,
     ) -> std::result::Result<Value, RequestFailure> {
         let is_of_task = request.method.is_of_task();
-        let session = match self.select(&mut Map::new()) {
+        let session = match self.select(&mut Map::new()).await {
             Err(_) if self.names_no_session(&Map::new()) && is_of_task => {
                 self.tenants.find_task(&self.caller, request.task_id()).ok_or_else(unknown_task)
             }
@@ -113,7 +114,7 @@ impl ContentSource for CallerTools {
         queue: &Arc<UpdateQueue>,
         context: &ClientContext,
     ) -> std::result::Result<ResourceSubscription, RequestFailure> {
-        let session = match self.select(&mut Map::new()) {
+        let session = match self.select(&mut Map::new()).await {
             Err(_)
                 if self.names_no_session(&Map::new())
                     && self.catalog.is_credential_free_resource(uri).await =>
@@ -133,9 +134,12 @@ impl ContentSource for CallerTools {
 impl CallerTools {
     /// Returns the accounts that a call can select: those of the session that the request selects without an argument,
     /// otherwise those of a new session of the principal.
-    fn accounts(&self) -> Vec<AccountName> {
-        let bound = self.protocol_session.as_ref().and_then(|session| session.credentials());
-        let selected = self.handle.or(bound).and_then(|handle| self.tenants.find(&self.caller, &handle).ok());
+    async fn accounts(&self) -> Vec<AccountName> {
+        let bound = || self.protocol_session.as_ref()?.credentials().map(SessionKey::Local);
+        let selected = match self.handle.clone().or_else(bound) {
+            Some(key) => self.tenants.find(&self.caller, &key).await.ok(),
+            None => None,
+        };
         match selected {
             Some(session) => session.accounts(),
             None => self.tenants.factory().accounts(&self.caller),
@@ -144,23 +148,35 @@ impl CallerTools {
 
     /// Returns the session on which a call acts. A handle that does not name a session of this principal is an error:
     /// the call never runs in another session instead.
-    fn select(&self, arguments: &mut Map<String, Value>) -> Result<TenantGuard> {
-        if let Some(handle) = &self.handle {
-            if arguments.get(CREDENTIAL_SESSION) == Some(&handle.to_string().into()) {
+    async fn select(&self, arguments: &mut Map<String, Value>) -> Result<TenantGuard> {
+        let named = key_in(arguments);
+        if let Some(key) = &self.handle {
+            if named.is_some_and(|named| named.is_same(key)) {
                 arguments.remove(CREDENTIAL_SESSION);
             }
-            return self.tenants.find(&self.caller, handle).map_err(unknown_session);
+            return self.tenants.find(&self.caller, key).await.map_err(unknown_session);
         }
-        if let Some(session) = self.named(arguments) {
-            arguments.remove(CREDENTIAL_SESSION);
-            return Ok(session);
+        if let Some(key) = named {
+            match self.tenants.find(&self.caller, &key).await {
+                Ok(session) => {
+                    arguments.remove(CREDENTIAL_SESSION);
+                    return Ok(session);
+                }
+                Err(error) if matches!(key, SessionKey::Shared(_)) => return Err(unknown_session(error)),
+                Err(_) => {}
+            }
         }
         if arguments.contains_key(CREDENTIAL_SESSION) {
             return match self.tenants.find_narrowed(&self.caller, arguments) {
                 Some(session) => Ok(session),
-                None => Err(unknown_session(Error::invalid(CREDENTIAL_SESSION, "is unknown"))),
+                None => Err(unknown_session(Error::new(ErrorKind::Closed, "is unknown"))),
             };
         }
+        self.session_of_client()
+    }
+
+    /// Returns the session of a legacy client, which is opened at its first call.
+    fn session_of_client(&self) -> Result<TenantGuard> {
         let protocol_session = self.protocol_session.as_ref().ok_or_else(no_session)?;
         let mut opened = None;
         let handle = protocol_session.credentials_or_open(|| {
@@ -169,7 +185,7 @@ impl CallerTools {
         })?;
         match opened {
             Some(session) => Ok(session),
-            None => self.tenants.find(&self.caller, &handle).map_err(|_| {
+            None => self.tenants.find_local(&self.caller, &handle).map_err(|_| {
                 protocol_session.forget_credentials(handle);
                 Error::new(ErrorKind::Closed, "the credential session of this connection has ended")
                     .with_next_step(
@@ -186,14 +202,8 @@ impl CallerTools {
             && !arguments.contains_key(CREDENTIAL_SESSION)
     }
 
-    /// Returns the session of this principal that the arguments name.
-    fn named(&self, arguments: &Map<String, Value>) -> Option<TenantGuard> {
-        let handle: SessionHandle = arguments.get(CREDENTIAL_SESSION)?.as_str()?.parse().ok()?;
-        self.tenants.find(&self.caller, &handle).ok()
-    }
-
     /// Opens a session, and returns its handle. The only argument is `label`; any other one is an error.
-    fn create(&self, arguments: &Map<String, Value>) -> Result<ToolOutput> {
+    async fn create(&self, arguments: &Map<String, Value>) -> Result<ToolOutput> {
         if arguments.keys().any(|name| name != "label") {
             return Err(Error::invalid("arguments", "hold a name that this tool does not know"));
         }
@@ -202,28 +212,47 @@ impl CallerTools {
             Some(Value::String(label)) if label.chars().count() <= MAX_LABEL_CHARS => Some(label.clone()),
             Some(_) => return Err(Error::invalid("label", "must be a string of at most 128 characters")),
         };
-        let handle = self.tenants.open(&self.caller, label)?.handle();
-        Ok(ToolOutput::json(json!({CREDENTIAL_SESSION: handle.to_string()})))
+        let key = self.tenants.create(&self.caller, label).await?;
+        Ok(ToolOutput::json(json!({CREDENTIAL_SESSION: key.expose()})))
     }
 
     fn list_sessions(&self) -> ToolOutput {
         let sessions = self.tenants.sessions(self.caller.principal()).into_iter();
-        let sessions = sessions
-            .map(|(handle, tenant)| json!({CREDENTIAL_SESSION: handle.to_string(), "label": tenant.label}));
+        let sessions = sessions.map(|(handle, tenant)| {
+            let key = tenant.record.as_ref().map_or(SessionKey::Local(handle), |record| record.key());
+            json!({CREDENTIAL_SESSION: key.expose(), "label": tenant.label})
+        });
         ToolOutput::json(json!({"sessions": sessions.collect::<Vec<_>>()}))
     }
 
     /// Closes the session that the arguments name, if it is one of this principal that was not narrowed from another.
-    fn close(&self, arguments: &Map<String, Value>) -> Option<ToolOutput> {
-        let handle: SessionHandle = arguments.get(CREDENTIAL_SESSION)?.as_str()?.parse().ok()?;
-        let closed = self.tenants.close(self.caller.principal(), &handle);
+    async fn close(&self, arguments: &Map<String, Value>) -> Option<Result<ToolOutput>> {
+        let closed = match key_in(arguments)? {
+            SessionKey::Local(handle) => {
+                let is_closed = self.tenants.close_local(self.caller.principal(), &handle);
+                is_closed.then_some(Ok(()))?
+            }
+            key @ SessionKey::Shared(_) => match self.tenants.find(&self.caller, &key).await {
+                Ok(session) => self.tenants.close_shared(&session).await,
+                Err(error) => Err(unknown_session(error)),
+            },
+        };
         let text = "Successfully closed the credential session";
-        closed.then(|| ToolOutput::ok(text).with_structured(json!({"closed": closed})))
+        Some(closed.map(|()| ToolOutput::ok(text).with_structured(json!({"closed": true}))))
     }
 }
 
-/// Returns the same error for a handle that never existed, one that has ended and one of another principal.
-fn unknown_session(_: Error) -> Error {
+/// Returns the handle that the arguments name, if it is well-formed.
+fn key_in(arguments: &Map<String, Value>) -> Option<SessionKey> {
+    arguments.get(CREDENTIAL_SESSION)?.as_str()?.parse().ok()
+}
+
+/// Returns the same error for a handle that never existed, one that has ended and one of another principal. Other
+/// failures have nothing to do with the handle, and are reported as they are.
+fn unknown_session(error: Error) -> Error {
+    if !matches!(error.kind(), ErrorKind::Closed | ErrorKind::Denied) {
+        return error.with_field(CREDENTIAL_SESSION);
+    }
     Error::new(ErrorKind::Closed, "you have no open credential session with this handle")
         .with_field(CREDENTIAL_SESSION)
         .with_next_step("call `list_credential_sessions` or `create_credential_session`; nothing was done")

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use valetkey_core::{AccountName, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
 
-use super::tenants::{SessionFactory, host_builder};
+use super::session_factory::{SessionFactory, host_builder};
 use crate::connection::ListKind;
 use crate::gateway::{ChangeNotifier, ContentSource, GatewayInner, tool_definition};
 use crate::host::{ItemCatalog, ItemRequest};

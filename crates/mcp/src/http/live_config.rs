@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::auth::Authenticator;
-use super::tenants::SessionFactory;
+use super::session_factory::SessionFactory;
 
 /// The part of the configuration that may change while the gateway runs.
 pub(super) struct LiveConfig {

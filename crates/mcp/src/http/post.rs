@@ -237,7 +237,7 @@ impl PostedRequest<'_> {
             tenants: Arc::clone(&state.tenants),
             catalog: Arc::clone(&state.catalog),
             caller: self.caller.verified().clone(),
-            handle: self.caller.handle,
+            handle: self.caller.handle.clone(),
             protocol_session: client.session(),
         };
         let changes = state.changes(tools.caller.principal());

@@ -21,6 +21,7 @@ use super::quota::Quotas;
 use super::response::{
     HttpResponse, INVALID_REQUEST, RpcError, method_not_allowed, session_not_found, text, too_many_requests,
 };
+use super::session_key::SessionKey;
 use super::site::{Resource, Route, Site, single};
 use super::stream::SessionMessages;
 use super::tenants::Tenants;
@@ -30,6 +31,7 @@ use crate::gateway::ChangeNotifier;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const CREDENTIAL_SESSION: HeaderName = HeaderName::from_static("valetkey-session");
+const NODE: HeaderName = HeaderName::from_static("valetkey-node");
 
 /// The state of a running gateway.
 pub(super) struct HttpState {
@@ -63,7 +65,7 @@ impl HttpState {
 pub(super) struct Caller {
     authority: Authority,
     /// The handle of a credential session.
-    pub(super) handle: Option<SessionHandle>,
+    pub(super) handle: Option<SessionKey>,
     /// The id of a protocol session, as sent.
     session_id: Option<String>,
 }
@@ -76,8 +78,18 @@ pub(super) enum NamedSession {
     NotFound,
 }
 
-/// Responds to one request. No body is read before the sender is known.
+/// Responds to one request. The response of a gateway with shared sessions names the node.
 pub(super) async fn handle(state: Arc<HttpState>, request: Request<IncomingBody>) -> HttpResponse {
+    let node = state.tenants.node_header();
+    let mut response = respond(state, request).await;
+    if let Some(node) = node {
+        response.headers_mut().insert(NODE, node);
+    }
+    response
+}
+
+/// No body is read before the sender is known.
+async fn respond(state: Arc<HttpState>, request: Request<IncomingBody>) -> HttpResponse {
     if !state.site.is_allowed(request.headers()) {
         return text(
             StatusCode::FORBIDDEN,
@@ -129,7 +141,7 @@ fn not_found() -> HttpResponse {
 impl Caller {
     fn new(
         authority: Authority,
-        path_handle: Option<SessionHandle>,
+        path_handle: Option<SessionKey>,
         headers: &HeaderMap,
     ) -> Result<Self, RpcError> {
         let read = |name: &HeaderName, malformed: &'static str| match headers.contains_key(name) {
@@ -138,8 +150,9 @@ impl Caller {
         };
         let malformed = "the header `Valetkey-Session` is not the handle of a credential session";
         let handle = read(&CREDENTIAL_SESSION, malformed)?.map(str::parse).transpose();
-        let handle = handle.map_err(|_| RpcError::bad_request(INVALID_REQUEST, malformed))?;
-        if path_handle.is_some() && handle.is_some() && path_handle != handle {
+        let handle: Option<SessionKey> =
+            handle.map_err(|_| RpcError::bad_request(INVALID_REQUEST, malformed))?;
+        if path_handle.as_ref().zip(handle.as_ref()).is_some_and(|(path, header)| !path.is_same(header)) {
             let message = "the path and the header `Valetkey-Session` name two credential sessions";
             return Err(RpcError::bad_request(INVALID_REQUEST, message));
         }

@@ -1,6 +1,5 @@
 //! `Tenants`: the credential sessions of all principals, each with tools and server processes of its own.
 
-use std::fmt;
 use std::sync::{Arc, Weak};
 
 use futures_util::future::join_all;
@@ -9,126 +8,25 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use valetkey_core::{
-    AccountName, Error, ErrorKind, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext,
-    SessionGuard, SessionHandle, SessionRegistry,
+    Error, ErrorKind, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionGuard,
+    SessionHandle, SessionId, SessionRegistry,
 };
 use valetkey_tools::ToolSet;
 
 use super::auth::VerifiedCaller;
 use super::live_config::{LiveConfig, LiveConfigCell};
+use super::session_factory::{NewSession, SessionFactory, host_builder};
+use super::session_key::SessionKey;
+use super::shared::{SessionRecord, SharedRecords, SharedSessions};
 use crate::client::ClientContext;
 use crate::connection::RefusedRequest;
 use crate::gateway::{ContentSource, GatewayInner};
 use crate::host::{ChangeCounters, ItemRequest, ListChanges, RequestFailure, ToolCall, error_result};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
-use crate::{CredentialEndpoint, McpConfig, McpHost, McpHostBuilder, ProcessQuota};
+use crate::{CredentialEndpoint, ProcessQuota};
 
 /// The maximum number of callers whose small state is kept between requests.
 const MAX_CALLERS: u64 = 10_000;
-
-type CompleteSession = dyn FnOnce(&SessionContext) -> Result<ToolSet> + Send;
-
-/// A session that is about to be opened, and the step that completes it.
-///
-/// # Examples
-/// ```
-/// use valetkey_core::SessionContext;
-/// use valetkey_mcp::http::NewSession;
-/// use valetkey_tools::ToolSet;
-///
-/// let session = NewSession::new(SessionContext::builder(), |session| {
-///     Ok(ToolSet::for_session(session.clone()))
-/// });
-/// # drop(session);
-/// ```
-pub struct NewSession {
-    builder: SessionBuilder,
-    complete: Box<CompleteSession>,
-}
-
-impl NewSession {
-    /// Creates a session from `builder`. Once it is open, `complete` sets its providers and returns its tools.
-    pub fn new(
-        builder: SessionBuilder,
-        complete: impl FnOnce(&SessionContext) -> Result<ToolSet> + Send + 'static,
-    ) -> Self {
-        Self { builder, complete: Box::new(complete) }
-    }
-}
-
-impl fmt::Debug for NewSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSession").finish_non_exhaustive()
-    }
-}
-
-/// Describes the sessions of an [`HttpGateway`](super::HttpGateway).
-///
-/// # Examples
-/// ```
-/// use valetkey_core::{Error, ErrorKind, Principal, Result, SessionContext};
-/// use valetkey_mcp::http::{NewSession, SessionFactory, VerifiedCaller};
-/// use valetkey_mcp::{McpConfig, McpHost, McpHostBuilder};
-/// use valetkey_tools::ToolSet;
-///
-/// struct Sessions {
-///     config: McpConfig,
-///     administrators: Vec<Principal>,
-/// }
-///
-/// impl SessionFactory for Sessions {
-///     fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession> {
-///         if !self.administrators.contains(caller.principal()) {
-///             return Err(Error::new(ErrorKind::Denied, "only administrators may open a session"));
-///         }
-///         Ok(NewSession::new(SessionContext::builder(), |session| Ok(ToolSet::for_session(session.clone()))))
-///     }
-///
-///     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder> {
-///         Some(McpHost::builder(session, self.config.clone()))
-///     }
-/// }
-///
-/// let sessions = Sessions { config: McpConfig::default(), administrators: vec!["alice".parse()?] };
-/// assert!(sessions.new_session(&VerifiedCaller::new("alice".parse()?)).is_ok());
-/// let refused = sessions.new_session(&VerifiedCaller::new("bob".parse()?));
-/// assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
-/// # Ok::<(), valetkey_core::Error>(())
-/// ```
-pub trait SessionFactory: Send + Sync + 'static {
-    /// Returns a new session for an authenticated caller. The gateway sets the session's principal.
-    ///
-    /// # Errors
-    /// `Denied` when the caller may have no session.
-    fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession>;
-
-    /// Returns the host of the servers of a session that this factory described, or `None` without servers. Called at
-    /// the first call of a server's tool.
-    ///
-    /// The gateway replaces the builder's [endpoint](McpHostBuilder::endpoint) and
-    /// [quota](McpHostBuilder::process_quota) with those that all its sessions share.
-    fn host(&self, session: &SessionContext) -> Option<McpHostBuilder>;
-
-    /// Whether the open sessions of this caller continue when this factory [replaces](super::GatewayReloader::reload)
-    /// the one that described them (default: yes). Otherwise they are closed.
-    fn keeps_sessions(&self, caller: &VerifiedCaller) -> bool {
-        let _ = caller;
-        true
-    }
-
-    /// Returns a session that has every account of the configuration and no provider. The gateway uses it to list the
-    /// tools of the servers, which are the same for every principal (default: a session with the default account).
-    fn catalog_session(&self) -> SessionContext {
-        SessionContext::builder().build()
-    }
-
-    /// Returns the accounts that a new session of this caller has, the default one first. The gateway lists them as
-    /// the values of the argument `aws_account` of servers' tools, if there are several (default: none, so that the
-    /// argument is not listed until the session of a request is known).
-    fn accounts(&self, _caller: &VerifiedCaller) -> Vec<AccountName> {
-        Vec::new()
-    }
-}
 
 /// The part of a session that is kept beside it: its tools, and its servers from the first call on.
 pub(super) struct Tenant {
@@ -137,6 +35,27 @@ pub(super) struct Tenant {
     caller: VerifiedCaller,
     running: OnceCell<RunningTenant>,
     pub(super) label: Option<String>,
+    /// The record of a session that other nodes may serve.
+    pub(super) record: Option<SessionRecord>,
+}
+
+impl Tenant {
+    pub(super) fn caller(&self) -> &VerifiedCaller {
+        &self.caller
+    }
+
+    pub(super) fn principal(&self) -> &Principal {
+        self.caller.principal()
+    }
+}
+
+/// What distinguishes a session that is about to be opened from the others of its caller.
+#[derive(Default)]
+pub(super) struct NewTenant {
+    pub(super) label: Option<String>,
+    pub(super) record: Option<SessionRecord>,
+    /// The id that the session has on other nodes.
+    pub(super) session: Option<SessionId>,
 }
 
 /// The servers of a session, from the first call on.
@@ -162,11 +81,6 @@ impl RunningTenant {
     }
 }
 
-/// Returns the host that the factory describes, without servers if it describes none: a reload may add some.
-pub(super) fn host_builder(factory: &dyn SessionFactory, session: &SessionContext) -> McpHostBuilder {
-    factory.host(session).unwrap_or_else(|| McpHost::builder(session, McpConfig::default()))
-}
-
 /// An open session in use.
 pub(super) type TenantGuard = SessionGuard<Arc<Tenant>>;
 
@@ -184,6 +98,8 @@ pub(super) struct Tenants {
     change_counters: Cache<Principal, Arc<ChangeCounters>>,
     /// The session of each caller for servers that are given no credentials.
     credential_free: Cache<VerifiedCaller, SessionHandle>,
+    /// The sessions that other nodes serve, too.
+    pub(super) shared: Option<SharedRecords>,
 }
 
 impl Tenants {
@@ -192,8 +108,10 @@ impl Tenants {
         endpoint: CredentialEndpoint,
         registry: RegistryBuilder,
         process_quota: ProcessQuota,
-    ) -> Self {
-        Self {
+        shared: Option<SharedSessions>,
+    ) -> Result<Self> {
+        let shared = shared.map(SharedRecords::new).transpose()?;
+        Ok(Self {
             live,
             opened: Mutex::default(),
             endpoint,
@@ -201,17 +119,24 @@ impl Tenants {
             process_quota,
             change_counters: Cache::new(MAX_CALLERS),
             credential_free: Cache::new(MAX_CALLERS),
-        }
+            shared,
+        })
     }
 
-    /// Opens a session for `caller`.
+    /// Opens a session of this node for `caller`.
     pub(super) fn open(&self, caller: &VerifiedCaller, label: Option<String>) -> Result<TenantGuard> {
+        self.open_tenant(caller, NewTenant { label, ..NewTenant::default() })
+    }
+
+    pub(super) fn open_tenant(&self, caller: &VerifiedCaller, new: NewTenant) -> Result<TenantGuard> {
         let live = self.live.current();
         let NewSession { builder, complete } = live.factory.new_session(caller)?;
+        let NewTenant { label, record, session } = new;
+        let builder = session.into_iter().fold(builder, SessionBuilder::session_id);
         let principal = caller.principal();
         let opened = self.registry.open_with(principal.clone(), builder, |session| {
             let (tools, caller) = (complete(session), caller.clone());
-            Arc::new(Tenant { tools, caller, running: OnceCell::new(), label })
+            Arc::new(Tenant { tools, caller, running: OnceCell::new(), label, record })
         })?;
         if let Err(error) = &opened.value().tools {
             let error = error.clone();
@@ -259,13 +184,21 @@ impl Tenants {
         let principal = tenant.caller.principal();
         let sessions = self.sessions(principal).into_iter();
         for (handle, _) in sessions.filter(|(_, other)| Arc::ptr_eq(other, tenant)) {
-            self.close(principal, &handle);
+            self.close_local(principal, &handle);
         }
     }
 
-    /// Returns the session of this handle if it belongs to `caller`. A session that the same principal opened with other
-    /// claims has another authority, and is not found.
-    pub(super) fn find(&self, caller: &VerifiedCaller, handle: &SessionHandle) -> Result<TenantGuard> {
+    /// Returns the session of this handle if it belongs to `caller`.
+    pub(super) async fn find(&self, caller: &VerifiedCaller, key: &SessionKey) -> Result<TenantGuard> {
+        match key {
+            SessionKey::Local(handle) => self.find_local(caller, handle),
+            SessionKey::Shared(handle) => self.find_shared(caller, handle).await,
+        }
+    }
+
+    /// Returns the session of this handle in the registry if it belongs to `caller`. A session that the same principal
+    /// opened with other claims has another authority, and is not found.
+    pub(super) fn find_local(&self, caller: &VerifiedCaller, handle: &SessionHandle) -> Result<TenantGuard> {
         let found = self.registry.find(caller.principal(), handle)?;
         if found.value().caller == *caller {
             found.value().caller.renew_token(caller);
@@ -285,7 +218,7 @@ impl Tenants {
             Err(_) => false,
         };
         let (handle, _) = self.sessions(caller.principal()).into_iter().find(|(_, tenant)| has_it(tenant))?;
-        self.find(caller, &handle).ok()
+        self.find_local(caller, &handle).ok()
     }
 
     /// Returns the session of `caller` in which a call started this task.
@@ -295,14 +228,16 @@ impl Tenants {
             host.is_some_and(|host| host.has_task(task))
         };
         let sessions = self.sessions(caller.principal()).into_iter();
-        sessions.filter(|(_, tenant)| has_it(tenant)).find_map(|(handle, _)| self.find(caller, &handle).ok())
+        sessions
+            .filter(|(_, tenant)| has_it(tenant))
+            .find_map(|(handle, _)| self.find_local(caller, &handle).ok())
     }
 
     /// Returns the session in which a call runs that names none and is for a server without credentials.
     pub(super) fn credential_free(&self, caller: &VerifiedCaller) -> Result<TenantGuard> {
         // The key outlives the request, and must not keep its token.
         let key = &caller.without_token();
-        let known = self.credential_free.get(key).and_then(|handle| self.find(caller, &handle).ok());
+        let known = self.credential_free.get(key).and_then(|handle| self.find_local(caller, &handle).ok());
         if let Some(session) = known {
             return Ok(session);
         }
@@ -310,7 +245,7 @@ impl Tenants {
         let label = Some("servers without credentials".to_owned());
         let open = || self.open(caller, label).map(|opened| opened.handle());
         let handle = self.credential_free.try_get_with_by_ref(key, open);
-        self.find(caller, &handle.map_err(|error: Arc<Error>| Error::clone(&error))?)
+        self.find_local(caller, &handle.map_err(|error: Arc<Error>| Error::clone(&error))?)
     }
 
     /// Returns the changes of lists that servers of the principal's sessions announce from now on.
@@ -327,8 +262,8 @@ impl Tenants {
         self.registry.list(principal)
     }
 
-    /// Closes a session of `principal`, and returns whether there was one.
-    pub(super) fn close(&self, principal: &Principal, handle: &SessionHandle) -> bool {
+    /// Closes a session of `principal` on this node, and returns whether there was one.
+    pub(super) fn close_local(&self, principal: &Principal, handle: &SessionHandle) -> bool {
         self.registry.close(principal, handle).is_some()
     }
 
@@ -346,7 +281,9 @@ impl Tenants {
     ) -> std::result::Result<Option<Value>, RefusedRequest> {
         match &session.value().tools {
             Ok(tools) if tools.get(&call.name).is_some() => {
-                return GatewayInner::new(tools.clone(), None).call_tool(call, context).await;
+                return self
+                    .call_shared(session, &GatewayInner::new(tools.clone(), None), call, context)
+                    .await;
             }
             _ => {}
         }

@@ -19,6 +19,7 @@ mod paths;
 mod processes;
 mod reload;
 mod server_messages;
+mod shared;
 mod streams;
 mod tasks;
 mod tls;

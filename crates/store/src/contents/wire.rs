@@ -26,6 +26,7 @@ pub(super) struct Session<'a> {
     version: u32,
     session: String,
     default_account: String,
+    label: Option<String>,
     region: Option<String>,
     #[serde(borrow)]
     accounts: BTreeMap<String, Account<'a>>,
@@ -103,6 +104,7 @@ impl<'a> Session<'a> {
             version: VERSION,
             session: contents.session.to_string(),
             default_account: contents.default_account.to_string(),
+            label: contents.label.clone(),
             region: to_text(contents.region.as_ref()),
             accounts: accounts
                 .map(|(name, account)| (name.to_string(), Account::from_contents(account)))
@@ -117,6 +119,7 @@ impl<'a> Session<'a> {
         Ok(SessionContents {
             session: parse_text(&self.session)?,
             default_account: parse_text(&self.default_account)?,
+            label: self.label,
             region: parse_optional(self.region.as_deref())?,
             accounts: accounts
                 .map(|(name, account)| Ok((parse_text(&name)?, account.into_contents()?)))

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use valetkey_core::Principal;
 
 use super::CallerToken;
@@ -100,6 +101,23 @@ impl VerifiedCaller {
     pub(super) fn with_token(mut self, token: CallerToken) -> Self {
         self.token = Some(token);
         self
+    }
+
+    /// Returns a digest of the statements, which equal callers of one principal have in common. Empty without statements.
+    pub(in crate::http) fn statements_digest(&self) -> String {
+        let Statements { rules, claims } = &*self.statements;
+        if rules.is_empty() && claims.is_empty() {
+            return String::new();
+        }
+        let mut digest = Sha256::new();
+        let mut add = |text: &str| {
+            digest.update(text.len().to_be_bytes());
+            digest.update(text);
+        };
+        add(&rules.len().to_string());
+        rules.iter().for_each(|rule| add(rule));
+        claims.iter().flat_map(|(name, value)| [name, value]).for_each(|text| add(text));
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Takes over the token of a later request of this caller.

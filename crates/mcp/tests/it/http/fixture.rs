@@ -1,12 +1,14 @@
 //! A gateway with two principals, alice and bob, and clients of either era.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{AccountName, RegistryBuilder, Result, SessionContext, SessionRegistry};
+use valetkey_core::audit::{AuditSink, InMemoryAudit};
+use valetkey_core::{AccountName, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionRegistry};
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 use valetkey_mcp::http::{
@@ -31,6 +33,7 @@ pub(crate) struct SessionFactoryFixture {
     /// The principal whose sessions are closed when this factory replaces another one.
     pub(crate) revoked: Option<&'static str>,
     pub(crate) list_budget: Duration,
+    pub(crate) audit: Option<Arc<InMemoryAudit>>,
 }
 
 /// A long budget, because test machines may be slow.
@@ -38,13 +41,15 @@ pub(crate) const LIST_BUDGET: Duration = Duration::from_secs(120);
 
 impl SessionFactoryFixture {
     pub(crate) fn without_servers() -> Self {
-        Self { servers: Vec::new(), revoked: None, list_budget: LIST_BUDGET }
+        Self { servers: Vec::new(), revoked: None, list_budget: LIST_BUDGET, audit: None }
     }
 }
 
 impl SessionFactory for SessionFactoryFixture {
     fn new_session(&self, _: &VerifiedCaller) -> Result<NewSession> {
         let builder = SessionContext::builder().region("eu-central-1".parse().unwrap());
+        let sink = self.audit.iter().map(|audit| Arc::clone(audit) as Arc<dyn AuditSink>);
+        let builder = sink.fold(builder, SessionBuilder::audit);
         Ok(NewSession::new(builder, |session| Ok(ToolSet::for_session(session.clone()))))
     }
 

@@ -1,0 +1,118 @@
+//! `SessionFactory`: describes the sessions of a gateway over HTTP, and the servers of each.
+
+use std::fmt;
+
+use valetkey_core::{AccountName, Result, SessionBuilder, SessionContext};
+use valetkey_tools::ToolSet;
+
+use super::auth::VerifiedCaller;
+use crate::{McpConfig, McpHost, McpHostBuilder};
+
+type CompleteSession = dyn FnOnce(&SessionContext) -> Result<ToolSet> + Send;
+
+/// A session that is about to be opened, and the step that completes it.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::SessionContext;
+/// use valetkey_mcp::http::NewSession;
+/// use valetkey_tools::ToolSet;
+///
+/// let session = NewSession::new(SessionContext::builder(), |session| {
+///     Ok(ToolSet::for_session(session.clone()))
+/// });
+/// # drop(session);
+/// ```
+pub struct NewSession {
+    pub(super) builder: SessionBuilder,
+    pub(super) complete: Box<CompleteSession>,
+}
+
+impl NewSession {
+    /// Creates a session from `builder`. Once it is open, `complete` sets its providers and returns its tools.
+    pub fn new(
+        builder: SessionBuilder,
+        complete: impl FnOnce(&SessionContext) -> Result<ToolSet> + Send + 'static,
+    ) -> Self {
+        Self { builder, complete: Box::new(complete) }
+    }
+}
+
+impl fmt::Debug for NewSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSession").finish_non_exhaustive()
+    }
+}
+
+/// Describes the sessions of an [`HttpGateway`](super::HttpGateway).
+///
+/// # Examples
+/// ```
+/// use valetkey_core::{Error, ErrorKind, Principal, Result, SessionContext};
+/// use valetkey_mcp::http::{NewSession, SessionFactory, VerifiedCaller};
+/// use valetkey_mcp::{McpConfig, McpHost, McpHostBuilder};
+/// use valetkey_tools::ToolSet;
+///
+/// struct Sessions {
+///     config: McpConfig,
+///     administrators: Vec<Principal>,
+/// }
+///
+/// impl SessionFactory for Sessions {
+///     fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession> {
+///         if !self.administrators.contains(caller.principal()) {
+///             return Err(Error::new(ErrorKind::Denied, "only administrators may open a session"));
+///         }
+///         Ok(NewSession::new(SessionContext::builder(), |session| Ok(ToolSet::for_session(session.clone()))))
+///     }
+///
+///     fn host(&self, session: &SessionContext) -> Option<McpHostBuilder> {
+///         Some(McpHost::builder(session, self.config.clone()))
+///     }
+/// }
+///
+/// let sessions = Sessions { config: McpConfig::default(), administrators: vec!["alice".parse()?] };
+/// assert!(sessions.new_session(&VerifiedCaller::new("alice".parse()?)).is_ok());
+/// let refused = sessions.new_session(&VerifiedCaller::new("bob".parse()?));
+/// assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
+/// # Ok::<(), valetkey_core::Error>(())
+/// ```
+pub trait SessionFactory: Send + Sync + 'static {
+    /// Returns a new session for an authenticated caller. The gateway sets the session's principal.
+    ///
+    /// # Errors
+    /// `Denied` when the caller may have no session.
+    fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession>;
+
+    /// Returns the host of the servers of a session that this factory described, or `None` without servers. Called at
+    /// the first call of a server's tool.
+    ///
+    /// The gateway replaces the builder's [endpoint](McpHostBuilder::endpoint) and
+    /// [quota](McpHostBuilder::process_quota) with those that all its sessions share.
+    fn host(&self, session: &SessionContext) -> Option<McpHostBuilder>;
+
+    /// Whether the open sessions of this caller continue when this factory [replaces](super::GatewayReloader::reload)
+    /// the one that described them (default: yes). Otherwise they are closed.
+    fn keeps_sessions(&self, caller: &VerifiedCaller) -> bool {
+        let _ = caller;
+        true
+    }
+
+    /// Returns a session that has every account of the configuration and no provider. The gateway uses it to list the
+    /// tools of the servers, which are the same for every principal (default: a session with the default account).
+    fn catalog_session(&self) -> SessionContext {
+        SessionContext::builder().build()
+    }
+
+    /// Returns the accounts that a new session of this caller has, the default one first. The gateway lists them as
+    /// the values of the argument `aws_account` of servers' tools, if there are several (default: none, so that the
+    /// argument is not listed until the session of a request is known).
+    fn accounts(&self, _caller: &VerifiedCaller) -> Vec<AccountName> {
+        Vec::new()
+    }
+}
+
+/// Returns the host that the factory describes, without servers if it describes none: a reload may add some.
+pub(super) fn host_builder(factory: &dyn SessionFactory, session: &SessionContext) -> McpHostBuilder {
+    factory.host(session).unwrap_or_else(|| McpHost::builder(session, McpConfig::default()))
+}

@@ -1,0 +1,230 @@
+//! `SharedSessions`: credential sessions that any of several gateways serves, from sealed records in one store.
+//!
+//! | part | responsibility |
+//! |---|---|
+//! | `contents` | what a record holds of a session, and how a session takes it over |
+//! | `record` | the record behind one open session: its handle, its owner, its generation |
+//! | `opening` | sessions that this node opens, finds and closes |
+//! | `changes` | the changes that calls make here, and their saves |
+//! | `following` | the changes that other gateways make |
+
+mod changes;
+mod contents;
+mod following;
+mod opening;
+mod record;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use valetkey_core::{Result, SessionHandle, WeakSession};
+use valetkey_store::{
+    Change, ClientHandle, KeyRing, KnownSessions, NodeId, RecordGeneration, RecordId, RecordLifetime,
+    RecordOwner, SealedRecord, SessionContents, SessionStore, StoreError,
+};
+
+use super::tenants::{Tenant, TenantGuard};
+
+pub(super) use record::SessionRecord;
+
+/// How often an operation of the store is repeated after a transient error.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The store in which several gateways keep their sessions, with the keys that seal the records.
+///
+/// Each gateway of a fleet has the same store, the same ring and the same configuration of sessions.
+///
+/// # What is shared
+/// The sessions that `create_credential_session` opens. Their handles begin with `vk1.`, and any gateway serves them to
+/// the caller that opened them. A record holds what the configuration does not: the credentials that were set, which
+/// accounts were cleared, and the service context. Server processes, protocol sessions of legacy clients, the sessions
+/// that these clients have without a handle, and narrowed sessions belong to one node.
+///
+/// # Changes
+/// A tool reports a change only when the store has it. Other nodes that have the session open take it over at once, or
+/// within two seconds if they missed it. Of two changes at the same time, the second is made again on top of the first.
+///
+/// # Failures
+/// | failure | effect |
+/// |---|---|
+/// | the store is not reached | open sessions continue with what they have; other sessions, and changes, are refused as `Unavailable` |
+/// | a clear or a close is not saved | it takes effect on this node at once, which saves it when the store is reached again |
+/// | the store has lost its last writes | a clear and a close are stored again |
+/// | a record was changed, moved, replayed, or belongs to another caller | the session is refused, and that is recorded in the audit log |
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use valetkey_core::Result;
+/// use valetkey_mcp::http::{HttpGatewayBuilder, SharedSessions};
+/// use valetkey_store::{KeyRing, MemoryStore, RecordLifetime};
+///
+/// /// Two gateways of one process. Those of several processes have a `RedisStore`.
+/// fn share(first: HttpGatewayBuilder, second: HttpGatewayBuilder) -> Result<[HttpGatewayBuilder; 2]> {
+///     let lifetime = RecordLifetime { idle: Duration::from_secs(900), total: Duration::from_secs(8 * 3_600) };
+///     let shared = SharedSessions::new(MemoryStore::new(), KeyRing::generate()?).lifetime(lifetime);
+///     Ok([first.shared_sessions(shared.clone()), second.shared_sessions(shared)])
+/// }
+/// ```
+#[derive(Clone)]
+pub struct SharedSessions {
+    store: Arc<dyn SessionStore>,
+    ring: KeyRing,
+    lifetime: RecordLifetime,
+}
+
+impl SharedSessions {
+    /// Returns the sessions that `store` keeps, sealed with `ring`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_mcp::http::SharedSessions;
+    /// # use valetkey_store::{KeyRing, MemoryStore};
+    /// let shared = SharedSessions::new(MemoryStore::new(), KeyRing::generate()?);
+    /// assert!(format!("{shared:?}").contains("SharedSessions"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    pub fn new(store: impl SessionStore + 'static, ring: KeyRing) -> Self {
+        let lifetime =
+            RecordLifetime { idle: Duration::from_secs(30 * 60), total: Duration::from_secs(12 * 60 * 60) };
+        Self { store: Arc::new(store), ring, lifetime }
+    }
+
+    /// Sets how long a session lasts (default: 30 minutes after its last call on any node, 12 hours in any case).
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: RecordLifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+}
+
+impl fmt::Debug for SharedSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSessions").field("ring", &self.ring).finish_non_exhaustive()
+    }
+}
+
+/// The shared sessions of a running gateway: the store, and the sessions that this node has open.
+pub(super) struct SharedRecords {
+    store: Arc<dyn SessionStore>,
+    ring: KeyRing,
+    lifetime: RecordLifetime,
+    node: NodeId,
+    known: KnownSessions,
+    open: Mutex<HashMap<RecordId, OpenRecord>>,
+    /// Whether this node follows the changes of others. Before that, it opens no session.
+    is_following: AtomicBool,
+}
+
+/// Refers to an open session and keeps nothing alive.
+#[derive(Clone)]
+struct OpenRecord {
+    local: SessionHandle,
+    tenant: Weak<Tenant>,
+    session: WeakSession,
+}
+
+impl SharedRecords {
+    /// # Errors
+    /// `Internal` when the operating system has no randomness.
+    pub(super) fn new(shared: SharedSessions) -> Result<Self> {
+        let SharedSessions { store, ring, lifetime } = shared;
+        Ok(Self {
+            store,
+            ring,
+            lifetime,
+            node: NodeId::random()?,
+            known: KnownSessions::new(lifetime.total),
+            open: Mutex::default(),
+            is_following: AtomicBool::new(false),
+        })
+    }
+
+    /// Fails until this node follows the changes of others: it could serve a session that another node has closed.
+    fn check_following(&self) -> Result<(), StoreError> {
+        if self.is_following.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable("the gateway has not reached it yet"))
+    }
+
+    fn seal(
+        &self,
+        record: &SessionRecord,
+        generation: RecordGeneration,
+        contents: &SessionContents,
+    ) -> Result<SealedRecord, StoreError> {
+        let bytes = contents.to_bytes()?;
+        Ok(self.ring.seal(&record.client, &record.owner, generation, &bytes)?)
+    }
+
+    /// Loads and opens a record. The caller has verified the owner.
+    async fn load(
+        &self,
+        client: &ClientHandle,
+        owner: &RecordOwner,
+    ) -> Result<(SessionContents, RecordGeneration), StoreError> {
+        self.check_following()?;
+        let sealed = self.known.load(&*self.store, client.id()).await?;
+        let bytes = self.ring.open(client, owner, &sealed)?;
+        Ok((SessionContents::from_bytes(&bytes)?, sealed.generation()))
+    }
+
+    /// Stores the first record of a session.
+    async fn create(&self, record: &SessionRecord, contents: &SessionContents) -> Result<(), StoreError> {
+        self.check_following()?;
+        let sealed = self.seal(record, RecordGeneration::FIRST, contents)?;
+        let id = record.client.id();
+        let mut attempt = 1;
+        loop {
+            match self.store.create(id, &sealed, self.lifetime).await {
+                Err(error) if error.is_transient() && attempt < MAX_ATTEMPTS => attempt += 1,
+                created => break created?,
+            }
+        }
+        self.known.saved(id, RecordGeneration::FIRST, Change::Rotated);
+        record.saved(RecordGeneration::FIRST);
+        Ok(())
+    }
+
+    /// Remembers an open session, and returns the one that was opened first if there is one already.
+    fn remember(&self, id: RecordId, opened: &TenantGuard) -> Option<OpenRecord> {
+        let added = OpenRecord {
+            local: opened.handle(),
+            tenant: Arc::downgrade(opened.value()),
+            session: opened.downgrade(),
+        };
+        let mut open = self.open.lock();
+        let earlier = open.get(&id).filter(|earlier| earlier.is_open()).cloned();
+        if earlier.is_none() {
+            open.insert(id, added);
+        }
+        earlier
+    }
+
+    fn find_open(&self, id: RecordId) -> Option<OpenRecord> {
+        self.open.lock().get(&id).cloned()
+    }
+
+    /// Forgets the sessions that have ended on this node. Whether one has is found out without the lock, since that may
+    /// close it.
+    fn forget_ended(&self) {
+        let open: Vec<_> = self.open.lock().iter().map(|(id, open)| (*id, open.clone())).collect();
+        for (id, ended) in open.into_iter().filter(|(_, open)| !open.is_open()) {
+            let mut open = self.open.lock();
+            if open.get(&id).is_some_and(|now| now.local == ended.local) {
+                open.remove(&id);
+            }
+        }
+    }
+}
+
+impl OpenRecord {
+    fn is_open(&self) -> bool {
+        self.session.upgrade().is_some_and(|session| !session.is_closed())
+    }
+}

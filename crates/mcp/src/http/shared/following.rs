@@ -1,0 +1,189 @@
+//! The changes that other gateways make: this node follows them, and takes over what they saved.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use valetkey_core::{Result, SessionContext};
+use valetkey_store::{
+    Change, RecordError, RecordGeneration, RecordId, SessionNotice, StoreError, StorePosition,
+};
+
+use super::record::SessionRecord;
+use super::{SharedRecords, contents};
+use crate::http::tenants::{Tenant, TenantGuard, Tenants};
+
+/// How long one request for events waits. A node that missed an event has compared its sessions after this time.
+const EVENT_WAIT: Duration = Duration::from_secs(1);
+/// The pause after a failure of the store.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// The idle time in the store starts again at most this many times in an idle time.
+const TOUCHES: u32 = 8;
+
+impl Tenants {
+    /// Follows the changes of other nodes, until the future is dropped.
+    pub(in crate::http) async fn keep_current(&self) {
+        let Some(records) = &self.shared else { return std::future::pending().await };
+        let mut position = None;
+        let mut is_reached = true;
+        loop {
+            let followed = self.follow(records, &mut position).await;
+            match (&followed, is_reached) {
+                (Err(error), true) => tracing::warn!(%error, "the session store is not reached"),
+                (Ok(()), false) => tracing::info!("the session store is reached again"),
+                _ => {}
+            }
+            is_reached = followed.is_ok();
+            if !is_reached {
+                sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+
+    async fn follow(
+        &self,
+        records: &SharedRecords,
+        position: &mut Option<StorePosition>,
+    ) -> Result<(), StoreError> {
+        self.save_pending_clears(records).await?;
+        let position = match position {
+            Some(position) => position,
+            None => position.insert(records.store.position().await?),
+        };
+        // Sessions are opened only from here on, so that no event of one is missed.
+        records.is_following.store(true, Ordering::Release);
+        let notices = records.known.catch_up(&*records.store, position, EVENT_WAIT).await?;
+        for notice in notices {
+            self.apply_notice(records, notice).await;
+        }
+        self.touch_used(records).await
+    }
+
+    async fn apply_notice(&self, records: &SharedRecords, notice: SessionNotice) {
+        match notice {
+            SessionNotice::Ended { id } => self.end(records, id),
+            SessionNotice::Outdated { id, change } => {
+                self.with_open(records, id, async |session, record| {
+                    record.mark_changed();
+                    if change == Change::Cleared {
+                        session.clear();
+                    }
+                    self.load_changes(records, session, record).await
+                })
+                .await;
+            }
+            SessionNotice::ClearLost { id, stored, latest } => {
+                self.store_clear_again(records, id, stored, latest).await;
+            }
+        }
+    }
+
+    /// Runs `apply` with the session of a record that this node has open. A failure is reported by the next call, or by
+    /// the next round.
+    async fn with_open(
+        &self,
+        records: &SharedRecords,
+        id: RecordId,
+        apply: impl AsyncFnOnce(&SessionContext, &SessionRecord) -> Result<(), StoreError>,
+    ) {
+        let Some(open) = records.find_open(id) else { return };
+        let (Some(session), Some(tenant)) = (open.session.upgrade(), open.tenant.upgrade()) else { return };
+        if let Some(record) = &tenant.record
+            && let Err(error) = apply(&session, record).await
+        {
+            tracing::warn!(session = %session.id(), %error, "the session is not current");
+        }
+    }
+
+    /// Takes over what other nodes have saved, if anything is missing.
+    ///
+    /// # Errors
+    /// Those of the store. A record that may not be used ends the session on this node.
+    pub(in crate::http) async fn make_current(&self, session: &TenantGuard) -> Result<()> {
+        let (Some(records), Some(record)) = (&self.shared, &session.value().record) else { return Ok(()) };
+        let loaded = self.load_changes(records, session, record).await;
+        if let Err(error) = &loaded {
+            self.record_refusal(session.value().caller(), error);
+        }
+        Ok(loaded?)
+    }
+
+    async fn load_changes(
+        &self,
+        records: &SharedRecords,
+        session: &SessionContext,
+        record: &SessionRecord,
+    ) -> Result<(), StoreError> {
+        let Some(changes) = record.missing_changes() else { return Ok(()) };
+        if record.is_clear_pending() {
+            return Err(StoreError::Unavailable("a clear is not saved yet"));
+        }
+        match records.load(&record.client, &record.owner).await {
+            Ok((loaded, generation)) => {
+                record.loaded(generation, changes, || contents::restore(&loaded, session));
+                Ok(())
+            }
+            Err(error) => {
+                let may_recover = error.is_transient() || error == RecordError::Replayed.into();
+                if !may_recover {
+                    self.end(records, record.client.id());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The store has lost a clear. This node clears the session, and saves that.
+    async fn store_clear_again(
+        &self,
+        records: &SharedRecords,
+        id: RecordId,
+        stored: RecordGeneration,
+        latest: RecordGeneration,
+    ) {
+        if records.find_open(id).is_none_or(|open| !open.is_open()) {
+            // This node does not have the contents. The session ends with the next round.
+            return records.known.closing(id);
+        }
+        self.with_open(records, id, async |session, record| {
+            session.clear();
+            record.set_clear_pending(true);
+            record.saved(stored.max(latest));
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn save_pending_clears(&self, records: &SharedRecords) -> Result<(), StoreError> {
+        for (session, tenant) in open_sessions(records) {
+            if let Some(record) = tenant.record.as_ref().filter(|record| record.is_clear_pending()) {
+                session.clear();
+                match records.save_clear(record, &contents::describe(&session, &tenant)).await {
+                    Err(StoreError::NoSession) => self.end(records, record.client.id()),
+                    saved => saved?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the idle time of the sessions that were used again, and ends those that the store no longer has.
+    async fn touch_used(&self, records: &SharedRecords) -> Result<(), StoreError> {
+        records.forget_ended();
+        for (_, tenant) in open_sessions(records) {
+            let Some(record) = &tenant.record else { continue };
+            if record.take_due_touch(records.lifetime.idle / TOUCHES) {
+                match records.store.touch(record.client.id()).await {
+                    Err(StoreError::NoSession) => self.end(records, record.client.id()),
+                    touched => touched?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_sessions(records: &SharedRecords) -> Vec<(SessionContext, std::sync::Arc<Tenant>)> {
+    let open = records.open.lock();
+    open.values().filter_map(|open| Some((open.session.upgrade()?, open.tenant.upgrade()?))).collect()
+}

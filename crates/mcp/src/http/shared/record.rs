@@ -1,0 +1,120 @@
+//! `SessionRecord`: the record in the store behind one open session.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use valetkey_store::{ClientHandle, RecordGeneration, RecordOwner};
+
+use crate::http::auth::VerifiedCaller;
+use crate::http::session_key::SessionKey;
+
+/// The handle and the owner with which the record is sealed, and how far this node has followed it.
+pub(in crate::http) struct SessionRecord {
+    pub(super) client: ClientHandle,
+    pub(super) owner: RecordOwner,
+    state: Mutex<RecordState>,
+    /// Counts how often this node has made the session what the record says. Held meanwhile, so that a call can tell
+    /// whether its change may have been undone.
+    restorations: Mutex<u64>,
+}
+
+struct RecordState {
+    /// The generation that the session on this node has.
+    generation: RecordGeneration,
+    /// How often another node was seen to change the record, and how many of these changes this node has loaded.
+    changes: u64,
+    loaded: u64,
+    /// A clear that the store has not confirmed.
+    is_clear_pending: bool,
+    is_used: bool,
+    touched_at: Instant,
+}
+
+impl SessionRecord {
+    pub(super) fn new(client: ClientHandle, caller: &VerifiedCaller) -> Self {
+        let owner = RecordOwner::new(caller.statements_digest(), caller.principal().clone());
+        let state = RecordState {
+            generation: RecordGeneration::new(0),
+            changes: 0,
+            loaded: 0,
+            is_clear_pending: false,
+            is_used: false,
+            touched_at: Instant::now(),
+        };
+        Self { client, owner, state: Mutex::new(state), restorations: Mutex::new(0) }
+    }
+
+    pub(in crate::http) fn key(&self) -> SessionKey {
+        SessionKey::Shared(self.client.clone())
+    }
+
+    /// Returns the generation that the next save of this node expects.
+    pub(super) fn generation(&self) -> RecordGeneration {
+        self.state.lock().generation
+    }
+
+    /// Remembers a save of this node.
+    pub(super) fn saved(&self, generation: RecordGeneration) {
+        self.state.lock().generation = generation;
+    }
+
+    /// Remembers that another node has changed the record.
+    pub(super) fn mark_changed(&self) {
+        self.state.lock().changes += 1;
+    }
+
+    /// Returns the number of changes that a load which begins now includes, or `None` if all were loaded.
+    pub(super) fn missing_changes(&self) -> Option<u64> {
+        let state = self.state.lock();
+        (state.loaded != state.changes).then_some(state.changes)
+    }
+
+    /// Makes the session what a load has found. Changes that were reported since the load began remain missing.
+    pub(super) fn loaded(&self, generation: RecordGeneration, changes: u64, restore: impl FnOnce()) {
+        self.restore(|| {
+            {
+                let mut state = self.state.lock();
+                state.generation = generation;
+                state.loaded = changes;
+            }
+            restore();
+        });
+    }
+
+    pub(super) fn restore(&self, restore: impl FnOnce()) {
+        let mut restorations = self.restorations.lock();
+        *restorations += 1;
+        restore();
+    }
+
+    /// Calls `describe` while the session is not being restored, and returns the number of restorations before.
+    pub(super) fn describe<T>(&self, describe: impl FnOnce() -> T) -> (u64, T) {
+        let restorations = self.restorations.lock();
+        (*restorations, describe())
+    }
+
+    pub(super) fn is_clear_pending(&self) -> bool {
+        self.state.lock().is_clear_pending
+    }
+
+    pub(super) fn set_clear_pending(&self, is_pending: bool) {
+        self.state.lock().is_clear_pending = is_pending;
+    }
+
+    /// Remembers a call, which prolongs the session.
+    pub(super) fn mark_used(&self) {
+        self.state.lock().is_used = true;
+    }
+
+    /// Returns whether the idle time in the store must start again: the session was used, and `interval` has passed.
+    pub(super) fn take_due_touch(&self, interval: Duration) -> bool {
+        let mut state = self.state.lock();
+        let is_due = state.is_used && state.touched_at.elapsed() >= interval;
+        if is_due {
+            state.is_used = false;
+            state.touched_at = Instant::now();
+        }
+        is_due
+    }
+}
