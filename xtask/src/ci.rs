@@ -80,6 +80,7 @@ fn check_features() -> Result<()> {
     run_cargo(&["check", "--package", "valetkey-cli", "--no-default-features"])?;
     check_feature_alone("valetkey", "tools")?;
     check_feature_alone("valetkey", "http")?;
+    check_feature_alone("valetkey", "redis")?;
     check_feature_alone("valetkey", "mcp")
 }
 

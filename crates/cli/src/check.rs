@@ -18,7 +18,7 @@ use crate::arguments::CheckArgs;
 use crate::build::{self, BuildMode, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::nested;
-use crate::serve::http::{TlsFiles, build_authenticator};
+use crate::serve::http::{TlsFiles, build_authenticator, read_store};
 use crate::serve::{config_error, read_mcp_config};
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
@@ -46,6 +46,7 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
         build_authenticator(&settings, &mut diagnostics);
         TlsFiles::read(&settings, http, &mut diagnostics);
     }
+    read_store(&settings, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(config_error(&diagnostics));
     }

@@ -15,6 +15,7 @@ mod processes;
 mod reader;
 mod resolver;
 mod source_map;
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -39,8 +40,9 @@ pub(crate) use processes::ProcessLimitSettings;
 use reader::LenientReader;
 pub(crate) use resolver::{ResolverSettings, SecretResolverSettings, ToolResolverSettings};
 use source_map::SourceMap;
+pub(crate) use store::StoreSettings;
 
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "session",
     "accounts",
     "principals",
@@ -51,6 +53,7 @@ const SECTIONS: [&str; 10] = [
     "resolver",
     "audit",
     "http",
+    "store",
 ];
 
 /// The settings of the file, as far as they could be read.
@@ -65,6 +68,7 @@ pub(crate) struct Settings {
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
     pub(crate) http: Option<HttpSettings>,
+    pub(crate) store: Option<StoreSettings>,
     /// The accounts of a caller that is accepted by its claims.
     caller_accounts: Option<Vec<String>>,
     pub(crate) processes: ProcessLimitSettings,
@@ -306,6 +310,7 @@ impl Settings {
             "processes" => {
                 self.processes = reader.read(&[section], value, diagnostics).unwrap_or_default();
             }
+            "store" => self.store = reader.read(&[section], value, diagnostics),
             "http" => self.http = read_http(&reader, value, diagnostics),
             "accounts" => {
                 let (read, broken) =

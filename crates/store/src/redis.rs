@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use valetkey_core::Error;
 
-use connection::Connection;
+use connection::{Address, Connection};
 use keys::Keys;
 use scripts::ScriptReply;
 
@@ -63,13 +63,12 @@ pub struct RedisStore {
 /// Configures a [`RedisStore`]. Created by [`RedisStore::builder`].
 #[must_use]
 pub struct RedisStoreBuilder {
-    url: SecretString,
+    address: Address,
     namespace: String,
     shards: u8,
     max_events: usize,
     timeout: Duration,
     min_replicas: u8,
-    root_certificates: Option<Vec<u8>>,
 }
 
 impl RedisStore {
@@ -87,13 +86,12 @@ impl RedisStore {
     /// TLS, the sealed records and the password of the store cross the network in the open.
     pub fn builder(url: SecretString) -> RedisStoreBuilder {
         RedisStoreBuilder {
-            url,
+            address: Address { url, username: None, password: None, root_certificates: None },
             namespace: "valetkey".to_owned(),
             shards: 16,
             max_events: 10_000,
             timeout: Duration::from_secs(2),
             min_replicas: 0,
-            root_certificates: None,
         }
     }
 }
@@ -150,8 +148,36 @@ impl RedisStoreBuilder {
     /// Sets the certificates, in PEM, that the server's certificate must descend from (default: those of the operating
     /// system). For `rediss://` only.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.root_certificates = Some(pem.into());
+        self.address.root_certificates = Some(pem.into());
         self
+    }
+
+    /// Sets the user and the password, in place of those in the URL.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SecretString;
+    /// # use valetkey_store::RedisStore;
+    /// let builder = RedisStore::builder("rediss://redis.internal/".into());
+    /// let builder = builder.authentication(Some("valetkey".to_owned()), SecretString::from("password"));
+    /// ```
+    pub fn authentication(mut self, username: Option<String>, password: SecretString) -> Self {
+        (self.address.username, self.address.password) = (username, Some(password));
+        self
+    }
+
+    /// Checks the URL without connecting.
+    ///
+    /// # Errors
+    /// [`StoreError::Misconfigured`] for a malformed URL.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_store::RedisStore;
+    /// assert!(RedisStore::builder("http://redis.internal/".into()).check().is_err());
+    /// ```
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.address.to_info().map(drop)
     }
 
     /// Connects, and checks the server. Must be called in a tokio runtime.
@@ -161,8 +187,7 @@ impl RedisStoreBuilder {
     /// [`StoreError::Denied`] for a wrong password; those of a failing store.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
         let keys = Keys::new(&self.namespace, self.shards);
-        let connection =
-            Connection::open(&self.url, self.root_certificates, self.timeout, self.min_replicas).await?;
+        let connection = Connection::open(self.address, self.timeout, self.min_replicas)?;
         connection.check_server().await?;
         Ok(RedisStore { connection, keys, max_events: self.max_events })
     }

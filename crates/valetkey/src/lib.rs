@@ -33,6 +33,12 @@ pub mod mcp {
     pub use valetkey_mcp::*;
 }
 
+/// The store of the sessions that several gateways serve.
+#[cfg(feature = "http")]
+pub mod store {
+    pub use valetkey_store::*;
+}
+
 /// Compiles the Rust code in the README of the repository.
 #[cfg(all(doctest, feature = "sts", feature = "sdk"))]
 #[doc = include_str!("../../../README.md")]

@@ -2,6 +2,8 @@
 
 mod authenticator;
 mod sessions;
+#[cfg(feature = "redis")]
+mod store;
 mod tls_files;
 
 use std::collections::BTreeSet;
@@ -29,6 +31,8 @@ use crate::terminal::Terminal;
 use sessions::ConfiguredSessions;
 
 pub(crate) use authenticator::build_authenticator;
+#[cfg(feature = "redis")]
+pub(crate) use store::ConfiguredStore;
 pub(crate) use tls_files::TlsFiles;
 
 pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<ExitCode, CliError> {
@@ -48,6 +52,7 @@ pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<E
     terminal.transfer();
     let audit = build::open_sink(&settings, BuildMode::Run, &mut diagnostics);
     let tls = TlsFiles::read(&settings, &http, &mut diagnostics);
+    let store = read_store(&settings, &mut diagnostics);
     let inputs =
         GatewayInputs { arguments, address, base, terminal, audit, launcher: current_exe_launcher()? };
     let Some((sessions, authenticator)) = inputs.load(settings, None, &mut diagnostics) else {
@@ -58,6 +63,9 @@ pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<E
     let mut gateway = build_gateway(sessions, authenticator, &http)?;
     if let Some(files) = &tls {
         gateway = gateway.tls(files.identity.clone());
+    }
+    if let Some(store) = store {
+        gateway = gateway.shared_sessions(store.connect().await?);
     }
     let listener = TcpListener::bind(address).await;
     let listener =
@@ -74,6 +82,31 @@ pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<E
         never = inputs.keep_reloaded(loaded, &reloader, trigger) => match never {},
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads what `[store]` names, or reports why it cannot be used.
+#[cfg(feature = "redis")]
+pub(crate) fn read_store(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Option<ConfiguredStore> {
+    ConfiguredStore::read(settings, settings.store.as_ref()?, diagnostics)
+}
+
+/// Reports that this program has no store.
+#[cfg(not(feature = "redis"))]
+pub(crate) fn read_store(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Option<NoStore> {
+    settings.store.as_ref()?;
+    diagnostics.push(settings.diagnostic(&["store"], "needs a build with the feature `redis`"));
+    None
+}
+
+/// The store of a program without one.
+#[cfg(not(feature = "redis"))]
+pub(crate) enum NoStore {}
+
+#[cfg(not(feature = "redis"))]
+impl NoStore {
+    async fn connect(self) -> valetkey::Result<valetkey::mcp::http::SharedSessions> {
+        match self {}
+    }
 }
 
 /// Reads the certificate again when it changes, until the future is dropped.

@@ -19,7 +19,11 @@ impl Settings {
             let line = self.diagnostic(&["http"], "").line.unwrap_or_default();
             format!("names who may use the gateway over HTTP (line {line})")
         });
-        accounts.chain(audit).chain(http).collect()
+        let store = self.store.iter().map(|_| {
+            let line = self.diagnostic(&["store"], "").line.unwrap_or_default();
+            format!("names a store of sessions (line {line})")
+        });
+        accounts.chain(audit).chain(http).chain(store).collect()
     }
 }
 

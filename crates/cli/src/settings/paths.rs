@@ -50,7 +50,15 @@ impl Settings {
             });
             own.chain(keys).collect::<Vec<_>>()
         });
-        tokens.chain(policies).chain(audit).chain(http).collect()
+        let store = self.store.iter_mut().flat_map(|store| {
+            let files = [
+                ("password_file", &mut store.password_file),
+                ("key_ring_file", &mut store.key_ring_file),
+                ("root_certificates", &mut store.root_certificates),
+            ];
+            files.into_iter().filter_map(|(name, file)| Some((key(&["store", name]), file.as_mut()?)))
+        });
+        tokens.chain(policies).chain(audit).chain(http).chain(store).collect()
     }
 }
 

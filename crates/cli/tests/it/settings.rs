@@ -143,3 +143,62 @@ async fn settings_tilde_path_resolves_to_home() {
     assert!(stderr.contains(words), "{stderr}");
     assert!(check_output(&identity("~other/token")).await.contains("names the home of another user"));
 }
+
+#[tokio::test]
+async fn check_store_reports_each_error_at_its_key() {
+    let ring = "key_ring_file = 'ring.json'\n";
+    for (keys, words) in [
+        ("url = 'http://redis/'\n", "toml:3: [store] `url` must begin with `redis://`"),
+        (
+            "url = 'redis://valetkey:hunter2@redis/'\n",
+            "toml:3: [store] `url` must contain no user and no password",
+        ),
+        ("url = 'redis://redis/'\nnamespace = 'A B'\n", "toml:4: [store] `namespace` must be 1 to 64"),
+        (
+            "url = 'redis://redis/'\nusername = 'valetkey'\n",
+            "toml:4: [store] `username` needs `password_env`",
+        ),
+        (
+            "url = 'redis://redis/'\npassword_env = 'UNSET'\n",
+            "toml:4: [store] `password_env` names an environment",
+        ),
+        (
+            "url = 'redis://redis/'\nidle_seconds = 9\nlifetime_seconds = 8\n",
+            "toml:4: [store] `idle_seconds`",
+        ),
+        ("url = 'redis://redis/'\npasword_env = 'X'\n", "did you mean `password_env`?"),
+        (
+            "url = 'redis://redis/'\nroot_certificates = 'none.pem'\n",
+            "toml:4: [store] `root_certificates` names a file",
+        ),
+    ] {
+        let text = format!("\n[store]\n{keys}{ring}");
+        let fixture = ProgramFixture::new().file("ring.json", RING).file("valetkey.toml", text);
+        let output = fixture.run(&["check"]).await;
+        assert_eq!(output.code, Some(78), "{keys}: {}", output.stderr);
+        assert!(output.stderr.contains(words), "{words}\n{}", output.stderr);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert!(!output.stderr.contains("hunter2"), "{}", output.stderr);
+    }
+}
+
+const RING: &str = r#"{"version": 1, "current": 1, "keys": [{"term": 1, "key": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}]}"#;
+
+#[tokio::test]
+async fn check_store_without_usable_key_ring_is_an_error() {
+    for (keys, words) in [
+        ("", "`url` needs `key_ring_file` or `key_ring_env`"),
+        ("key_ring_file = 'bad.json'\n", "`key_ring_file` names a key ring that cannot be used"),
+        ("key_ring_file = 'ring.json'\nkey_ring_env = 'RING'\n", "`key_ring_env` excludes `key_ring_file`"),
+    ] {
+        let text = format!("[store]\nurl = 'rediss://redis:6379/'\n{keys}");
+        let fixture = ProgramFixture::new().file("ring.json", RING).file("bad.json", "hunter2");
+        let output = fixture.env("RING", RING).file("valetkey.toml", text).run(&["check"]).await;
+        assert_eq!(output.code, Some(78), "{keys}: {}", output.stderr);
+        assert!(output.stderr.contains(words), "{words}\n{}", output.stderr);
+        assert!(!output.stderr.contains("hunter2"), "{}", output.stderr);
+    }
+    let text = "[store]\nurl = 'rediss://redis:6379/'\nkey_ring_env = 'RING'\n";
+    let output = ProgramFixture::new().env("RING", RING).file("valetkey.toml", text).run(&["check"]).await;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+}

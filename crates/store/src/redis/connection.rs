@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, TlsCertificates};
+use ::redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, TlsCertificates};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use secrecy::SecretString;
 use tokio::time::timeout;
@@ -26,13 +26,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(
-        url: &SecretString,
-        root_certificates: Option<Vec<u8>>,
-        timeout: Duration,
-        min_replicas: u8,
-    ) -> Result<Self, StoreError> {
-        let client = client(url, root_certificates)?;
+    pub(super) fn open(address: Address, timeout: Duration, min_replicas: u8) -> Result<Self, StoreError> {
+        let client = address.into_client()?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(timeout))
             .set_number_of_retries(1)
@@ -132,17 +127,37 @@ impl Connection {
     }
 }
 
-fn client(url: &SecretString, root_certificates: Option<Vec<u8>>) -> Result<Client, StoreError> {
-    let url = url.expose_secret();
-    url.into_connection_info().map_err(|_echo| StoreError::Misconfigured("its address is malformed"))?;
-    if !url.starts_with("rediss://") {
-        return Ok(Client::open(url)?);
+/// Where the server is, and how it is reached.
+pub(super) struct Address {
+    pub(super) url: SecretString,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<SecretString>,
+    pub(super) root_certificates: Option<Vec<u8>>,
+}
+
+impl Address {
+    pub(super) fn to_info(&self) -> Result<ConnectionInfo, StoreError> {
+        let info = self.url.expose_secret().into_connection_info();
+        let info = info.map_err(|_echo| StoreError::Misconfigured("its address is malformed"))?;
+        let Some(password) = &self.password else { return Ok(info) };
+        let settings = info.redis_settings().clone().set_password(password.expose_secret());
+        let settings =
+            self.username.iter().fold(settings, |settings, username| settings.set_username(username));
+        Ok(info.set_redis_settings(settings))
     }
-    // The client library uses the provider of the process. Only the first call of a process has an effect.
-    if CryptoProvider::get_default().is_none() {
-        let _installed_meanwhile = aws_lc_rs::default_provider().install_default();
+
+    fn into_client(self) -> Result<Client, StoreError> {
+        let info = self.to_info()?;
+        if !self.url.expose_secret().starts_with("rediss://") {
+            return Ok(Client::open(info)?);
+        }
+        // The client library uses the provider of the process. Only the first call of a process has an effect.
+        if CryptoProvider::get_default().is_none() {
+            let _installed_meanwhile = aws_lc_rs::default_provider().install_default();
+        }
+        let certificates = TlsCertificates { client_tls: None, root_cert: self.root_certificates };
+        Ok(Client::build_with_tls(info, certificates)?)
     }
-    Ok(Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: root_certificates })?)
 }
 
 /// Returns a field of the reply to `INFO`.

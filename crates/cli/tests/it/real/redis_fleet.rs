@@ -1,0 +1,249 @@
+//! Three gateways with one real Redis: any of them serves any session, and the loss of one, or of Redis, loses none.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use valetkey::ExposeSecret;
+use valetkey::store::KeyRing;
+use valetkey_core::testing::Canary;
+use valetkey_rig::Redis;
+
+use crate::program_fixture::ProgramFixture;
+use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
+use crate::serve::shutdown::send_signal;
+
+const ALICE: Option<&str> = Some("token-of-alice");
+const BOB: Option<&str> = Some("token-of-bob");
+
+/// The settings of every gateway: one folder, as the nodes of a fleet have the same files.
+fn settings(redis: &Redis, keys: &str) -> ProgramFixture {
+    let store = format!(
+        "[store]\nurl = '{}'\nkey_ring_file = 'ring.json'\nnamespace = 'fleet'\ntimeout_seconds = 1\n{keys}",
+        redis.url()
+    );
+    let ring = KeyRing::generate().unwrap().expose_document();
+    ProgramFixture::new()
+        .file("ring.json", ring.expose_secret())
+        .file("valetkey.toml", format!("{PRINCIPALS}{store}"))
+}
+
+/// Calls a tool in a session. A call that waits for Redis has a streamed response.
+async fn call(gateway: &HttpGatewayFixture, tool: &str, session: &str, arguments: Value) -> Value {
+    let mut arguments = arguments;
+    arguments["credential_session"] = json!(session);
+    result(gateway.call(ALICE, tool, arguments).await)
+}
+
+fn result((status, body): (u16, Value)) -> Value {
+    assert_eq!(status, 200, "{body}");
+    let message = match body.as_str() {
+        Some(stream) => {
+            let data = stream.lines().rev().find_map(|line| line.strip_prefix("data: ")).unwrap();
+            serde_json::from_str(data).unwrap()
+        }
+        None => body,
+    };
+    assert!(message["result"].is_object(), "{message}");
+    message["result"].clone()
+}
+
+async fn try_create(gateway: &HttpGatewayFixture) -> Option<String> {
+    let created = result(gateway.call(ALICE, "create_credential_session", json!({})).await);
+    created["structuredContent"]["credential_session"].as_str().map(str::to_owned)
+}
+
+/// Opens a session as soon as the gateway has reached its store.
+async fn create(gateway: &HttpGatewayFixture) -> String {
+    loop {
+        if let Some(session) = try_create(gateway).await {
+            return session;
+        }
+    }
+}
+
+async fn try_set(gateway: &HttpGatewayFixture, session: &str, name: &str) -> bool {
+    let keys = json!({
+        "access_key_id": format!("ASIA000000000000{name}"),
+        "secret_access_key": "made-up",
+        "session_token": "made-up",
+    });
+    let set = call(gateway, "set_aws_credentials_context", session, json!({"credentials_json": keys})).await;
+    set["isError"] != true
+}
+
+async fn set(gateway: &HttpGatewayFixture, session: &str, name: &str) {
+    while !try_set(gateway, session, name).await {}
+}
+
+async fn status(gateway: &HttpGatewayFixture, session: &str) -> Value {
+    call(gateway, "get_aws_credentials_context", session, json!({})).await
+}
+
+async fn key(gateway: &HttpGatewayFixture, session: &str) -> Value {
+    status(gateway, session).await["structuredContent"]["key_suffix"].clone()
+}
+
+async fn until_key(gateway: &HttpGatewayFixture, session: &str, name: &str) {
+    while key(gateway, session).await != name {}
+}
+
+async fn until_closed(gateway: &HttpGatewayFixture, session: &str) {
+    while !status(gateway, session).await.to_string().contains("no open credential session with this handle")
+    {
+    }
+}
+
+async fn close(gateway: &HttpGatewayFixture, session: &str) -> Value {
+    call(gateway, "close_credential_session", session, json!({})).await
+}
+
+async fn kill(gateway: HttpGatewayFixture) {
+    send_signal(Signal::KILL, gateway.pid());
+    assert_eq!(gateway.wait().await, None);
+}
+
+async fn start<const N: usize>(files: &ProgramFixture) -> [HttpGatewayFixture; N] {
+    let mut nodes = Vec::new();
+    for _ in 0..N {
+        nodes.push(HttpGatewayFixture::start(files, &[]).await);
+    }
+    nodes.try_into().ok().unwrap()
+}
+
+#[tokio::test]
+async fn session_is_served_rotated_and_closed_by_three_processes() {
+    let redis = Redis::start(&[]).await.unwrap();
+    let files = settings(&redis, "");
+    let [a, b, c] = start(&files).await;
+    let session = create(&a).await;
+    set(&a, &session, "AAAA").await;
+    until_key(&b, &session, "AAAA").await;
+    set(&c, &session, "BBBB").await;
+    for node in [&a, &b, &c] {
+        until_key(node, &session, "BBBB").await;
+        let stolen = json!({"credential_session": session});
+        let refused = result(node.call(BOB, "get_aws_credentials_context", stolen).await);
+        assert!(refused.to_string().contains("no open credential session"), "{refused}");
+    }
+    assert_ne!(close(&a, &session).await["isError"], true);
+    for node in [&b, &c, &a] {
+        until_closed(node, &session).await;
+    }
+    for node in [a, b, c] {
+        node.stop().await;
+    }
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn gateway_killed_in_any_step_loses_no_session() {
+    let redis = Redis::start(&[]).await.unwrap();
+    let files = settings(&redis, "");
+    let [a, b, c] = start(&files).await;
+    let session = create(&a).await;
+    kill(a).await;
+    set(&b, &session, "AAAA").await;
+    kill(b).await;
+    until_key(&c, &session, "AAAA").await;
+    set(&c, &session, "BBBB").await;
+    let [d, e] = start(&files).await;
+    until_key(&d, &session, "BBBB").await;
+    kill(c).await;
+    assert_ne!(close(&d, &session).await["isError"], true);
+    kill(d).await;
+    until_closed(&e, &session).await;
+    e.stop().await;
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn redis_killed_or_paused_loses_and_revives_no_session() {
+    let mut redis = Redis::start(&[]).await.unwrap();
+    let files = settings(&redis, "");
+    let [a, b] = start(&files).await;
+    for is_killed in [true, false] {
+        let (kept, cleared, closed) = (create(&a).await, create(&a).await, create(&a).await);
+        for session in [&kept, &cleared, &closed] {
+            set(&a, session, "AAAA").await;
+            until_key(&b, session, "AAAA").await;
+        }
+        if is_killed {
+            redis.kill().await.unwrap()
+        } else {
+            redis.pause().await.unwrap()
+        }
+        assert_eq!(key(&a, &kept).await, "AAAA");
+        assert!(!try_set(&a, &kept, "BBBB").await, "no change is confirmed that is not saved");
+        assert_eq!(key(&a, &kept).await, "AAAA");
+        assert_eq!(try_create(&b).await, None);
+        let pending = call(&a, "clear_credential_context", &cleared, json!({})).await;
+        assert!(pending.to_string().contains("cleared on this node"), "{pending}");
+        let pending = close(&a, &closed).await;
+        assert!(pending.to_string().contains("closed on this node"), "{pending}");
+
+        if is_killed {
+            redis.restart().await.unwrap()
+        } else {
+            redis.resume().await.unwrap()
+        }
+        until_closed(&b, &closed).await;
+        while key(&b, &cleared).await != Value::Null {}
+        assert_eq!(key(&a, &cleared).await, Value::Null);
+        set(&b, &kept, "CCCC").await;
+        until_key(&a, &kept, "CCCC").await;
+        until_closed(&a, &closed).await;
+    }
+    for node in [a, b] {
+        node.stop().await;
+    }
+    redis.stop().await.unwrap();
+}
+
+/// Every file in a folder.
+fn read_all(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { bytes.extend(read_all(&path)) } else { bytes.extend(fs::read(path).unwrap()) }
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn dump_of_store_and_configuration_holds_no_secret() {
+    let redis = Redis::start(&[]).await.unwrap();
+    let files = settings(&redis, "");
+    let [a] = start(&files).await;
+    let (session, canary) = (create(&a).await, Canary::new());
+    let set = json!({"credentials_json": canary.to_json()});
+    assert_ne!(call(&a, "set_aws_credentials_context", &session, set).await["isError"], true);
+    let (prefix, secret) = session.rsplit_once('.').unwrap();
+    let mut dump = read_all(redis.folder());
+    assert!(
+        String::from_utf8_lossy(&dump).contains(prefix.rsplit_once('.').unwrap().1),
+        "the record is there"
+    );
+    dump.extend(read_all(&files.path("")));
+    let text = String::from_utf8_lossy(&dump);
+    assert_eq!(canary.found_in(&text), [""; 0]);
+    assert!(!text.contains(secret), "the secret of the handle is nowhere");
+    a.stop().await;
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn gateway_with_wrong_password_does_not_start() {
+    let redis = Redis::start(&["--requirepass", "right"]).await.unwrap();
+    let files = settings(&redis, "password_env = 'STORE_PASSWORD'\n").env("STORE_PASSWORD", "wrong-password");
+    let refused = files.run(&["serve", "--http", "127.0.0.1:0"]).await;
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.stderr.contains("denies access"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("wrong-password"), "{}", refused.stderr);
+    let files = files.env("STORE_PASSWORD", "right");
+    let [a] = start(&files).await;
+    create(&a).await;
+    a.stop().await;
+    drop(redis);
+}
