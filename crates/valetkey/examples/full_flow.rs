@@ -66,7 +66,7 @@ async fn sub_agents(session: &SessionContext) -> Result<()> {
     let read = async |name: &str, session: SessionContext| {
         let credentials = session.credentials().await?;
         print_credentials(name, &credentials);
-        Ok::<_, valetkey::Error>(credentials.access_key_id().clone())
+        Ok::<_, Error>(credentials.access_key_id().clone())
     };
     let (ecs, logs) = tokio::join!(read("ecs", session.clone()), read("logs", session.clone()));
     let same = ecs.and_then(|ecs| Ok(ecs == logs?))?;
