@@ -108,6 +108,23 @@ impl HttpGatewayBuilder {
 
     /// Keeps the sessions that `create_credential_session` opens in a store that other gateways share (default: this
     /// gateway alone has them). Any of these gateways then serves such a session to a request with its handle.
+    ///
+    /// Each response then has a header `Valetkey-Node`, which identifies the gateway until it stops. Server processes
+    /// belong to one gateway, so a balancer should send the requests of a session to one gateway while it lives: by a
+    /// consistent hash of the header `Valetkey-Session`.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::Result;
+    /// use valetkey_mcp::http::{HttpGatewayBuilder, SharedSessions};
+    /// use valetkey_store::{KeyRing, SessionStore};
+    ///
+    /// /// A gateway whose ring is in a variable of the environment.
+    /// fn of_fleet(gateway: HttpGatewayBuilder, store: impl SessionStore + 'static) -> Result<HttpGatewayBuilder> {
+    ///     let ring = KeyRing::from_env("VALETKEY_KEY_RING")?;
+    ///     Ok(gateway.shared_sessions(SharedSessions::new(store, ring)))
+    /// }
+    /// ```
     pub fn shared_sessions(mut self, shared: SharedSessions) -> Self {
         self.shared = Some(shared);
         self

@@ -95,6 +95,20 @@ impl SharedSessions {
     }
 
     /// Sets how long a session lasts (default: 30 minutes after its last call on any node, 12 hours in any case).
+    ///
+    /// The time is measured by the store. A gateway that has the session open ends it earlier if the limits of its own
+    /// [registry](super::HttpGatewayBuilder::sessions) are shorter; the next call opens it again from the store.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use valetkey_mcp::http::SharedSessions;
+    /// # use valetkey_store::{KeyRing, MemoryStore, RecordLifetime};
+    /// let lifetime = RecordLifetime { idle: Duration::from_secs(900), total: Duration::from_secs(8 * 3_600) };
+    /// let shared = SharedSessions::new(MemoryStore::new(), KeyRing::generate()?).lifetime(lifetime);
+    /// # drop(shared);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn lifetime(mut self, lifetime: RecordLifetime) -> Self {
         self.lifetime = lifetime;
