@@ -7,6 +7,24 @@
 //! | `opening` | sessions that this node opens, finds and closes |
 //! | `changes` | the changes that calls make here, and their saves |
 //! | `following` | the changes that other gateways make |
+//!
+//! # Invariants
+//! - A session is opened only after this node has a position in the events of the store, so no event of it is missed.
+//! - The session of a record is found by the record's id together with the caller and the secret of the handle. Another
+//!   caller, and another secret, lead to an attempt to open the record, which fails and is audited.
+//! - A session on this node has the generation of its record: [`SessionRecord`] holds it. A save expects that generation,
+//!   so a change of another node is never overwritten.
+//! - Between the event of a change and the load of the record, no call is served from the session. After the event of a
+//!   clear, the session is cleared at once.
+//! - A clear that the store has not confirmed is not undone by a load: the save comes first.
+//! - No lock is held while the store is called.
+//!
+//! # A change, step by step
+//! 1. The session is described: what was set on it and what was cleared.
+//! 2. The tool changes the session on this node.
+//! 3. The session is described again. If both descriptions are equal, nothing is saved.
+//! 4. The description is sealed and saved. If another node was first, the session becomes what the store has, and
+//!    the tool is called again. If the store fails, the session becomes what it was, and the call fails.
 
 mod changes;
 mod contents;

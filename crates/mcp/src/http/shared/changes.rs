@@ -70,6 +70,10 @@ fn is_worth_repeating(error: &StoreError) -> bool {
 impl Tenants {
     /// Calls a credential tool of a shared session, and saves what it changed. The result reports a change only when the
     /// store has it.
+    ///
+    /// # Errors
+    /// The protocol error of the tool. A failure of the store is a result with `isError`, which states whether the
+    /// session is as it was before, or cleared on this node only.
     pub(in crate::http) async fn call_shared(
         &self,
         session: &TenantGuard,

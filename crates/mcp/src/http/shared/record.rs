@@ -10,6 +10,13 @@ use crate::http::auth::VerifiedCaller;
 use crate::http::session_key::SessionKey;
 
 /// The handle and the owner with which the record is sealed, and how far this node has followed it.
+///
+/// | state | meaning |
+/// |---|---|
+/// | generation | that of the record which the session on this node has; the next save expects it |
+/// | changes, loaded | events of other nodes, and how many of them a load has included; a call waits for the rest |
+/// | pending clear | this node has cleared the session, and repeats the save until the store confirms it |
+/// | restorations | a call whose change may have been undone meanwhile is made again |
 pub(in crate::http) struct SessionRecord {
     pub(super) client: ClientHandle,
     pub(super) owner: RecordOwner,
