@@ -10,7 +10,7 @@ use crate::{
 type Step = (&'static str, fn() -> Result<()>);
 
 /// Quick steps first, tests last.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("fetch", || run_cargo(&["fetch", "--locked", "--target", "host-tuple"])),
     ("format", check_format),
     ("tidy", tidy::run),
@@ -19,6 +19,7 @@ const STEPS: [Step; 10] = [
     ("features", check_features),
     ("documentation", build_documentation),
     ("public API", check_api),
+    ("packages", check_packages),
     ("demo", || run_cargo(&["run", "--release", "--package", "valetkey-cli", "--", "demo", "--json"])),
     ("test", || test::run(&test::TestArgs::default())),
 ];
@@ -94,6 +95,13 @@ fn check_api() -> Result<()> {
         }
         result => result,
     }
+}
+
+/// Checks that cargo can make a package of each published crate: every file is there, and no dependency lacks a version.
+fn check_packages() -> Result<()> {
+    let private = ["xtask", "valetkey-rig", "valetkey-simulate"].map(|name| format!("--exclude={name}"));
+    let arguments = ["package", "--workspace", "--no-verify", "--allow-dirty", "--offline", "--quiet"];
+    run_cargo(&[&arguments[..], &private.each_ref().map(String::as_str)].concat())
 }
 
 fn build_documentation() -> Result<()> {
