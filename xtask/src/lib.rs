@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod bench;
+pub mod book;
 pub mod ci;
 pub mod conformance;
 pub mod endpoints;

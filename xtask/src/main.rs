@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Result, api, bench, ci, conformance, endpoints, loom, rig, simulate, test, tidy};
+use xtask::{Result, api, bench, book, ci, conformance, endpoints, loom, rig, simulate, test, tidy};
 
 /// The development tasks of this workspace.
 #[derive(Parser)]
@@ -35,6 +35,8 @@ enum Task {
     Conformance(conformance::ConformanceArgs),
     /// Write the routing table of the signing proxy from the service metadata of botocore.
     Endpoints,
+    /// Build the book of the documents under target/book, with mdBook.
+    Book,
     /// Run every check that a change must pass.
     Ci,
 }
@@ -63,6 +65,7 @@ fn run(task: Task) -> Result<()> {
         Task::Api(options) => api::run(&options),
         Task::Conformance(options) => conformance::run(&options),
         Task::Endpoints => endpoints::run(),
+        Task::Book => book::run(),
         Task::Ci => ci::run(),
     }
 }

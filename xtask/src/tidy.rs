@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: checks the rules of the workspace that a program can check, and lists every violation.
 
+mod book;
 mod core_io_free;
 mod dependency_direction;
 mod doc_density;
@@ -21,6 +22,7 @@ mod workspace;
 
 use std::path::Path;
 
+pub(crate) use links::rebase_links;
 pub use violation::Violation;
 
 use crate::{Result, XtaskError, workspace_root};
@@ -29,7 +31,7 @@ use workspace::Workspace;
 /// A rule reads the whole workspace and returns all violations.
 type Rule = fn(&Workspace) -> Vec<Violation>;
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     layout::check,
     size_limits::check,
     names::check,
@@ -44,6 +46,7 @@ const RULES: [Rule; 14] = [
     test_names::check,
     folder_sizes::check,
     links::check,
+    book::check,
 ];
 
 /// Prints all violations of this workspace and its measures, and fails if there are violations.

@@ -48,3 +48,8 @@ mod readme {}
 #[cfg(all(doctest, feature = "sts", feature = "mcp"))]
 #[doc = include_str!("../../../docs/migration.md")]
 mod migration {}
+
+/// Compiles the quick start for Rust.
+#[cfg(all(doctest, feature = "sts", feature = "sdk"))]
+#[doc = include_str!("../../../docs/quick-start/rust.md")]
+mod quick_start {}

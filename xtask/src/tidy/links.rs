@@ -50,6 +50,18 @@ fn relative_links(text: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
+/// Returns the paths, relative to the root of the workspace, that the document `path` links to.
+pub(crate) fn targets(path: &str, text: &str) -> Vec<String> {
+    relative_links(text).into_iter().map(|(_, target)| resolve(path, &target)).collect()
+}
+
+/// Returns the text of the document `path` with its relative links as from the root of the workspace.
+pub(crate) fn rebase_links(path: &str, text: &str) -> String {
+    relative_links(text).into_iter().fold(text.to_owned(), |text, (_, target)| {
+        text.replace(&format!("]({target})"), &format!("]({})", resolve(path, &target)))
+    })
+}
+
 /// Returns the path that `link` in the document `path` leads to, relative to the root of the workspace.
 fn resolve(path: &str, link: &str) -> String {
     let mut folders: Vec<&str> = path.split('/').collect();
@@ -82,6 +94,13 @@ mod tests {
     fn violations(path: &str, text: &str) -> Vec<String> {
         let files = [("docs/a.md", "# One tool call\n"), ("src/x.rs", "//! X.\n"), (path, text)];
         check(&Workspace::from_files(files)).iter().map(Violation::to_string).collect()
+    }
+
+    #[test]
+    fn rebase_links_in_folder_start_from_root() {
+        let text = "[a](a.md) [b](../B.md) [c](x/c.md) [d](https://d.example)";
+        let rebased = "[a](docs/a.md) [b](B.md) [c](docs/x/c.md) [d](https://d.example)";
+        assert_eq!(rebase_links("docs/SUMMARY.md", text), rebased);
     }
 
     #[test]

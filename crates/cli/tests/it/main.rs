@@ -11,6 +11,7 @@ mod exec;
 mod memory;
 mod process;
 mod program_fixture;
+mod quick_start;
 mod real;
 mod revocation_policy;
 mod serve;

@@ -1,7 +1,9 @@
 //! Each example exits with success, prints the expected output and prints no secret.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
+
+use valetkey_local_aws::{LocalAws, RoleSpec, UserSpec};
 
 /// A part of every secret in the examples.
 const SECRET: &str = "demo-secret";
@@ -136,12 +138,34 @@ fn assert_in_order(shown: &str, expected: &[impl AsRef<str>]) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_start_example_is_page_and_acts_as_role() {
+    let page = include_str!("../../../../docs/quick-start/rust.md");
+    let code = page.split("```rust,no_run\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(include_str!("../../examples/quick_start.rs").ends_with(code), "copy the code of the page");
+    let (key, secret) = ("AKIAQUICKSTART000001", "demo-secret-of-the-reader");
+    let aws = LocalAws::builder()
+        .user(UserSpec::new("999999999999", "reader", key, secret))
+        .role(RoleSpec::new("arn:aws:iam::111111111111:role/agent").trusts("999999999999"));
+    let aws = aws.start().await.unwrap();
+    let mut example = Command::new(example_binary("quick_start"));
+    example.env_clear().env("AWS_ENDPOINT_URL", aws.endpoint_url()).env("AWS_REGION", "eu-central-1");
+    example.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret);
+    let shown = checked_output("quick_start", &example.output().unwrap());
+    assert!(page.contains(&format!("$ cargo run\n{shown}```")), "{shown}");
+    aws.stop().await.unwrap();
+}
+
 /// Runs an example, checks that it succeeds, and returns its output.
 fn run_example(name: &str, source: &str) -> String {
     assert!(source.contains(SECRET), "{name} makes no secret that could be looked for");
-    let output = Command::new(example_binary(name)).output().unwrap();
-    let (said, complained) =
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    checked_output(name, &Command::new(example_binary(name)).output().unwrap())
+}
+
+/// Checks that an example succeeded and printed no secret, and returns its output.
+fn checked_output(name: &str, output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{name} ended with {}:\n{said}\n{complained}", output.status);
     assert!(
         !said.contains(SECRET) && !complained.contains(SECRET),

@@ -4,6 +4,7 @@
 
 #[cfg(all(
     feature = "memory",
+    feature = "env",
     feature = "sts",
     feature = "sdk",
     feature = "secrets-manager",
