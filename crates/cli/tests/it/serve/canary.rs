@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
 
 use super::client_fixture::{ERAS, McpClientFixture, ProtocolEra};
+use super::http::{HttpGatewayFixture, PRINCIPALS};
+use super::shutdown::descendants;
 use super::{demo_server_entry, mcp_config};
 use crate::aws_fixture::AwsFixture;
 use crate::program_fixture::{ProgramFixture, ProgramOutput};
@@ -26,6 +28,9 @@ while read -r line; do
     echo '{"jsonrpc":"2.0","id":'$id',"result":'$result'}'
 done"#;
 
+const SETTINGS: &str = "[servers.keys]\ncredentials = 'env'\n[servers.chattykeys]\ncredentials = 'env'\n\
+                        [audit]\nfile = 'audit.jsonl'\n";
+
 fn fixture_for(aws: &AwsFixture) -> ProgramFixture {
     let aws = demo_server_entry(aws.url());
     let chatty = json!({"command": "sh", "args": ["-c", CHATTY_SERVER]});
@@ -36,11 +41,7 @@ fn fixture_for(aws: &AwsFixture) -> ProgramFixture {
                 "aws": aws, "keys": aws, "chatty": chatty, "chattykeys": chatty, "missing": {"command": "no-such-program"},
             })),
         )
-        .file(
-            "valetkey.toml",
-            "[servers.keys]\ncredentials = 'env'\n[servers.chattykeys]\ncredentials = 'env'\n\
-             [audit]\nfile = 'audit.jsonl'\n",
-        )
+        .file("valetkey.toml", SETTINGS)
 }
 
 /// Calls every tool, with valid and with invalid input.
@@ -54,10 +55,22 @@ async fn call_everything(
     client.tools().await;
     client.set_credentials(canary.to_json()).await;
     client.tools().await;
+    let mut responses = Vec::new();
+    for (tool, arguments) in tool_calls(canary) {
+        responses.push(client.request("tools/call", json!({"name": tool, "arguments": arguments})).await);
+    }
+    for (method, params) in [("tools/call", canary.to_json()), ("nonsense", canary.to_json())] {
+        responses.push(client.request(method, params).await);
+    }
+    (client.close().await, responses)
+}
+
+/// Returns calls of every tool, with valid and with invalid input.
+fn tool_calls(canary: &Canary) -> [(&'static str, Value); 19] {
     let broken = json!({"access_key_id": "x\u{1}", "secret_access_key": canary.expose_secret()});
     let wrong =
         json!({"credentials_json": format!("{{\"secret_access_key\": \"{}\"", canary.expose_secret())});
-    let calls = [
+    [
         ("set_aws_credentials_context", json!({"credentials_json": canary.to_json().to_string()})),
         ("set_aws_credentials_context", json!({"credentials_json": broken})),
         ("set_aws_credentials_context", wrong),
@@ -77,15 +90,7 @@ async fn call_everything(
         ("missing__tell", canary.to_json()),
         ("clear_credential_context", json!({})),
         ("chattykeys__tell", json!({})),
-    ];
-    let mut responses = Vec::new();
-    for (tool, arguments) in calls {
-        responses.push(client.request("tools/call", json!({"name": tool, "arguments": arguments})).await);
-    }
-    for (method, params) in [("tools/call", canary.to_json()), ("nonsense", canary.to_json())] {
-        responses.push(client.request(method, params).await);
-    }
-    (client.close().await, responses)
+    ]
 }
 
 fn assert_no_canary(canary: &Canary, what: &str, text: &str) {
@@ -132,6 +137,67 @@ async fn serve_at_trace_outputs_no_secret() {
         let response = responses[13].to_string();
         // The token of the endpoint is a secret as well.
         assert!(response.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN=[redacted] "), "{response}");
+    }
+}
+
+/// Makes the requests of a client over HTTP, and returns all replies with their headers.
+async fn request_everything_over_http(gateway: &HttpGatewayFixture, canary: &Canary) -> Vec<String> {
+    let token = Some("token-of-alice");
+    let (_, mut created) = gateway.call(token, "create_credential_session", json!({})).await;
+    let handle = created["result"]["structuredContent"]["credential_session"].take();
+    let mut replies = Vec::new();
+    for (tool, mut arguments) in tool_calls(canary) {
+        if let Some(arguments) = arguments.as_object_mut() {
+            arguments.insert("credential_session".to_owned(), handle.clone());
+        }
+        let params = json!({"name": tool, "arguments": arguments});
+        replies.push(gateway.request(token, "tools/call", params).await);
+        if tool == "keys__get_caller_identity" {
+            assert_secret_reached_process(gateway, canary);
+        }
+    }
+    for (method, params) in [("tools/list", json!({})), ("nonsense", canary.to_json())] {
+        replies.push(gateway.request(token, method, params).await);
+    }
+    let named = json!({"name": "get_aws_credentials_context", "arguments": canary.to_json()});
+    for token in [None, Some(canary.expose_secret())] {
+        replies.push(gateway.request(token, "tools/call", named.clone()).await);
+    }
+    replies
+}
+
+/// Asserts that a process of the gateway has the keys in its environment.
+fn assert_secret_reached_process(gateway: &HttpGatewayFixture, canary: &Canary) {
+    let environments = descendants(gateway.pid())
+        .into_iter()
+        .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default());
+    let found: Vec<_> = environments.map(|environment| canary.found_in(&environment)).collect();
+    assert!(found.iter().any(|marks| *marks == ["secret", "token", "access_key_id"]), "{found:?}");
+}
+
+#[tokio::test]
+async fn serve_http_at_trace_outputs_no_secret() {
+    for level in LOG_LEVELS {
+        let (aws, canary) = (AwsFixture::start().await, Canary::new());
+        let fixture = fixture_for(&aws).env("VALETKEY_LOG", level);
+        let fixture = fixture.file("valetkey.toml", format!("{PRINCIPALS}{SETTINGS}"));
+        let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
+        let replies = request_everything_over_http(&gateway, &canary).await;
+        let output = gateway.stop_with_output().await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""), "{}", output.stderr);
+        assert!(output.stderr.contains("TRACE") || output.stderr.contains("DEBUG"), "nothing was logged");
+        let audit = std::fs::read_to_string(fixture.path("audit.jsonl")).unwrap();
+        assert!(audit.contains("\"serve\"") && audit.contains("alice"), "{audit}");
+        for (what, text) in [("standard error", &output.stderr), ("the audit file", &audit)] {
+            assert_no_canary(&canary, what, text);
+            assert!(!text.contains("token-of-alice"), "the caller's token in {what}: {text}");
+        }
+        assert_only_server_output_has_key_id(&canary, &replies.join("\n"));
+        let masked = ["AWS_SECRET_ACCESS_KEY=[redacted] ", "AWS_CONTAINER_AUTHORIZATION_TOKEN=[redacted] "];
+        for part in masked {
+            assert!(replies.iter().any(|reply| reply.contains(part)), "{part}: {replies:#?}");
+        }
+        assert_eq!(canary.found_in(&aws.received_credentials()), ["token", "access_key_id"]);
     }
 }
 

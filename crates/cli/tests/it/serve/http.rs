@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Child;
+use tokio::task::JoinHandle;
 
-use crate::program_fixture::ProgramFixture;
+use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
 /// The digests are those of `token-of-alice` and `token-of-bob`.
 pub(crate) const PRINCIPALS: &str = "
@@ -28,17 +29,29 @@ token_sha256 = ['800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec1633
 pub(crate) struct HttpGatewayFixture {
     gateway: Child,
     address: String,
+    stderr: JoinHandle<String>,
 }
 
 impl HttpGatewayFixture {
     pub(crate) async fn start(fixture: &ProgramFixture, args: &[&str]) -> Self {
         let mut gateway = fixture.start(&[&["serve", "--http", "127.0.0.1:0"], args].concat());
         let mut stderr = BufReader::new(gateway.stderr.take().unwrap()).lines();
-        let line = stderr.next_line().await.unwrap().unwrap();
-        let address = line.strip_prefix("serving MCP at http://").and_then(|rest| rest.strip_suffix("/mcp"));
-        let address = address.unwrap_or_else(|| panic!("{line}")).to_owned();
-        tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
-        Self { gateway, address }
+        let mut text = String::new();
+        let address = loop {
+            let line = stderr.next_line().await.unwrap().unwrap_or_else(|| panic!("{text}"));
+            let url = line.strip_prefix("serving MCP at http://");
+            if let Some(address) = url.and_then(|rest| rest.strip_suffix("/mcp")) {
+                break address.to_owned();
+            }
+            text += &format!("{line}\n");
+        };
+        let stderr = tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                text += &format!("{line}\n");
+            }
+            text
+        });
+        Self { gateway, address, stderr }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -47,19 +60,28 @@ impl HttpGatewayFixture {
 
     /// Calls a tool, and returns the status and the message.
     pub(crate) async fn call(&self, token: Option<&str>, name: &str, arguments: Value) -> (u16, Value) {
-        let meta = json!({
+        let reply = self.request(token, "tools/call", json!({"name": name, "arguments": arguments})).await;
+        let status = reply.split_whitespace().nth(1).unwrap().parse().unwrap();
+        let body = reply.split_once("\r\n\r\n").unwrap().1;
+        (status, serde_json::from_str(body).unwrap_or_else(|_| body.into()))
+    }
+
+    /// Sends a request of a modern client, and returns the whole reply, with its headers.
+    pub(super) async fn request(&self, token: Option<&str>, method: &str, mut params: Value) -> String {
+        let name = params["name"].as_str().unwrap_or_default();
+        let name = if name.is_empty() { String::new() } else { format!("Mcp-Name: {name}\r\n") };
+        params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": {},
         });
-        let params = json!({"name": name, "arguments": arguments, "_meta": meta});
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let authorization =
             token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let request = format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
-             Mcp-Method: tools/call\r\nMcp-Name: {name}\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
+             Mcp-Method: {method}\r\n{name}{authorization}Content-Length: {}\r\n\r\n{body}",
             self.address,
             body.len()
         );
@@ -67,9 +89,7 @@ impl HttpGatewayFixture {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).await.unwrap();
-        let status = reply.split_whitespace().nth(1).unwrap().parse().unwrap();
-        let body = reply.split_once("\r\n\r\n").unwrap().1;
-        (status, serde_json::from_str(body).unwrap_or_else(|_| body.into()))
+        reply
     }
 
     /// Opens a credential session, and returns the names of its accounts.
@@ -92,10 +112,18 @@ impl HttpGatewayFixture {
         self.gateway.wait().await.unwrap().code()
     }
 
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
+        let output = self.stop_with_output().await;
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+    }
+
+    /// Stops the gateway, and returns what it has written.
+    pub(super) async fn stop_with_output(self) -> ProgramOutput {
         let pid = Pid::from_raw(self.gateway.id().unwrap().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
-        assert_eq!(self.gateway.wait().await.unwrap().code(), Some(0));
+        let mut output = ProgramFixture::wait_for_output(self.gateway).await;
+        output.stderr = self.stderr.await.unwrap();
+        output
     }
 }
 

@@ -119,7 +119,7 @@ pub(crate) async fn start_http_servers(servers: Value) -> HttpServersFixture {
 }
 
 /// Returns the processes that a process started, and those that these started.
-fn descendants(pid: u32) -> Vec<u32> {
+pub(super) fn descendants(pid: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| {

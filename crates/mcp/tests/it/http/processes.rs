@@ -58,6 +58,10 @@ async fn abandoned_sessions_leave_no_process() {
     assert!(quota.running() > 0 && quota.running() <= 32, "{quota:?}");
     clock.advance(Duration::from_secs(60));
     wait_until("every session was closed", || quota.running() == 0).await;
+    for token in [ALICE, BOB] {
+        let listed = gateway.modern(token).call_ok("list_credential_sessions", json!({})).await;
+        assert_eq!(listed["sessions"], json!([]), "no session remains");
+    }
     gateway.stop().await;
     wait_until("no process is left", || !pids.iter().any(|pid| is_running(*pid))).await;
 }
