@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use valetkey_rig::{Script, Venv, packages};
 
-use super::{node_script, python_script};
+use super::{node_script, program_path, python_script};
 use crate::aws_fixture::AwsFixture;
 use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
@@ -80,6 +80,32 @@ async fn python_2_client_over_http_acts_in_each_era() {
 #[tokio::test]
 async fn typescript_2_client_over_http_acts_in_each_era() {
     converse_over_http(typescript_client).await;
+}
+
+/// A server of the first SDK generation requests input of a client of the second, which has the newest protocol or an
+/// older one.
+#[tokio::test]
+async fn python_2_client_gives_input_to_python_1_server() {
+    let server = json!({"command": program_path("python"), "args": [python_script("input_server.py")]});
+    let fixture = ProgramFixture::new()
+        .file("mcp.json", mcp_config(json!({"input": server})))
+        .file("valetkey.toml", "[servers.input]\ncredentials = 'none'\n");
+    let (settings, config) = (fixture.path("valetkey.toml"), fixture.path("mcp.json"));
+    let (settings, config) = (settings.to_str().unwrap(), config.to_str().unwrap());
+    let gateway = [env!("CARGO_BIN_EXE_valetkey"), "serve", "--config", settings, "--mcp-config", config];
+    for (mode, protocol) in MODES {
+        let client = Script::python_in(Venv::Clients, python_script("input_client.py"));
+        let output = run(client, &[&[mode], &gateway[..]].concat()).await;
+        assert_eq!(output["protocol"], protocol, "{output:#}");
+        let gathered: Value = serde_json::from_str(output["text"].as_str().unwrap()).unwrap();
+        let expected = json!({
+            "name": "Ada, What is your name?",
+            "roots": ["file:///work"],
+            "sampled": "Greet! Hello.",
+            "protocol": "2025-11-25",
+        });
+        assert_eq!(gathered, expected, "{output:#}");
+    }
 }
 
 /// Runs the Inspector's command line with the arguments of a server and of a method.
