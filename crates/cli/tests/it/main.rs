@@ -9,6 +9,7 @@ mod credential_process;
 mod demo;
 mod exec;
 mod memory;
+mod packaging;
 mod process;
 mod program_fixture;
 mod quick_start;
