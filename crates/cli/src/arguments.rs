@@ -5,10 +5,11 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use valetkey::mcp::child::{Delivery, run_launcher};
-use valetkey::{AccountName, Error, Expiry, Principal, SessionId};
+use valetkey::{AccountName, Error, Expiry, Principal, Region, SessionId};
 
 use crate::error::CliError;
 
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     /// Let valetkey run the servers of an MCP client's file: write `servers.json` and `valetkey.toml` beside it, and
     /// register valetkey in their place.
     Adopt(AdoptArgs),
+    /// List the accounts of the settings, without a request to AWS.
+    List(ListArgs),
     /// Read the configuration files and report every error in them.
     Check(CheckArgs),
     /// Allow a settings file to be used from its folder without `--config`, until the file changes.
@@ -96,6 +99,9 @@ pub(crate) struct AccountArgs {
     /// The account (default: the `default_account` of the settings, or the only account).
     #[arg(long, value_name = "ALIAS")]
     pub(crate) account: Option<AccountName>,
+    /// The lifetime of the credentials to request, such as `3600`, `90m` or `8h`, in place of `duration_seconds`.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
     /// The principal that the session acts for, in place of the `principal` of the settings.
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<Principal>,
@@ -121,6 +127,22 @@ pub(crate) struct CheckArgs {
     /// Also fetch the credentials of each account and report which AWS identity they belong to.
     #[arg(long)]
     pub(crate) live: bool,
+    /// Print the errors, the warnings and the results as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The file with the accounts (default: `$VALETKEY_CONFIG`, or `valetkey.toml` in this folder).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The principal whose accounts to list, in place of the `principal` of the settings.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) principal: Option<Principal>,
+    /// Print the accounts as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +193,24 @@ pub(crate) struct RevocationPolicyArgs {
     pub(crate) issued_before: Option<Expiry>,
 }
 
+/// Parses a number of seconds, or a number with the unit `s`, `m` or `h`.
+fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) => (number, &text[number.len()..]),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "h" => 3600,
+        "m" => 60,
+        _ => 1,
+    };
+    let number: Option<u64> = number.parse().ok();
+    let duration = number.and_then(|number| number.checked_mul(seconds)).filter(|seconds| *seconds > 0);
+    duration
+        .map(Duration::from_secs)
+        .ok_or("write a number of seconds, or one with a unit, such as `90m` or `8h`")
+}
+
 fn parse_instant(text: &str) -> Result<Expiry, Error> {
     Expiry::parse("issued_before", text)
 }
@@ -188,8 +228,11 @@ pub(crate) struct ExecArgs {
     /// Pass on the whole environment, except for variables that could give the program other AWS credentials.
     #[arg(long)]
     pub(crate) inherit: bool,
-    /// The program and its arguments.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    /// The region of the program, in `AWS_REGION` (default: that of the account).
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<Region>,
+    /// The program and its arguments (default: your shell, with `VALETKEY_SESSION` in its environment).
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub(crate) program: Vec<OsString>,
 }
 

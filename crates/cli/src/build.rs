@@ -27,6 +27,7 @@ use valetkey::{
 
 use crate::settings::{
     AccountSettings, Diagnostic, ProviderSettings, ResolverSettings, SecretResolverSettings, Settings,
+    did_you_mean,
 };
 use crate::terminal::Terminal;
 use accounts::{AccountBuilder, region_or_default};
@@ -193,10 +194,10 @@ pub(crate) fn apply_server_settings(
                         .diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED_FOR_PRINCIPAL))
                 }
                 Ok(alias) if settings.contains_account(account) => Ok(alias),
-                _ => {
-                    Err(settings
-                        .diagnostic(&["servers", name, "account"], settings.unknown_account_message()))
-                }
+                _ => Err(settings.diagnostic(
+                    &["servers", name, "account"],
+                    settings.unknown_account_message(server_settings.account.as_deref().unwrap_or_default()),
+                )),
             });
         let account = account.transpose().map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
         let Some(config) = config.as_deref_mut() else { continue };
@@ -213,12 +214,15 @@ pub(crate) fn apply_server_settings(
             }
         } else if !config.errors.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
             // A broken or disabled server has already been reported.
-            diagnostics.push(
-                settings.diagnostic(&section, "is not a server of the `mcpServers` file; add it there"),
-            );
+            diagnostics.push(settings.diagnostic(&section, unknown_server_message(name, config)));
         }
     }
     tool_resolver::hide_resolver_tool(settings, config, diagnostics);
+}
+
+fn unknown_server_message(name: &str, config: &McpConfig) -> String {
+    let names: Vec<&str> = config.servers.keys().map(String::as_str).collect();
+    format!("is not a server of the `mcpServers` file; add it there{}", did_you_mean(name, &names))
 }
 
 fn build_resolver(

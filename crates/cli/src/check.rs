@@ -1,16 +1,15 @@
 //! `valetkey check`: reads both files and reports every error with file, line and remedy.
 
 mod live;
+mod report;
 mod sign_ins;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::value::RawValue;
 use valetkey::backends::AwsClientConfig;
-use valetkey::escape_control_chars;
 use valetkey::mcp::McpConfig;
 use valetkey::mcp::config::ConfigError;
 
@@ -19,17 +18,24 @@ use crate::build::{self, BuildMode, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::nested;
 use crate::serve::http::{TlsFiles, build_authenticator, read_store};
-use crate::serve::{config_error, read_mcp_config};
+use crate::serve::{read_mcp_config, sorted_by_line};
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
+use report::CheckReport;
 
 pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
-    let mut diagnostics = Vec::new();
+    let report = check(command).await?;
+    if command.json { report.print_json() } else { report.print() }
+}
+
+/// Checks everything that `command` names. Errors in the files are part of the report.
+async fn check(command: &CheckArgs) -> Result<CheckReport, CliError> {
+    let (mut diagnostics, mut warnings) = (Vec::new(), Vec::new());
     let consent = if command.live { Consent::Required } else { Consent::NotNeeded };
     let settings = Settings::read(command.config_args.config.as_deref(), consent, &mut diagnostics).await;
     let settings = settings.for_principal(command.config_args.principal.as_ref());
     let mut config = match &command.config_args.mcp_config {
-        Some(path) => check_mcp_config(path, &mut diagnostics),
+        Some(path) => check_mcp_config(path, &mut diagnostics, &mut warnings),
         None => None,
     };
     build::apply_server_settings(&settings, config.as_mut(), &mut diagnostics);
@@ -47,25 +53,35 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
         TlsFiles::read(&settings, http, &mut diagnostics);
     }
     read_store(&settings, &mut diagnostics);
-    if !diagnostics.is_empty() {
-        return Err(config_error(&diagnostics));
+    let servers = config.as_ref().map_or(0, |config| config.servers.len());
+    let mut report = CheckReport {
+        errors: sorted_by_line(diagnostics),
+        warnings,
+        accounts: settings.accounts.len(),
+        servers,
+        needs_default_account: settings.missing_default_account("").is_some(),
+        live: Vec::new(),
+    };
+    if !report.errors.is_empty() {
+        return Ok(report);
     }
     if settings.is_absent() && config.is_none() {
         return Err(CliError::usage(nothing_to_check_message()));
     }
-    // A fetch reports the sign-ins that ended, too.
-    if !command.live {
-        sign_ins::ended_sign_ins(&settings).await.into_iter().for_each(print_warning);
-    }
-    print_summary(&settings, config.as_ref())
-        .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
     if command.live {
-        live::probe_accounts(&session, &live::probes(&settings, &base), &base).await?;
+        report.live = live::probe_accounts(&session, &live::probes(&settings, &base), &base).await;
+    } else {
+        // A fetch reports the sign-ins that ended, too.
+        report.warnings.extend(sign_ins::ended_sign_ins(&settings).await);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(report)
 }
 
-fn check_mcp_config(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<McpConfig> {
+fn check_mcp_config(
+    path: &Path,
+    diagnostics: &mut Vec<Diagnostic>,
+    warnings: &mut Vec<Diagnostic>,
+) -> Option<McpConfig> {
     let (config, text) = read_mcp_config(path, diagnostics)?;
     let to_diagnostic = |diagnostic: &ConfigError| {
         let line = find_line(&text, &diagnostic.server, diagnostic.error.field());
@@ -80,21 +96,15 @@ fn check_mcp_config(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Mc
         let line = find_line(&text, &name, Some("command"));
         Diagnostic::in_file(path, format!("server `{name}`: `command` {}", nested::REMEDY)).at_line(line)
     }));
-    let warnings = remote.into_iter().chain(&config.warnings).map(to_diagnostic).chain(
+    let found = remote.into_iter().chain(&config.warnings).map(to_diagnostic).chain(
         config.servers.iter().filter_map(|(name, server)| {
             let what = format!("server `{name}`: `command` names a program that is not found here");
             let line = find_line(&text, name, Some("command"));
             (!command_exists(&server.command)).then(|| Diagnostic::in_file(path, what).at_line(line))
         }),
     );
-    warnings.for_each(print_warning);
+    warnings.extend(found);
     Some(config)
-}
-
-/// Prints a warning. It does not change the exit code.
-#[allow(clippy::print_stderr, reason = "what `check` has to say goes to standard error, whatever is logged")]
-fn print_warning(warning: Diagnostic) {
-    eprintln!("warning: {}", escape_control_chars(&warning.to_string()));
 }
 
 /// Whether the command exists, as a path or in a folder of `PATH`. Commands with variables are not checked.
@@ -126,18 +136,6 @@ pub(crate) fn find_line(text: &str, server: &str, field: Option<&str>) -> Option
     }
     let before = here.get().as_ptr() as usize - text.as_ptr() as usize;
     Some(text[..before].matches('\n').count() + 1)
-}
-
-fn print_summary(settings: &Settings, config: Option<&McpConfig>) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let servers = config.map_or(0, |config| config.servers.len());
-    writeln!(out, "no faults; accounts: {}, servers: {}", settings.accounts.len(), servers)?;
-    match settings.missing_default_account("") {
-        Some(_) => {
-            writeln!(out, "no account is the default: `serve` needs one, `exec` needs one or `--account`")
-        }
-        None => Ok(()),
-    }
 }
 
 fn nothing_to_check_message() -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env::VarError;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
 
@@ -21,6 +21,10 @@ use crate::open_session;
 use crate::outstanding_report;
 use crate::serve::current_exe_launcher;
 use crate::terminal::Terminal;
+
+/// The variables of a subshell with the id of its session and the account. Neither is secret.
+const SESSION_MARKER: &str = "VALETKEY_SESSION";
+const ACCOUNT_MARKER: &str = "VALETKEY_ACCOUNT";
 
 const MAX_SHOWN_NAME_LEN: usize = 31;
 
@@ -42,7 +46,7 @@ async fn run_child(
     account: SessionAccount,
     command: ExecArgs,
 ) -> Result<ExitCode, CliError> {
-    let region = account.resolved_region();
+    let region = command.region.unwrap_or_else(|| account.resolved_region());
     let setup_error =
         |error: std::io::Error| CliError::failed(format!("the child's surroundings cannot be made: {error}"));
     let home = SessionDir::create(Some(&region)).map_err(setup_error)?;
@@ -60,8 +64,10 @@ async fn run_child(
             environment.with_static_credentials(&account.credentials().await?)
         }
     };
+    let is_subshell = command.program.is_empty();
+    let environment = if is_subshell { with_markers(environment, session, &account) } else { environment };
     let mut words = command.program.into_iter();
-    let program = words.next().unwrap_or_default();
+    let program = words.next().unwrap_or_else(shell);
     let name = program.to_string_lossy().into_owned();
     let child = ChildCommand::new(program).args(words).launcher(current_exe_launcher()?);
     let child = ChildProcess::spawn(child, environment, Stdio::Inherited)
@@ -73,6 +79,22 @@ async fn run_child(
     }
     tracing::debug!(session = %session.id(), "child ended");
     code
+}
+
+/// Returns the user's shell.
+fn shell() -> OsString {
+    std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into())
+}
+
+/// Marks the environment of a subshell, so that its prompt can display the session.
+fn with_markers(
+    environment: ChildEnvironment,
+    session: &SessionContext,
+    account: &SessionAccount,
+) -> ChildEnvironment {
+    let (session, account) = (session.id().to_string(), account.account_name().to_string());
+    let markers = [(SESSION_MARKER.to_owned(), session), (ACCOUNT_MARKER.to_owned(), account)];
+    environment.with_vars(markers.iter().map(|(name, value)| (name, value)))
 }
 
 fn host_environment(everything: bool) -> HostEnvironment {

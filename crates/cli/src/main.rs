@@ -10,6 +10,8 @@ mod demo;
 mod error;
 mod exec;
 mod files;
+mod json_output;
+mod list;
 mod logs;
 mod nested;
 mod open_session;
@@ -71,6 +73,7 @@ async fn run(arguments: Cli) -> Result<ExitCode, CliError> {
         Command::CredentialProcess(command) => credential_process::run(command).await,
         Command::RevocationPolicy(command) => revocation_policy::run(&command),
         Command::Adopt(command) => adopt::run(&command),
+        Command::List(command) => list::run(&command).await,
         Command::Check(command) => check::run(&command).await,
         Command::Trust(command) => trust::run(&command),
         #[cfg(feature = "demo")]

@@ -1,5 +1,7 @@
 //! Opens the session and the account in which a command runs, from the settings or, without settings, from the shell.
 
+use std::time::Duration;
+
 use valetkey::backends::{AwsClientConfig, EnvProvider};
 use valetkey::{AccountName, ErrorKind, SessionAccount, SessionContext};
 
@@ -33,7 +35,10 @@ pub(crate) async fn open_session_with_consent(
 ) -> Result<(SessionContext, SessionAccount), CliError> {
     let mut diagnostics = Vec::new();
     let settings = Settings::read(choice.config.as_deref(), consent, &mut diagnostics).await;
-    let settings = settings.for_principal(choice.principal.as_ref());
+    let mut settings = settings.for_principal(choice.principal.as_ref());
+    if let Some(duration) = choice.duration {
+        request_duration(choice, &mut settings, duration).map_err(CliError::usage)?;
+    }
     let base = AwsClientConfig::from_process().await;
     let session = build::build_session(&settings, &base, terminal, BuildMode::Run, &mut diagnostics);
     if !diagnostics.is_empty() {
@@ -55,6 +60,21 @@ pub(crate) async fn open_session_with_consent(
     Ok((session, account))
 }
 
+/// Requests credentials of this lifetime for the selected account. A missing account is reported later.
+fn request_duration(choice: &AccountArgs, settings: &mut Settings, duration: Duration) -> Result<(), String> {
+    let default = settings.default_account().map(str::to_owned);
+    let name = choice.account.as_ref().map(ToString::to_string).or(default);
+    let Some(account) = name.and_then(|name| settings.accounts.get_mut(&name)) else { return Ok(()) };
+    if account.set_duration(duration.as_secs()) {
+        return Ok(());
+    }
+    let provider = account.provider.name();
+    Err(format!(
+        "`--duration` does not apply to an account of provider `{provider}`; leave it out, or exchange the keys of the \
+         account (`exchange = true`)"
+    ))
+}
+
 /// Returns the selected account or the default account. Errors do not repeat the name, because it may be a pasted key.
 fn select_account(
     choice: &AccountArgs,
@@ -71,7 +91,7 @@ fn select_account(
         },
         Some(alias) if settings.is_absent() && alias != default => Err(NO_SETTINGS_FILE_MESSAGE.to_owned()),
         Some(alias) if !settings.is_absent() && !settings.contains_account(alias.as_str()) => {
-            Err(format!("the account of `--account` {}", settings.unknown_account_message()))
+            Err(format!("the account of `--account` {}", settings.unknown_account_message(alias.as_str())))
         }
         Some(alias) => Ok(alias.clone()),
     }

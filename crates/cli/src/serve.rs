@@ -222,10 +222,14 @@ pub(crate) fn read_mcp_config(path: &Path, diagnostics: &mut Vec<Diagnostic>) ->
 }
 
 pub(crate) fn config_error(diagnostics: &[Diagnostic]) -> CliError {
-    let mut diagnostics: Vec<&Diagnostic> = diagnostics.iter().collect();
-    // Sorted by line, as an editor shows them.
-    diagnostics.sort_by_key(|diagnostic| (&diagnostic.file, diagnostic.line));
-    CliError::invalid_config(diagnostics.into_iter().map(ToString::to_string).collect())
+    let diagnostics = sorted_by_line(diagnostics.to_vec());
+    CliError::invalid_config(diagnostics.iter().map(ToString::to_string).collect())
+}
+
+/// Sorts errors by line, as an editor shows them.
+pub(crate) fn sorted_by_line(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.sort_by(|left, right| (&left.file, left.line).cmp(&(&right.file, right.line)));
+    diagnostics
 }
 
 /// Returns this program as the launcher of child processes.

@@ -16,6 +16,7 @@ mod reader;
 mod resolver;
 mod source_map;
 mod store;
+mod unknown_account;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub(crate) use account::{
 };
 pub(crate) use diagnostic::Diagnostic;
 pub(crate) use http::{ClaimValue, HttpAuth, HttpSettings, IssuerSettings};
+pub(crate) use keys::{did_you_mean, suggest_name};
 pub(crate) use load::{Consent, DEFAULT_FILE};
 pub(crate) use policy::{PolicySettings, ScopeSettings};
 pub(crate) use processes::ProcessLimitSettings;
@@ -250,16 +252,6 @@ impl Settings {
         ["session", "accounts", "policies", "scopes", "resolver"]
             .iter()
             .all(|section| self.tables.get(*section) == other.tables.get(*section))
-    }
-
-    /// Returns the error message for a name that is not one of the accounts.
-    pub(crate) fn unknown_account_message(&self) -> String {
-        let names: Vec<&str> =
-            self.accounts.keys().chain(&self.invalid_accounts).map(String::as_str).collect();
-        match names.as_slice() {
-            [] => "is not one of the accounts; add an `[accounts.NAME]`".to_owned(),
-            _ => format!("is not one of the accounts; name one of: {}", names.join(", ")),
-        }
     }
 
     /// Returns the folder to which relative paths in the file refer.

@@ -51,7 +51,7 @@ impl<'a> AccountBuilder<'a> {
         if let Some(default) = &settings.session.default_account {
             let at_default = ["session", "default_account"];
             if !settings.contains_account(default) {
-                diagnostics.push(settings.diagnostic(&at_default, settings.unknown_account_message()));
+                diagnostics.push(settings.diagnostic(&at_default, settings.unknown_account_message(default)));
             } else if !settings.allows_for_any_principal(default) {
                 diagnostics.push(settings.diagnostic(&at_default, NOT_ALLOWED));
             }
@@ -85,7 +85,7 @@ impl<'a> AccountBuilder<'a> {
                 );
             }
             Some(allowed) if !allowed.iter().all(|name| self.settings.contains_account(name)) => {
-                let what = self.settings.unknown_account_message().replacen("is not", "holds what is not", 1);
+                let what = self.settings.unknown_account_in_list_message(allowed);
                 diagnostics.push(self.settings.diagnostic(&at_list, what));
             }
             _ => {}
@@ -261,7 +261,7 @@ impl<'a> AccountBuilder<'a> {
         let settings = self.settings;
         let mut report = |what: String| diagnostics.push(settings.diagnostic(&["resolver", "source"], what));
         if !settings.contains_account(name) {
-            report(settings.unknown_account_message());
+            report(settings.unknown_account_message(name));
         }
         match self.base_source(name) {
             Some(root) if root.is_memory() => report(
@@ -327,7 +327,7 @@ impl<'a> AccountBuilder<'a> {
                 self.add_in_order(source, path, diagnostics);
                 path.pop();
             } else if !settings.contains_account(source) {
-                diagnostics.push(settings.diagnostic(&at_source, settings.unknown_account_message()));
+                diagnostics.push(settings.diagnostic(&at_source, settings.unknown_account_message(source)));
             }
         }
         match AccountName::parse("name", name) {

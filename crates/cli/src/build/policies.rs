@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use valetkey::{CredentialProvider, Error, SessionContext, SessionPolicy};
 
 use crate::files::{self, AllowedWriters};
-use crate::settings::{Delivery, Diagnostic, PolicySettings, ServerSettings, Settings};
+use crate::settings::{Delivery, Diagnostic, PolicySettings, ServerSettings, Settings, suggest_name};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ConfiguredPolicies {
@@ -63,15 +63,15 @@ impl ConfiguredPolicies {
             Some(policy) => Ok(Some(policy.clone())),
             None if self.invalid.contains(text) => Ok(None),
             None if text.trim_start().starts_with('{') => text.parse().map(Some).map_err(invalid_policy),
-            None => Err(self.unknown_policy()),
+            None => Err(self.unknown_policy(text)),
         }
     }
 
-    fn unknown_policy(&self) -> String {
+    fn unknown_policy(&self, name: &str) -> String {
         let names: Vec<_> = self.by_name.keys().chain(&self.invalid).map(String::as_str).collect();
         match names.as_slice() {
             [] => "is neither a JSON document nor a policy's name; add a `[policies.NAME]`".to_owned(),
-            _ => format!("is neither a JSON document nor a policy's name; name one of: {}", names.join(", ")),
+            _ => format!("is neither a JSON document nor a policy's name; {}", suggest_name(name, &names)),
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn check_principals(settings: &Settings, mode: BuildMode, diagnostics
         if principal.accounts.is_empty() {
             diagnostics.push(settings.diagnostic(&at_list, "must name one account at least"));
         } else if !principal.accounts.iter().all(|account| settings.contains_account(account)) {
-            let what = settings.unknown_account_message().replacen("is not", "holds what is not", 1);
+            let what = settings.unknown_account_in_list_message(&principal.accounts);
             diagnostics.push(settings.diagnostic(&at_list, what));
         } else if !principal.accounts.iter().any(|account| settings.allows_for_any_principal(account)) {
             let what = "has none of the `allowed_accounts` of the session; add one of them";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use valetkey::{AccessScope, SessionContext};
 
 use super::ConfiguredPolicies;
-use crate::settings::{Diagnostic, ScopeSettings, Settings};
+use crate::settings::{Diagnostic, ScopeSettings, Settings, suggest_name};
 
 /// Checks every scope against a session with all accounts. Sends no requests.
 pub(crate) fn check_scopes(
@@ -34,17 +34,17 @@ pub(crate) fn narrow_to_scope(
     name: Option<&str>,
 ) -> Result<SessionContext, String> {
     let Some(name) = name else { return Ok(session.clone()) };
-    let Some(scope) = settings.scopes.get(name) else { return Err(unknown_scope(settings)) };
+    let Some(scope) = settings.scopes.get(name) else { return Err(unknown_scope(settings, name)) };
     let built = build_scope(settings, name, scope, policies, &mut Vec::new());
     let built = built.ok_or_else(|| "the scope is invalid".to_owned())?;
     session.narrow(built).map_err(|error| error.to_string())
 }
 
-fn unknown_scope(settings: &Settings) -> String {
+fn unknown_scope(settings: &Settings, name: &str) -> String {
     let names: Vec<_> = settings.scopes.keys().map(String::as_str).collect();
     match names.as_slice() {
         [] => "`--scope` names no scope of the settings; add a `[scopes.NAME]`".to_owned(),
-        _ => format!("`--scope` names no scope of the settings; name one of: {}", names.join(", ")),
+        _ => format!("`--scope` names no scope of the settings; {}", suggest_name(name, &names)),
     }
 }
 
@@ -61,7 +61,7 @@ fn build_scope(
         if accounts.iter().all(|account| settings.contains_account(account)) {
             built = built.accounts(accounts.iter().filter_map(|account| account.parse().ok()));
         } else {
-            let what = settings.unknown_account_message().replacen("is not", "holds what is not", 1);
+            let what = settings.unknown_account_in_list_message(accounts);
             diagnostics.push(settings.diagnostic(&["scopes", name, "accounts"], what));
         }
     }

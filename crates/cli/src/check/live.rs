@@ -1,19 +1,20 @@
 //! `check --live`: fetches the credentials of every account and looks up their AWS identity.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use valetkey::backends::{AwsClientConfig, StsCallerIdentityProvider};
 use valetkey::{
     AccountId, AccountName, AccountStatus, CallerIdentity, CallerIdentityCache, Error, ErrorKind, Result,
-    RoleArn, SessionContext, escape_control_chars,
+    RoleArn, SessionContext,
 };
 
 use crate::build::is_decided_by_caller;
-use crate::error::{CliError, error_chain};
+use crate::error::error_chain;
 use crate::progress::with_progress;
 use crate::settings::{AccountSettings, Settings};
+
+use super::report::{LiveResult, LiveStatus};
 
 /// An account to check, and the AWS account that must own its credentials, if the settings name it.
 pub(super) struct Probe {
@@ -46,23 +47,20 @@ pub(super) async fn probe_accounts(
     session: &SessionContext,
     accounts: &[Probe],
     base: &AwsClientConfig,
-) -> Result<(), CliError> {
-    let probes = accounts.iter().map(|asked| async { (&asked.alias, probe(session, asked, base).await) });
-    let mut failures = Vec::new();
-    let mut lines = Vec::new();
-    for (alias, outcome) in join_all(probes).await {
-        match outcome {
-            Ok(line) => lines.push(format!("{alias}: {line}")),
+) -> Vec<LiveResult> {
+    let probes = accounts.iter().map(|asked| async {
+        let (status, detail) = match probe(session, asked, base).await {
+            Ok(line) => (LiveStatus::Valid, line),
             // No credentials are set: the tools set them later, so this is not an error of the settings.
             Err(error) if error.kind() == ErrorKind::NotConfigured => {
-                lines.push(format!("{alias}: no credentials are set; tools set them while the session runs"));
+                let what = "no credentials are set; tools set them while the session runs";
+                (LiveStatus::Unset, what.to_owned())
             }
-            Err(error) => failures.push(format!("{alias}: {}", error_chain(&error))),
-        }
-    }
-    print_lines(&lines)
-        .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
-    if failures.is_empty() { Ok(()) } else { Err(CliError::failed_lines(failures)) }
+            Err(error) => (LiveStatus::Failed, error_chain(&error)),
+        };
+        LiveResult { account: asked.alias.to_string(), status, detail }
+    });
+    join_all(probes).await
 }
 
 /// Fetches the credentials of one account and returns a line that describes their owner.
@@ -101,9 +99,4 @@ fn success_line(status: &AccountStatus, caller: &CallerIdentity) -> String {
     }
     line.push_str(&format!(", as {}", caller.arn()));
     line
-}
-
-fn print_lines(lines: &[String]) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    lines.iter().try_for_each(|line| writeln!(out, "{}", escape_control_chars(line)))
 }

@@ -221,6 +221,17 @@ impl AccountSettings {
         }
     }
 
+    /// Requests credentials of this lifetime, from the exchange if there is one. Returns whether the account can.
+    pub(crate) fn set_duration(&mut self, seconds: u64) -> bool {
+        match &mut self.exchange {
+            Some(exchange) => {
+                exchange.duration_seconds = Some(seconds);
+                true
+            }
+            None => self.provider.set_duration(seconds),
+        }
+    }
+
     /// Returns the role of the account.
     pub(crate) fn role_arn(&self) -> Option<&str> {
         match &self.provider {
@@ -288,6 +299,33 @@ impl ProviderSettings {
         "ambient",
         "profile",
     ];
+
+    /// Returns the value of `provider`.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "memory",
+            Self::Environment(_) => "environment",
+            Self::AssumeRole(_) => "assume-role",
+            Self::WebIdentity(_) => "web-identity",
+            Self::Federation(_) => "federation",
+            Self::SecretsManager(_) => "secrets-manager",
+            Self::Process(_) => "process",
+            Self::DefaultChain(_) => "default-chain",
+            Self::Profile(_) => "profile",
+        }
+    }
+
+    /// Requests credentials of this lifetime. Returns whether the provider can.
+    fn set_duration(&mut self, seconds: u64) -> bool {
+        let duration = match self {
+            Self::AssumeRole(role) => &mut role.duration_seconds,
+            Self::WebIdentity(role) => &mut role.duration_seconds,
+            Self::Federation(exchange) => &mut exchange.duration_seconds,
+            _ => return false,
+        };
+        *duration = Some(seconds);
+        true
+    }
 
     /// Whether the provider may return long-lived keys.
     const fn may_be_long_lived(&self) -> bool {

@@ -86,6 +86,16 @@ pub(super) fn closest_match<'n>(word: &str, names: &[&'n str]) -> Option<&'n str
     same.or_else(synonym).or_else(similar).copied()
 }
 
+/// Returns the end of a message about a name that is none of `names`: all of them, and the one that was probably meant.
+pub(crate) fn suggest_name(word: &str, names: &[&str]) -> String {
+    format!("name one of: {}{}", names.join(", "), did_you_mean(word, names))
+}
+
+/// Returns the question whether one of `names` was meant, or nothing if none of them is similar.
+pub(crate) fn did_you_mean(word: &str, names: &[&str]) -> String {
+    closest_match(word, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
 /// Returns the error message for an unknown key of a section. `names` are the known ones.
 pub(super) fn unknown_key_message(key: &str, names: &[&str]) -> String {
     let plain =

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod files;
+mod json;
 mod lines;
 mod live;
 mod policies;

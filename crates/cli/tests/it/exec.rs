@@ -5,6 +5,7 @@ mod child;
 mod errors;
 mod exchange;
 mod signals;
+mod subshell;
 
 use crate::program_fixture::ProgramFixture;
 

@@ -8,6 +8,7 @@ mod check;
 mod credential_process;
 mod demo;
 mod exec;
+mod list;
 mod memory;
 mod packaging;
 mod process;

@@ -41,9 +41,17 @@ async fn usage_error_omits_arguments() {
         assert!(!output.combined_output().contains("canary"), "{args:?}: {}", output.combined_output());
         output
     };
-    for command in
-        ["adopt", "demo", "serve", "exec", "credential-process", "revocation-policy", "check", "trust"]
-    {
+    for command in [
+        "adopt",
+        "demo",
+        "serve",
+        "exec",
+        "credential-process",
+        "revocation-policy",
+        "check",
+        "list",
+        "trust",
+    ] {
         let options = options(command).await;
         assert!(options.contains("--log"), "{options:?}");
         // Errors must name paths to be useful, so options with a path are skipped.

@@ -60,7 +60,7 @@ async fn usage_error_exits_two_without_stdout() {
         &["check", "--nonsense"],
         &["check", "--config"],
         &["check", "more"],
-        &["exec"],
+        &["adopt"],
         &["exec", "--delivery", "pigeon", "--", "true"],
         &["exec", "--env", "=value", "--", "true"],
     ];
