@@ -5,6 +5,7 @@ mod aws_use;
 mod changes;
 mod client_file;
 mod documents;
+mod entry;
 mod masked;
 mod plan;
 mod references;
