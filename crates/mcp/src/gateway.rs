@@ -248,17 +248,23 @@ impl GatewayInner {
         }
     }
 
-    /// Returns the definition of every tool, for a session with these accounts. Tools of servers can select an account
-    /// if there are several.
-    pub(crate) async fn list_tools_for(&self, accounts: &[AccountName]) -> Vec<Value> {
+    /// Returns one list of the servers. It is the same value until the list changes.
+    pub(crate) async fn list_catalog(&self, kind: ListKind) -> Arc<ItemCatalog> {
+        let Some(host) = &self.host else { return Arc::default() };
+        let (catalog, errors) = match kind {
+            ListKind::Tools => host.list_tools().await,
+            kind => host.list(kind).await,
+        };
+        log_errors(kind, &catalog, &errors);
+        catalog
+    }
+
+    /// Returns the definition of every tool, with those of servers in `catalog`, for a session with these accounts. Tools
+    /// of servers can select an account if there are several.
+    pub(crate) fn define_tools(&self, catalog: &ItemCatalog, accounts: &[AccountName]) -> Vec<Value> {
         let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
-        if let Some(host) = &self.host {
-            let (catalog, errors) = host.list_tools().await;
-            log_errors(ListKind::Tools, &catalog, &errors);
-            let proxied = catalog.items().iter().filter(|tool| self.tools.get(&tool.name).is_none());
-            tools
-                .extend(proxied.map(|tool| self.with_session_argument(add_account_argument(tool, accounts))));
-        }
+        let proxied = catalog.items().iter().filter(|tool| self.tools.get(&tool.name).is_none());
+        tools.extend(proxied.map(|tool| self.with_session_argument(add_account_argument(tool, accounts))));
         tools
     }
 
@@ -299,18 +305,17 @@ impl ContentSource for GatewayInner {
     }
 
     async fn list(&self, kind: ListKind) -> Vec<Value> {
-        match (&self.host, kind) {
-            (host, ListKind::Tools) => {
-                let accounts = host.as_deref().map(McpHost::list_accounts);
-                self.list_tools_for(&accounts.unwrap_or_default()).await
-            }
-            (Some(host), kind) => {
-                let (catalog, errors) = host.list(kind).await;
-                log_errors(kind, &catalog, &errors);
-                catalog.items().iter().map(|item| item.definition.clone()).collect()
-            }
-            (None, _) => Vec::new(),
+        if kind != ListKind::Tools {
+            return self
+                .list_catalog(kind)
+                .await
+                .items()
+                .iter()
+                .map(|item| item.definition.clone())
+                .collect();
         }
+        let accounts = self.host.as_deref().map(McpHost::list_accounts);
+        self.define_tools(&*self.list_catalog(kind).await, &accounts.unwrap_or_default())
     }
 
     async fn call_tool(

@@ -17,6 +17,7 @@ mod caller;
 mod catalog;
 mod challenge;
 mod connections;
+mod encoded_list;
 mod events;
 mod exchange;
 mod headers;

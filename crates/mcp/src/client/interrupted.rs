@@ -3,6 +3,17 @@
 //! A legacy server sends requests during a call. A modern client takes none: it gets them in the result of its call, and
 //! repeats the call with the responses. Meanwhile the call continues in a task, which the repeated call finds by the
 //! request state: a random name that is valid once, for the same call, and only at the host that runs the task.
+//!
+//! | event | effect |
+//! |---|---|
+//! | the server sends a request | the client gets it in a result, with a new request state |
+//! | the client repeats the call with the response | the server gets it, and the call continues |
+//! | the client repeats the call without it | the client gets the request again, with a new state |
+//! | the client cancels the repeated call, or leaves | the call is cancelled, and its server notified |
+//! | the client does not repeat the call in time | the same |
+//! | the server cancels its request | a later response is ignored |
+//! | the call ends meanwhile | the repeated call gets its result |
+//! | the session or the host ends | the call is cancelled |
 
 use std::collections::HashMap;
 use std::sync::Arc;

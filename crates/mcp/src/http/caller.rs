@@ -9,6 +9,7 @@ use valetkey_tools::{CREDENTIAL_SESSION, ToolOutput};
 
 use super::auth::VerifiedCaller;
 use super::catalog::{CLOSE_SESSION, CREATE_SESSION, Catalog, LIST_SESSIONS};
+use super::encoded_list::ListSlot;
 use super::protocol_sessions::ProtocolSession;
 use super::session_key::SessionKey;
 use super::tenants::{TenantGuard, Tenants, no_session};
@@ -30,6 +31,8 @@ pub(super) struct CallerTools {
     pub(super) handle: Option<SessionKey>,
     /// The protocol session of a legacy client.
     pub(super) protocol_session: Option<Arc<ProtocolSession>>,
+    /// The list that the response contains.
+    pub(super) encoded: ListSlot,
 }
 
 #[async_trait]
@@ -42,11 +45,17 @@ impl ContentSource for CallerTools {
         self.catalog.has_tasks()
     }
 
+    /// Returns no items: they are in the slot, encoded.
     async fn list(&self, kind: ListKind) -> Vec<Value> {
-        match kind {
-            ListKind::Tools => self.catalog.list_tools(&self.accounts().await).await,
-            _ => self.catalog.list(kind).await,
+        let accounts = match kind {
+            ListKind::Tools => self.accounts().await,
+            _ => Vec::new(),
+        };
+        match self.catalog.encoded_list(kind, accounts).await {
+            Ok(list) => self.encoded.set(list),
+            Err(error) => tracing::error!(%error, list = kind.items_field(), "a list cannot be encoded"),
         }
+        Vec::new()
     }
 
     async fn call_tool(

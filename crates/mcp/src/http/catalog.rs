@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use moka::sync::Cache;
 use serde_json::{Value, json};
 use valetkey_core::{AccountName, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
 
+use super::encoded_list::EncodedList;
 use super::session_factory::{SessionFactory, host_builder};
 use crate::connection::ListKind;
 use crate::gateway::{ChangeNotifier, ContentSource, GatewayInner, tool_definition};
 use crate::host::{ItemCatalog, ItemRequest};
 use crate::{CredentialEndpoint, McpHost};
+
+/// The maximum number of lists that are kept encoded. Callers whose sessions have the same accounts share one.
+const MAX_ENCODED_LISTS: u64 = 64;
 
 pub(super) const CREATE_SESSION: &str = "create_credential_session";
 pub(super) const LIST_SESSIONS: &str = "list_credential_sessions";
@@ -25,6 +30,15 @@ pub(super) struct Catalog {
     tools: GatewayInner,
     /// Whether the tools of the current servers were listed.
     is_listed: AtomicBool,
+    /// The lists that were encoded last, by the accounts that their tools can select.
+    encoded: Cache<(ListKind, Vec<AccountName>), EncodedCatalog>,
+}
+
+/// A list, and what it was encoded from.
+#[derive(Clone)]
+struct EncodedCatalog {
+    catalog: Arc<ItemCatalog>,
+    list: EncodedList,
 }
 
 impl Catalog {
@@ -36,7 +50,8 @@ impl Catalog {
         let host = host.idle_timeout(Duration::ZERO).start().await?;
         let tools = valetkey_tools::ToolSet::for_session(session.clone());
         let tools = GatewayInner::new(tools, Some(Arc::new(host)));
-        Ok(Self { session, tools, is_listed: AtomicBool::new(false) })
+        let encoded = Cache::new(MAX_ENCODED_LISTS);
+        Ok(Self { session, tools, is_listed: AtomicBool::new(false), encoded })
     }
 
     /// Takes the servers of `factory`, and announces the change.
@@ -98,18 +113,40 @@ impl Catalog {
         }
     }
 
-    /// Returns a list that is the same for every caller.
-    pub(super) async fn list(&self, kind: ListKind) -> Vec<Value> {
-        self.tools.list(kind).await
+    /// Returns a list, for a caller who can use these accounts. It is encoded again only after a change.
+    ///
+    /// Waits for servers that have not listed their items, within the budget of a list.
+    ///
+    /// # Errors
+    /// An item cannot be written as JSON.
+    pub(super) async fn encoded_list(
+        &self,
+        kind: ListKind,
+        accounts: Vec<AccountName>,
+    ) -> serde_json::Result<EncodedList> {
+        let catalog = self.tools.list_catalog(kind).await;
+        if kind == ListKind::Tools {
+            self.is_listed.store(true, Ordering::Release);
+        }
+        let key = (kind, accounts);
+        if let Some(known) = self.encoded.get(&key).filter(|known| Arc::ptr_eq(&known.catalog, &catalog)) {
+            return Ok(known.list);
+        }
+        let items = match kind {
+            ListKind::Tools => self.tools_of(&catalog, &key.1),
+            _ => catalog.items().iter().map(|item| item.definition.clone()).collect(),
+        };
+        let list = EncodedList::new(kind, &items)?;
+        self.encoded.insert(key, EncodedCatalog { catalog, list: list.clone() });
+        Ok(list)
     }
 
     /// Returns the definition of every tool, for a caller who can use these accounts.
-    pub(super) async fn list_tools(&self, accounts: &[AccountName]) -> Vec<Value> {
+    fn tools_of(&self, catalog: &ItemCatalog, accounts: &[AccountName]) -> Vec<Value> {
         let mut tools = vec![tool_definition(&create_session()), tool_definition(&list_sessions())];
         let is_own = |tool: &Value| tool["name"].as_str().is_some_and(is_catalog_tool);
-        let listed = self.tools.list_tools_for(accounts).await;
+        let listed = self.tools.define_tools(catalog, accounts);
         tools.extend(listed.into_iter().filter(|tool| !is_own(tool)));
-        self.is_listed.store(true, Ordering::Release);
         tools
     }
 
@@ -121,7 +158,8 @@ impl Catalog {
     /// Returns the tools of servers as they were listed last, or lists them if they were not.
     pub(super) async fn server_tools(&self) -> Option<Arc<ItemCatalog>> {
         if !self.is_listed.load(Ordering::Acquire) {
-            self.list_tools(&[]).await;
+            self.tools.list_catalog(ListKind::Tools).await;
+            self.is_listed.store(true, Ordering::Release);
         }
         self.tools.host().map(McpHost::tool_catalog)
     }

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Lease;
 use super::response::HttpResponse;
-use crate::json::write_exact;
 
 /// Less than the idle timeout of any common reverse proxy.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
@@ -22,10 +21,8 @@ const HEARTBEAT: &[u8] = b": waiting\n\n";
 
 /// The source of a stream's messages.
 pub(super) trait EventSource: Send + 'static {
-    type Message: serde::Serialize + Send;
-
-    /// Returns the next message, or `None` at the end. Cancel safe.
-    fn next(&mut self) -> impl Future<Output = Option<Self::Message>> + Send;
+    /// Returns the next message as JSON, or `None` at the end. Cancel safe.
+    fn next(&mut self) -> impl Future<Output = Option<Vec<u8>>> + Send;
 }
 
 /// A stream in progress. Its first event is a comment, whatever the source has.
@@ -65,17 +62,14 @@ impl<S: EventSource> StreamState<S> {
         tokio::select! {
             biased;
             () = self.lease.ended() => None,
-            message = self.source.next() => encode(&message?),
+            message = self.source.next() => Some(event(&message?)),
             () = self.stop.cancelled() => None,
             () = sleep(HEARTBEAT_INTERVAL) => Some(Bytes::from_static(HEARTBEAT)),
         }
     }
 }
 
-/// Encodes a message as an event. JSON text contains no line break.
-fn encode(message: &impl serde::Serialize) -> Option<Bytes> {
-    let mut event = b"event: message\ndata: ".to_vec();
-    write_exact(&mut event, message).ok()?;
-    event.extend_from_slice(b"\n\n");
-    Some(event.into())
+/// Returns the event of a message. JSON text contains no line break.
+fn event(message: &[u8]) -> Bytes {
+    [b"event: message\ndata: ", message, b"\n\n"].concat().into()
 }

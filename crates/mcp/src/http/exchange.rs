@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::encoded_list::ListSlot;
 use super::link::HttpClient;
 use super::quota::Permit;
 use crate::client::attach_link;
@@ -32,14 +33,22 @@ pub(super) struct Exchange {
     pub(super) peer: Option<InitializeRequestParams>,
     /// Cancels the request.
     pub(super) cancelled: CancellationToken,
+    /// The list that the response contains, if it is one.
+    pub(super) list: ListSlot,
     /// Counts the request against the limits of its principal until its handler has ended.
     pub(super) permit: Permit,
 }
 
+/// The messages for the client of one request, and the list that the last one contains.
+pub(super) struct Messages {
+    pub(super) receiver: mpsc::Receiver<Outgoing>,
+    pub(super) list: ListSlot,
+}
+
 impl Exchange {
     /// Runs the request in a task, and returns the messages for the client. The last one is a response or an error.
-    pub(super) fn spawn(mut self, tasks: &TaskTracker) -> mpsc::Receiver<Outgoing> {
-        let (outbox, messages) = mpsc::channel(UNREAD_MESSAGES);
+    pub(super) fn spawn(mut self, tasks: &TaskTracker) -> Messages {
+        let (outbox, receiver) = mpsc::channel(UNREAD_MESSAGES);
         if let JsonRpcMessage::Request(request) = &mut self.message {
             attach_link(&mut request.request, self.client.into_link(outbox.clone()));
         }
@@ -52,7 +61,7 @@ impl Exchange {
             let _ended = running.waiting().await;
             drop(permit);
         });
-        messages
+        Messages { receiver, list: self.list }
     }
 }
 

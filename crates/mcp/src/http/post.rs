@@ -15,15 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::{Lease, LeaseEnd};
 use super::caller::CallerTools;
+use super::encoded_list::ListSlot;
 use super::events::event_stream;
-use super::exchange::{Exchange, Outgoing, is_final};
+use super::exchange::{Exchange, Messages, Outgoing, is_final};
 use super::headers::{accepts, check_initialize_headers, check_routing_headers, has_json_content};
 use super::link::HttpClient;
 use super::message::{Era, Posted};
 use super::protocol_sessions::{ProtocolSession, Reader, RegisteredCall};
 use super::response::{
-    HttpResponse, INVALID_REQUEST, RpcError, accepted, json_content, session_not_found, text, too_many,
-    too_many_requests,
+    HttpResponse, INVALID_REQUEST, RpcError, accepted, encoded_json, json_content, session_not_found, text,
+    too_many, too_many_requests,
 };
 use super::router::{Caller, HttpState, NamedSession, add_session_id, session_required};
 use super::stream::RequestMessages;
@@ -114,7 +115,7 @@ impl PostedRequest<'_> {
         let Some(mut messages) = self.start(client, Some(peer.clone()), cancelled) else {
             return too_many_requests(id);
         };
-        let Some(message) = messages.recv().await else { return no_response() };
+        let Some(message) = messages.receiver.recv().await else { return no_response() };
         let mut response = json_content(StatusCode::OK, &message);
         if let JsonRpcMessage::Response(initialized) = message
             && let ServerResult::InitializeResult(result) = initialized.result
@@ -172,10 +173,10 @@ impl PostedRequest<'_> {
         let reader = session.begin_reading(left.clone());
         let client = HttpClient::Legacy(Arc::clone(session), left);
         let messages = self.start(client, Some(session.peer.clone()), cancelled);
-        let Some(messages) = messages else { return too_many_requests(id) };
+        let Some(Messages { receiver, list }) = messages else { return too_many_requests(id) };
         let (relay, relayed) = mpsc::channel(1);
-        requests.spawn(relay_messages(messages, relay, call, lease.clone(), abandoned));
-        respond(relayed, reader, lease, stop, |_| StatusCode::OK).await
+        requests.spawn(relay_messages(receiver, relay, call, lease.clone(), abandoned));
+        respond(Messages { receiver: relayed, list }, reader, lease, stop, |_| StatusCode::OK).await
     }
 
     /// Serves a message that is complete in itself. The request is cancelled when its client disconnects.
@@ -230,20 +231,22 @@ impl PostedRequest<'_> {
         client: HttpClient,
         peer: Option<InitializeRequestParams>,
         cancelled: CancellationToken,
-    ) -> Option<mpsc::Receiver<Outgoing>> {
+    ) -> Option<Messages> {
         let state = self.state;
         let permit = state.quotas.acquire(self.caller.principal())?;
+        let list = ListSlot::default();
         let tools = CallerTools {
             tenants: Arc::clone(&state.tenants),
             catalog: Arc::clone(&state.catalog),
             caller: self.caller.verified().clone(),
             handle: self.caller.handle.clone(),
             protocol_session: client.session(),
+            encoded: list.clone(),
         };
         let changes = state.changes(tools.caller.principal());
         let service = GatewayService::new(Arc::new(tools), INSTRUCTIONS.to_owned(), changes);
         let exchange =
-            Exchange { service, message: self.posted.into_message(), client, peer, cancelled, permit };
+            Exchange { service, message: self.posted.into_message(), client, peer, cancelled, list, permit };
         Some(exchange.spawn(&state.requests))
     }
 }
@@ -283,16 +286,16 @@ async fn relay_messages(
 
 /// Responds with JSON if the result is there soon, and with an event stream otherwise.
 async fn respond(
-    mut messages: mpsc::Receiver<Outgoing>,
+    mut messages: Messages,
     mut reader: Reader,
     lease: Lease,
     stop: CancellationToken,
     status: impl Fn(&Outgoing) -> StatusCode,
 ) -> HttpResponse {
-    let first = match timeout(JSON_TIMEOUT, messages.recv()).await {
+    let first = match timeout(JSON_TIMEOUT, messages.receiver.recv()).await {
         Ok(Some(message)) if is_final(&message) => {
             reader.finish();
-            return json_content(status(&message), &message);
+            return encoded_json(status(&message), messages.list.encode(&message));
         }
         Ok(Some(message)) => Some(message),
         Ok(None) => return no_response(),

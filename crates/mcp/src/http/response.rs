@@ -10,7 +10,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::json::write_exact;
+use super::encoded_list::encode;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) type HttpResponse = Response<Body>;
@@ -49,9 +49,13 @@ pub(super) fn accepted() -> HttpResponse {
 
 /// Returns a JSON response. Numbers of any length are written unchanged.
 pub(super) fn json_content(status: StatusCode, value: &impl Serialize) -> HttpResponse {
-    let mut content = Vec::new();
-    match write_exact(&mut content, value) {
-        Ok(()) => with_content(status, "application/json", content),
+    encoded_json(status, encode(value))
+}
+
+/// Returns a JSON response with this text.
+pub(super) fn encoded_json(status: StatusCode, content: serde_json::Result<Vec<u8>>) -> HttpResponse {
+    match content {
+        Ok(content) => with_content(status, "application/json", content),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the result cannot be written as JSON"),
     }
 }

@@ -6,8 +6,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::encoded_list::{ListSlot, encode};
 use super::events::EventSource;
-use super::exchange::{Outgoing, is_final};
+use super::exchange::{Messages, Outgoing, is_final};
 use super::protocol_sessions::{ProtocolSession, Reader};
 use super::quota::Permit;
 use crate::client::notification;
@@ -19,19 +20,19 @@ pub(super) struct RequestMessages {
     first: Option<Outgoing>,
     rest: mpsc::Receiver<Outgoing>,
     is_finished: bool,
+    list: ListSlot,
     reader: Reader,
 }
 
 impl RequestMessages {
-    pub(super) fn new(first: Option<Outgoing>, rest: mpsc::Receiver<Outgoing>, reader: Reader) -> Self {
-        Self { first, rest, is_finished: false, reader }
+    pub(super) fn new(first: Option<Outgoing>, messages: Messages, reader: Reader) -> Self {
+        let Messages { receiver, list } = messages;
+        Self { first, rest: receiver, is_finished: false, list, reader }
     }
 }
 
 impl EventSource for RequestMessages {
-    type Message = Outgoing;
-
-    async fn next(&mut self) -> Option<Outgoing> {
+    async fn next(&mut self) -> Option<Vec<u8>> {
         if self.is_finished {
             return None;
         }
@@ -43,7 +44,7 @@ impl EventSource for RequestMessages {
         if self.is_finished {
             self.reader.finish();
         }
-        next
+        self.list.encode(&next?).ok()
     }
 }
 
@@ -66,19 +67,18 @@ impl SessionMessages {
 }
 
 impl EventSource for SessionMessages {
-    type Message = Outgoing;
-
-    async fn next(&mut self) -> Option<Outgoing> {
-        tokio::select! {
-            () = self.ended.cancelled() => None,
-            change = self.changes.next_change() => Some(match change {
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        let message = tokio::select! {
+            () = self.ended.cancelled() => return None,
+            change = self.changes.next_change() => match change {
                 Change::List(kind) => notification(change_method(kind), None),
                 Change::Resource(uri) => {
                     notification("notifications/resources/updated", Some(json!({"uri": uri})))
                 }
-            }),
-            message = self.messages.recv() => message,
-        }
+            },
+            message = self.messages.recv() => message?,
+        };
+        encode(&message).ok()
     }
 }
 

@@ -18,6 +18,13 @@ use crate::host_fixture::{excessive_server, fixture_server, raw_server};
 /// The time for a list: the budget for waiting, and as much again for a slow machine.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A bound on the messages of a flood that the gateway holds for one client: more than 16 messages of 1 KiB, and than what
+/// the sockets hold.
+const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
+
+/// A bound on the definition of a tool with nothing but a name.
+const MAX_SMALL_TOOL_BYTES: usize = 1024;
+
 /// Starts a gateway with the default budget for lists.
 async fn start(servers: Vec<(&'static str, ServerConfig)>) -> HttpGatewayFixture {
     let sessions = SessionFactoryFixture {
@@ -104,6 +111,13 @@ async fn flooding_server_delays_no_other() {
     list_until(&mut client, "flooding__tool").await;
     client.call_ok("flooding__tool", json!({})).await;
     assert_eq!(client.whoami().await.0, "AAAA");
+    // The gateway holds few messages of a flood for a client that reads late.
+    let message = client.message("tools/call", json!({"name": "flooding__tool", "arguments": {}}));
+    let unread = client.open(client.request_for(&message)).await;
+    assert_eq!(client.whoami().await.0, "AAAA");
+    assert_eq!(client.whoami().await.0, "AAAA");
+    let held = unread.into_body().collect().await.unwrap().to_bytes().len();
+    assert!(held <= MAX_HELD_BYTES, "{held} bytes");
     gateway.stop().await;
 }
 
@@ -116,6 +130,8 @@ async fn tools_beyond_the_limit_are_left_out_and_reported() {
         let names = list_until(&mut client, "huge__tool0").await;
         assert_eq!(names.iter().filter(|name| name.starts_with("huge__")).count(), 10_000);
     }
+    let listed = client.request("tools/list", json!({})).await.body.len();
+    assert!(listed <= 10_000 * MAX_SMALL_TOOL_BYTES, "{listed} bytes");
     assert!(logs.text().contains("the server's list has no end, or is too large"));
     client.call_ok("huge__tool9999", json!({})).await;
     gateway.stop().await;
