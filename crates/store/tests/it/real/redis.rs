@@ -3,6 +3,7 @@
 mod dump;
 mod failures;
 mod server;
+mod tls;
 
 use std::time::Duration;
 
