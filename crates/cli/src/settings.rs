@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use valetkey::Error;
@@ -57,6 +58,9 @@ const SECTIONS: [&str; 11] = [
     "http",
     "store",
 ];
+
+/// The sections that decide what the accounts of sessions may do.
+const SESSION_SECTIONS: [&str; 5] = ["session", "accounts", "policies", "scopes", "resolver"];
 
 /// The settings of the file, as far as they could be read.
 #[derive(Debug, Clone, Default)]
@@ -248,10 +252,19 @@ impl Settings {
         }
     }
 
+    /// Returns a digest of everything that decides what the accounts of sessions may do.
+    pub(crate) fn sessions_digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for section in SESSION_SECTIONS.iter().chain(&["principals"]) {
+            let text = self.tables.get(*section).map(ToString::to_string).unwrap_or_default();
+            digest.update(text.len().to_be_bytes());
+            digest.update(text);
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn has_same_accounts(&self, other: &Self) -> bool {
-        ["session", "accounts", "policies", "scopes", "resolver"]
-            .iter()
-            .all(|section| self.tables.get(*section) == other.tables.get(*section))
+        SESSION_SECTIONS.iter().all(|section| self.tables.get(*section) == other.tables.get(*section))
     }
 
     /// Returns the folder to which relative paths in the file refer.

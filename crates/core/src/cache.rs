@@ -170,6 +170,11 @@ impl AccountCache {
         self.cell.lock().generation
     }
 
+    /// Returns the provider of the account, suspended or not.
+    pub(crate) fn provider(&self) -> Option<Arc<dyn CredentialProvider>> {
+        self.cell.lock().provider.clone()
+    }
+
     /// Returns the provider's name, if the provider may be called.
     pub(crate) fn provider_name(&self) -> Option<String> {
         let provider = self.cell.lock().enabled_provider()?;

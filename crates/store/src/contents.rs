@@ -116,13 +116,24 @@ pub struct AccountContents {
     pub region: Option<Region>,
     /// Where the credentials come from.
     pub source: CredentialSource,
+    /// What the provider of the account has issued last, for the other nodes.
+    pub issued: Option<IssuedCredentials>,
+}
+
+/// Temporary credentials that the provider of an account has issued on one node. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct IssuedCredentials {
+    /// The credentials.
+    pub credentials: Credentials,
+    /// Identifies the configuration of the node. A node with another one does not use them.
+    pub configuration: String,
 }
 
 impl AccountContents {
     /// Returns the contents of an account without a region of its own.
     #[must_use]
     pub const fn new(source: CredentialSource) -> Self {
-        Self { region: None, source }
+        Self { region: None, source, issued: None }
     }
 }
 

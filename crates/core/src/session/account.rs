@@ -125,6 +125,34 @@ impl SessionAccount {
         self.session()?.set_provider(&self.name, provider.into_provider())
     }
 
+    /// Replaces the provider of the account, if it has one, by what `wrap` returns for it. For a host that shares what
+    /// providers issue between processes.
+    ///
+    /// # Errors
+    /// As [`set_provider`](Self::set_provider).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Error, SessionContext, provider_fn};
+    /// let inner = provider_fn("inner", async || Err(Error::not_configured("no keys")));
+    /// let session = SessionContext::builder().provider(inner).build();
+    /// let account = session.account(session.default_account())?;
+    /// account.wrap_provider(|inner| {
+    ///     assert_eq!(inner.name(), "inner");
+    ///     inner
+    /// })?;
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    pub fn wrap_provider(
+        &self,
+        wrap: impl FnOnce(Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider>,
+    ) -> Result<()> {
+        match self.cache()?.provider() {
+            Some(provider) => self.session()?.set_provider(&self.name, wrap(provider)),
+            None => Ok(()),
+        }
+    }
+
     /// Sets the key exchange, which decides what the account serves in place of credentials that are set on it, and
     /// makes the provider of the exchange the account's provider.
     ///

@@ -98,6 +98,13 @@ pub trait SessionFactory: Send + Sync + 'static {
         true
     }
 
+    /// Identifies everything that decides what the accounts of a session may do. Gateways that
+    /// [share](super::SharedSessions) sessions use the credentials that another of them has fetched only if both have the
+    /// same value (default: none, so that each gateway fetches its own).
+    fn configuration(&self) -> Option<String> {
+        None
+    }
+
     /// Returns a session that has every account of the configuration and no provider. The gateway uses it to list the
     /// tools of the servers, which are the same for every principal (default: a session with the default account).
     fn catalog_session(&self) -> SessionContext {

@@ -7,6 +7,7 @@
 //! | `opening` | sessions that this node opens, finds and closes |
 //! | `changes` | the changes that calls make here, and their saves |
 //! | `following` | the changes that other gateways make |
+//! | `refreshes` | credentials that one gateway fetches for all |
 //!
 //! # Invariants
 //! - A session is opened only after this node has a position in the events of the store, so no event of it is missed.
@@ -31,6 +32,7 @@ mod contents;
 mod following;
 mod opening;
 mod record;
+mod refreshes;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -49,8 +51,8 @@ use super::tenants::{Tenant, TenantGuard};
 
 pub(super) use record::SessionRecord;
 
-/// How often an operation of the store is repeated after a transient error.
-const MAX_ATTEMPTS: u32 = 3;
+/// How often an operation of the store is tried if its outcome is unknown.
+const MAX_ATTEMPTS: u32 = 2;
 
 /// The store in which several gateways keep their sessions, with the keys that seal the records.
 ///
@@ -59,7 +61,8 @@ const MAX_ATTEMPTS: u32 = 3;
 /// # What is shared
 /// The sessions that `create_credential_session` opens. Their handles begin with `vk1.`, and any gateway serves them to
 /// the caller that opened them. A record holds what the configuration does not: the credentials that were set, which
-/// accounts were cleared, and the service context. Server processes, protocol sessions of legacy clients, the sessions
+/// accounts were cleared, and the service context. Temporary credentials that one gateway has fetched are in it as well, for
+/// gateways of the same [configuration](super::SessionFactory::configuration). Server processes, protocol sessions of legacy clients, the sessions
 /// that these clients have without a handle, and narrowed sessions belong to one node.
 ///
 /// # Changes

@@ -36,7 +36,7 @@ pub(super) struct Tenant {
     running: OnceCell<RunningTenant>,
     pub(super) label: Option<String>,
     /// The record of a session that other nodes may serve.
-    pub(super) record: Option<SessionRecord>,
+    pub(super) record: Option<Arc<SessionRecord>>,
 }
 
 impl Tenant {
@@ -53,7 +53,7 @@ impl Tenant {
 #[derive(Default)]
 pub(super) struct NewTenant {
     pub(super) label: Option<String>,
-    pub(super) record: Option<SessionRecord>,
+    pub(super) record: Option<Arc<SessionRecord>>,
     /// The id that the session has on other nodes.
     pub(super) session: Option<SessionId>,
 }
@@ -99,7 +99,7 @@ pub(super) struct Tenants {
     /// The session of each caller for servers that are given no credentials.
     credential_free: Cache<VerifiedCaller, SessionHandle>,
     /// The sessions that other nodes serve, too.
-    pub(super) shared: Option<SharedRecords>,
+    pub(super) shared: Option<Arc<SharedRecords>>,
 }
 
 impl Tenants {
@@ -110,7 +110,7 @@ impl Tenants {
         process_quota: ProcessQuota,
         shared: Option<SharedSessions>,
     ) -> Result<Self> {
-        let shared = shared.map(SharedRecords::new).transpose()?;
+        let shared = shared.map(SharedRecords::new).transpose()?.map(Arc::new);
         Ok(Self {
             live,
             opened: Mutex::default(),
@@ -136,6 +136,9 @@ impl Tenants {
         let principal = caller.principal();
         let opened = self.registry.open_with(principal.clone(), builder, |session| {
             let (tools, caller) = (complete(session), caller.clone());
+            if let (Some(records), Some(record)) = (&self.shared, &record) {
+                records.share_refreshes(record, session, live.factory.configuration());
+            }
             Arc::new(Tenant { tools, caller, running: OnceCell::new(), label, record })
         })?;
         if let Err(error) = &opened.value().tools {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use valetkey_core::{AccessKeyId, Credentials, Expiry};
 
 use super::secret_text::SecretText;
-use super::{AccountContents, CredentialSource, SessionContents, StoredRestriction};
+use super::{AccountContents, CredentialSource, IssuedCredentials, SessionContents, StoredRestriction};
 use crate::RecordError;
 
 const VERSION: u32 = 1;
@@ -40,6 +40,16 @@ struct Account<'a> {
     region: Option<String>,
     #[serde(borrow)]
     source: Source<'a>,
+    #[serde(borrow)]
+    issued: Option<Issued<'a>>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Issued<'a> {
+    #[serde(borrow)]
+    credentials: Keys<'a>,
+    configuration: String,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -146,7 +156,11 @@ impl<'a> Account<'a> {
             CredentialSource::Resolved { id } => Source::Resolved { id: id.to_string() },
             CredentialSource::Set(credentials) => Source::Set(Keys::from_credentials(credentials)),
         };
-        Self { region: to_text(account.region.as_ref()), source }
+        let issued = account.issued.as_ref().map(|issued| Issued {
+            credentials: Keys::from_credentials(&issued.credentials),
+            configuration: issued.configuration.clone(),
+        });
+        Self { region: to_text(account.region.as_ref()), source, issued }
     }
 
     fn into_contents(self) -> Result<AccountContents, RecordError> {
@@ -160,7 +174,12 @@ impl<'a> Account<'a> {
             Source::Resolved { id } => CredentialSource::Resolved { id: parse_text(&id)? },
             Source::Set(keys) => CredentialSource::Set(keys.into_credentials()?),
         };
-        Ok(AccountContents { region: parse_optional(self.region.as_deref())?, source })
+        let to_issued = |issued: Issued<'_>| {
+            let credentials = issued.credentials.into_credentials()?;
+            Ok::<_, RecordError>(IssuedCredentials { credentials, configuration: issued.configuration })
+        };
+        let issued = self.issued.map(to_issued).transpose()?;
+        Ok(AccountContents { region: parse_optional(self.region.as_deref())?, source, issued })
     }
 }
 

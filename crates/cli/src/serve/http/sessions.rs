@@ -76,6 +76,10 @@ impl SessionFactory for ConfiguredSessions {
         self.replaced.as_ref().is_none_or(|before| self.settings.has_same_sessions_of(&principal, before))
     }
 
+    fn configuration(&self) -> Option<String> {
+        Some(self.settings.sessions_digest())
+    }
+
     fn catalog_session(&self) -> SessionContext {
         let inputs = SessionInputs {
             settings: &self.settings,

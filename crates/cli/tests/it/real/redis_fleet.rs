@@ -10,6 +10,7 @@ use valetkey::store::KeyRing;
 use valetkey_core::testing::Canary;
 use valetkey_rig::Redis;
 
+use crate::aws_fixture::AwsFixture;
 use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
 use crate::serve::shutdown::send_signal;
@@ -19,6 +20,10 @@ const BOB: Option<&str> = Some("token-of-bob");
 
 /// The settings of every gateway: one folder, as the nodes of a fleet have the same files.
 fn settings(redis: &Redis, keys: &str) -> ProgramFixture {
+    settings_with(redis, PRINCIPALS, keys)
+}
+
+fn settings_with(redis: &Redis, principals: &str, keys: &str) -> ProgramFixture {
     let store = format!(
         "[store]\nurl = '{}'\nkey_ring_file = 'ring.json'\nnamespace = 'fleet'\ntimeout_seconds = 1\n{keys}",
         redis.url()
@@ -26,7 +31,7 @@ fn settings(redis: &Redis, keys: &str) -> ProgramFixture {
     let ring = KeyRing::generate().unwrap().expose_document();
     ProgramFixture::new()
         .file("ring.json", ring.expose_secret())
-        .file("valetkey.toml", format!("{PRINCIPALS}{store}"))
+        .file("valetkey.toml", format!("{principals}{store}"))
 }
 
 /// Calls a tool in a session. A call that waits for Redis has a streamed response.
@@ -196,6 +201,50 @@ async fn redis_killed_or_paused_loses_and_revives_no_session() {
         until_closed(&a, &closed).await;
     }
     for node in [a, b] {
+        node.stop().await;
+    }
+    redis.stop().await.unwrap();
+}
+
+/// Alice has a role, which is assumed with the keys of the environment.
+const ROLE: &str = "
+[session]
+attribution = 'none'
+[accounts.base]
+provider = 'environment'
+[accounts.dev]
+provider = 'assume-role'
+role_arn = 'arn:aws:iam::111111111111:role/agent'
+source = 'base'
+[principals.alice]
+accounts = ['dev']
+token_sha256 = ['19c28a50b1a09097592e7ceddb7e0771ff4d469747541a7536579eef857e05ce']
+";
+
+#[tokio::test]
+async fn role_is_assumed_once_for_three_processes() {
+    let (redis, aws) = (Redis::start(&[]).await.unwrap(), AwsFixture::start().await);
+    let files = settings_with(&redis, ROLE, "")
+        .env("AWS_ENDPOINT_URL", aws.url())
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "made-up");
+    let nodes: [_; 3] = start(&files).await;
+    let session = create(&nodes[0]).await;
+    let assumed = || aws.sts_calls().iter().filter(|(operation, _)| operation == "AssumeRole").count();
+    for round in 1..=3 {
+        let refresh = async |node| loop {
+            let refreshed = call(node, "refresh_aws_credentials", &session, json!({})).await;
+            if refreshed["isError"] != true {
+                return refreshed["structuredContent"]["key_suffix"].clone();
+            }
+        };
+        let [a, b, c] = &nodes;
+        let (a, b, c) = tokio::join!(refresh(a), refresh(b), refresh(c));
+        assert!(a == b && b == c, "{a} {b} {c}");
+        assert_eq!(assumed(), round);
+    }
+    for node in nodes {
         node.stop().await;
     }
     redis.stop().await.unwrap();

@@ -7,10 +7,16 @@ use valetkey_store::{AccountContents, CredentialSource, SessionContents};
 
 use crate::http::tenants::Tenant;
 
-/// Describes a session: what was set on it, and what was cleared. All else comes from the configuration of each node.
+/// Describes a session: what was set on it, and what was cleared. All else comes from the configuration of each node. What
+/// providers have issued is left out, since it may depend on what has changed.
 pub(super) fn describe(session: &SessionContext, tenant: &Tenant) -> SessionContents {
-    let mut contents = SessionContents::new(session.id());
+    let mut contents = describe_session(session);
     contents.label.clone_from(&tenant.label);
+    contents
+}
+
+fn describe_session(session: &SessionContext) -> SessionContents {
+    let mut contents = SessionContents::new(session.id());
     contents.default_account = session.default_account().clone();
     for name in session.accounts() {
         let source = describe_account(session, &name);
@@ -44,12 +50,15 @@ pub(super) fn is_clear(before: &SessionContents, after: &SessionContents) -> boo
 
 /// Whether both have the same effect.
 pub(super) fn is_same(before: &SessionContents, after: &SessionContents) -> bool {
+    before.service_context == after.service_context && has_same_accounts(before, after)
+}
+
+/// Whether the same was set and cleared, so that what providers issue is the same.
+pub(super) fn has_same_accounts(before: &SessionContents, after: &SessionContents) -> bool {
     let is_same_account = |(name, earlier): (&AccountName, &AccountContents)| {
         after.accounts.get(name).is_some_and(|now| is_same_source(&earlier.source, &now.source))
     };
-    before.service_context == after.service_context
-        && before.accounts.len() == after.accounts.len()
-        && before.accounts.iter().all(is_same_account)
+    before.accounts.len() == after.accounts.len() && before.accounts.iter().all(is_same_account)
 }
 
 fn is_same_source(before: &CredentialSource, after: &CredentialSource) -> bool {
@@ -61,9 +70,13 @@ fn is_same_source(before: &CredentialSource, after: &CredentialSource) -> bool {
     }
 }
 
-/// Makes a session what the record says. What is the same already does not change, so servers that run keep their
-/// credentials.
-pub(super) fn restore(contents: &SessionContents, session: &SessionContext) {
+/// Makes a session what the record says, and returns whether that changed it. What is the same already does not
+/// change, so servers that run keep their credentials.
+pub(super) fn restore(contents: &SessionContents, session: &SessionContext) -> bool {
+    let before = describe_session(session);
+    if is_same(&before, contents) {
+        return false;
+    }
     let is_cleared = |account: &AccountContents| matches!(account.source, CredentialSource::Cleared);
     if contents.accounts.values().all(is_cleared) && !contents.accounts.is_empty() {
         session.clear();
@@ -79,6 +92,8 @@ pub(super) fn restore(contents: &SessionContents, session: &SessionContext) {
         // Fails only for a session that was closed meanwhile.
         let _closed = session.set_service_context(facts);
     }
+    // A record may name accounts that the configuration of this node lacks.
+    !is_same(&before, &describe_session(session))
 }
 
 fn restore_account(session: &SessionContext, name: &AccountName, source: &CredentialSource) {

@@ -1,5 +1,7 @@
 //! The shared sessions that this node opens, finds and closes.
 
+use std::sync::Arc;
+
 use hyper::header::HeaderValue;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result};
@@ -30,7 +32,7 @@ impl Tenants {
             return Ok(SessionKey::Local(self.open(caller, label)?.handle()));
         };
         records.check_following()?;
-        let record = SessionRecord::new(ClientHandle::random()?, caller);
+        let record = Arc::new(SessionRecord::new(ClientHandle::random()?, caller));
         let key = SessionKey::Shared(record.client.clone());
         let new = NewTenant { label, record: Some(record), session: None };
         let opened = self.open_tenant(caller, new)?;
@@ -85,7 +87,7 @@ impl Tenants {
         caller: &VerifiedCaller,
         handle: &ClientHandle,
     ) -> Result<TenantGuard> {
-        let record = SessionRecord::new(handle.clone(), caller);
+        let record = Arc::new(SessionRecord::new(handle.clone(), caller));
         let (contents, generation) = match records.load(handle, &record.owner).await {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -101,7 +103,7 @@ impl Tenants {
             session: Some(contents.session),
         };
         let opened = self.open_tenant(caller, new)?;
-        contents::restore(&contents, &opened);
+        let _is_changed = contents::restore(&contents, &opened);
         if let Some(earlier) = records.remember(handle.id(), &opened) {
             // Another request has opened it meanwhile.
             self.close_local(caller.principal(), &opened.handle());

@@ -77,22 +77,24 @@ impl SessionRecord {
         (state.loaded != state.changes).then_some(state.changes)
     }
 
-    /// Makes the session what a load has found. Changes that were reported since the load began remain missing.
-    pub(super) fn loaded(&self, generation: RecordGeneration, changes: u64, restore: impl FnOnce()) {
+    /// Makes the session what a load has found. Changes that were reported since the load began remain missing. `restore`
+    /// returns whether it has changed the session.
+    pub(super) fn loaded(&self, generation: RecordGeneration, changes: u64, restore: impl FnOnce() -> bool) {
         self.restore(|| {
             {
                 let mut state = self.state.lock();
                 state.generation = generation;
                 state.loaded = changes;
             }
-            restore();
+            restore()
         });
     }
 
-    pub(super) fn restore(&self, restore: impl FnOnce()) {
+    pub(super) fn restore(&self, restore: impl FnOnce() -> bool) {
         let mut restorations = self.restorations.lock();
-        *restorations += 1;
-        restore();
+        if restore() {
+            *restorations += 1;
+        }
     }
 
     /// Calls `describe` while the session is not being restored, and returns the number of restorations before.

@@ -101,7 +101,7 @@ impl HttpGatewayFixture {
     }
 
     pub(crate) async fn start_sessions(
-        sessions: SessionFactoryFixture,
+        sessions: impl SessionFactory,
         authenticator: Authenticator,
         configure: impl FnOnce(HttpGatewayBuilder) -> HttpGatewayBuilder,
     ) -> Self {

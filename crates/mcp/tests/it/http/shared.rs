@@ -1,5 +1,6 @@
 //! Several gateways with one store: any of them serves any session, and none serves what may not be served.
 
+mod refreshes;
 mod store_fixture;
 
 use std::sync::Arc;
@@ -80,7 +81,7 @@ impl Fleet {
 }
 
 /// Opens a session. A gateway that has not reached its store yet refuses.
-async fn create(client: &mut HttpClientFixture) -> String {
+pub(super) async fn create(client: &mut HttpClientFixture) -> String {
     loop {
         let created = client.call("create_credential_session", json!({})).await;
         if let Some(handle) = created["structuredContent"]["credential_session"].as_str() {

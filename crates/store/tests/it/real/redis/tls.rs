@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 use valetkey_core::SecretString;
 use valetkey_rig::Redis;
