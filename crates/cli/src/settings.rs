@@ -22,7 +22,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use valetkey::Error;
@@ -250,17 +249,6 @@ impl Settings {
             // The principal comes from a rule, or is gone.
             _ => self.has_same_sessions(other),
         }
-    }
-
-    /// Returns a digest of everything that decides what the accounts of sessions may do.
-    pub(crate) fn sessions_digest(&self) -> String {
-        let mut digest = Sha256::new();
-        for section in SESSION_SECTIONS.iter().chain(&["principals"]) {
-            let text = self.tables.get(*section).map(ToString::to_string).unwrap_or_default();
-            digest.update(text.len().to_be_bytes());
-            digest.update(text);
-        }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn has_same_accounts(&self, other: &Self) -> bool {

@@ -4,6 +4,9 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::{SESSION_SECTIONS, Settings};
 
 /// The store of the sessions of `serve --http`.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,4 +39,17 @@ pub(crate) struct StoreSettings {
     pub(crate) idle_seconds: Option<NonZeroU64>,
     /// A session ends after this time in any case.
     pub(crate) lifetime_seconds: Option<NonZeroU64>,
+}
+
+impl Settings {
+    /// Returns a digest of everything that decides what the accounts of sessions may do.
+    pub(crate) fn sessions_digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for section in SESSION_SECTIONS.iter().chain(&["principals"]) {
+            let text = self.tables.get(*section).map(ToString::to_string).unwrap_or_default();
+            digest.update(text.len().to_be_bytes());
+            digest.update(text);
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }

@@ -101,6 +101,37 @@ pub trait SessionFactory: Send + Sync + 'static {
     /// Identifies everything that decides what the accounts of a session may do. Gateways that
     /// [share](super::SharedSessions) sessions use the credentials that another of them has fetched only if both have the
     /// same value (default: none, so that each gateway fetches its own).
+    ///
+    /// Return a digest of the accounts, roles, policies and principals of the configuration. A value that leaves out a
+    /// part of them lets a gateway with a new configuration serve what one with the previous configuration has fetched,
+    /// until that expires.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::{Result, SessionContext};
+    /// use valetkey_mcp::McpHostBuilder;
+    /// use valetkey_mcp::http::{NewSession, SessionFactory, VerifiedCaller};
+    /// use valetkey_tools::ToolSet;
+    ///
+    /// struct Sessions {
+    ///     /// The digest of the file from which they are configured.
+    ///     digest: String,
+    /// }
+    ///
+    /// impl SessionFactory for Sessions {
+    ///     fn new_session(&self, _: &VerifiedCaller) -> Result<NewSession> {
+    ///         Ok(NewSession::new(SessionContext::builder(), |session| Ok(ToolSet::for_session(session.clone()))))
+    ///     }
+    ///
+    ///     fn host(&self, _: &SessionContext) -> Option<McpHostBuilder> {
+    ///         None
+    ///     }
+    ///
+    ///     fn configuration(&self) -> Option<String> {
+    ///         Some(self.digest.clone())
+    ///     }
+    /// }
+    /// ```
     fn configuration(&self) -> Option<String> {
         None
     }

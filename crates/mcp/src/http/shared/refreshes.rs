@@ -1,4 +1,18 @@
 //! Credentials that providers issue: one gateway fetches them, and the others take them from the record.
+//!
+//! # When issued credentials are taken
+//! All of these must hold; otherwise the gateway takes the lease of the record, and fetches:
+//! - The account is served by its provider: nothing was set on it, and it was not cleared.
+//! - Both gateways have the same configuration of sessions.
+//! - The credentials last five minutes more, by the clock of this gateway.
+//! - They are not those that this gateway returned last: a further call wants others, such as after AWS rejected them.
+//!
+//! Every save of a tool's change leaves them out, since they may depend on what was changed.
+//!
+//! # Failures
+//! - A gateway that is lost while it has the lease delays the others until the lease ends.
+//! - A result that is not saved serves this gateway only.
+//! - Without the store, each gateway fetches for itself.
 
 use std::borrow::Cow;
 use std::fmt;
