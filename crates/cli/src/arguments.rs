@@ -8,20 +8,60 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use valetkey::mcp::child::{Delivery, run_launcher};
 use valetkey::{AccountName, Error, Expiry, Principal, Region, SessionId};
 
 use crate::error::CliError;
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 success; 1 the command failed; 2 the command line is wrong; 78 the configuration is wrong. `exec` returns \
+the code of its program, 128 plus the number of the signal that ended it, or 127 if it was not found.";
+
+const EXEC_EXAMPLES: &str = "\
+Examples:
+  valetkey exec -- aws sts get-caller-identity
+  valetkey exec --account prod --duration 1h -- terraform plan
+  valetkey exec --account dev
+  valetkey exec --delivery env --env LOG_LEVEL -- ./program";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  valetkey serve --mcp-config servers.json --config valetkey.toml
+  valetkey serve --http 127.0.0.1:7070 --mcp-config servers.json --config valetkey.toml";
+
+const ADOPT_EXAMPLES: &str = "\
+Examples:
+  valetkey adopt .mcp.json --dry-run
+  valetkey adopt .vscode/mcp.json
+  valetkey adopt ~/.cursor/mcp.json --revert";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  valetkey check --mcp-config servers.json
+  valetkey check --live --json";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  valetkey completions bash > ~/.local/share/bash-completion/completions/valetkey
+  valetkey completions zsh > ~/.zfunc/_valetkey";
+
 /// AWS credentials for one agent session: isolated, in memory, rotating, and cleared when the session ends.
 #[derive(Debug, Parser)]
-#[command(name = "valetkey", version, propagate_version = true)]
+#[command(name = "valetkey", version, propagate_version = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// When to use colour on standard error and in tables. `NO_COLOR` is honoured.
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Output")]
     color: ColorChoice,
     /// What to log to standard error: error, warn, info, debug, trace, or `target=level` directives.
-    #[arg(long, global = true, env = "VALETKEY_LOG", hide_env_values = true, default_value = "warn")]
+    #[arg(
+        long,
+        global = true,
+        env = "VALETKEY_LOG",
+        hide_env_values = true,
+        default_value = "warn",
+        help_heading = "Output"
+    )]
     pub(crate) log: String,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -35,8 +75,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Serve the credential tools and all tools of the configured servers as MCP, on standard input and output or over
     /// HTTP.
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Run a program as a child process of a session.
+    #[command(after_help = EXEC_EXAMPLES)]
     Exec(ExecArgs),
     /// Print one account's credentials as JSON, for the `credential_process` of an AWS profile.
     CredentialProcess(CredentialProcessArgs),
@@ -44,13 +86,20 @@ pub(crate) enum Command {
     RevocationPolicy(RevocationPolicyArgs),
     /// Let valetkey run the servers of an MCP client's file: write `servers.json` and `valetkey.toml` beside it, and
     /// register valetkey in their place.
+    #[command(after_help = ADOPT_EXAMPLES)]
     Adopt(AdoptArgs),
     /// List the accounts of the settings, without a request to AWS.
     List(ListArgs),
     /// Read the configuration files and report every error in them.
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Allow a settings file to be used from its folder without `--config`, until the file changes.
     Trust(TrustArgs),
+    /// Print the completions of this command line for a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages of all commands to a folder.
+    Man(ManArgs),
     /// The demo's MCP server.
     #[cfg(feature = "demo")]
     #[command(hide = true)]
@@ -130,6 +179,20 @@ pub(crate) struct CheckArgs {
     /// Print the errors, the warnings and the results as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The folder, such as `~/.local/share/man/man1`. It must exist.
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]

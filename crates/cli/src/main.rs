@@ -4,6 +4,7 @@ mod adopt;
 mod arguments;
 mod build;
 mod check;
+mod command_docs;
 mod credential_process;
 #[cfg(feature = "demo")]
 mod demo;
@@ -76,6 +77,8 @@ async fn run(arguments: Cli) -> Result<ExitCode, CliError> {
         Command::List(command) => list::run(&command).await,
         Command::Check(command) => check::run(&command).await,
         Command::Trust(command) => trust::run(&command),
+        Command::Completions(command) => command_docs::print_completions(&command),
+        Command::Man(command) => command_docs::write_pages(&command),
         #[cfg(feature = "demo")]
         Command::DemoServer { keep_client } => demo::serve_child(keep_client).await,
         Command::Launch(launch) => Ok(launch.run_launcher()),

@@ -5,6 +5,7 @@
 mod adopt;
 mod aws_fixture;
 mod check;
+mod command_docs;
 mod credential_process;
 mod demo;
 mod exec;
