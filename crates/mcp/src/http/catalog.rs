@@ -205,3 +205,40 @@ fn list_sessions() -> ToolDefinition {
         .output_schema(output)
         .annotations(ToolAnnotations::default().read_only().closed_world())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::auth::VerifiedCaller;
+    use super::super::session_factory::NewSession;
+    use super::*;
+    use crate::McpHostBuilder;
+
+    struct NoServers;
+
+    impl SessionFactory for NoServers {
+        fn new_session(&self, _: &VerifiedCaller) -> Result<NewSession> {
+            unreachable!("a catalog belongs to no caller")
+        }
+
+        fn host(&self, _: &SessionContext) -> Option<McpHostBuilder> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn catalog_list_is_encoded_again_only_after_change() {
+        let endpoint = CredentialEndpoint::start().await.unwrap();
+        let catalog = Catalog::start(&NoServers, &endpoint).await.unwrap();
+        let list = async |accounts: &[&str]| {
+            let accounts = accounts.iter().map(|name| name.parse().unwrap()).collect();
+            catalog.encoded_list(ListKind::Tools, accounts).await.unwrap()
+        };
+        let (first, other) = (list(&["a"]).await, list(&["a", "b"]).await);
+        assert!(list(&["a"]).await.is_same_text(&first) && list(&["a", "b"]).await.is_same_text(&other));
+        assert!(!other.is_same_text(&first));
+        catalog.reload(&NoServers);
+        assert!(!list(&["a"]).await.is_same_text(&first));
+        catalog.stop().await;
+        endpoint.stop().await;
+    }
+}

@@ -35,6 +35,12 @@ impl EncodedList {
     pub(super) fn new(kind: ListKind, items: &[Value]) -> serde_json::Result<Self> {
         Ok(Self { kind, items: encode(&items)?.into() })
     }
+
+    /// Whether both lists are the same allocation.
+    #[cfg(test)]
+    pub(super) fn is_same_text(&self, other: &Self) -> bool {
+        std::ptr::eq(self.items.as_ptr(), other.items.as_ptr())
+    }
 }
 
 /// The list that the response to one request contains. The request's handler leaves the items out of its result, because
