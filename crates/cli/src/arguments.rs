@@ -314,6 +314,8 @@ pub(crate) enum ExecDelivery {
     Endpoint,
     /// The program gets them in its environment, as they are when it starts.
     Env,
+    /// The program gets none: it sends its AWS requests through a loopback proxy, which signs them.
+    Proxy,
 }
 
 impl From<ExecDelivery> for Delivery {
@@ -321,6 +323,7 @@ impl From<ExecDelivery> for Delivery {
         match delivery {
             ExecDelivery::Endpoint => Self::Endpoint,
             ExecDelivery::Env => Self::Env,
+            ExecDelivery::Proxy => Self::Proxy,
         }
     }
 }

@@ -8,6 +8,7 @@ mod hints;
 mod policies;
 mod principals;
 mod provider;
+mod requests;
 mod role;
 mod scopes;
 mod tool_resolver;
@@ -200,9 +201,11 @@ pub(crate) fn apply_server_settings(
                 )),
             });
         let account = account.transpose().map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
+        let requests = requests::build_rules(settings, name, diagnostics);
         let Some(config) = config.as_deref_mut() else { continue };
         if let Some(server) = config.servers.get_mut(name) {
             server.delivery = server_settings.credentials.unwrap_or(server.delivery);
+            server.requests = requests;
             server.home = server_settings.home.unwrap_or(server.home);
             server.prefix = server_settings.prefix.unwrap_or(server.prefix);
             server.idle_timeout =

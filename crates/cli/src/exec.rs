@@ -13,6 +13,7 @@ use valetkey::mcp::child::{
     ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio, overrides_credentials,
 };
 use valetkey::mcp::endpoint::AdvertisedExpiry;
+use valetkey::mcp::signing::{ProxySettings, Rules, SigningProxy};
 use valetkey::{SessionAccount, SessionContext};
 
 use crate::arguments::{ExecArgs, ExecDelivery};
@@ -57,11 +58,17 @@ async fn run_child(
     warn_dropped_variables(&named, &environment);
     let endpoint = CredentialEndpoint::start().await.map_err(setup_error)?;
     let grant = endpoint.grant(account.clone(), "exec", AdvertisedExpiry::default());
+    let placeholder;
     let environment = match command.delivery {
         ExecDelivery::Endpoint => environment.with_endpoint(&grant),
         ExecDelivery::Env => {
             account.audit(AuditEvent::Serve, "exec", None);
             environment.with_static_credentials(&account.credentials().await?)
+        }
+        ExecDelivery::Proxy => {
+            placeholder =
+                start_proxy(&host, session).await?.placeholder(account.clone(), "exec", Rules::default());
+            environment.with_placeholder(&placeholder)
         }
     };
     let is_subshell = command.program.is_empty();
@@ -95,6 +102,12 @@ fn with_markers(
     let (session, account) = (session.id().to_string(), account.account_name().to_string());
     let markers = [(SESSION_MARKER.to_owned(), session), (ACCOUNT_MARKER.to_owned(), account)];
     environment.with_vars(markers.iter().map(|(name, value)| (name, value)))
+}
+
+/// Starts a proxy that sends requests where the SDKs of this process would send them. It runs as long as its placeholder.
+async fn start_proxy(host: &HostEnvironment, session: &SessionContext) -> Result<SigningProxy, CliError> {
+    let settings = ProxySettings::default().clock(session.clock()).variables(host.endpoints())?;
+    Ok(SigningProxy::start_with(settings).await?)
 }
 
 fn host_environment(everything: bool) -> HostEnvironment {

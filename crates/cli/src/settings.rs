@@ -140,6 +140,9 @@ pub(crate) struct ServerSettings {
     /// The tools that are usable. A table of its own, read beside the others.
     #[serde(skip)]
     pub(crate) tools: ToolSettings,
+    /// The AWS requests that the server may send, with `credentials = "proxy"`. A table of its own, too.
+    #[serde(skip)]
+    pub(crate) requests: Option<RequestSettings>,
     /// By the server's own name of a tool, or `*` for all other tools: the name of a policy, or a policy as JSON.
     #[serde(default)]
     pub(crate) tool_policies: BTreeMap<String, String>,
@@ -154,6 +157,21 @@ pub(crate) struct ToolSettings {
     /// These tools are not usable.
     #[serde(default)]
     pub(crate) deny: Vec<String>,
+}
+
+/// Limits on the AWS requests of a server that holds no key.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestSettings {
+    /// If not empty, no other operation is permitted.
+    #[serde(default)]
+    pub(crate) allow: Vec<String>,
+    /// These operations are not permitted.
+    #[serde(default)]
+    pub(crate) deny: Vec<String>,
+    /// If not empty, no other region is permitted.
+    #[serde(default)]
+    pub(crate) regions: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -34,6 +34,7 @@ mod stderr;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use environment::selects_endpoint;
 pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment, overrides_credentials};
 pub use launch::{Launcher, close_descriptors_on_exec, run_launcher};
 pub use process::{ChildCommand, ChildProcess, Stdio};
@@ -86,6 +87,11 @@ pub enum Delivery {
     /// The credentials are in the child's environment, and the child is replaced when they rotate. For programs that
     /// support no other source.
     Env,
+    /// The child gets placeholders that AWS does not accept, and sends its requests through a
+    /// [`SigningProxy`](valetkey_signing::SigningProxy), which signs them with the current credentials. The child never
+    /// has a working key, and rotation, a change of account and revocation apply to its next request. For programs whose
+    /// AWS SDK reads `AWS_ENDPOINT_URL`.
+    Proxy,
     /// The child gets no credentials.
     None,
 }

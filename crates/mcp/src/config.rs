@@ -12,6 +12,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use valetkey_core::{AccountName, Error, ErrorKind, Result};
 
+use valetkey_signing::Rules;
+
 use crate::child::{Delivery, HomeFolder};
 
 pub use expand::VarLookup;
@@ -71,6 +73,8 @@ pub struct ServerConfig {
     pub cwd: Option<PathBuf>,
     /// How the server gets the session's credentials.
     pub delivery: Delivery,
+    /// Which AWS requests the server may send, with [`Delivery::Proxy`]. With another delivery it must be empty.
+    pub requests: Rules,
     /// Which folder is the server's `HOME`.
     pub home: HomeFolder,
     /// The account of the session that the server acts in (default: the session's default account).
@@ -111,6 +115,7 @@ impl ServerConfig {
             env: BTreeMap::new(),
             cwd: None,
             delivery: Delivery::Endpoint,
+            requests: Rules::default(),
             home: HomeFolder::Session,
             account: None,
             tools: ToolFilter::default(),

@@ -25,6 +25,7 @@ use crate::CredentialEndpoint;
 use crate::client::InterruptedCalls;
 use crate::config::{ConfigError, McpConfig};
 use crate::connection::ListKind;
+use crate::shared_proxy::SharedProxy;
 use crate::tasks::TaskOwners;
 
 pub(crate) use authority::add_account_argument;
@@ -102,6 +103,8 @@ pub struct McpHost {
     refresher: JoinHandle<()>,
     /// `None` when the caller supplied the endpoint, which then outlives the host.
     owned_endpoint: Option<CredentialEndpoint>,
+    /// `None` when hosts share the proxy.
+    owned_proxy: Option<SharedProxy>,
 }
 
 fn session_account(session: &SessionContext, account: Option<&AccountName>) -> Result<SessionAccount> {
@@ -274,6 +277,9 @@ impl McpHost {
         self.spawn_config.remove_session_dir().await;
         if let Some(endpoint) = &self.owned_endpoint {
             endpoint.stop().await;
+        }
+        if let Some(proxy) = &self.owned_proxy {
+            proxy.stop().await;
         }
     }
 

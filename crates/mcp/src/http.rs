@@ -48,13 +48,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use valetkey_core::{Error, ErrorKind, Result};
 
-use crate::CredentialEndpoint;
 use catalog::Catalog;
 use connections::accept_connections;
 use protocol_sessions::ProtocolSessions;
 use quota::Quotas;
 use router::HttpState;
-use tenants::Tenants;
+use tenants::{Listeners, Tenants};
 
 pub use auth::{
     Authenticator, CallerToken, ClaimRule, JwksSource, JwksUrl, JwtIssuer, JwtIssuerBuilder, StaticJwks,
@@ -143,18 +142,18 @@ impl HttpGateway {
         };
         let address = listener.local_addr().map_err(internal("the listener has no address"))?;
         self.0.check_address(address)?;
-        let endpoint =
-            CredentialEndpoint::start().await.map_err(internal("the credential endpoint cannot listen"))?;
+        let listeners =
+            Listeners::start().await.map_err(internal("the credential endpoint cannot listen"))?;
         let HttpGatewayBuilder { live, mut site, tls, registry, quotas, records, process_quota, shared } =
             self.0;
         // Subscribes first, so that no reload after the catalog's start is missed.
         let reloads = live.reloads();
         site.add_listener(address, tls.is_some());
-        let catalog = Arc::new(Catalog::start(&*live.current().factory, &endpoint).await?);
+        let catalog = Arc::new(Catalog::start(&*live.current().factory, &listeners).await?);
         let state = Arc::new(HttpState {
             site,
             tls,
-            tenants: Arc::new(Tenants::new(live.clone(), endpoint, registry, process_quota, shared)?),
+            tenants: Arc::new(Tenants::new(live.clone(), listeners, registry, process_quota, shared)?),
             live,
             catalog,
             protocol_sessions: ProtocolSessions::new(records),

@@ -5,6 +5,7 @@
 //! - [`Gateway`] serves these tools, together with the credential tools, to any MCP client.
 //! - `http::HttpGateway`, with the feature `http`, serves many principals over HTTP, each with sessions of their own.
 //! - [`CredentialEndpoint`] is the loopback endpoint from which child processes read the session's current credentials.
+//! - [`signing`] signs the AWS requests of child processes that hold no working key.
 //! - [`child`] runs any program as a child process of a session.
 //!
 //! # Examples
@@ -46,6 +47,7 @@ pub mod http;
 mod json;
 mod redact;
 mod resolver;
+mod shared_proxy;
 mod subscriptions;
 mod tasks;
 
@@ -55,6 +57,7 @@ pub use gateway::Gateway;
 pub use host::{McpHost, McpHostBuilder, ProcessLimits, ProcessQuota, ProxiedTool, ServerError, ToolCatalog};
 pub use redact::Redactor;
 pub use resolver::McpToolResolver;
+pub use valetkey_signing as signing;
 
 /// Directives for an `EnvFilter` that silence log targets which would otherwise log messages, and secrets with them.
 ///

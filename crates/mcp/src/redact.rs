@@ -139,9 +139,10 @@ impl Redactor {
         state.remove_expired(now);
     }
 
-    /// Adds the id and token of a grant, until [`remove_grant`](Self::remove_grant).
-    pub(crate) fn add_grant(&self, id: Uuid, token: &str) {
-        let patterns = build_patterns([Some(id.simple().to_string().as_str()), Some(token)]);
+    /// Adds the id and the secrets of a grant, until [`remove_grant`](Self::remove_grant).
+    pub(crate) fn add_grant(&self, id: Uuid, secrets: &[&str]) {
+        let id_text = id.simple().to_string();
+        let patterns = build_patterns(std::iter::once(&*id_text).chain(secrets.iter().copied()).map(Some));
         self.lock_state().insert_grant(id, patterns);
     }
 

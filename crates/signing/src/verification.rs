@@ -16,7 +16,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
 use subtle::ConstantTimeEq;
 
-pub(crate) use replay::ReplayWindow;
+pub(crate) use replay::{ReplayWindow, RequestIdentity};
 
 use crate::refusal::Refusal;
 use crate::signature::{CONTENT_HASH_HEADER, DATE_HEADER, Scope, TOKEN_HEADER, sign};
@@ -90,20 +90,21 @@ impl ReceivedSignature {
         self.signed_headers.iter().any(|signed| signed == name)
     }
 
-    /// Succeeds if the secret of `key` signed exactly this request, within five minutes of `now`.
+    /// Succeeds if the secret of `key` signed exactly this request, within five minutes of `now`. Returns the date of the
+    /// signature.
     pub(crate) fn verify(
         &self,
         parts: &Parts,
         payload_hash: &str,
         key: &Credentials,
         now: SystemTime,
-    ) -> Result<(), Refusal> {
+    ) -> Result<SystemTime, Refusal> {
         let time = self.check_date(&parts.headers, now)?;
         self.check_signed_headers(&parts.headers)?;
         let scope = Scope { region: &self.region, signing_name: &self.signing_name, time };
         let (_, expected) = sign(self.signable(parts, payload_hash)?, key, scope, false)?;
         if bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) {
-            Ok(())
+            Ok(time)
         } else {
             Err(mismatch())
         }

@@ -78,7 +78,7 @@ impl<'p> LenientReader<'p> {
     ) -> BTreeSet<String> {
         let removed = match path {
             ["accounts", _] => &["provider", "exchange"][..],
-            ["servers", _] => &["tools"],
+            ["servers", _] => &["tools", "requests"],
             ["http"] => &["issuers"],
             ["resolver"] => &["provider"],
             _ => &[],
@@ -158,7 +158,7 @@ impl<'p> LenientReader<'p> {
         }
     }
 
-    /// Reads a server, and which of its tools are usable.
+    /// Reads a server, which of its tools are usable, and which AWS requests it may send.
     pub(super) fn read_server(
         &self,
         path: &[&str],
@@ -167,8 +167,11 @@ impl<'p> LenientReader<'p> {
     ) -> Option<ServerSettings> {
         let (tools, table) = self.split_key(path, "tools", value, diagnostics)?;
         let tools = tools.and_then(|value| self.read(&[path, &["tools"]].concat(), value, diagnostics));
+        let (requests, table) = self.split_key(path, "requests", table, diagnostics)?;
+        let requests =
+            requests.and_then(|value| self.read(&[path, &["requests"]].concat(), value, diagnostics));
         let server: ServerSettings = self.read(path, table, diagnostics)?;
-        Some(ServerSettings { tools: tools.unwrap_or_default(), ..server })
+        Some(ServerSettings { tools: tools.unwrap_or_default(), requests, ..server })
     }
 
     /// A policy, unless a part of it was reported as invalid: the remaining parts would have another meaning.

@@ -107,7 +107,7 @@ fn section_depth(key: &[&str]) -> usize {
     match key {
         ["accounts", _, "exchange", _, ..]
         | ["servers", _, "tool_policies", ..]
-        | ["servers", _, "tools", _, ..] => 3,
+        | ["servers", _, "tools" | "requests", _, ..] => 3,
         ["accounts" | "policies" | "principals" | "servers", ..] => 2,
         _ => 1,
     }

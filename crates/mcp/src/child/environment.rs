@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use valetkey_core::{Credentials, Region, SessionId};
+use valetkey_signing::Placeholder;
 
 use super::SessionDir;
 use crate::endpoint::Grant;
@@ -17,6 +18,7 @@ use tools::UserDirs;
 
 pub use host::HostEnvironment;
 pub use lists::overrides_credentials;
+pub(crate) use lists::selects_endpoint;
 
 type Variables = BTreeMap<OsString, OsString>;
 
@@ -241,6 +243,37 @@ impl ChildEnvironment {
     pub fn with_endpoint(mut self, grant: &Grant) -> Self {
         self.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI", grant.url());
         self.insert("AWS_CONTAINER_AUTHORIZATION_TOKEN", grant.expose_token());
+        self
+    }
+
+    /// Delivers placeholders: adds keys that only a [`SigningProxy`](valetkey_signing::SigningProxy) accepts, and its address
+    /// as the endpoint of all AWS services.
+    ///
+    /// Removes every other variable that selects endpoints. Call [`isolate`](Self::isolate) first.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+    /// use valetkey_mcp::signing::{Rules, SigningProxy};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let session = SessionContext::builder().build();
+    /// let proxy = SigningProxy::start().await?;
+    /// let account = session.account(session.default_account())?;
+    /// let placeholder = proxy.placeholder(account, "report", Rules::default());
+    /// let environment = ChildEnvironment::new(&HostEnvironment::default(), []).with_placeholder(&placeholder);
+    /// assert!(environment.contains("AWS_ENDPOINT_URL", &placeholder.url()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_placeholder(mut self, placeholder: &Placeholder) -> Self {
+        self.variables.retain(|name, _| !selects_endpoint(name));
+        for (name, value) in placeholder.environment() {
+            self.insert(&name, value);
+        }
         self
     }
 

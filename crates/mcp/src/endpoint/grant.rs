@@ -100,7 +100,7 @@ impl Grant {
             redactor,
         });
         if let Some(redactor) = &state.redactor {
-            redactor.add_grant(state.id, &token);
+            redactor.add_grant(state.id, &[&token]);
         }
         server.register(Arc::clone(&state));
         Self { server: Arc::clone(server), state, token: token.into() }

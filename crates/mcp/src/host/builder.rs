@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
+use valetkey_signing::SigningProxy;
 
 use super::McpHost;
 use super::authority::{SelectableAccounts, ToolPolicies};
@@ -20,6 +21,7 @@ use crate::child::{HostEnvironment, Launcher, SessionDir};
 use crate::client::InterruptedCalls;
 use crate::config::McpConfig;
 use crate::endpoint::AdvertisedExpiry;
+use crate::shared_proxy::SharedProxy;
 use crate::tasks::TaskOwners;
 use crate::{CredentialEndpoint, Redactor};
 
@@ -40,6 +42,7 @@ const DEFAULT_MAX_NARROWED_SESSIONS: usize = 16;
 /// | [`environment`](Self::environment) | what child processes may inherit | nothing |
 /// | [`launcher`](Self::launcher) | ends child processes when the host is killed | none |
 /// | [`endpoint`](Self::endpoint) | the credential endpoint | one of its own |
+/// | [`signing_proxy`](Self::signing_proxy) | the signing proxy of servers without keys | one of its own |
 /// | [`advertised_expiry`](Self::advertised_expiry) | the expiry that child processes see | at most 4 min 30 s |
 /// | [`tool_policy`](Self::tool_policy) | the most that a tool may do | no limit |
 /// | [`max_narrowed_sessions`](Self::max_narrowed_sessions) | narrowed sessions with processes at once | 16 |
@@ -77,6 +80,7 @@ pub struct McpHostBuilder {
     environment: HostEnvironment,
     launcher: Option<Launcher>,
     endpoint: Option<CredentialEndpoint>,
+    proxy: Option<SharedProxy>,
     advertised_expiry: AdvertisedExpiry,
     change_counters: Arc<ChangeCounters>,
     start_timeout: Duration,
@@ -95,6 +99,7 @@ impl McpHostBuilder {
             environment: HostEnvironment::default(),
             launcher: None,
             endpoint: None,
+            proxy: None,
             advertised_expiry: AdvertisedExpiry::default(),
             change_counters: Arc::default(),
             start_timeout: DEFAULT_START_TIMEOUT,
@@ -165,6 +170,35 @@ impl McpHostBuilder {
     /// ```
     pub fn endpoint(mut self, endpoint: CredentialEndpoint) -> Self {
         self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// Sets a signing proxy to share with other hosts (default: the host starts one with the first server that needs it,
+    /// which sends requests where the host's [environment](Self::environment) sends them).
+    ///
+    /// Each process has a placeholder of its own, so sharing a proxy shares a port and no credentials. The host does not
+    /// stop a shared proxy.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::signing::{ProxySettings, SigningProxy};
+    /// use valetkey_mcp::{McpConfig, McpHost};
+    ///
+    /// # async fn example(session: &SessionContext, config: McpConfig) -> valetkey_core::Result<()> {
+    /// let settings = ProxySettings::default().service_endpoint("s3", "http://127.0.0.1:9000")?;
+    /// let proxy = SigningProxy::start_with(settings).await?;
+    /// let host = McpHost::builder(session, config).signing_proxy(proxy).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn signing_proxy(self, proxy: SigningProxy) -> Self {
+        self.shared_proxy(proxy.into())
+    }
+
+    /// Sets a signing proxy that is started by the first host that needs it.
+    pub(crate) fn shared_proxy(mut self, proxy: SharedProxy) -> Self {
+        self.proxy = Some(proxy);
         self
     }
 
@@ -355,6 +389,8 @@ impl McpHostBuilder {
                 .await
                 .map_err(internal_error("the credential endpoint cannot listen"))?,
         };
+        let shared_proxy = self.proxy.is_some();
+        let proxy = self.proxy.clone().unwrap_or_default();
         let region = self.session.resolved_region();
         let session_dir = SessionDir::create(Some(&region))
             .and_then(|home| home.with_configuration(&self.environment))
@@ -374,6 +410,8 @@ impl McpHostBuilder {
             environment: self.environment.clone(),
             launcher: self.launcher.clone(),
             endpoint: endpoint.clone(),
+            proxy: proxy.clone(),
+            clock: self.session.clock(),
             advertised_expiry: self.advertised_expiry,
             session_dir,
             start_timeout: self.start_timeout,
@@ -397,6 +435,7 @@ impl McpHostBuilder {
             timeouts,
             refresher: tokio::spawn(session.keep_warm()),
             owned_endpoint: (!shared_endpoint).then_some(endpoint),
+            owned_proxy: (!shared_proxy).then_some(proxy),
         })
     }
 }

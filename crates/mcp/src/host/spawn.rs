@@ -4,6 +4,7 @@
 //! before a process was started, or an error of the process with the end of its standard error, masked. In the second
 //! case a retry is pointless, so no backoff is needed.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +12,17 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Credentials, Error, ErrorKind, Region, Result, SessionAccount, SessionId};
+use valetkey_core::{Clock, Credentials, Error, ErrorKind, Region, Result, SessionAccount, SessionId};
 
 use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HomeFolder, HostEnvironment, Launcher,
-    SessionDir, Stdio,
+    SessionDir, Stdio, selects_endpoint,
 };
 use crate::client::ClientSlot;
 use crate::config::ServerConfig;
 use crate::connection::{Connection, ConnectionDriver, Handshake, HandshakeError};
 use crate::endpoint::{AdvertisedExpiry, Grant};
+use crate::shared_proxy::{MaskedPlaceholder, SharedProxy};
 use crate::{CredentialEndpoint, Redactor};
 
 use super::ChangeCounters;
@@ -35,6 +37,9 @@ pub(super) struct SpawnConfig {
     pub(super) environment: HostEnvironment,
     pub(super) launcher: Option<Launcher>,
     pub(super) endpoint: CredentialEndpoint,
+    pub(super) proxy: SharedProxy,
+    /// The clock of the session.
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) advertised_expiry: AdvertisedExpiry,
     pub(super) session_dir: SessionDir,
     /// The timeout of the handshake.
@@ -52,7 +57,25 @@ pub(super) struct SpawnedServer {
     pub(super) process: ChildProcess,
     pub(super) session: ConnectionDriver,
     pub(super) connection: Connection,
-    pub(super) grant: Option<Grant>,
+    pub(super) access: Access,
+}
+
+/// The right of one process to act as its account, revoked on drop.
+pub(super) enum Access {
+    /// The process has no access, or has keys in its environment.
+    None,
+    Endpoint(Grant),
+    Proxy(MaskedPlaceholder),
+}
+
+impl Access {
+    /// Returns the grant of a process that reads from the endpoint.
+    pub(super) fn grant(&self) -> Option<&Grant> {
+        match self {
+            Self::Endpoint(grant) => Some(grant),
+            Self::None | Self::Proxy(_) => None,
+        }
+    }
 }
 
 impl SpawnConfig {
@@ -65,6 +88,8 @@ impl SpawnConfig {
             environment: self.environment.clone(),
             launcher: self.launcher.clone(),
             endpoint: self.endpoint.clone(),
+            proxy: self.proxy.clone(),
+            clock: Arc::clone(&self.clock),
             advertised_expiry: self.advertised_expiry,
             start_timeout: self.start_timeout,
             redactor: Arc::clone(&self.redactor),
@@ -95,19 +120,12 @@ impl SpawnConfig {
             known => known,
         };
         loop {
-            let grant = (config.delivery == Delivery::Endpoint).then(|| {
-                self.endpoint.with_redactor(&self.redactor).grant(
-                    account.clone(),
-                    name,
-                    self.advertised_expiry,
-                )
-            });
+            let access = self.grant_access(name, config, account).await?;
             let credentials = match config.delivery {
                 Delivery::Env => account.credentials().await.ok(),
-                Delivery::Endpoint | Delivery::None => None,
+                Delivery::Endpoint | Delivery::Proxy | Delivery::None => None,
             };
-            let environment =
-                self.build_environment(config, account, grant.as_ref(), credentials.as_ref())?;
+            let environment = self.build_environment(config, account, &access, credentials.as_ref())?;
             let mut process = self.spawn_process(config, account, environment)?;
             if credentials.is_some() {
                 account.audit(AuditEvent::Serve, name, None);
@@ -115,7 +133,7 @@ impl SpawnConfig {
             let what = match self.handshake(&mut process, attempted).await {
                 Ok(Ok((connection, driver, succeeded))) => {
                     *handshake = succeeded;
-                    return Ok(SpawnedServer { slot, process, session: driver, connection, grant });
+                    return Ok(SpawnedServer { slot, process, session: driver, connection, access });
                 }
                 Ok(Err(error)) => {
                     if let Some(next) = attempted.fallback_after(&error) {
@@ -139,6 +157,26 @@ impl SpawnConfig {
         }
     }
 
+    async fn grant_access(
+        &self,
+        name: &str,
+        config: &ServerConfig,
+        account: &SessionAccount,
+    ) -> Result<Access> {
+        Ok(match config.delivery {
+            Delivery::Endpoint => {
+                let endpoint = self.endpoint.with_redactor(&self.redactor);
+                Access::Endpoint(endpoint.grant(account.clone(), name, self.advertised_expiry))
+            }
+            Delivery::Proxy => {
+                let proxy = self.proxy.get(&self.environment, Arc::clone(&self.clock)).await?;
+                let (account, rules) = (account.clone(), config.requests.clone());
+                Access::Proxy(MaskedPlaceholder::new(proxy, account, name, rules, &self.redactor))
+            }
+            Delivery::Env | Delivery::None => Access::None,
+        })
+    }
+
     async fn handshake(
         &self,
         process: &mut ChildProcess,
@@ -157,7 +195,7 @@ impl SpawnConfig {
         &self,
         config: &ServerConfig,
         account: &SessionAccount,
-        grant: Option<&Grant>,
+        access: &Access,
         credentials: Option<&Credentials>,
     ) -> Result<ChildEnvironment> {
         let expand = |field: &str, text: &str| self.expand_vars(config, account, field, text);
@@ -176,9 +214,14 @@ impl SpawnConfig {
             environment = environment.with_vars(pairs());
         }
         environment = environment.with_gateway_marker(self.driver);
-        if let Some(grant) = grant {
-            environment = environment.with_endpoint(grant);
-        }
+        environment = match access {
+            Access::None => environment,
+            Access::Endpoint(grant) => environment.with_endpoint(grant),
+            Access::Proxy(masked) => {
+                check_endpoints(&vars)?;
+                environment.with_placeholder(masked.placeholder())
+            }
+        };
         if let Some(credentials) = credentials {
             self.redactor.add(credentials);
             environment = environment.with_static_credentials(credentials);
@@ -224,6 +267,18 @@ impl SpawnConfig {
             "region" => Some(account.resolved_region().to_string()),
             _ => None,
         })
+    }
+}
+
+/// Rejects a configured endpoint beside the proxy, which would have no effect.
+fn check_endpoints(vars: &[(String, String)]) -> Result<()> {
+    match vars.iter().find(|(name, _)| selects_endpoint(OsStr::new(name))) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::invalid(
+            format!("env.{name}"),
+            "selects an endpoint, which delivery `proxy` overrides",
+        )
+        .with_next_step("set it in the environment of valetkey itself, or use delivery `endpoint`")),
     }
 }
 

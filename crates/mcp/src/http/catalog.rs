@@ -10,11 +10,11 @@ use valetkey_core::{AccountName, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
 
 use super::encoded_list::EncodedList;
-use super::session_factory::{SessionFactory, host_builder};
+use super::session_factory::{Listeners, SessionFactory, host_builder};
+use crate::McpHost;
 use crate::connection::ListKind;
 use crate::gateway::{ChangeNotifier, ContentSource, GatewayInner, tool_definition};
 use crate::host::{ItemCatalog, ItemRequest};
-use crate::{CredentialEndpoint, McpHost};
 
 /// The maximum number of lists that are kept encoded. Callers whose sessions have the same accounts share one.
 const MAX_ENCODED_LISTS: u64 = 64;
@@ -43,9 +43,9 @@ struct EncodedCatalog {
 
 impl Catalog {
     /// Starts the host of the catalog's session. Its servers have no credentials, and are started at the first list.
-    pub(super) async fn start(factory: &dyn SessionFactory, endpoint: &CredentialEndpoint) -> Result<Self> {
+    pub(super) async fn start(factory: &dyn SessionFactory, listeners: &Listeners) -> Result<Self> {
         let session = factory.catalog_session();
-        let host = host_builder(factory, &session).endpoint(endpoint.clone());
+        let host = listeners.host_builder(factory, &session);
         // Without an idle timeout, because these servers announce changes of their tools.
         let host = host.idle_timeout(Duration::ZERO).start().await?;
         let tools = valetkey_tools::ToolSet::for_session(session.clone());

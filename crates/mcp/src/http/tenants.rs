@@ -22,6 +22,7 @@ use crate::client::ClientContext;
 use crate::connection::RefusedRequest;
 use crate::gateway::{ContentSource, GatewayInner};
 use crate::host::{ChangeCounters, ItemRequest, ListChanges, RequestFailure, ToolCall, error_result};
+use crate::shared_proxy::SharedProxy;
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 use crate::{CredentialEndpoint, ProcessQuota};
 
@@ -81,6 +82,33 @@ impl RunningTenant {
     }
 }
 
+/// What the hosts of all sessions deliver credentials through. Clones share the listeners.
+#[derive(Clone)]
+pub(super) struct Listeners {
+    endpoint: CredentialEndpoint,
+    proxy: SharedProxy,
+}
+
+impl Listeners {
+    pub(super) async fn start() -> std::io::Result<Self> {
+        Ok(Self { endpoint: CredentialEndpoint::start().await?, proxy: SharedProxy::default() })
+    }
+
+    /// Like the [function](host_builder), for a host that shares these listeners.
+    pub(super) fn host_builder(
+        &self,
+        factory: &dyn SessionFactory,
+        session: &SessionContext,
+    ) -> McpHostBuilder {
+        host_builder(factory, session).endpoint(self.endpoint.clone()).shared_proxy(self.proxy.clone())
+    }
+
+    async fn stop(&self) {
+        self.endpoint.stop().await;
+        self.proxy.stop().await;
+    }
+}
+
 /// An open session in use.
 pub(super) type TenantGuard = SessionGuard<Arc<Tenant>>;
 
@@ -89,8 +117,7 @@ pub(super) struct Tenants {
     live: LiveConfigCell,
     /// Every session that was opened, for reloads.
     opened: Mutex<Vec<Weak<Tenant>>>,
-    /// Shared by the hosts of all sessions.
-    endpoint: CredentialEndpoint,
+    listeners: Listeners,
     registry: SessionRegistry<Arc<Tenant>>,
     /// Shared by the hosts of all sessions, too.
     process_quota: ProcessQuota,
@@ -105,7 +132,7 @@ pub(super) struct Tenants {
 impl Tenants {
     pub(super) fn new(
         live: LiveConfigCell,
-        endpoint: CredentialEndpoint,
+        listeners: Listeners,
         registry: RegistryBuilder,
         process_quota: ProcessQuota,
         shared: Option<SharedSessions>,
@@ -114,7 +141,7 @@ impl Tenants {
         Ok(Self {
             live,
             opened: Mutex::default(),
-            endpoint,
+            listeners,
             registry: registry.build_with(),
             process_quota,
             change_counters: Cache::new(MAX_CALLERS),
@@ -331,7 +358,7 @@ impl Tenants {
         let tools = session.value().tools.clone()?;
         let live = self.live.current();
         let counters = self.counters(session.value().caller.principal());
-        let host = host_builder(&*live.factory, session).endpoint(self.endpoint.clone());
+        let host = self.listeners.host_builder(&*live.factory, session);
         let host = host.process_quota(self.process_quota.clone()).change_counters(counters).start().await?;
         Ok(RunningTenant {
             session: SessionContext::clone(session),
@@ -345,7 +372,7 @@ impl Tenants {
         let tenants = self.registry.drain();
         let hosts = tenants.iter().filter_map(|tenant| tenant.running.get()?.gateway.host());
         join_all(hosts.map(|host| host.stop())).await;
-        self.endpoint.stop().await;
+        self.listeners.stop().await;
     }
 }
 

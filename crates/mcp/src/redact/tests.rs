@@ -192,7 +192,7 @@ fn redactor_long_lived_key_with_expiry_stays_known() {
 #[test]
 fn redactor_grant_is_masked_until_removed() {
     let (redactor, id, token) = (Redactor::default(), Uuid::new_v4(), Uuid::new_v4().simple().to_string());
-    redactor.add_grant(id, &token);
+    redactor.add_grant(id, &[&token]);
     (0..100).for_each(|n| redactor.add(&temporary_credentials(n, Expiry::At(std::time::UNIX_EPOCH))));
     let text = format!("http://127.0.0.1:1/credentials/{} {token}", id.simple());
     assert_eq!(redactor.mask(&text), "http://127.0.0.1:1/credentials/[redacted] [redacted]");

@@ -73,6 +73,11 @@ pub(crate) fn mcp_config<const N: usize>(servers: [(&str, ServerConfig); N]) -> 
 
 /// A host environment with variables that must not reach a child.
 pub(crate) fn host_environment() -> HostEnvironment {
+    host_environment_with(&[])
+}
+
+/// Like [`host_environment`], with further variables.
+pub(crate) fn host_environment_with(further: &[(&str, &str)]) -> HostEnvironment {
     let variables = [
         ("AWS_ACCESS_KEY_ID", "host"),
         ("AWS_SECRET_ACCESS_KEY", "host"),
@@ -82,8 +87,9 @@ pub(crate) fn host_environment() -> HostEnvironment {
         ("HOME", "/srv/host"),
         ("LANG", "C.UTF-8"),
     ];
-    let leaks = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    HostEnvironment::new(leaks.into_iter().chain([("PATH".into(), std::env::var_os("PATH").unwrap())]))
+    let variables = variables.iter().chain(further);
+    let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    HostEnvironment::new(variables.chain([("PATH".into(), std::env::var_os("PATH").unwrap())]))
 }
 
 /// A session, its host, and its audit records.

@@ -8,6 +8,7 @@ mod configuration;
 #[cfg(feature = "http")]
 mod http;
 mod isolation;
+mod keyless;
 mod listener_fixture;
 mod malformed;
 #[cfg(feature = "http")]

@@ -32,7 +32,7 @@ use crate::routes::{Protocol, Route};
 use crate::signature::{
     CONTENT_HASH_HEADER, DATE_HEADER, Scope, TOKEN_HEADER, sign, signs_raw_path, unsignable,
 };
-use crate::verification::{ReceivedSignature, declared_hash, host_of, single};
+use crate::verification::{ReceivedSignature, RequestIdentity, declared_hash, host_of, single};
 
 /// Limit on the time to read a body that is buffered.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -160,8 +160,9 @@ async fn forward(
 ) -> Result<Response<ForwardedBody>, Refusal> {
     let payload = read_payload(parts, body).await?;
     let now = server.settings.clock.now();
-    signature.verify(parts, payload.hash.as_str(), &placeholder.key, now)?;
-    placeholder.replays.lock().record(&signature.signature, now)?;
+    let signed_at = signature.verify(parts, payload.hash.as_str(), &placeholder.key, now)?;
+    let identity = RequestIdentity::new(&signature.signature, &parts.headers, signed_at);
+    placeholder.replays.lock().record(&identity, now)?;
     let (service, path) = split_path(&parts.uri, &signature.signing_name)?;
     let (name, region) = (&signature.signing_name, &signature.region);
     let route = server.routes().find(name, region, service, server.settings.variant)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Uri;
 use valetkey_core::{Clock, Error, Result, SystemClock};
 
-use crate::routes::{EndpointVariant, Route};
+use crate::routes::{EndpointVariant, Route, Routes};
 
 /// Determines where a [`SigningProxy`](super::SigningProxy) sends requests, and by which clock it verifies them.
 ///
@@ -84,7 +84,7 @@ impl ProxySettings {
     /// # Errors
     /// `Invalid` for a URL that is not `http` or `https`, or that has a path.
     pub fn endpoint(mut self, url: &str) -> Result<Self> {
-        self.endpoint = Some(parse_endpoint(url)?);
+        self.endpoint = Some(parse_endpoint("endpoint_url", url)?);
         Ok(self)
     }
 
@@ -93,7 +93,50 @@ impl ProxySettings {
     /// # Errors
     /// As [`endpoint`](Self::endpoint).
     pub fn service_endpoint(mut self, service: impl Into<String>, url: &str) -> Result<Self> {
-        self.service_endpoints.insert(service.into(), parse_endpoint(url)?);
+        self.service_endpoints.insert(service.into(), parse_endpoint("endpoint_url", url)?);
+        Ok(self)
+    }
+
+    /// Applies the variables with which AWS SDKs select endpoints: `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<SERVICE>`,
+    /// `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`. Other variables
+    /// have no effect.
+    ///
+    /// Give it the environment of the host, so that requests go where they would go without the proxy.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_signing::ProxySettings;
+    ///
+    /// let settings = ProxySettings::default().variables([("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")])?;
+    /// let error = ProxySettings::default().variables([("AWS_ENDPOINT_URL", "ftp://127.0.0.1")]).unwrap_err();
+    /// assert_eq!(error.field(), Some("AWS_ENDPOINT_URL"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    /// # Errors
+    /// `Invalid`, with the variable as field, for a URL that [`endpoint`](Self::endpoint) does not accept.
+    pub fn variables<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+        let variables: HashMap<_, _> = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let is_true = |name| variables.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        self.variant = match (is_true("AWS_USE_FIPS_ENDPOINT"), is_true("AWS_USE_DUALSTACK_ENDPOINT")) {
+            (false, false) => self.variant,
+            (true, false) => EndpointVariant::Fips,
+            (false, true) => EndpointVariant::DualStack,
+            (true, true) => EndpointVariant::FipsDualStack,
+        };
+        if is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+            return Ok(self);
+        }
+        let routes = Routes::new()?;
+        for (name, url) in variables {
+            let Some(suffix) = name.strip_prefix("AWS_ENDPOINT_URL") else { continue };
+            let suffix = suffix.strip_prefix('_').unwrap_or(suffix);
+            let service = routes.services().find(|service| service.variable_suffix() == suffix);
+            if suffix.is_empty() {
+                self.endpoint = Some(parse_endpoint(name, url)?);
+            } else if let Some(service) = service {
+                self.service_endpoints.insert(service.name().to_owned(), parse_endpoint(name, url)?);
+            }
+        }
         Ok(self)
     }
 
@@ -108,12 +151,52 @@ impl ProxySettings {
     }
 }
 
-fn parse_endpoint(url: &str) -> Result<Uri> {
-    let invalid = || Error::invalid("endpoint_url", "must be an `http` or `https` URL without a path");
+fn parse_endpoint(field: &str, url: &str) -> Result<Uri> {
+    let invalid = || Error::invalid(field.to_owned(), "must be an `http` or `https` URL without a path");
     let parsed: Uri = url.parse().map_err(|_| invalid())?;
     let is_valid = matches!(parsed.scheme_str(), Some("http" | "https"))
         && parsed.authority().is_some_and(|authority| !authority.as_str().contains('@'))
         && matches!(parsed.path(), "" | "/")
         && parsed.query().is_none();
     if is_valid { Ok(parsed) } else { Err(invalid()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(variables: &[(&str, &str)]) -> ProxySettings {
+        ProxySettings::default().variables(variables.iter().copied()).unwrap()
+    }
+
+    fn upstream(settings: &ProxySettings, service: &str) -> String {
+        let routes = Routes::new().unwrap();
+        let route = routes.find(service, "eu-west-1", Some(service), settings.variant).unwrap();
+        settings.upstream(&route, "/").unwrap().to_string()
+    }
+
+    #[test]
+    fn variables_of_service_take_precedence() {
+        let settings = settings(&[
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:2"),
+            ("AWS_ENDPOINT_URL_TELEPATHY", "nonsense"),
+            ("AWS_ENDPOINT_URL_S3", ""),
+        ]);
+        assert_eq!(upstream(&settings, "sqs"), "http://127.0.0.1:2/");
+        assert_eq!(upstream(&settings, "s3"), "http://127.0.0.1:1/");
+    }
+
+    #[test]
+    fn variables_select_fips_and_ignore_endpoints() {
+        let settings = settings(&[
+            ("AWS_USE_FIPS_ENDPOINT", "true"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "TRUE"),
+        ]);
+        assert_eq!(settings.variant, EndpointVariant::Fips);
+        let routes = Routes::new().unwrap();
+        let route = routes.find("sqs", "us-east-1", None, settings.variant).unwrap();
+        assert_eq!(settings.upstream(&route, "/").unwrap(), "https://sqs-fips.us-east-1.amazonaws.com/");
+    }
 }

@@ -59,6 +59,27 @@ async fn exec_env_delivery_passes_keys_and_no_address() {
 }
 
 #[tokio::test]
+async fn exec_proxy_delivery_passes_placeholders_and_no_key() {
+    let fixture = fixture_with_keys()
+        .env("AWS_PROFILE", "canary-profile")
+        .env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
+        .env("AWS_USE_FIPS_ENDPOINT", "true");
+    let output = fixture.run(&["exec", "--delivery", "proxy", "--inherit", "--", "env"]).await;
+    let seen = parse_environment(&output);
+    assert!(seen["AWS_ACCESS_KEY_ID"].starts_with("ASIAVALETKEY"));
+    let proxy = seen["AWS_ENDPOINT_URL"];
+    assert!(proxy.starts_with("http://127.0.0.1:"), "{proxy}");
+    assert_eq!(seen["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], format!("{proxy}/~bedrock-runtime/"));
+    for name in ["AWS_ENDPOINT_URL_STS", "AWS_USE_FIPS_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"] {
+        assert!(!seen.contains_key(name), "{name}");
+    }
+    assert!(
+        !output.combined_output().contains("canary") && !output.combined_output().contains(KEY_ID),
+        "{output:?}"
+    );
+}
+
+#[tokio::test]
 async fn exec_env_option_adds_variables_but_no_identity() {
     let fixture = fixture_with_keys().env("LEVEL", "high").env("AWS_PROFILE", "host");
     let args = ["exec", "--env", "LEVEL", "--env", "MODE=a=b", "--env", "EMPTY=", "--env", "UNSET"];

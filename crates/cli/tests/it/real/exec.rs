@@ -5,7 +5,7 @@ use valetkey_rig::{MiniStack, Moto};
 use super::{fixture_with_key, program_path, python_script, unknown_key};
 use crate::program_fixture::{ProgramFixture, ProgramOutput};
 
-const DELIVERIES: [&str; 2] = ["endpoint", "env"];
+const DELIVERIES: [&str; 3] = ["endpoint", "env", "proxy"];
 
 /// Runs `aws sts get-caller-identity` under `exec`.
 async fn call_caller_identity(fixture: &ProgramFixture, delivery: &str) -> ProgramOutput {
@@ -14,7 +14,7 @@ async fn call_caller_identity(fixture: &ProgramFixture, delivery: &str) -> Progr
 }
 
 #[tokio::test]
-async fn exec_aws_cli_on_moto_works_in_both_deliveries() {
+async fn exec_aws_cli_on_moto_works_in_each_delivery() {
     let moto = Moto::start().await.unwrap();
     for delivery in DELIVERIES {
         let output = call_caller_identity(&fixture_with_key(&moto.url(), &unknown_key()), delivery).await;
@@ -25,7 +25,7 @@ async fn exec_aws_cli_on_moto_works_in_both_deliveries() {
 }
 
 #[tokio::test]
-async fn exec_aws_cli_on_ministack_works_in_both_deliveries() {
+async fn exec_aws_cli_on_ministack_works_in_each_delivery() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     for delivery in DELIVERIES {
@@ -49,7 +49,7 @@ async fn exec_boto3_reads_credentials_from_each_delivery() {
     let (python, source) = (program_path("python"), python_script("source.py"));
     let source = source.to_str().unwrap();
     let fixture = fixture_with_key(&moto.url(), &unknown_key());
-    for (delivery, method) in [("endpoint", "container-role"), ("env", "env")] {
+    for (delivery, method) in [("endpoint", "container-role"), ("env", "env"), ("proxy", "env")] {
         let output = fixture.run(&["exec", "--delivery", delivery, "--", &python, source]).await;
         let wanted = format!("{method} arn:aws:sts::123456789012:user/moto us-east-1\n");
         assert_eq!((output.code, output.stdout), (Some(0), wanted), "{}", output.stderr);

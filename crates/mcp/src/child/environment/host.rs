@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use valetkey_core::{ExposeSecret, SecretString};
 
 use super::Variables;
-use super::lists::{is_inheritable, is_secret_var, overrides_credentials};
+use super::lists::{is_inheritable, is_secret_var, overrides_credentials, selects_endpoint};
 use super::tools::UserDirs;
 
 /// The part of the host's environment that children may inherit.
@@ -29,6 +29,8 @@ use super::tools::UserDirs;
 pub struct HostEnvironment {
     pub(super) inherited: Variables,
     pub(super) user_dirs: UserDirs,
+    /// The variables that select the endpoints of AWS services, also those that no child inherits.
+    endpoints: Vec<(String, String)>,
     /// AWS secrets, which no child inherits. A child may still read them from the environment of this process, so its
     /// output is masked.
     secrets: Vec<SecretString>,
@@ -78,6 +80,21 @@ impl HostEnvironment {
         self.secrets.iter().map(ExposeSecret::expose_secret)
     }
 
+    /// Returns the variables that select the endpoints of AWS services, for
+    /// [`ProxySettings::variables`](valetkey_signing::ProxySettings::variables).
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::child::HostEnvironment;
+    ///
+    /// let variables = [("AWS_ENDPOINT_URL", "http://127.0.0.1:5000"), ("AWS_USE_FIPS_ENDPOINT", "true")];
+    /// let host = HostEnvironment::new(variables.map(|(name, value)| (name.into(), value.into())));
+    /// assert_eq!(host.endpoints().count(), 2);
+    /// ```
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.endpoints.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// Returns the files of the host's user that tools find only in `HOME`, with their names there.
     pub(in crate::child) fn linked(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         self.user_dirs.linked()
@@ -93,8 +110,11 @@ impl HostEnvironment {
         let user_dirs = UserDirs::new(&inherited);
         let secrets = inherited.iter().filter(|(name, _)| is_secret_var(name));
         let secrets = secrets.filter_map(|(_, value)| value.to_str()).map(SecretString::from).collect();
+        let endpoints = inherited.iter().filter(|(name, _)| selects_endpoint(name));
+        let endpoints = endpoints.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        let endpoints = endpoints.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         inherited.retain(|name, _| is_kept(name));
-        Self { inherited, user_dirs, secrets }
+        Self { inherited, user_dirs, endpoints, secrets }
     }
 }
 

@@ -53,6 +53,13 @@ const BLOCKED_VARS: &[&str] = &[
 /// Variables with this prefix are blocked too: one bearer token for each service.
 const BLOCKED_VAR_PREFIX: &str = "AWS_BEARER_TOKEN_";
 
+/// Variables with this prefix are the endpoints of AWS services.
+const ENDPOINT_VAR_PREFIX: &str = "AWS_ENDPOINT_URL";
+
+/// These change which endpoints are used.
+const ENDPOINT_VARS: [&str; 3] =
+    ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
+
 /// The secrets among the blocked variables.
 const SECRET_VARS: &[&str] = &[
     "AWS_SECRET_ACCESS_KEY",
@@ -68,7 +75,13 @@ const SECRET_VARS: &[&str] = &[
 pub(super) fn is_inheritable(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     let lists = [BASELINE_VARS, &PROXY_VARS, &NO_PROXY_VARS, CERTIFICATE_VARS, TOOL_VARS];
-    lists.iter().any(|list| list.contains(&name)) || name.starts_with("AWS_ENDPOINT_URL")
+    lists.iter().any(|list| list.contains(&name)) || name.starts_with(ENDPOINT_VAR_PREFIX)
+}
+
+/// Whether AWS SDKs read from the variable where to send requests. FIPS and dual-stack settings are among these, because
+/// SDKs reject them beside the address of a proxy.
+pub(crate) fn selects_endpoint(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(ENDPOINT_VAR_PREFIX) || ENDPOINT_VARS.contains(&name))
 }
 
 /// Whether the variable is an AWS secret.

@@ -21,6 +21,7 @@ use crate::child::{ChildProcess, Delivery, StderrTail};
 use crate::connection::{Announcement, Connection, ConnectionDriver, ListKind, PerList};
 use crate::endpoint::Grant;
 use crate::host::process_quota::{CallCounter, ProcessSlot};
+use crate::host::spawn::Access;
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 /// The number of standard error lines quoted when a server fails.
@@ -35,7 +36,7 @@ const MAX_INSTRUCTIONS_LEN: usize = 8 * 1024;
 /// The part of a running server that calls share.
 pub(super) struct RunningServer {
     pub(super) connection: Connection,
-    pub(super) grant: Option<Grant>,
+    pub(super) access: Access,
     pub(super) stderr: StderrTail,
     pub(super) redactor: Arc<Redactor>,
     /// The lists as the server sent them.
@@ -52,7 +53,7 @@ impl RunningServer {
     /// immediately.
     pub(super) fn begin_call(self: &Arc<Self>) -> CallGuard {
         let is_first = self.active_calls.begin();
-        if let (true, Some(grant)) = (is_first, &self.grant) {
+        if let (true, Some(grant)) = (is_first, self.access.grant()) {
             grant.end_burst();
         }
         CallGuard(Arc::clone(self))
@@ -119,7 +120,7 @@ pub(super) struct RunningProcess {
 
 impl RunningProcess {
     pub(super) fn is_outdated(&self, shared: &ServerShared) -> bool {
-        self.snapshot.is_stale(shared, self.server.grant.as_ref())
+        self.snapshot.is_stale(shared, self.server.access.grant())
     }
 
     /// Closes the connection before the process is stopped, so that the server sees the end of its input first.
@@ -209,6 +210,8 @@ impl CredentialSnapshot {
                 // Invalidated or expired credentials are fetched again at the next call, and compared then.
                 None => shared.account.is_cleared() && grant.is_some_and(Grant::was_used),
             },
+            // The server holds no credentials, but has its region in its environment.
+            Delivery::Proxy => self.has_other_region(shared),
         }
     }
 

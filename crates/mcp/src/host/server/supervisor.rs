@@ -208,7 +208,7 @@ impl Supervisor {
 
     /// Makes a started process the one that accepts calls. The snapshot is that of the time before its start.
     fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
-        let SpawnedServer { slot, process, session, connection, grant } = started;
+        let SpawnedServer { slot, process, session, connection, access } = started;
         tracing::debug!(server = %self.shared.name, pid = process.pid(), "server started");
         self.shared.with_status(|status| {
             status.pid = Some(process.pid());
@@ -220,7 +220,7 @@ impl Supervisor {
         self.shared.subscriptions.request_sync();
         let server = Arc::new(RunningServer {
             connection,
-            grant,
+            access,
             stderr: process.stderr().clone(),
             redactor: Arc::clone(&self.shared.spawn_config.redactor),
             cached_lists: PerList::default(),
@@ -234,7 +234,8 @@ impl Supervisor {
 
     /// Handles a rotation of the account's credentials. Breaks when the session has ended.
     ///
-    /// A server with [`Delivery::Endpoint`] fetches renewed credentials itself, and is replaced after any other change.
+    /// A server with [`Delivery::Endpoint`] fetches renewed credentials itself, and is replaced after any other change. With
+    /// [`Delivery::Proxy`], a change applies to its next request, and the server stays.
     /// With [`Delivery::Env`], every change replaces the server. Calls in progress finish, unless the credentials in
     /// the environment were cleared.
     async fn handle_rotation(&mut self) -> ControlFlow<()> {

@@ -38,6 +38,10 @@ results = {"unchanged": send(signed())}
 request = signed()
 send(request)
 results["replayed"] = send(request)
+request = signed()
+ids = {"amz-sdk-invocation-id": "1"}
+send(request, headers=ids)
+results["replayed with its id"] = send(request, headers=ids)
 results["body"] = send(signed(), body=FORM.replace("Caller", "caller"))
 results["path"] = send(signed(), path="/other")
 results["query"] = send(signed(), path="/?a=b")
