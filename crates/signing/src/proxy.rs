@@ -1,5 +1,6 @@
 //! `SigningProxy`: a listener on the loopback interface that signs what programs send through it.
 
+mod connections;
 mod exchange;
 mod server;
 mod settings;

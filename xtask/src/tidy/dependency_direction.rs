@@ -11,7 +11,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 14] = [
     ("valetkey-core", &[]),
     ("valetkey-backends", &["valetkey-core"]),
     ("valetkey-tools", &["valetkey-core"]),
-    ("valetkey-mcp", &["valetkey-core", "valetkey-store", "valetkey-tools"]),
+    ("valetkey-mcp", &["valetkey-core", "valetkey-store", "valetkey-tools", "valetkey-signing"]),
     ("valetkey", &["valetkey-core", "valetkey-backends", "valetkey-store", "valetkey-tools", "valetkey-mcp"]),
     ("valetkey-store", &["valetkey-core"]),
     ("valetkey-signing", &["valetkey-core"]),
@@ -29,7 +29,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 14] = [
     ),
     ("valetkey-rig", &[]),
     ("valetkey-conformance-server", &[]),
-    ("valetkey-bench", &["valetkey-core", "valetkey-backends", "valetkey-mcp"]),
+    ("valetkey-bench", &["valetkey-core", "valetkey-backends", "valetkey-mcp", "valetkey-signing"]),
     ("valetkey-simulate", &[]),
     ("xtask", &["valetkey-rig"]),
 ];

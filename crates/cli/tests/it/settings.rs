@@ -94,13 +94,13 @@ async fn check_with_tool_limits_in_another_form_reports_each() {
     for (limit, words) in [
         ("disabledTools = ['x']", "[servers.aws] unknown field `disabledTools`; did you mean `tools`?"),
         ("tools.only = ['x']", "[servers.aws] `tools` unknown field `only`"),
-        ("requests.only = ['x']", "[servers.aws] `requests` unknown field `only`"),
+        ("requests.only = ['x']\ncredentials = 'proxy'", "[servers.aws] `requests` unknown field `only`"),
         (
             "requests.deny = ['s3:*']",
             "[servers.aws.requests] applies only with `credentials = \"proxy\"`; set that",
         ),
         (
-            "credentials = 'proxy'\nrequests.deny = ['sqs']",
+            "requests.deny = ['sqs']\ncredentials = 'proxy'",
             "[servers.aws.requests] `deny` `sqs`: `rule` must be `service:Operation`",
         ),
         ("tools.deny = 'x'", "[servers.aws.tools] `deny` must be a list"),

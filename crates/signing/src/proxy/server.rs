@@ -1,12 +1,9 @@
-//! The listener and the limits on its connections.
-//!
-//! A program that opens connections without sending a request must not lock out the others: at the limit, the oldest
-//! connection without a request in progress is closed.
+//! The listener, and the state that its requests share.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -24,11 +21,12 @@ use parking_lot::Mutex;
 use rustls::crypto::aws_lc_rs::default_provider;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use valetkey_core::{Error, ErrorKind, Result};
 
 use super::ProxySettings;
+use super::connections::{ConnectionSet, InProgress};
 use super::exchange::handle_request;
 use crate::payload::{BodyError, ForwardedBody};
 use crate::placeholder::PlaceholderState;
@@ -36,8 +34,6 @@ use crate::routes::Routes;
 
 /// Limit on concurrent requests; further ones are throttled.
 pub(super) const MAX_REQUESTS: usize = 512;
-/// Limit on open connections.
-const MAX_CONNECTIONS: usize = 512;
 /// Limit on the time for a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Limit on the time to connect to a service.
@@ -154,56 +150,11 @@ async fn accept_connections(listener: TcpListener, server: Weak<ProxyServer>) {
     }
 }
 
-/// The open connections, oldest first.
-#[derive(Default)]
-struct ConnectionSet(VecDeque<OpenConnection>);
-
-struct OpenConnection {
-    task: AbortHandle,
-    /// The number of requests in progress.
+pub(super) async fn serve_connection(
+    stream: TcpStream,
+    server: Weak<ProxyServer>,
     requests: Arc<AtomicUsize>,
-}
-
-impl ConnectionSet {
-    /// Serves the connection. At the limit, it replaces the oldest idle connection; if there is none, the new connection is
-    /// refused.
-    fn accept(&mut self, stream: TcpStream, server: &Weak<ProxyServer>) {
-        self.0.retain(|connection| !connection.task.is_finished());
-        if self.0.len() >= MAX_CONNECTIONS {
-            let idle = self.0.iter().position(|connection| connection.requests.load(Ordering::Acquire) == 0);
-            if idle.and_then(|idle| self.0.remove(idle)).is_none() {
-                return;
-            }
-        }
-        let requests = Arc::new(AtomicUsize::new(0));
-        let serving = serve_connection(stream, Weak::clone(server), Arc::clone(&requests));
-        self.0.push_back(OpenConnection { task: tokio::spawn(serving).abort_handle(), requests });
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Counts a request until it is dropped.
-struct InProgress(Arc<AtomicUsize>);
-
-impl InProgress {
-    fn new(requests: &Arc<AtomicUsize>) -> Self {
-        requests.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(requests))
-    }
-}
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-async fn serve_connection(stream: TcpStream, server: Weak<ProxyServer>, requests: Arc<AtomicUsize>) {
+) {
     let _without_delay = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
         let (server, progress) = (Weak::clone(&server), InProgress::new(&requests));
