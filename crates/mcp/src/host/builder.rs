@@ -1,6 +1,5 @@
 //! `McpHostBuilder`: configures a host and starts it.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::authority::{SelectableAccounts, ToolPolicies};
 use super::narrowed::{NarrowedLimits, NarrowedServerPool};
 use super::process_quota::{ProcessOwner, ProcessQuota};
 use super::server::Timeouts;
-use super::spawn::SpawnConfig;
+use super::spawn::{SpawnConfig, internal_error};
 use super::table::{ChangeCounters, ServerTable};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
 use crate::client::InterruptedCalls;
@@ -438,9 +437,4 @@ impl McpHostBuilder {
             owned_proxy: (!shared_proxy).then_some(proxy),
         })
     }
-}
-
-/// Returns a conversion of I/O errors into errors with this message.
-pub(super) fn internal_error(what: &'static str) -> impl Fn(io::Error) -> Error {
-    move |error| Error::new(ErrorKind::Internal, what).with_source(error)
 }

@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount, SessionContext};
 
 use super::authority::{CallAuthority, GroupKey};
-use super::builder::internal_error;
 use super::process_quota::CallCounter;
 use super::server::{ServerHandle, with_set_credentials_hint};
 use super::spawn::SpawnConfig;
+use super::spawn::internal_error;
 use crate::child::SessionDir;
 use crate::client::{ClientLink, ClientProfile, ClientSlot};
 

@@ -38,7 +38,6 @@ pub(crate) use failure::RequestFailure;
 pub(super) use failure::{cancelled_error, with_set_credentials_hint};
 pub(super) use lists::ItemList;
 use lists::{ListCache, Lister};
-pub(super) use running::quote_stderr;
 use running::{CallGuard, watch_resources};
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 

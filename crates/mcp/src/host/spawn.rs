@@ -5,6 +5,7 @@
 //! case a retry is pointless, so no backoff is needed.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use valetkey_core::{Clock, Credentials, Error, ErrorKind, Region, Result, Sessio
 
 use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HomeFolder, HostEnvironment, Launcher,
-    SessionDir, Stdio, selects_endpoint,
+    SessionDir, StderrTail, Stdio, selects_endpoint,
 };
 use crate::client::ClientSlot;
 use crate::config::ServerConfig;
@@ -27,7 +28,9 @@ use crate::{CredentialEndpoint, Redactor};
 
 use super::ChangeCounters;
 use super::process_quota::{ProcessOwner, ProcessSlot};
-use super::server::quote_stderr;
+
+/// The number of standard error lines quoted when a server fails.
+const STDERR_LINES: usize = 5;
 
 /// The configuration that all servers of a host are started with.
 pub(super) struct SpawnConfig {
@@ -290,4 +293,15 @@ fn server_region(account: &SessionAccount, vars: &[(String, String)]) -> Region 
         values.filter_map(|(_, value)| value.parse().ok()).next()
     };
     account.region().or_else(configured).unwrap_or_else(|| account.resolved_region())
+}
+
+/// Formats the end of standard error, masked, as a clause of an error message.
+pub(super) fn quote_stderr(stderr: &StderrTail, redactor: &Redactor) -> String {
+    let said = stderr.last_lines(redactor, STDERR_LINES).replace('\n', " | ");
+    if said.is_empty() { said } else { format!("; it said: {said}") }
+}
+
+/// Returns a conversion of I/O errors into errors with this message.
+pub(super) fn internal_error(what: &'static str) -> impl Fn(io::Error) -> Error {
+    move |error| Error::new(ErrorKind::Internal, what).with_source(error)
 }

@@ -21,11 +21,8 @@ use crate::child::{ChildProcess, Delivery, StderrTail};
 use crate::connection::{Announcement, Connection, ConnectionDriver, ListKind, PerList};
 use crate::endpoint::Grant;
 use crate::host::process_quota::{CallCounter, ProcessSlot};
-use crate::host::spawn::Access;
+use crate::host::spawn::{Access, quote_stderr};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
-
-/// The number of standard error lines quoted when a server fails.
-const STDERR_LINES: usize = 5;
 
 /// How long the response to a subscription waits for the server.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(5);
@@ -95,12 +92,6 @@ impl CallGuard {
         self.0.stderr.wait_drained().await;
         quote_stderr(&self.0.stderr, &self.0.redactor)
     }
-}
-
-/// Formats the end of standard error, masked, as a clause of an error message.
-pub(in crate::host) fn quote_stderr(stderr: &StderrTail, redactor: &Redactor) -> String {
-    let said = stderr.last_lines(redactor, STDERR_LINES).replace('\n', " | ");
-    if said.is_empty() { said } else { format!("; it said: {said}") }
 }
 
 impl Drop for CallGuard {
