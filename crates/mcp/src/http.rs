@@ -53,7 +53,8 @@ use connections::accept_connections;
 use protocol_sessions::ProtocolSessions;
 use quota::Quotas;
 use router::HttpState;
-use tenants::{Listeners, Tenants};
+use session_factory::Listeners;
+use tenants::Tenants;
 
 pub use auth::{
     Authenticator, CallerToken, ClaimRule, JwksSource, JwksUrl, JwtIssuer, JwtIssuerBuilder, StaticJwks,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
+use valetkey_core::{Result, SessionContext, SessionPolicy};
 use valetkey_signing::SigningProxy;
 
 use super::McpHost;

@@ -6,7 +6,8 @@ use valetkey_core::{AccountName, Result, SessionBuilder, SessionContext};
 use valetkey_tools::ToolSet;
 
 use super::auth::VerifiedCaller;
-use crate::{McpConfig, McpHost, McpHostBuilder};
+use crate::shared_proxy::SharedProxy;
+use crate::{CredentialEndpoint, McpConfig, McpHost, McpHostBuilder};
 
 type CompleteSession = dyn FnOnce(&SessionContext) -> Result<ToolSet> + Send;
 
@@ -153,4 +154,31 @@ pub trait SessionFactory: Send + Sync + 'static {
 /// Returns the host that the factory describes, without servers if it describes none: a reload may add some.
 pub(super) fn host_builder(factory: &dyn SessionFactory, session: &SessionContext) -> McpHostBuilder {
     factory.host(session).unwrap_or_else(|| McpHost::builder(session, McpConfig::default()))
+}
+
+/// What the hosts of all sessions deliver credentials through. Clones share the listeners.
+#[derive(Clone)]
+pub(super) struct Listeners {
+    endpoint: CredentialEndpoint,
+    proxy: SharedProxy,
+}
+
+impl Listeners {
+    pub(super) async fn start() -> std::io::Result<Self> {
+        Ok(Self { endpoint: CredentialEndpoint::start().await?, proxy: SharedProxy::default() })
+    }
+
+    /// Like the [function](host_builder), for a host that shares these listeners.
+    pub(super) fn host_builder(
+        &self,
+        factory: &dyn SessionFactory,
+        session: &SessionContext,
+    ) -> McpHostBuilder {
+        host_builder(factory, session).endpoint(self.endpoint.clone()).shared_proxy(self.proxy.clone())
+    }
+
+    pub(super) async fn stop(&self) {
+        self.endpoint.stop().await;
+        self.proxy.stop().await;
+    }
 }

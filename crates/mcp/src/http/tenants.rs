@@ -15,16 +15,15 @@ use valetkey_tools::ToolSet;
 
 use super::auth::VerifiedCaller;
 use super::live_config::{LiveConfig, LiveConfigCell};
-use super::session_factory::{NewSession, SessionFactory, host_builder};
+use super::session_factory::{Listeners, NewSession, SessionFactory, host_builder};
 use super::session_key::SessionKey;
 use super::shared::{SessionRecord, SharedRecords, SharedSessions};
+use crate::ProcessQuota;
 use crate::client::ClientContext;
 use crate::connection::RefusedRequest;
 use crate::gateway::{ContentSource, GatewayInner};
 use crate::host::{ChangeCounters, ItemRequest, ListChanges, RequestFailure, ToolCall, error_result};
-use crate::shared_proxy::SharedProxy;
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
-use crate::{CredentialEndpoint, ProcessQuota};
 
 /// The maximum number of callers whose small state is kept between requests.
 const MAX_CALLERS: u64 = 10_000;
@@ -79,33 +78,6 @@ impl RunningTenant {
         if let Some(Err(error)) = self.gateway.host().map(|host| host.reconfigure(builder)) {
             tracing::error!(session = %self.session.id(), %error, "the session keeps its servers");
         }
-    }
-}
-
-/// What the hosts of all sessions deliver credentials through. Clones share the listeners.
-#[derive(Clone)]
-pub(super) struct Listeners {
-    endpoint: CredentialEndpoint,
-    proxy: SharedProxy,
-}
-
-impl Listeners {
-    pub(super) async fn start() -> std::io::Result<Self> {
-        Ok(Self { endpoint: CredentialEndpoint::start().await?, proxy: SharedProxy::default() })
-    }
-
-    /// Like the [function](host_builder), for a host that shares these listeners.
-    pub(super) fn host_builder(
-        &self,
-        factory: &dyn SessionFactory,
-        session: &SessionContext,
-    ) -> McpHostBuilder {
-        host_builder(factory, session).endpoint(self.endpoint.clone()).shared_proxy(self.proxy.clone())
-    }
-
-    async fn stop(&self) {
-        self.endpoint.stop().await;
-        self.proxy.stop().await;
     }
 }
 
