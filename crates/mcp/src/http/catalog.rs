@@ -227,8 +227,8 @@ mod tests {
 
     #[tokio::test]
     async fn catalog_list_is_encoded_again_only_after_change() {
-        let endpoint = CredentialEndpoint::start().await.unwrap();
-        let catalog = Catalog::start(&NoServers, &endpoint).await.unwrap();
+        let listeners = Listeners::start().await.unwrap();
+        let catalog = Catalog::start(&NoServers, &listeners).await.unwrap();
         let list = async |accounts: &[&str]| {
             let accounts = accounts.iter().map(|name| name.parse().unwrap()).collect();
             catalog.encoded_list(ListKind::Tools, accounts).await.unwrap()
