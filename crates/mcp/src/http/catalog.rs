@@ -239,6 +239,6 @@ mod tests {
         catalog.reload(&NoServers);
         assert!(!list(&["a"]).await.is_same_text(&first));
         catalog.stop().await;
-        endpoint.stop().await;
+        listeners.stop().await;
     }
 }
