@@ -20,6 +20,8 @@
 //! - `Denied`: the default account gets its credentials from the host's configuration.
 //! - The kind of the resolver's error otherwise.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use valetkey_core::{CredentialId, Error, Region, Result};
@@ -29,6 +31,9 @@ use crate::credentials::status_schema;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
+/// Shared by the tools of all sessions: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(definition);
+
 const STACK_JOB_ARG: &str = "stack_job_json";
 const CREDENTIAL_ID_PATH: &str = "spec.provider_credential_id";
 const REGION_PATH: &str = "spec.target.spec.aws_account_region";
@@ -36,7 +41,6 @@ const REGION_PATH: &str = "spec.target.spec.aws_account_region";
 /// Sets the credentials that a stack job names.
 pub(crate) struct SetFromStackJob {
     sessions: SessionStore,
-    definition: ToolDefinition,
 }
 
 /// The fields of a stack job that concern credentials.
@@ -47,11 +51,11 @@ struct StackJob {
 
 impl SetFromStackJob {
     pub(crate) fn new(sessions: SessionStore) -> Self {
-        Self { sessions, definition: definition() }
+        Self { sessions }
     }
 
     async fn set_from_job(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let mut arguments = ToolArguments::parse(&DEFINITION, input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         self.sessions.check_settable(session.default_account())?;
         let job = StackJob::parse(&arguments.take_object(STACK_JOB_ARG)?)?;
@@ -72,7 +76,7 @@ impl SetFromStackJob {
 #[async_trait]
 impl Tool for SetFromStackJob {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        &DEFINITION
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

@@ -13,6 +13,8 @@
 //! - `Invalid`: an argument is unknown or misspelt. Nothing is cleared then.
 //! - `Closed`: no open session has this handle.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::Result;
@@ -21,21 +23,23 @@ use crate::arguments::ToolArguments;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
+/// Shared by the tools of all sessions: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(definition);
+
 /// Clears all credentials and context of a session.
 pub(crate) struct ClearCredentials {
     sessions: SessionStore,
-    definition: ToolDefinition,
 }
 
 impl ClearCredentials {
     pub(crate) fn new(sessions: SessionStore) -> Self {
-        Self { sessions, definition: definition() }
+        Self { sessions }
     }
 
     /// Clears the session on which the call acts. Misspelt arguments are refused, because they may name another
     /// session.
     fn clear(&self, input: Value) -> Result<ToolOutput> {
-        self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?.clear();
+        self.sessions.session_for_call(&mut ToolArguments::parse(&DEFINITION, input)?)?.clear();
         Ok(ToolOutput::ok("Successfully cleared all credentials and context from memory")
             .with_structured(json!({"cleared": true})))
     }
@@ -44,7 +48,7 @@ impl ClearCredentials {
 #[async_trait]
 impl Tool for ClearCredentials {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        &DEFINITION
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

@@ -13,6 +13,8 @@
 //! - `Invalid`: the handle is missing or malformed.
 //! - `Closed`: no open session has this handle.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::Result;
@@ -21,19 +23,21 @@ use crate::arguments::{ToolArguments, missing_field};
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
+/// Shared by the tools of all sessions: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(definition);
+
 /// Closes a narrowed session.
 pub(crate) struct CloseSession {
     sessions: SessionStore,
-    definition: ToolDefinition,
 }
 
 impl CloseSession {
     pub(crate) fn new(sessions: SessionStore) -> Self {
-        Self { sessions, definition: definition() }
+        Self { sessions }
     }
 
     fn close(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let mut arguments = ToolArguments::parse(&DEFINITION, input)?;
         let narrowed = self.sessions.narrowed_session_for_call(&mut arguments)?;
         narrowed.ok_or_else(|| missing_field(sessions::CREDENTIAL_SESSION_ARG))?.close();
         Ok(ToolOutput::ok("Successfully closed the narrowed credential session")
@@ -44,7 +48,7 @@ impl CloseSession {
 #[async_trait]
 impl Tool for CloseSession {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        &DEFINITION
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

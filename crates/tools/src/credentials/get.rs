@@ -15,6 +15,8 @@
 //! - `NotConfigured`: the account has neither credentials nor a provider that returns any.
 //! - The kind of the provider's error if the first credentials cannot be fetched.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::audit::AuditEvent;
@@ -26,6 +28,9 @@ use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 const NAME: &str = "get_aws_credentials_context";
+/// Shared by the tools of all sessions: they are larger than a session.
+static STATUS_DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(|| definition(SecretExposure::StatusOnly));
+static REVEAL_DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(|| definition(SecretExposure::Reveal));
 
 /// Whether `get_aws_credentials_context` shows secrets.
 ///
@@ -53,16 +58,15 @@ pub enum SecretExposure {
 pub(crate) struct GetCredentials {
     sessions: SessionStore,
     exposure: SecretExposure,
-    definition: ToolDefinition,
 }
 
 impl GetCredentials {
     pub(crate) fn new(sessions: SessionStore, exposure: SecretExposure) -> Self {
-        Self { sessions, exposure, definition: definition(exposure) }
+        Self { sessions, exposure }
     }
 
     async fn get(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let mut arguments = ToolArguments::parse(self.definition(), input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
         let shown = match self.exposure {
@@ -113,7 +117,10 @@ async fn with_secrets(session: &SessionContext, account: &AccountName) -> Result
 #[async_trait]
 impl Tool for GetCredentials {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        match self.exposure {
+            SecretExposure::StatusOnly => &STATUS_DEFINITION,
+            SecretExposure::Reveal => &REVEAL_DEFINITION,
+        }
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

@@ -12,6 +12,8 @@
 //! # Errors
 //! - `Closed`: the session has ended.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::Result;
@@ -21,19 +23,21 @@ use crate::arguments::ToolArguments;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
+/// Shared by the tools of all sessions: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(definition);
+
 /// Lists the accounts of a session.
 pub(crate) struct ListAccounts {
     sessions: SessionStore,
-    definition: ToolDefinition,
 }
 
 impl ListAccounts {
     pub(crate) fn new(sessions: SessionStore) -> Self {
-        Self { sessions, definition: definition() }
+        Self { sessions }
     }
 
     fn list(&self, input: Value) -> Result<ToolOutput> {
-        let session = self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?;
+        let session = self.sessions.session_for_call(&mut ToolArguments::parse(&DEFINITION, input)?)?;
         // Fails if the session has ended; `status` does not.
         session.account(session.default_account())?;
         Ok(ToolOutput::json(json!({"accounts": session.status().accounts})))
@@ -43,7 +47,7 @@ impl ListAccounts {
 #[async_trait]
 impl Tool for ListAccounts {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        &DEFINITION
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

@@ -23,6 +23,7 @@
 //! - `Throttled`: 32 narrowed sessions are open.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,6 +39,9 @@ use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 /// The policies that the host offers, by name.
 pub(crate) type NamedPolicies = BTreeMap<String, SessionPolicy>;
 
+/// Shared by the tools of all sessions without policies: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(|| definition(&NamedPolicies::new()));
+
 const DEFAULT_LIFETIME_SECONDS: u64 = 60 * 60;
 const MAX_LIFETIME_SECONDS: u64 = 12 * 60 * 60;
 
@@ -45,17 +49,18 @@ const MAX_LIFETIME_SECONDS: u64 = 12 * 60 * 60;
 pub(crate) struct NarrowCredentials {
     sessions: SessionStore,
     policies: NamedPolicies,
-    definition: ToolDefinition,
+    /// Differs from the shared definition by the names of the policies; `None` if there are none.
+    own_definition: Option<ToolDefinition>,
 }
 
 impl NarrowCredentials {
     pub(crate) fn new(sessions: SessionStore, policies: NamedPolicies) -> Self {
-        let definition = definition(&policies);
-        Self { sessions, policies, definition }
+        let own_definition = (!policies.is_empty()).then(|| definition(&policies));
+        Self { sessions, policies, own_definition }
     }
 
     fn narrow(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let mut arguments = ToolArguments::parse(self.definition(), input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         let policy = self.take_policy(&mut arguments)?;
         let named =
@@ -117,7 +122,7 @@ impl NarrowCredentials {
 #[async_trait]
 impl Tool for NarrowCredentials {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        self.own_definition.as_ref().unwrap_or(&DEFINITION)
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

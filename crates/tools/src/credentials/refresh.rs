@@ -14,6 +14,8 @@
 //! - `NotConfigured`: the session has no such account, or the account has no provider.
 //! - The kind of the provider's error if the fetch fails.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::Result;
@@ -23,19 +25,21 @@ use crate::arguments::ToolArguments;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
+/// Shared by the tools of all sessions: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(definition);
+
 /// Refreshes one account of a session.
 pub(crate) struct RefreshCredentials {
     sessions: SessionStore,
-    definition: ToolDefinition,
 }
 
 impl RefreshCredentials {
     pub(crate) fn new(sessions: SessionStore) -> Self {
-        Self { sessions, definition: definition() }
+        Self { sessions }
     }
 
     async fn refresh(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let mut arguments = ToolArguments::parse(&DEFINITION, input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
         session.for_account(&account).resume().await?;
@@ -50,7 +54,7 @@ impl RefreshCredentials {
 #[async_trait]
 impl Tool for RefreshCredentials {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        &DEFINITION
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

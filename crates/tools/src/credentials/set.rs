@@ -15,6 +15,8 @@
 //! - `Denied`: the session is narrowed, or the account gets its credentials from the host's configuration.
 //! - `Closed`: the session has ended.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use valetkey_core::{AccountName, Credentials, Result};
@@ -24,21 +26,23 @@ use crate::arguments::{ToolArguments, account};
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
+/// Shared by the tools of all sessions: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(definition);
+
 const CREDENTIALS_ARG: &str = "credentials_json";
 
 /// Sets the credentials of one account of a session.
 pub(crate) struct SetCredentials {
     sessions: SessionStore,
-    definition: ToolDefinition,
 }
 
 impl SetCredentials {
     pub(crate) fn new(sessions: SessionStore) -> Self {
-        Self { sessions, definition: definition() }
+        Self { sessions }
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let mut arguments = ToolArguments::parse(&DEFINITION, input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         let (fields, named) = parse_input(arguments)?;
         let account = named.unwrap_or_else(|| session.default_account().clone());
@@ -55,7 +59,7 @@ impl SetCredentials {
 #[async_trait]
 impl Tool for SetCredentials {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        &DEFINITION
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

@@ -12,6 +12,8 @@
 //! The text of an error is JSON as well.
 //! - `NotConfigured`: no service context was set, or it was cleared.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::{Error, Result};
@@ -20,19 +22,21 @@ use crate::arguments::ToolArguments;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
+/// Shared by the tools of all sessions: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(definition);
+
 /// Returns a session's service context.
 pub(crate) struct GetServiceContext {
     sessions: SessionStore,
-    definition: ToolDefinition,
 }
 
 impl GetServiceContext {
     pub(crate) fn new(sessions: SessionStore) -> Self {
-        Self { sessions, definition: definition() }
+        Self { sessions }
     }
 
     fn get(&self, input: Value) -> Result<ToolOutput> {
-        let session = self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?;
+        let session = self.sessions.session_for_call(&mut ToolArguments::parse(&DEFINITION, input)?)?;
         let context = session.service_context().ok_or_else(|| {
             Error::not_configured("no service context found")
                 .with_next_step("call `set_service_context_info` first")
@@ -44,7 +48,7 @@ impl GetServiceContext {
 #[async_trait]
 impl Tool for GetServiceContext {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        &DEFINITION
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

@@ -13,6 +13,8 @@
 //! # Errors
 //! - `Invalid`: the context is missing, not an object, or longer than 256 KiB of JSON.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use valetkey_core::{Error, Result};
@@ -20,6 +22,9 @@ use valetkey_core::{Error, Result};
 use crate::arguments::{ToolArguments, missing_field};
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+/// Shared by the tools of all sessions: it is larger than a session.
+static DEFINITION: LazyLock<ToolDefinition> = LazyLock::new(definition);
 
 /// The argument of the previous version of this tool. The facts may also be passed as the arguments themselves.
 const SERVICE_INFO_ARG: &str = "service_info_json";
@@ -31,16 +36,15 @@ const MAX_NAME_CHARACTERS: usize = 128;
 /// Stores a session's service context.
 pub(crate) struct SetServiceContext {
     sessions: SessionStore,
-    definition: ToolDefinition,
 }
 
 impl SetServiceContext {
     pub(crate) fn new(sessions: SessionStore) -> Self {
-        Self { sessions, definition: definition() }
+        Self { sessions }
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let mut arguments = ToolArguments::parse(&DEFINITION, input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         let context = parse_facts(arguments)?;
         let name = service_name(&context);
@@ -53,7 +57,7 @@ impl SetServiceContext {
 #[async_trait]
 impl Tool for SetServiceContext {
     fn definition(&self) -> &ToolDefinition {
-        &self.definition
+        &DEFINITION
     }
 
     async fn call(&self, input: Value) -> ToolOutput {

@@ -28,6 +28,14 @@ fn definitions_keep_tool_names_and_order() {
 }
 
 #[test]
+fn definitions_are_shared_by_all_sessions() {
+    let [first, second] = [ToolsFixture::new(), ToolsFixture::new()];
+    for (one, other) in first.tools.definitions().zip(second.tools.definitions()) {
+        assert!(std::ptr::eq(one, other), "{} has two copies, each larger than a session", one.name);
+    }
+}
+
+#[test]
 fn definitions_all_have_session_argument() {
     let fixture = ToolsFixture::new();
     for definition in fixture.tools.definitions() {
