@@ -24,21 +24,27 @@ const MAX_NARROWED_SESSIONS: usize = 32;
 /// Handles are 128 random bits and are looked up in a map with a randomly keyed hash, so the response time reveals
 /// nothing about the digits of a handle.
 #[derive(Clone)]
-pub(crate) struct SessionStore {
+pub(crate) struct SessionStore(Arc<SharedSessions>);
+
+struct SharedSessions {
     own: SessionContext,
     /// The accounts whose credentials no tool may set.
-    configured_accounts: Arc<BTreeSet<AccountName>>,
-    narrowed_sessions: Arc<Mutex<HashMap<SessionHandle, SessionContext>>>,
+    configured_accounts: BTreeSet<AccountName>,
+    narrowed_sessions: Mutex<HashMap<SessionHandle, SessionContext>>,
 }
 
 impl SessionStore {
     pub(crate) fn new(own: SessionContext, configured: BTreeSet<AccountName>) -> Self {
-        Self { own, configured_accounts: Arc::new(configured), narrowed_sessions: Arc::default() }
+        Self(Arc::new(SharedSessions {
+            own,
+            configured_accounts: configured,
+            narrowed_sessions: Mutex::default(),
+        }))
     }
 
     /// Fails for an account whose credentials come from the configuration.
     pub(crate) fn check_settable(&self, account: &AccountName) -> Result<()> {
-        if self.configured_accounts.contains(account) {
+        if self.0.configured_accounts.contains(account) {
             let message = format!("the account `{account}` gets its credentials from its configuration");
             return Err(Error::new(ErrorKind::Denied, message).with_field("account").with_next_step(
                 "call the other tools without setting credentials; if they fail, the person who runs valetkey must act",
@@ -50,7 +56,7 @@ impl SessionStore {
     /// Returns the session on which a call acts: the narrowed session that its arguments name, or that of the tool set.
     /// Removes the argument.
     pub(crate) fn session_for_call(&self, arguments: &mut ToolArguments) -> Result<SessionContext> {
-        Ok(self.narrowed_session_for_call(arguments)?.unwrap_or_else(|| self.own.clone()))
+        Ok(self.narrowed_session_for_call(arguments)?.unwrap_or_else(|| self.0.own.clone()))
     }
 
     /// Returns the narrowed session that a call names, if any, and removes the argument.
@@ -107,7 +113,7 @@ impl SessionStore {
     }
 
     fn narrowed_handles(&self) -> MutexGuard<'_, HashMap<SessionHandle, SessionContext>> {
-        self.narrowed_sessions.lock()
+        self.0.narrowed_sessions.lock()
     }
 }
 
@@ -128,7 +134,7 @@ pub(crate) fn session_argument_schema() -> Value {
 impl fmt::Debug for SessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionStore")
-            .field("own", &self.own)
+            .field("own", &self.0.own)
             .field("narrowed", &self.narrowed_handles().len())
             .finish()
     }

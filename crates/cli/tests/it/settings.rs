@@ -97,7 +97,7 @@ async fn check_with_tool_limits_in_another_form_reports_each() {
         ("requests.only = ['x']\ncredentials = 'proxy'", "[servers.aws] `requests` unknown field `only`"),
         (
             "requests.deny = ['s3:*']",
-            "[servers.aws.requests] applies only with `credentials = \"proxy\"`; set that",
+            "[servers.aws] `requests` applies only with `credentials = \"proxy\"`; set that",
         ),
         (
             "requests.deny = ['sqs']\ncredentials = 'proxy'",

@@ -50,12 +50,12 @@ pub(crate) struct NarrowCredentials {
     sessions: SessionStore,
     policies: NamedPolicies,
     /// Differs from the shared definition by the names of the policies; `None` if there are none.
-    own_definition: Option<ToolDefinition>,
+    own_definition: Option<Box<ToolDefinition>>,
 }
 
 impl NarrowCredentials {
     pub(crate) fn new(sessions: SessionStore, policies: NamedPolicies) -> Self {
-        let own_definition = (!policies.is_empty()).then(|| definition(&policies));
+        let own_definition = (!policies.is_empty()).then(|| Box::new(definition(&policies)));
         Self { sessions, policies, own_definition }
     }
 
@@ -122,7 +122,7 @@ impl NarrowCredentials {
 #[async_trait]
 impl Tool for NarrowCredentials {
     fn definition(&self) -> &ToolDefinition {
-        self.own_definition.as_ref().unwrap_or(&DEFINITION)
+        self.own_definition.as_deref().unwrap_or(&DEFINITION)
     }
 
     async fn call(&self, input: Value) -> ToolOutput {
