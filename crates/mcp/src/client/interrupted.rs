@@ -15,31 +15,29 @@
 //! | the call ends meanwhile | the repeated call gets its result |
 //! | the session or the host ends | the call is cancelled |
 
+mod link;
+mod running;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use parking_lot::Mutex;
-use rmcp::model::ProgressToken;
-use serde_json::{Map, Value, json};
-use tokio::sync::{mpsc, oneshot};
+use serde_json::{Map, Value};
 use tokio::time::sleep;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 use valetkey_core::SessionId;
 
-use super::{
-    Carrier, ClientContext, ClientLink, ClientProfile, LogLevel, PendingRequests, Refusal, ServerMessage,
-};
+use super::{ClientContext, Refusal};
+use running::RunningCall;
+
+pub(crate) use link::InputSender;
 
 /// The time for a client to repeat an interrupted call. The call is cancelled afterwards.
 const INPUT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// The maximum number of interrupted calls.
 const MAX_CALLS: usize = 32;
-/// The maximum number of requests of one call that wait for its client.
-const MAX_REQUESTS: usize = 32;
 /// Distinguishes a request state of the gateway from that of a server.
 const STATE_PREFIX: &str = "valetkey-input-";
 
@@ -152,8 +150,7 @@ impl<T: Send + 'static> InterruptedCalls<T> {
     ) -> Result<CallOutcome<T>, Refusal> {
         let running = self.take(&input.state, &identity, context);
         let mut running = running.ok_or(Refusal::UNKNOWN_STATE)?;
-        running.link.replace(context);
-        running.respond(input.responses);
+        running.resume(context, input.responses);
         self.advance(running, identity, context).await
     }
 
@@ -162,7 +159,7 @@ impl<T: Send + 'static> InterruptedCalls<T> {
         let profile = context.link.as_ref()?.profile();
         let mut calls = self.0.lock();
         let found = calls.get(state)?;
-        let is_same = found.identity == *identity && found.call.link.profile == *profile;
+        let is_same = found.identity == *identity && found.call.profile() == profile;
         if is_same { calls.remove(state).map(|interrupted| interrupted.call) } else { None }
     }
 
@@ -197,198 +194,15 @@ impl<T: Send + 'static> InterruptedCalls<T> {
     }
 }
 
-/// A call that runs in a task. Dropping it cancels the call, of which the server is then notified.
-struct RunningCall<T> {
-    /// Dropped first, so that requests of the server fail because of the cancellation.
-    cancelled: DropGuard,
-    ended: oneshot::Receiver<T>,
-    link: Arc<InterruptibleLink>,
-    requests: mpsc::Receiver<InputRequest>,
-    /// The requests that the client has not responded to, by the names that the client gets.
-    waiting: HashMap<String, InputRequest>,
-    last_name: u64,
-}
-
-impl<T: Send + 'static> RunningCall<T> {
-    /// Returns `None` for a request that no client has sent.
-    fn start<F>(context: &ClientContext, call: impl FnOnce(ClientContext) -> F) -> Option<Self>
-    where
-        F: Future<Output = T> + Send + 'static,
-    {
-        let (sender, requests) = mpsc::channel(MAX_REQUESTS);
-        let link = Arc::new(InterruptibleLink::new(context, sender)?);
-        let cancelled = CancellationToken::new();
-        let context = ClientContext {
-            cancelled: cancelled.clone(),
-            link: Some(Arc::clone(&link) as _),
-            progress_token: context.progress_token.clone(),
-        };
-        let call = call(context);
-        let (sender, ended) = oneshot::channel();
-        tokio::spawn(async move {
-            // Fails if the call was cancelled.
-            let _unread = sender.send(call.await);
-        });
-        let cancelled = cancelled.drop_guard();
-        Some(Self { ended, link, requests, waiting: HashMap::new(), last_name: 0, cancelled })
-    }
-
-    /// Gives the server the responses of its client. Those to unknown requests are ignored.
-    fn respond(&mut self, responses: Map<String, Value>) {
-        for (name, response) in responses {
-            if let Some(request) = self.waiting.remove(&name) {
-                // Fails if the server has cancelled its request.
-                let _unread = request.response.send(json!({"result": response}));
-            }
-        }
-    }
-
-    /// Waits until the call ends. Returns `None` when requests of the server wait for the client.
-    async fn next_outcome(&mut self, cancelled: &CancellationToken) -> Option<CallOutcome<T>> {
-        loop {
-            self.waiting.retain(|_, request| !request.response.is_closed());
-            while self.waiting.len() < MAX_REQUESTS
-                && let Ok(request) = self.requests.try_recv()
-            {
-                self.add(request);
-            }
-            let has_requests = !self.waiting.is_empty();
-            tokio::select! {
-                biased;
-                ended = &mut self.ended => return Some(ended.map_or(CallOutcome::Lost, CallOutcome::Ended)),
-                () = cancelled.cancelled() => return Some(self.cancel().await),
-                () = std::future::ready(()), if has_requests => return None,
-                Some(request) = self.requests.recv() => self.add(request),
-            }
-        }
-    }
-
-    fn add(&mut self, request: InputRequest) {
-        self.last_name += 1;
-        self.waiting.insert(format!("request-{}", self.last_name), request);
-    }
-
-    /// Cancels the call, and waits until it has ended.
-    async fn cancel(&mut self) -> CallOutcome<T> {
-        let guard = std::mem::replace(&mut self.cancelled, CancellationToken::new().drop_guard());
-        drop(guard);
-        (&mut self.ended).await.map_or(CallOutcome::Lost, CallOutcome::Ended)
-    }
-
-    /// Returns the result that gives the client the requests.
-    fn required_input(&self, state: &str) -> Value {
-        let requests = self.waiting.iter().map(|(name, request)| (name.clone(), request.to_json()));
-        let requests: Map<String, Value> = requests.collect();
-        json!({"resultType": "input_required", "inputRequests": requests, "requestState": state})
-    }
-}
-
-/// A request of a legacy server to a modern client.
-#[derive(Debug)]
-pub(crate) struct InputRequest {
-    method: String,
-    params: Option<Value>,
-    response: oneshot::Sender<Value>,
-}
-
-impl InputRequest {
-    fn to_json(&self) -> Value {
-        match &self.params {
-            Some(params) => json!({"method": self.method, "params": params}),
-            None => json!({"method": self.method}),
-        }
-    }
-}
-
-/// Takes the requests of a legacy server during one call of a modern client.
-#[derive(Debug)]
-pub(crate) struct InputSender(mpsc::Sender<InputRequest>);
-
-impl InputSender {
-    /// Passes a request on, and waits for the response. Cancel safe: dropping the future withdraws the request.
-    pub(super) async fn request(&self, method: &str, params: Option<Value>) -> Result<Value, Refusal> {
-        let (response, received) = oneshot::channel();
-        let request = InputRequest { method: method.to_owned(), params, response };
-        self.0.try_send(request).map_err(|_unsent| Refusal::TOO_MANY)?;
-        received.await.map_err(|_ended| Refusal::UNREACHABLE)
-    }
-}
-
-/// Reaches the client of a call that may be interrupted: by the request that the client has sent last for it.
-struct InterruptibleLink {
-    profile: ClientProfile,
-    current: Mutex<CurrentRequest>,
-    input: InputSender,
-}
-
-struct CurrentRequest {
-    link: Arc<dyn ClientLink>,
-    progress_token: Option<ProgressToken>,
-}
-
-impl CurrentRequest {
-    fn of(context: &ClientContext) -> Option<Self> {
-        let link = Arc::clone(context.link.as_ref()?);
-        Some(Self { link, progress_token: context.progress_token.clone() })
-    }
-}
-
-impl InterruptibleLink {
-    fn new(context: &ClientContext, requests: mpsc::Sender<InputRequest>) -> Option<Self> {
-        let current = CurrentRequest::of(context)?;
-        let profile = current.link.profile().clone();
-        Some(Self { profile, current: Mutex::new(current), input: InputSender(requests) })
-    }
-
-    /// Continues with a repeated request.
-    fn replace(&self, context: &ClientContext) {
-        if let Some(current) = CurrentRequest::of(context) {
-            *self.current.lock() = current;
-        }
-    }
-
-    fn current(&self) -> Arc<dyn ClientLink> {
-        Arc::clone(&self.current.lock().link)
-    }
-}
-
-#[async_trait]
-impl ClientLink for InterruptibleLink {
-    fn profile(&self) -> &ClientProfile {
-        &self.profile
-    }
-
-    fn log_level(&self) -> Option<LogLevel> {
-        self.current().log_level()
-    }
-
-    fn set_log_level(&self, level: LogLevel) {
-        self.current().set_log_level(level);
-    }
-
-    fn pending(&self) -> Option<&PendingRequests> {
-        None
-    }
-
-    fn input(&self) -> Option<&InputSender> {
-        Some(&self.input)
-    }
-
-    fn progress_token(&self) -> Option<Option<ProgressToken>> {
-        Some(self.current.lock().progress_token.clone())
-    }
-
-    fn try_send(&self, message: ServerMessage) -> Option<Carrier> {
-        self.current().try_send(message)
-    }
-
-    async fn closed(&self, carrier: Carrier) {
-        self.current().closed(carrier).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use serde_json::json;
+    use tokio::sync::oneshot;
+
+    use super::super::{
+        CLIENT_CAPABILITIES, Carrier, ClientLink, ClientProfile, LogLevel, PendingRequests, ServerMessage,
+    };
     use super::*;
 
     /// A modern client with roots, which reads nothing.
@@ -418,7 +232,7 @@ mod tests {
     }
 
     fn client() -> ClientContext {
-        let meta = json!({"_meta": {super::super::CLIENT_CAPABILITIES: {"roots": {}}}});
+        let meta = json!({"_meta": {CLIENT_CAPABILITIES: {"roots": {}}}});
         let link = ModernLink(ClientProfile::modern(Some(&meta)).unwrap());
         ClientContext { link: Some(Arc::new(link)), ..ClientContext::default() }
     }

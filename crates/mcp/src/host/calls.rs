@@ -185,7 +185,7 @@ impl McpHost {
     }
 
     /// Calls a tool for a narrowed session, or for the host's own session if `narrowed` is `None`. The result must be
-    /// written with [`write_exact`](crate::to_json::write_exact).
+    /// written with [`write_exact`](crate::json::write_exact).
     ///
     /// # Errors
     /// The protocol error with which the server refused the call, masked. Every other failure is a result with
