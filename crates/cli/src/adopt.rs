@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use similar::TextDiff;
-use valetkey::escape_control_chars;
 
 use crate::arguments::AdoptArgs;
 use crate::error::CliError;
+use crate::output::print_lines;
 use crate::serve::config_error;
 use crate::settings::{DEFAULT_FILE, Diagnostic};
 use changes::Changes;
@@ -37,20 +37,20 @@ pub(crate) fn run(command: &AdoptArgs) -> Result<ExitCode, CliError> {
     }
     let adoption = Adoption::new(&file)?;
     if adoption.plan.servers.is_empty() {
-        print_lines(["nothing to adopt".to_owned()].into_iter().chain(adoption.left_lines()));
+        print_lines(["nothing to adopt".to_owned()].into_iter().chain(adoption.left_lines()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let changes = adoption.changes(&file).map_err(|error| config_error(&[error]))?;
-    print_diff(&file.path, &mask_secrets(&file.text), &mask_secrets(&adoption.client));
-    print_diff(&adoption.paths.servers, "", &mask_secrets(&adoption.servers));
-    print_diff(&adoption.paths.settings, "", &adoption.settings);
-    print_lines(adoption.server_lines().chain(adoption.left_lines()));
+    print_diff(&file.path, &mask_secrets(&file.text), &mask_secrets(&adoption.client))?;
+    print_diff(&adoption.paths.servers, "", &mask_secrets(&adoption.servers))?;
+    print_diff(&adoption.paths.settings, "", &adoption.settings)?;
+    print_lines(adoption.server_lines().chain(adoption.left_lines()))?;
     if command.dry_run {
-        print_lines(["nothing was changed, because of `--dry-run`".to_owned()]);
+        print_lines(["nothing was changed, because of `--dry-run`"])?;
         return Ok(ExitCode::SUCCESS);
     }
     changes.apply().map_err(CliError::failed)?;
-    print_lines(adoption.next_lines(&file));
+    print_lines(adoption.next_lines(&file))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -160,17 +160,10 @@ impl Adoption {
 }
 
 /// Prints the difference between two versions of a file, whose secrets are masked. A new file has no earlier version.
-fn print_diff(path: &Path, before: &str, after: &str) {
+fn print_diff(path: &Path, before: &str, after: &str) -> Result<(), CliError> {
     let name = path.display().to_string();
     let old = if before.is_empty() { "/dev/null" } else { &name };
     let diff = TextDiff::from_lines(before, after);
     let text = diff.unified_diff().header(old, &name).to_string();
-    print_lines(text.lines().map(str::to_owned));
-}
-
-#[allow(clippy::print_stdout, reason = "the changes are the output of this command")]
-fn print_lines(lines: impl IntoIterator<Item = String>) {
-    for line in lines {
-        println!("{}", escape_control_chars(line.trim_end_matches('\r')));
-    }
+    print_lines(text.lines().map(|line| line.trim_end_matches('\r')))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use valetkey::mcp::child::{Delivery, run_launcher};
+use valetkey::mcp::child::run_launcher;
 use valetkey::{AccountName, Error, Expiry, Principal, Region, SessionId};
 
 use crate::error::CliError;
@@ -316,16 +316,6 @@ pub(crate) enum ExecDelivery {
     Env,
     /// The program gets none: it sends its AWS requests through a loopback proxy, which signs them.
     Proxy,
-}
-
-impl From<ExecDelivery> for Delivery {
-    fn from(delivery: ExecDelivery) -> Self {
-        match delivery {
-            ExecDelivery::Endpoint => Self::Endpoint,
-            ExecDelivery::Env => Self::Env,
-            ExecDelivery::Proxy => Self::Proxy,
-        }
-    }
 }
 
 #[derive(Debug, Args)]

@@ -1,20 +1,18 @@
 //! `valetkey completions` and `valetkey man`: what shells and manual pages say about the command line.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
 use crate::arguments::{Cli, CompletionsArgs, ManArgs};
 use crate::error::CliError;
+use crate::output::write_stdout;
 
 /// Prints the completions for a shell.
 pub(crate) fn print_completions(command: &CompletionsArgs) -> Result<ExitCode, CliError> {
     let mut text = Vec::new();
     clap_complete::generate(command.shell, &mut Cli::command(), "valetkey", &mut text);
-    std::io::stdout()
-        .write_all(&text)
-        .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+    write_stdout(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

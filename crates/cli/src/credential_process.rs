@@ -1,6 +1,6 @@
 //! `valetkey credential-process`: prints credentials in the format of an AWS SDK's `credential_process` (version 1).
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -10,6 +10,7 @@ use valetkey::{AccountId, Credentials, Expiry, ExposeSecret, SecretString};
 use crate::arguments::CredentialProcessArgs;
 use crate::error::CliError;
 use crate::open_session;
+use crate::output::write_stdout;
 use crate::settings::Consent;
 use crate::terminal::Terminal;
 
@@ -29,8 +30,7 @@ struct CredentialProcessOutput<'a> {
 }
 
 pub(crate) async fn run(command: CredentialProcessArgs) -> Result<ExitCode, CliError> {
-    let mut out = std::io::stdout();
-    if out.is_terminal() {
+    if std::io::stdout().is_terminal() {
         return Err(CliError::failed(
             "the output is a secret, and this is a terminal; name this command as `credential_process` in \
              ~/.aws/config",
@@ -42,9 +42,9 @@ pub(crate) async fn run(command: CredentialProcessArgs) -> Result<ExitCode, CliE
     let credentials = account.credentials().await?;
     account.audit(AuditEvent::Serve, "credential-process", None);
     let text = to_json(&credentials)?;
-    let written = out.write_all(text.expose_secret().as_bytes()).and_then(|()| out.write_all(b"\n"));
+    let written = write_stdout(text.expose_secret().as_bytes()).and_then(|()| write_stdout(b"\n"));
     session.close();
-    written.map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+    written?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,5 @@
 //! `valetkey list`: the accounts of the settings, without a request to AWS.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -9,7 +8,7 @@ use valetkey::{AccountId, Region, RoleArn, escape_control_chars};
 
 use crate::arguments::ListArgs;
 use crate::error::CliError;
-use crate::json_output::print_json;
+use crate::output::{print_json, write_stdout};
 use crate::serve::config_error;
 use crate::settings::{AccountSettings, Consent, Settings};
 
@@ -44,9 +43,7 @@ pub(crate) async fn run(command: &ListArgs) -> Result<ExitCode, CliError> {
     if command.json {
         print_json(&serde_json::json!({ "accounts": accounts }))?;
     } else {
-        std::io::stdout()
-            .write_all(table_text(&accounts).as_bytes())
-            .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+        write_stdout(table_text(&accounts).as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,17 +1,16 @@
 //! `valetkey revocation-policy`: prints a policy that revokes issued credentials, which clearing and closing cannot do.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use valetkey::{Clock, Expiry, Result, RevocationPolicy, SystemClock};
 
 use crate::arguments::RevocationPolicyArgs as Command;
 use crate::error::CliError;
+use crate::output::write_stdout;
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode, CliError> {
     let policy = build_policy(command)?;
-    writeln!(std::io::stdout(), "{policy:#}")
-        .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+    write_stdout(format!("{policy:#}\n").as_bytes())?;
     print_instructions(&policy);
     Ok(ExitCode::SUCCESS)
 }

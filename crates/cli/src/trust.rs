@@ -9,11 +9,10 @@ use std::process::ExitCode;
 
 use sha2::{Digest, Sha256};
 
-use valetkey::escape_control_chars;
-
 use crate::arguments::TrustArgs;
 use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
+use crate::output::print_lines;
 use crate::serve::config_error;
 use crate::settings::{DEFAULT_FILE, Settings};
 
@@ -90,17 +89,16 @@ fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[allow(clippy::print_stdout, reason = "what was decided is the output of this command")]
 pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
     let path = command.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     let store = TrustStore::for_user()
         .ok_or_else(|| CliError::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
     let store_error = |error: io::Error| CliError::failed(format!("the decision cannot be stored: {error}"));
-    let path_text = path.display().to_string();
-    let name = escape_control_chars(&path_text);
+    let name = path.display();
     if command.revoke {
         let existed = store.revoke(path).map_err(store_error)?;
-        println!("{name}: {}", if existed { "no longer trusted" } else { "was not trusted" });
+        let decided = if existed { "no longer trusted" } else { "was not trusted" };
+        print_lines([format!("{name}: {decided}")])?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut diagnostics = Vec::new();
@@ -109,7 +107,7 @@ pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
         return Err(config_error(&diagnostics));
     };
     store.trust(path, &text).map_err(store_error)?;
-    println!("{name}: trusted until it changes; `valetkey trust --revoke` ends that");
-    settings.host_effects().iter().for_each(|effect| println!("  it {}", escape_control_chars(effect)));
+    print_lines([format!("{name}: trusted until it changes; `valetkey trust --revoke` ends that")])?;
+    print_lines(settings.host_effects().iter().map(|effect| format!("  it {effect}")))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,9 +10,10 @@ use serde_json::Value;
 use super::changes::Changes;
 use super::client_file::ClientFile;
 use super::masked::mask_secrets;
-use super::{AdoptedPaths, Adoption, print_diff, print_lines};
+use super::{AdoptedPaths, Adoption, print_diff};
 use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
+use crate::output::print_lines;
 use crate::serve::config_error;
 use crate::settings::Diagnostic;
 
@@ -35,14 +36,14 @@ pub(super) fn run(file: &ClientFile, dry_run: bool) -> Result<ExitCode, CliError
     } else {
         restore_servers(file, &original).map_err(|error| config_error(&[error]))?
     };
-    print_diff(&file.path, &mask_secrets(&file.text), &mask_secrets(&restored));
+    print_diff(&file.path, &mask_secrets(&file.text), &mask_secrets(&restored))?;
     let written = [(paths.servers, &adoption.servers), (paths.settings, &adoption.settings)];
     let (unchanged, changed): (Vec<_>, Vec<_>) = written
         .into_iter()
         .filter(|(path, _)| path.exists())
         .partition(|(path, text)| is_text_of(path, text));
     if dry_run {
-        print_lines(["nothing was changed, because of `--dry-run`".to_owned()]);
+        print_lines(["nothing was changed, because of `--dry-run`"])?;
         return Ok(ExitCode::SUCCESS);
     }
     let changes =
@@ -50,8 +51,8 @@ pub(super) fn run(file: &ClientFile, dry_run: bool) -> Result<ExitCode, CliError
     changes.apply().map_err(CliError::failed)?;
     let removed = unchanged.into_iter().map(|(path, _)| path).chain([paths.backup]);
     removed.into_iter().try_for_each(remove_file)?;
-    print_lines([format!("restored {}", file.named.display())]);
-    print_lines(changed.iter().map(|(path, _)| format!("kept {}, because it has changed", path.display())));
+    print_lines([format!("restored {}", file.named.display())])?;
+    print_lines(changed.iter().map(|(path, _)| format!("kept {}, because it has changed", path.display())))?;
     Ok(ExitCode::SUCCESS)
 }
 

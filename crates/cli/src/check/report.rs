@@ -1,13 +1,12 @@
 //! `CheckReport`: what `check` found, as lines for a person or as JSON for a program.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use serde::Serialize;
 use valetkey::escape_control_chars;
 
 use crate::error::CliError;
-use crate::json_output::print_json;
+use crate::output::{print_json, print_lines};
 use crate::serve::config_error;
 use crate::settings::Diagnostic;
 
@@ -122,12 +121,4 @@ impl CheckReport {
 #[allow(clippy::print_stderr, reason = "what `check` has to say goes to standard error, whatever is logged")]
 fn print_warning(warning: &Diagnostic) {
     eprintln!("warning: {}", escape_control_chars(&warning.to_string()));
-}
-
-fn print_lines(lines: impl IntoIterator<Item = String>) -> Result<(), CliError> {
-    let mut out = std::io::stdout().lock();
-    lines
-        .into_iter()
-        .try_for_each(|line| writeln!(out, "{}", escape_control_chars(&line)))
-        .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))
 }

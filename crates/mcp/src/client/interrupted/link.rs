@@ -35,7 +35,11 @@ pub(crate) struct InputSender(mpsc::Sender<InputRequest>);
 
 impl InputSender {
     /// Passes a request on, and waits for the response. Cancel safe: dropping the future withdraws the request.
-    pub(in crate::client) async fn request(&self, method: &str, params: Option<Value>) -> Result<Value, Refusal> {
+    pub(in crate::client) async fn request(
+        &self,
+        method: &str,
+        params: Option<Value>,
+    ) -> Result<Value, Refusal> {
         let (response, received) = oneshot::channel();
         let request = InputRequest { method: method.to_owned(), params, response };
         self.0.try_send(request).map_err(|_unsent| Refusal::TOO_MANY)?;

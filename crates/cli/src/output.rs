@@ -1,4 +1,4 @@
-//! Prints results as JSON on standard output.
+//! Writes the results of commands to standard output.
 
 use std::io::Write;
 
@@ -10,8 +10,24 @@ use crate::error::CliError;
 /// Prints a value as indented JSON. Characters that would control a terminal are escaped as JSON has it.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| CliError::failed(error.to_string()))?;
+    write_stdout(format!("{}\n", escape_controls(&text)).as_bytes())
+}
+
+/// Prints lines. Characters that would control a terminal are escaped.
+pub(crate) fn print_lines<L: AsRef<str>>(lines: impl IntoIterator<Item = L>) -> Result<(), CliError> {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&escape_control_chars(line.as_ref()));
+        text.push('\n');
+    }
+    write_stdout(text.as_bytes())
+}
+
+/// Writes bytes as they are.
+pub(crate) fn write_stdout(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", escape_controls(&text))
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
         .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))
 }
 
