@@ -63,7 +63,7 @@ pub use auth::{
 pub use builder::HttpGatewayBuilder;
 pub use live_config::GatewayReloader;
 pub use session_factory::{NewSession, SessionFactory};
-pub use shared::SharedSessions;
+pub use shared::{SharedSessions, SharedSessionsStatus, StoreOperationStatus};
 pub use tls::TlsIdentity;
 
 /// The first protocol version without protocol sessions.

@@ -42,6 +42,21 @@ pub enum RecordError {
 }
 
 impl RecordError {
+    /// Returns a short name of the variant, for metrics.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Oversized => "oversized",
+            Self::Truncated => "truncated",
+            Self::UnknownFormat => "unknown_format",
+            Self::UnknownTerm => "unknown_term",
+            Self::Rejected => "rejected",
+            Self::Replayed => "replayed",
+            Self::Malformed => "malformed",
+            Self::Internal => "internal",
+        }
+    }
+
     pub(crate) const fn kind(self) -> ErrorKind {
         match self {
             Self::Rejected | Self::Replayed => ErrorKind::Denied,

@@ -8,6 +8,7 @@
 //! | `changes` | the changes that calls make here, and their saves |
 //! | `following` | the changes that other gateways make |
 //! | `refreshes` | credentials that one gateway fetches for all |
+//! | `status`, `metered_store` | what this node reports of the store and of its part in the fleet |
 //!
 //! # Invariants
 //! - A session is opened only after this node has a position in the events of the store, so no event of it is missed.
@@ -30,9 +31,11 @@
 mod changes;
 mod contents;
 mod following;
+mod metered_store;
 mod opening;
 mod record;
 mod refreshes;
+mod status;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -48,8 +51,11 @@ use valetkey_store::{
 };
 
 use super::tenants::{Tenant, TenantGuard};
+use metered_store::MeteredStore;
+use status::{SessionCount, StatusRecorder};
 
 pub(super) use record::SessionRecord;
+pub use status::{SharedSessionsStatus, StoreOperationStatus};
 
 /// How often an operation of the store is tried if its outcome is unknown.
 const MAX_ATTEMPTS: u32 = 2;
@@ -96,6 +102,7 @@ pub struct SharedSessions {
     store: Arc<dyn SessionStore>,
     ring: KeyRing,
     lifetime: RecordLifetime,
+    status: Arc<StatusRecorder>,
 }
 
 impl SharedSessions {
@@ -112,7 +119,8 @@ impl SharedSessions {
     pub fn new(store: impl SessionStore + 'static, ring: KeyRing) -> Self {
         let lifetime =
             RecordLifetime { idle: Duration::from_secs(30 * 60), total: Duration::from_secs(12 * 60 * 60) };
-        Self { store: Arc::new(store), ring, lifetime }
+        let status = Arc::new(StatusRecorder::new());
+        Self { store: Arc::new(MeteredStore::new(store, Arc::clone(&status))), ring, lifetime, status }
     }
 
     /// Sets how long a session lasts (default: 30 minutes after its last call on any node, 12 hours in any case).
@@ -135,6 +143,23 @@ impl SharedSessions {
         self.lifetime = lifetime;
         self
     }
+
+    /// Returns how the gateways with these sessions get on with the store. Clones of a value, and the gateways that were
+    /// given one, have one status.
+    ///
+    /// Calls nothing and waits for nothing, so it may be called for every health check.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_mcp::http::SharedSessions;
+    /// fn is_ready(shared: &SharedSessions) -> bool {
+    ///     shared.status().unreachable_for.is_none()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> SharedSessionsStatus {
+        self.status.snapshot()
+    }
 }
 
 impl fmt::Debug for SharedSessions {
@@ -148,6 +173,7 @@ pub(super) struct SharedRecords {
     store: Arc<dyn SessionStore>,
     ring: KeyRing,
     lifetime: RecordLifetime,
+    status: Arc<StatusRecorder>,
     node: NodeId,
     known: KnownSessions,
     open: Mutex<HashMap<RecordId, OpenRecord>>,
@@ -161,17 +187,19 @@ struct OpenRecord {
     local: SessionHandle,
     tenant: Weak<Tenant>,
     session: WeakSession,
+    _count: Arc<SessionCount>,
 }
 
 impl SharedRecords {
     /// # Errors
     /// `Internal` when the operating system has no randomness.
     pub(super) fn new(shared: SharedSessions) -> Result<Self> {
-        let SharedSessions { store, ring, lifetime } = shared;
+        let SharedSessions { store, ring, lifetime, status } = shared;
         Ok(Self {
             store,
             ring,
             lifetime,
+            status,
             node: NodeId::random()?,
             known: KnownSessions::new(lifetime.total),
             open: Mutex::default(),
@@ -232,6 +260,7 @@ impl SharedRecords {
             local: opened.handle(),
             tenant: Arc::downgrade(opened.value()),
             session: opened.downgrade(),
+            _count: Arc::new(self.status.count_session()),
         };
         let mut open = self.open.lock();
         let earlier = open.get(&id).filter(|earlier| earlier.is_open()).cloned();

@@ -62,6 +62,24 @@ impl StoreError {
         self.kind().is_transient()
     }
 
+    /// Returns a short name of the variant, for metrics.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoSession => "no_session",
+            Self::Exists => "exists",
+            Self::Superseded { .. } => "superseded",
+            Self::Record(_) => "record",
+            Self::Unavailable(_) => "unavailable",
+            Self::TimedOut => "timed_out",
+            Self::ReadOnly => "read_only",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Denied => "denied",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::Unexpected => "unexpected",
+        }
+    }
+
     const fn kind(&self) -> ErrorKind {
         match self {
             Self::NoSession => ErrorKind::Closed,

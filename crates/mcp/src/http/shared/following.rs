@@ -25,17 +25,18 @@ impl Tenants {
     pub(in crate::http) async fn keep_current(&self) {
         let Some(records) = &self.shared else { return std::future::pending().await };
         let mut position = None;
-        let mut is_reached = true;
         loop {
             let followed = self.follow(records, &mut position).await;
-            match (&followed, is_reached) {
-                (Err(error), true) => tracing::warn!(%error, "the session store is not reached"),
-                (Ok(()), false) => tracing::info!("the session store is reached again"),
-                _ => {}
-            }
-            is_reached = followed.is_ok();
-            if !is_reached {
-                sleep(RETRY_PAUSE).await;
+            let has_changed = records.status.record_reached(followed.is_ok());
+            match followed {
+                Ok(()) if has_changed => tracing::info!("the session store is reached"),
+                Ok(()) => {}
+                Err(error) => {
+                    if has_changed {
+                        tracing::warn!(%error, "the session store is not reached");
+                    }
+                    sleep(RETRY_PAUSE).await;
+                }
             }
         }
     }
@@ -51,7 +52,9 @@ impl Tenants {
             None => position.insert(records.store.position().await?),
         };
         // Sessions are opened only from here on, so that no event of one is missed.
-        records.is_following.store(true, Ordering::Release);
+        if !records.is_following.swap(true, Ordering::AcqRel) {
+            records.status.record_reached(true);
+        }
         let notices = records.known.catch_up(&*records.store, position, EVENT_WAIT).await?;
         for notice in notices {
             self.apply_notice(records, notice).await;

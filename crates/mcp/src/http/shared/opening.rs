@@ -119,6 +119,9 @@ impl Tenants {
     /// Records in the audit log that a record was refused: it may have been tampered with, or belong to another caller.
     pub(super) fn record_refusal(&self, caller: &VerifiedCaller, error: &StoreError) {
         let StoreError::Record(refusal) = error else { return };
+        if let Some(records) = &self.shared {
+            records.status.record_refusal(*refusal);
+        }
         tracing::warn!(principal = %caller.principal(), %refusal, "the record of a session was refused");
         if let Ok(described) = self.factory().new_session(caller) {
             let session = described.builder.principal(caller.principal().clone()).build();

@@ -31,6 +31,7 @@ use valetkey_store::{
 };
 
 use super::record::SessionRecord;
+use super::status::RefreshKind;
 use super::{SharedRecords, contents};
 
 /// Longer than a provider takes. Then another gateway fetches.
@@ -93,11 +94,15 @@ impl SharedProvider {
         loop {
             let (contents, generation) = self.load().await?;
             if let Some(issued) = self.usable(&contents) {
+                self.records.status.record_refresh(RefreshKind::Followed);
                 return Ok(Ok(issued));
             }
             let id = self.record.client.id();
             match self.records.store.lease(id, generation, self.records.node, LEASE).await {
-                Ok(LeaseOutcome::Granted(lease)) => return Ok(self.fetch(contents, lease).await),
+                Ok(LeaseOutcome::Granted(lease)) => {
+                    self.records.status.record_refresh(RefreshKind::Led);
+                    return Ok(self.fetch(contents, lease).await);
+                }
                 Ok(LeaseOutcome::Held { remaining }) => sleep(remaining.min(POLL_INTERVAL)).await,
                 Err(StoreError::Superseded { .. }) => {}
                 Err(error) => return Err(error),
@@ -187,7 +192,10 @@ impl CredentialProvider for SharedProvider {
         let provided = match self.provide_for_all().await {
             Ok(provided) => provided,
             // Without the store, each gateway fetches for itself.
-            Err(_) => self.inner.provide().await,
+            Err(_) => {
+                self.records.status.record_refresh(RefreshKind::Alone);
+                self.inner.provide().await
+            }
         };
         if let Ok(credentials) = &provided {
             *self.last.lock() = Some(credentials.access_key_id().clone());

@@ -1,6 +1,7 @@
 //! Several gateways with one store: any of them serves any session, and none serves what may not be served.
 
 mod refreshes;
+mod status;
 mod store_fixture;
 
 use std::sync::Arc;
@@ -23,12 +24,13 @@ struct Fleet {
     ring: KeyRing,
     audit: Arc<InMemoryAudit>,
     nodes: Vec<HttpGatewayFixture>,
+    shared: Vec<SharedSessions>,
 }
 
 impl Fleet {
     async fn start(nodes: usize) -> Self {
         let (store, ring) = (StoreFixture::new(), KeyRing::generate().unwrap());
-        let mut fleet = Self { store, ring, audit: Arc::default(), nodes: Vec::new() };
+        let mut fleet = Self { store, ring, audit: Arc::default(), nodes: Vec::new(), shared: Vec::new() };
         for _ in 0..nodes {
             fleet.add_node().await;
         }
@@ -37,6 +39,7 @@ impl Fleet {
 
     async fn add_node(&mut self) {
         let shared = SharedSessions::new(self.store.clone(), self.ring.clone());
+        self.shared.push(shared.clone());
         let audit = Some(Arc::clone(&self.audit));
         let sessions = SessionFactoryFixture { audit, ..SessionFactoryFixture::without_servers() };
         let configure = |gateway: valetkey_mcp::http::HttpGatewayBuilder| gateway.shared_sessions(shared);

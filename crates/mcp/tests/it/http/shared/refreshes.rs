@@ -56,17 +56,19 @@ struct CountingFleet {
     ring: KeyRing,
     fetches: Arc<AtomicUsize>,
     nodes: Vec<HttpGatewayFixture>,
+    shared: Vec<SharedSessions>,
 }
 
 impl CountingFleet {
     fn new() -> Self {
         let (store, ring) = (StoreFixture::new(), KeyRing::generate().unwrap());
-        Self { store, ring, fetches: Arc::default(), nodes: Vec::new() }
+        Self { store, ring, fetches: Arc::default(), nodes: Vec::new(), shared: Vec::new() }
     }
 
     /// Starts a gateway, and returns a client of it.
     async fn add_node(&mut self, configuration: &'static str) -> HttpClientFixture {
         let shared = SharedSessions::new(self.store.clone(), self.ring.clone());
+        self.shared.push(shared.clone());
         let sessions = Sessions { fetches: Arc::clone(&self.fetches), configuration };
         let gateway =
             HttpGatewayFixture::start_sessions(sessions, tokens(), |gateway| gateway.shared_sessions(shared))
@@ -74,6 +76,15 @@ impl CountingFleet {
         let client = gateway.modern(ALICE);
         self.nodes.push(gateway);
         client
+    }
+
+    /// Returns how many refreshes were led, followed, and made alone.
+    fn refreshes(&self) -> [u64; 3] {
+        let each = self.shared.iter().map(|shared| {
+            let status = shared.status();
+            [status.refreshes_led, status.refreshes_followed, status.refreshes_alone]
+        });
+        each.fold([0; 3], |[a, b, c], [led, followed, alone]| [a + led, b + followed, c + alone])
     }
 
     fn fetches(&self) -> usize {
@@ -111,6 +122,7 @@ async fn credentials_are_fetched_once_for_all_nodes() {
         assert_eq!(fleet.fetches(), round, "{keys:?}");
         assert!(keys.iter().all(|key| *key == format!("00{round:02}")), "{keys:?}");
     }
+    assert_eq!(fleet.refreshes(), [4, 8, 0]);
     fleet.stop().await;
 }
 
@@ -147,5 +159,6 @@ async fn credentials_are_fetched_without_the_store() {
     assert_eq!(refresh(&mut b).await, "0001");
     fleet.store.set_down(true);
     assert_eq!(refresh(&mut b).await, "0002");
+    assert_eq!(fleet.refreshes(), [1, 1, 1]);
     fleet.stop().await;
 }

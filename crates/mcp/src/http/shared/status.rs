@@ -1,0 +1,149 @@
+//! `SharedSessionsStatus`: how a node gets on with the session store, for health checks and metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use valetkey_store::{RecordError, StoreError};
+
+use super::metered_store::StoreMeter;
+
+/// How the gateways of one process get on with their store: a snapshot without secrets and without identities.
+///
+/// Counters begin with the process and never decrease.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::http::SharedSessions;
+/// use valetkey_store::{KeyRing, MemoryStore};
+///
+/// let shared = SharedSessions::new(MemoryStore::new(), KeyRing::generate()?);
+/// // A gateway that has not reached its store yet is not ready.
+/// let status = shared.status();
+/// assert!(status.unreachable_for.is_some());
+/// assert_eq!(status.open_sessions, 0);
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SharedSessionsStatus {
+    /// How long the store has not been reached, or `None` while it is reached. Counts from the start of the process
+    /// until it is reached for the first time.
+    ///
+    /// The gateway reads the events of the store all the time, so this is at most one second and the timeout of the store
+    /// late.
+    pub unreachable_for: Option<Duration>,
+    /// Shared sessions that are open in this process.
+    pub open_sessions: usize,
+    /// The operations of the store that were called at least once, by name.
+    pub operations: BTreeMap<&'static str, StoreOperationStatus>,
+    /// Refreshes that this process made with the lease of the session.
+    pub refreshes_led: u64,
+    /// Refreshes that another process made, and whose result was taken from the record.
+    pub refreshes_followed: u64,
+    /// Refreshes that this process made without a lease, since the store failed.
+    pub refreshes_alone: u64,
+    /// Records that were refused, by [code](RecordError::code). Each refusal is in the audit log as well.
+    pub refused_records: BTreeMap<&'static str, u64>,
+}
+
+/// The calls of one operation of the store, such as `save`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct StoreOperationStatus {
+    /// Calls that ended, with and without an error.
+    pub calls: u64,
+    /// How long all of them took together. That of `events_since` includes the wait for an event.
+    pub total_time: Duration,
+    /// Calls that failed, by [code](StoreError::code).
+    pub errors: BTreeMap<&'static str, u64>,
+}
+
+/// Counts what a [status](SharedSessionsStatus) reports.
+pub(super) struct StatusRecorder {
+    /// Since when the store is not reached.
+    unreachable_since: Mutex<Option<Instant>>,
+    open_sessions: AtomicUsize,
+    refreshes: [AtomicU64; 3],
+    refused: Mutex<BTreeMap<&'static str, u64>>,
+    pub(super) meter: StoreMeter,
+}
+
+/// How credentials were fetched that other nodes fetch, too.
+#[derive(Clone, Copy)]
+pub(super) enum RefreshKind {
+    Led,
+    Followed,
+    Alone,
+}
+
+impl StatusRecorder {
+    pub(super) fn new() -> Self {
+        Self {
+            unreachable_since: Mutex::new(Some(Instant::now())),
+            open_sessions: AtomicUsize::default(),
+            refreshes: Default::default(),
+            refused: Mutex::default(),
+            meter: StoreMeter::default(),
+        }
+    }
+
+    /// Records whether the store was reached, and returns whether that has changed.
+    pub(super) fn record_reached(&self, is_reached: bool) -> bool {
+        let mut since = self.unreachable_since.lock();
+        let has_changed = since.is_none() != is_reached;
+        *since = if is_reached { None } else { since.or_else(|| Some(Instant::now())) };
+        has_changed
+    }
+
+    pub(super) fn record_refresh(&self, kind: RefreshKind) {
+        if let Some(counter) = self.refreshes.get(kind as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn record_refusal(&self, refusal: RecordError) {
+        *self.refused.lock().entry(refusal.code()).or_default() += 1;
+    }
+
+    /// Counts an open session until the guard is dropped.
+    pub(super) fn count_session(self: &Arc<Self>) -> SessionCount {
+        self.open_sessions.fetch_add(1, Ordering::Relaxed);
+        SessionCount(Arc::clone(self))
+    }
+
+    pub(super) fn snapshot(&self) -> SharedSessionsStatus {
+        let [led, followed, alone] = self.refreshes.each_ref().map(|count| count.load(Ordering::Relaxed));
+        SharedSessionsStatus {
+            unreachable_for: self.unreachable_since.lock().map(|since| since.elapsed()),
+            open_sessions: self.open_sessions.load(Ordering::Relaxed),
+            operations: self.meter.snapshot(),
+            refreshes_led: led,
+            refreshes_followed: followed,
+            refreshes_alone: alone,
+            refused_records: self.refused.lock().clone(),
+        }
+    }
+}
+
+/// One open session in the count of a [`StatusRecorder`].
+pub(super) struct SessionCount(Arc<StatusRecorder>);
+
+impl Drop for SessionCount {
+    fn drop(&mut self) {
+        self.0.open_sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl StoreOperationStatus {
+    pub(super) fn record(&mut self, took: Duration, error: Option<&StoreError>) {
+        self.calls += 1;
+        self.total_time += took;
+        if let Some(error) = error {
+            *self.errors.entry(error.code()).or_default() += 1;
+        }
+    }
+}
