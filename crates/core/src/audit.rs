@@ -18,12 +18,14 @@
 mod json_lines;
 mod memory;
 mod record;
+mod request;
 
 use std::fmt;
 
 pub use json_lines::JsonLines;
 pub use memory::InMemoryAudit;
 pub use record::{AuditEvent, AuditRecord, NarrowDetails};
+pub use request::{RequestDetails, RequestRecord};
 
 /// Receives audit records.
 ///

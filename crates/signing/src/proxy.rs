@@ -2,6 +2,7 @@
 
 mod connections;
 mod exchange;
+mod record;
 mod server;
 mod settings;
 
@@ -23,7 +24,8 @@ use crate::rules::Rules;
 /// clone and the last placeholder are dropped.
 ///
 /// Requests arrive over HTTP/1.1 or cleartext HTTP/2 and are forwarded over TLS; redirects are not followed. Each is
-/// recorded in the audit log of its session as `serve`, or as `deny` with the kind of the refusal.
+/// recorded in the audit log of its session when its response ends, with
+/// [`RequestDetails`](valetkey_core::audit::RequestDetails): as `request`, or as `deny` with the kind of the refusal.
 ///
 /// # Examples
 /// ```no_run

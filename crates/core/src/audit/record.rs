@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 use uuid::{NoContext, Timestamp, Uuid};
 
+use super::RequestDetails;
 use crate::expiry::format_rfc3339;
 use crate::{
     AccountName, Credentials, Error, ErrorKind, Expiry, Generation, OutstandingCredentials, PolicyDigest,
@@ -36,6 +37,8 @@ pub enum AuditEvent {
     Narrow,
     /// A running child process was moved to new credentials.
     Rotate,
+    /// A request of a program that holds no key was signed and sent to AWS.
+    Request,
     /// A request was refused.
     Deny,
     /// A session was cleared and stays usable.
@@ -46,7 +49,7 @@ pub enum AuditEvent {
 
 /// Describes one event. The record id, session, principal, account and key suffix join it to other logs.
 ///
-/// Serialized as an object with a key for each field; a value that is absent is `null`, and `narrow` is then left out.
+/// Serialized as an object with a key for each field; a value that is absent is `null`, and `narrow` and `request` are then left out.
 ///
 /// # Examples
 /// ```
@@ -91,6 +94,9 @@ pub struct AuditRecord {
     /// The restrictions of a child session; only with [`AuditEvent::Narrow`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub narrow: Option<NarrowDetails>,
+    /// The request to AWS; with [`AuditEvent::Request`], and with [`AuditEvent::Deny`] if a request was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestDetails>,
 }
 
 /// Describes the authority of a narrowed child session.
@@ -129,6 +135,7 @@ impl AuditRecord {
             generation: None,
             failure: None,
             narrow: None,
+            request: None,
         }
     }
 
@@ -167,6 +174,11 @@ impl AuditRecord {
 
     pub(crate) fn with_narrow_details(mut self, details: NarrowDetails) -> Self {
         self.narrow = Some(details);
+        self
+    }
+
+    pub(crate) fn with_request(mut self, request: RequestDetails) -> Self {
+        self.request = Some(request);
         self
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::inner::SessionInner;
 use super::narrow::NarrowedAccountProvider;
 use super::{AccessScope, AccountStatus, RotationWatcher, SessionContext, error};
-use crate::audit::AuditEvent;
+use crate::audit::{AuditEvent, RequestRecord};
 use crate::cache::{AccountCache, CredentialsVersion, CurrentCredentials, Generation};
 use crate::{
     AccessKeyId, AccountName, CredentialId, CredentialProvider, Credentials, Error, Expiry, IntoProvider,
@@ -337,6 +337,15 @@ impl SessionAccount {
         if let Some(session) = self.session.upgrade() {
             session.record(event, &self.name, component, failure);
         }
+    }
+
+    /// Begins the audit record of a request to AWS that `component` sends with the credentials of this account.
+    ///
+    /// Returns `None` once the session is gone. A record that was begun is written even if the session ends meanwhile.
+    #[must_use]
+    pub fn begin_request(&self, component: &str) -> Option<RequestRecord> {
+        let session = self.session.upgrade()?;
+        Some(RequestRecord::new(Arc::clone(&session.shared), self.name.clone(), component))
     }
 
     /// Returns the session while it is open. Operations that serve or change credentials begin here, so that none

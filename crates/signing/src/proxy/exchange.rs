@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use valetkey_core::Credentials;
 use valetkey_core::audit::AuditEvent;
 
+use super::record::ExchangeRecord;
 use super::server::ProxyServer;
 use crate::operation::{is_form, operation_of, protocol_of};
 use crate::payload::{BodyError, DeclaredHash, ForwardedBody, full, read_body, sha256_hex, streamed};
@@ -105,11 +106,14 @@ async fn exchange(
     let placeholder = find_placeholder(server, parts, &signature)?;
     let _permit = server.requests.try_acquire().map_err(|_| throttled())?;
     let _permit = placeholder.requests.try_acquire().map_err(|_| throttled())?;
-    let outcome = forward(server, &placeholder, &signature, parts, body).await;
-    let failure = outcome.as_ref().err().map(Refusal::to_error);
-    let event = if failure.is_some() { AuditEvent::Deny } else { AuditEvent::Serve };
-    placeholder.account.audit(event, &placeholder.holder, failure.as_ref());
-    outcome
+    let mut record = ExchangeRecord::begin(&placeholder);
+    match forward(server, &placeholder, (parts, &signature), body, &mut record).await {
+        Ok(response) => Ok(record.responded(response)),
+        Err(refusal) => {
+            record.refused(&refusal);
+            Err(refusal)
+        }
+    }
 }
 
 /// Rejects requests that no SDK on this machine sends: from a page in a browser, through another proxy, or with a length
@@ -154,9 +158,9 @@ fn find_placeholder(
 async fn forward(
     server: &ProxyServer,
     placeholder: &PlaceholderState,
-    signature: &ReceivedSignature,
-    parts: &Parts,
+    (parts, signature): (&Parts, &ReceivedSignature),
     body: Incoming,
+    record: &mut ExchangeRecord,
 ) -> Result<Response<ForwardedBody>, Refusal> {
     let payload = read_payload(parts, body).await?;
     let now = server.settings.clock.now();
@@ -166,11 +170,14 @@ async fn forward(
     let (service, path) = split_path(&parts.uri, &signature.signing_name)?;
     let (name, region) = (&signature.signing_name, &signature.region);
     let route = server.routes().find(name, region, service, server.settings.variant)?;
+    record.addressed(route.service(), region);
     let operation = operation_of(parts, &path, &payload.form, route.service())?;
+    record.operation(operation.as_deref());
     placeholder.rules.check(route.service(), operation.as_deref(), region)?;
     let credentials = placeholder.account.credentials().await.map_err(|error| Refusal::from(&error))?;
     let uri = server.settings.upstream(&route, &path).ok_or_else(unsignable)?;
     let request = signed_request(server, (parts, signature), (&route, uri), payload, &credentials)?;
+    let request = request.map(|body| record.sending(&credentials, body));
     send(server, request).await
 }
 
