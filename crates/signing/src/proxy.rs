@@ -23,9 +23,20 @@ use crate::rules::Rules;
 /// One proxy serves any number of sessions. Clones share the listener. It stops on [`stop`](Self::stop), or when the last
 /// clone and the last placeholder are dropped.
 ///
-/// Requests arrive over HTTP/1.1 or cleartext HTTP/2 and are forwarded over TLS; redirects are not followed. Each is
-/// recorded in the audit log of its session when its response ends, with
-/// [`RequestDetails`](valetkey_core::audit::RequestDetails): as `request`, or as `deny` with the kind of the refusal.
+/// Requests arrive over HTTP/1.1 or cleartext HTTP/2 and are forwarded over TLS; redirects are not followed.
+///
+/// # Audit
+/// Each request is recorded once in the audit log of its session, with
+/// [`RequestDetails`](valetkey_core::audit::RequestDetails) and without any of its content:
+///
+/// | request | event | written |
+/// |---|---|---|
+/// | sent, with a response | `request`, with the status | when the response ends, or the program leaves it |
+/// | sent, without a response | `request`, with the failure | when that is known |
+/// | refused | `deny`, with the kind of the refusal | at once |
+/// | left by its program before it was sent | none | |
+///
+/// A record is written even if the session ends before the response does.
 ///
 /// # Examples
 /// ```no_run

@@ -49,7 +49,8 @@ impl ExchangeRecord {
         }
     }
 
-    /// Notes the operation, which is a text of the program.
+    /// Notes the operation, which is a text of the program: one that has not the form of a name is left out, since it
+    /// could contain anything.
     pub(super) fn operation(&mut self, name: Option<&str>) {
         let is_name = |name: &&str| name.len() <= MAX_TEXT && name.bytes().all(|c| c.is_ascii_alphanumeric());
         if let Some(record) = &mut self.record {
@@ -66,13 +67,15 @@ impl ExchangeRecord {
         CountedBody { inner: body, sent }.boxed_unsync()
     }
 
-    /// Writes the record of a request that is not forwarded, or whose service did not respond.
+    /// Writes the record of a request that is not forwarded, or whose service did not respond. Whether its body was handed
+    /// to the client of the service distinguishes the two.
     pub(super) fn refused(mut self, refusal: &Refusal) {
         let event = if self.request_bytes.is_some() { AuditEvent::Request } else { AuditEvent::Deny };
         self.write(event, Some(refusal));
     }
 
-    /// Returns the response, which writes the record when it ends.
+    /// Returns the response, which writes the record when it ends. Until then the record is part of its body, so that it is
+    /// written too if the connection is closed.
     pub(super) fn responded(mut self, response: Response<ForwardedBody>) -> Response<ForwardedBody> {
         if let Some(record) = &mut self.record {
             record.details.status = Some(response.status().as_u16());
