@@ -103,9 +103,13 @@ def table_of(resolved, prefix, variant):
 
 
 def host_prefixed(model):
-    """Returns the operations whose host has a prefix."""
+    """Returns the operations whose host has a prefix, or is discovered by another request."""
     operations = model["operations"]
-    named = sorted(name for name, shape in operations.items() if "hostPrefix" in shape.get("endpoint", {}))
+    named = sorted(
+        name
+        for name, shape in operations.items()
+        if "hostPrefix" in shape.get("endpoint", {}) or shape.get("endpointdiscovery", {}).get("required")
+    )
     return "*" if named and len(named) == len(operations) else named
 
 

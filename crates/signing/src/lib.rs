@@ -6,6 +6,7 @@
 //! to the next request of a program that is already running, and what the program holds is of no use elsewhere.
 //!
 //! - [`SigningProxy`] is the listener, [`Placeholder`] the identity of one program.
+//! - [`RequestSigner`] signs the requests that this process itself sends, [`PresignRequest`] URLs for objects of S3.
 //! - [`Rules`] decide which operations and regions the requests of a placeholder may use.
 //! - [`routes`] finds the host of a service in a region.
 //!
@@ -48,15 +49,19 @@
 mod operation;
 mod payload;
 mod placeholder;
+mod presign;
 mod proxy;
 mod refusal;
+mod request_signer;
 pub mod routes;
 mod rules;
 mod signature;
 mod verification;
 
 pub use placeholder::Placeholder;
+pub use presign::{PresignRequest, PresignedUrl, S3Object};
 pub use proxy::{ProxySettings, SigningProxy};
+pub use request_signer::RequestSigner;
 pub use rules::Rules;
 
 /// Compiles the Rust code in the README.

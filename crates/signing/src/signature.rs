@@ -1,11 +1,11 @@
 //! Computes signatures with `aws-sigv4`, both to verify a request and to sign it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableRequest, SigningInstructions, SigningParams,
-    SigningSettings, UriPathNormalizationMode,
+    PayloadChecksumKind, PercentEncodingMode, SignableRequest, SignatureLocation, SigningInstructions,
+    SigningParams, SigningSettings, UriPathNormalizationMode,
 };
 use aws_sigv4::sign::v4;
 
@@ -35,13 +35,35 @@ pub(crate) fn sign(
     scope: Scope<'_>,
     with_hash: bool,
 ) -> Result<(SigningInstructions, String), Refusal> {
+    sign_with(request, key, scope, settings(scope.signing_name, with_hash))
+}
+
+/// Signs a URL that is valid for `lifetime`. The signature is in its query.
+pub(crate) fn presign_query(
+    request: SignableRequest<'_>,
+    key: &Credentials,
+    scope: Scope<'_>,
+    lifetime: Duration,
+) -> Result<SigningInstructions, Refusal> {
+    let mut settings = settings(scope.signing_name, false);
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(lifetime);
+    sign_with(request, key, scope, settings).map(|(instructions, _)| instructions)
+}
+
+fn sign_with(
+    request: SignableRequest<'_>,
+    key: &Credentials,
+    scope: Scope<'_>,
+    settings: SigningSettings,
+) -> Result<(SigningInstructions, String), Refusal> {
     let identity = key.clone().into();
     let params: SigningParams<'_> = v4::SigningParams::builder()
         .identity(&identity)
         .region(scope.region)
         .name(scope.signing_name)
         .time(scope.time)
-        .settings(settings(scope.signing_name, with_hash))
+        .settings(settings)
         .build()
         .map_err(|_| unsignable())?
         .into();

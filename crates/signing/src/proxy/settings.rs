@@ -21,8 +21,8 @@ use crate::routes::{EndpointVariant, Route, Routes};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ProxySettings {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) variant: EndpointVariant,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) variant: EndpointVariant,
     endpoint: Option<Uri>,
     service_endpoints: HashMap<String, Uri>,
 }
@@ -141,7 +141,7 @@ impl ProxySettings {
     }
 
     /// Returns scheme and authority that a request goes to, and the path that follows.
-    pub(super) fn upstream(&self, route: &Route<'_>, path: &str) -> Option<Uri> {
+    pub(crate) fn upstream(&self, route: &Route<'_>, path: &str) -> Option<Uri> {
         let endpoint = self.service_endpoints.get(route.service().name()).or(self.endpoint.as_ref());
         let (scheme, authority) = match endpoint {
             Some(url) => (url.scheme_str()?, url.authority()?.as_str()),

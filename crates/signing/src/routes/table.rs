@@ -43,7 +43,7 @@ pub(super) struct ServiceEntry {
     both: Patterns,
 }
 
-/// The operations that an SDK sends to a host with a prefix of its own: `"*"` for all of them, otherwise a list.
+/// The operations that an SDK sends to a host with a prefix of its own, or that it has discovered: `"*"` for all of them, otherwise a list.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
 enum HostPrefixed {
@@ -138,14 +138,30 @@ impl ServiceRoute {
         self.protocol
     }
 
-    /// Returns whether SDKs send `operation` to a host with a prefix of its own, which they cannot do with the address of a
-    /// proxy.
+    /// Returns whether SDKs send `operation` to a host with a prefix of its own, or to one that they discover by another
+    /// request, which they cannot do with the address of a proxy.
     #[must_use]
     pub fn has_host_prefix(&self, operation: &str) -> bool {
-        match &self.host_prefixed {
-            HostPrefixed::Some(operations) => operations.iter().any(|name| name == operation),
-            HostPrefixed::All(_) => true,
-        }
+        self.host_prefixed().any(|name| name == "*" || name == operation)
+    }
+
+    /// Returns the operations for which [`has_host_prefix`](Self::has_host_prefix) holds; `*` for all of them.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_signing::routes::Routes;
+    ///
+    /// let routes = Routes::new()?;
+    /// let logs = routes.services().find(|service| service.name() == "logs").unwrap();
+    /// assert_eq!(logs.host_prefixed().collect::<Vec<_>>(), ["GetLogObject", "StartLiveTail"]);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    pub fn host_prefixed(&self) -> impl Iterator<Item = &str> {
+        let operations = match &self.host_prefixed {
+            HostPrefixed::Some(operations) => operations.as_slice(),
+            HostPrefixed::All(all) => std::slice::from_ref(all),
+        };
+        operations.iter().map(String::as_str)
     }
 
     /// Returns the most specific pattern, if the service has such an endpoint.

@@ -48,3 +48,25 @@ fn has_host_prefix_operation_of_prefixed_host_is_true() {
     assert!(states.has_host_prefix("StartSyncExecution") && !states.has_host_prefix("StartExecution"));
     assert_eq!(states.variable_suffix(), "SFN");
 }
+
+#[test]
+fn unreachable_operations_are_in_settings_document() {
+    let document = include_str!("../../../../docs/settings.md");
+    let routes = Routes::new().unwrap();
+    let mut services = 0;
+    for service in routes.services() {
+        let operations: Vec<_> = service.host_prefixed().collect();
+        let text = match operations.as_slice() {
+            [] => continue,
+            ["*"] => "all".to_owned(),
+            [first, second, ..] if operations.len() > 12 => {
+                format!("{}, such as `{first}` and `{second}`", operations.len())
+            }
+            few => few.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        };
+        let row = format!("| `{}` | {text} |\n", service.name());
+        assert!(document.contains(&row), "docs/settings.md has no row {row}");
+        services += 1;
+    }
+    assert!(services > 20, "{services}");
+}
