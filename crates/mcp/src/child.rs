@@ -65,7 +65,7 @@ pub enum HomeFolder {
     User,
 }
 
-/// How a child gets its session's credentials.
+/// How a server gets its session's credentials.
 ///
 /// # Examples
 /// A configuration names it in lowercase:
@@ -92,6 +92,9 @@ pub enum Delivery {
     /// has a working key, and rotation, a change of account and revocation apply to its next request. For programs whose
     /// AWS SDK reads `AWS_ENDPOINT_URL`.
     Proxy,
-    /// The child gets no credentials.
+    /// The requests to a remote server are signed with the session's current credentials, which apply to the next request.
+    /// For MCP servers that AWS hosts. A child has no such requests.
+    SigV4,
+    /// The server gets no credentials.
     None,
 }

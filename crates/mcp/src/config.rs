@@ -3,6 +3,7 @@
 mod expand;
 mod filter;
 mod plain;
+mod remote;
 mod server;
 
 use std::collections::BTreeMap;
@@ -10,15 +11,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use valetkey_core::{AccountName, Error, ErrorKind, Result};
+use valetkey_core::{AccountName, Error, ErrorKind, Region, Result};
 
 use valetkey_signing::Rules;
 
 use crate::child::{Delivery, HomeFolder};
 
+pub use crate::remote::RemoteUrl;
 pub use expand::VarLookup;
 pub use filter::ToolFilter;
 pub use plain::jsonc_to_json;
+pub(crate) use remote::parse_header_name;
 
 use expand::ResolvedVars;
 use server::{EntryReader, ParsedEntry};
@@ -50,7 +53,7 @@ pub struct McpConfig {
     pub warnings: Vec<ConfigError>,
 }
 
-/// How to start one server. Texts are kept as written in the file; references in them are expanded when the server
+/// How to start one server, or where a remote server is. Texts are kept as written in the file; references in them are expanded when the server
 /// starts.
 ///
 /// # Examples
@@ -63,7 +66,7 @@ pub struct McpConfig {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// The program.
+    /// The program; empty for a remote server.
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
@@ -71,6 +74,15 @@ pub struct ServerConfig {
     pub env: BTreeMap<String, String>,
     /// The working directory (default: that of the host).
     pub cwd: Option<PathBuf>,
+    /// The URL of a remote server, which has no process: it is reached by streamable HTTP, with `https` or on a loopback
+    /// address. `args`, `env`, `cwd` and `home` do not apply to it.
+    pub url: Option<String>,
+    /// The headers of the requests to a remote server.
+    pub headers: BTreeMap<String, String>,
+    /// The service that requests are signed for, with [`Delivery::SigV4`] (default: that in the host name).
+    pub signing_service: Option<String>,
+    /// The region that requests are signed for, with [`Delivery::SigV4`] (default: that in the host name).
+    pub signing_region: Option<Region>,
     /// How the server gets the session's credentials.
     pub delivery: Delivery,
     /// Which AWS requests the server may send, with [`Delivery::Proxy`]. With another delivery it must be empty.
@@ -114,6 +126,10 @@ impl ServerConfig {
             args: Vec::new(),
             env: BTreeMap::new(),
             cwd: None,
+            url: None,
+            headers: BTreeMap::new(),
+            signing_service: None,
+            signing_region: None,
             delivery: Delivery::Endpoint,
             requests: Rules::default(),
             home: HomeFolder::Session,
@@ -171,7 +187,7 @@ impl McpConfig {
     ///
     /// | key of a server | meaning | default |
     /// |---|---|---|
-    /// | `command` | the program; a leading `~` is the home folder | required |
+    /// | `command` | the program; a leading `~` is the home folder | required without `url` |
     /// | `args` | its arguments | none |
     /// | `env` | additional environment variables | none |
     /// | `cwd` | the working directory | that of the host |
@@ -179,7 +195,8 @@ impl McpConfig {
     /// | `disabledTools`, `excludeTools` | tools that are not usable | none |
     /// | `includeTools`, `enabledTools`, `allowedTools`, `tools` | the only tools that are usable | all |
     /// | `timeout` | the limit of a call, in milliseconds, or in seconds if it is below 1,000 | that of the host |
-    /// | `url`, `serverUrl`, `httpUrl` | a remote server, which is skipped with a warning | |
+    /// | `url`, `serverUrl`, `httpUrl` | a remote server, if there is no `command`: an `https` URL | none |
+    /// | `headers` | headers of the requests to a remote server | none |
     ///
     /// A key that looks like a limit and is not in this table is an error: to ignore it would give the server more
     /// authority than the file intends. Every other key is kept in [`ServerConfig::extra`], with a warning.

@@ -1,4 +1,4 @@
-//! `Connection`: an MCP connection to a child process. Results stay the JSON that the child sent.
+//! `Connection`: an MCP connection to a server. Results stay the JSON that the server sent.
 //!
 //! A connection has two parts: [`Connection`], which callers clone, and [`ConnectionDriver`], which the supervisor
 //! keeps and which ends the connection when it is dropped. A request has three ways to end: its response, its
@@ -23,7 +23,6 @@ use rmcp::service::ClientServiceExt;
 use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError};
 use rmcp::{ClientHandler, RoleClient};
 use serde_json::{Value, json};
-use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +32,8 @@ pub(crate) use handshake::{Handshake, HandshakeError};
 use lists::{AnnouncedChanges, PageCollector};
 pub(crate) use lists::{Announcement, ListKind, PerList};
 use server_messages::ClientCall;
-use transport::{ChildWriter, RawTransport, UNREADABLE_CODE};
+pub(crate) use transport::{REMOTE_FAILURE_CODE, ServerInput, ServerOutput};
+use transport::{RawTransport, ServerWriter, UNREADABLE_CODE};
 use watched::WatchedResources;
 
 use crate::Redactor;
@@ -57,7 +57,7 @@ pub(crate) struct Connection {
 /// Drives a [`Connection`]. Dropping the driver ends the connection.
 pub(crate) struct ConnectionDriver {
     running: RunningService<RoleClient, ServerClientHandler>,
-    input: ChildWriter,
+    input: ServerWriter,
 }
 
 /// Why a request has no result.
@@ -67,6 +67,8 @@ pub(crate) enum RequestError {
     Refused(RefusedRequest),
     /// The server's response cannot be read.
     Unreadable(String),
+    /// A remote server cannot be reached, or has not responded in its protocol, for this reason.
+    Unreachable(String),
     /// The connection is closed, most likely because the server exited.
     Disconnected,
     /// The caller cancelled the request.
@@ -86,16 +88,16 @@ pub(crate) struct RefusedRequest {
 }
 
 impl Connection {
-    /// Establishes a connection over the streams of a child. Returns the handshake that the child supports.
+    /// Establishes a connection over the streams of a server. Returns the handshake that the server supports.
     pub(crate) async fn open(
-        stdout: ChildStdout,
-        stdin: ChildStdin,
+        stdout: ServerOutput,
+        stdin: ServerInput,
         handshake: Handshake,
         clients: &Arc<ClientSlot>,
         redactor: &Arc<Redactor>,
     ) -> Result<(Self, ConnectionDriver, Handshake), HandshakeError> {
         let keep_raw = Arc::new(AtomicBool::new(false));
-        let input = ChildWriter::new(stdin);
+        let input = ServerWriter::new(stdin);
         let mut lines = FramedRead::new(stdout, JsonLineDecoder::default());
         let handshake =
             if handshake == Handshake::Probe { probe_handshake(&mut lines, &input).await } else { handshake };
@@ -244,6 +246,9 @@ impl From<ServiceError> for RequestError {
         match error {
             ServiceError::McpError(error) if error.code.0 == UNREADABLE_CODE => {
                 Self::Unreadable(error.message.into_owned())
+            }
+            ServiceError::McpError(error) if error.code.0 == REMOTE_FAILURE_CODE => {
+                Self::Unreachable(error.message.into_owned())
             }
             ServiceError::McpError(refusal) => Self::Refused(RefusedRequest {
                 code: refusal.code.0,

@@ -1,7 +1,7 @@
 //! Runs MCP servers with one session's AWS credentials, and serves the session's own tools over MCP.
 //!
-//! - [`McpHost`] starts the servers of an `mcpServers` file as child processes of a session, lists their tools and
-//!   calls them. The credentials of a call are chosen when the call is made.
+//! - [`McpHost`] starts the servers of an `mcpServers` file as child processes of a session, or connects to those at a
+//!   URL, lists their tools and calls them. The credentials of a call are chosen when the call is made.
 //! - [`Gateway`] serves these tools, together with the credential tools, to any MCP client.
 //! - `http::HttpGateway`, with the feature `http`, serves many principals over HTTP, each with sessions of their own.
 //! - [`CredentialEndpoint`] is the loopback endpoint from which child processes read the session's current credentials.
@@ -44,8 +44,11 @@ mod gateway;
 mod host;
 #[cfg(feature = "http")]
 pub mod http;
+mod https_client;
 mod json;
+mod peer;
 mod redact;
+mod remote;
 mod resolver;
 mod shared_proxy;
 mod subscriptions;

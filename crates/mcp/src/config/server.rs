@@ -60,7 +60,7 @@ const CREDENTIAL_VARS: &[&str] = &[
 /// The result of reading an entry.
 pub(super) enum ParsedEntry {
     Server(Box<ServerConfig>),
-    /// The entry is disabled or a remote server, and was skipped for this reason.
+    /// The entry is disabled, and was skipped for this reason.
     Skipped(Error),
 }
 
@@ -84,12 +84,9 @@ impl<'a> EntryReader<'a> {
         }
         let fields = entry
             .as_object()
-            .ok_or_else(|| Error::invalid("server", "must be an object with a `command`"))?;
+            .ok_or_else(|| Error::invalid("server", "must be an object with a `command` or a `url`"))?;
         if let Some(reason) = disabled_reason(fields)? {
             return Ok((ParsedEntry::Skipped(reason), self.warnings));
-        }
-        if let Some(remote) = remote_reason(fields) {
-            return Ok((ParsedEntry::Skipped(remote), self.warnings));
         }
         let mut server = self.read_server(fields)?;
         server.resolved_vars = self.resolved_vars;
@@ -97,11 +94,17 @@ impl<'a> EntryReader<'a> {
     }
 
     fn read_server(&mut self, fields: &Map<String, Value>) -> Result<ServerConfig> {
-        let command = non_null(fields, "command").ok_or_else(|| {
-            Error::invalid("command", "is missing").with_next_step("name the program that runs the server")
-        })?;
-        let mut server = ServerConfig::new(self.read_path("command", command)?);
-        self.check_command(&server.command)?;
+        let mut server = match non_null(fields, "command") {
+            Some(command) => {
+                let server = ServerConfig::new(self.read_path("command", command)?);
+                self.check_command(&server.command)?;
+                server
+            }
+            None => ServerConfig::remote(self.read_url(fields)?.ok_or_else(|| {
+                Error::invalid("command", "is missing")
+                    .with_next_step("name the program that runs the server, or the `url` of a remote server")
+            })?),
+        };
         for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
             self.read_field(&mut server, key, value)?;
         }
@@ -111,6 +114,11 @@ impl<'a> EntryReader<'a> {
     fn read_field(&mut self, server: &mut ServerConfig, key: &str, value: &Value) -> Result<()> {
         match key {
             "command" | "disabled" | "enabled" => {}
+            "url" | "serverUrl" | "httpUrl" if server.url.is_some() => {}
+            "headers" if server.url.is_some() => server.headers = self.read_headers(value)?,
+            "args" | "env" | "cwd" if server.url.is_some() => {
+                self.warn(key, "is for a process, and has no effect on a remote server");
+            }
             "args" => server.args = self.read_args(value)?,
             "env" => server.env = self.read_env(value)?,
             "cwd" => server.cwd = Some(self.read_path("cwd", value)?.into()),
@@ -209,7 +217,11 @@ impl<'a> EntryReader<'a> {
         Ok(format!("{}{rest}", home.replace("${", "$${")))
     }
 
-    fn read_text(&mut self, field: &str, value: &Value) -> Result<String> {
+    pub(super) fn resolved_vars(&self) -> &ResolvedVars {
+        &self.resolved_vars
+    }
+
+    pub(super) fn read_text(&mut self, field: &str, value: &Value) -> Result<String> {
         let text = value.as_str().ok_or_else(|| Error::invalid(field.to_owned(), "must be a string"))?;
         if text.contains('\0') {
             return Err(Error::invalid(field.to_owned(), "must not contain a NUL character"));
@@ -224,7 +236,7 @@ impl<'a> EntryReader<'a> {
 }
 
 /// Returns a field; `null` counts as absent.
-fn non_null<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
+pub(super) fn non_null<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
     fields.get(key).filter(|value| !value.is_null())
 }
 
@@ -242,19 +254,6 @@ fn disabled_reason(fields: &Map<String, Value>) -> Result<Option<Error>> {
         }
     }
     Ok(None)
-}
-
-/// Returns the reason for skipping the entry if it is a remote server.
-fn remote_reason(fields: &Map<String, Value>) -> Option<Error> {
-    let key = ["url", "serverUrl", "httpUrl"].into_iter().find(|key| non_null(fields, key).is_some())?;
-    if non_null(fields, "command").is_some() {
-        return None;
-    }
-    let rule = "names a remote server, which has no process to give credentials to; it was left out";
-    Some(
-        Error::invalid(key, rule)
-            .with_next_step("register it with the client directly, or give a `command` that runs it here"),
-    )
 }
 
 fn credential_variable_warning(name: &str) -> Error {

@@ -39,8 +39,7 @@ fn config_invalid_server_reports_field_and_keeps_others() {
             .and_then(|f| f.error.field().map(str::to_owned))
     };
     assert_eq!(field("unset").as_deref(), Some("env.K"));
-    assert_eq!(field("remote"), None);
-    assert_eq!(config.warnings[0].error.field(), Some("url"), "a remote server is no error of the file");
+    assert_eq!(field("remote").as_deref(), Some("url"), "it would not be encrypted");
     assert_eq!(field("none").as_deref(), Some("command"));
     assert_eq!(field("args").as_deref(), Some("args"));
     assert_eq!(field("open").as_deref(), Some("command"));

@@ -12,13 +12,12 @@ use std::time::Duration;
 use rmcp::model::{ErrorData, ProtocolVersion};
 use rmcp::service::{ClientInitializeError, ClientLifecycleMode};
 use serde_json::{Value, json};
-use tokio::process::ChildStdout;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use futures_util::StreamExt;
 
-use super::transport::ChildWriter;
+use super::transport::{ServerOutput, ServerWriter};
 use crate::json::{JsonLineDecoder, Line};
 
 /// The timeout of the probe, after which the child is sent `initialize` as well. A child that starts slowly reads both,
@@ -111,8 +110,8 @@ impl From<ClientInitializeError> for HandshakeError {
 /// Probes whether a child supports the modern protocol. A child that does not respond within [`PROBE_TIMEOUT`] counts
 /// as legacy.
 pub(super) async fn probe_handshake(
-    lines: &mut FramedRead<ChildStdout, JsonLineDecoder>,
-    input: &ChildWriter,
+    lines: &mut FramedRead<ServerOutput, JsonLineDecoder>,
+    input: &ServerWriter,
 ) -> Handshake {
     let probe = json!({
         "jsonrpc": "2.0",

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::transport::ChildWriter;
+use super::transport::ServerWriter;
 use crate::Redactor;
 use crate::client::{ClientLink, ClientSlot, LogLevel, Refusal, notification};
 
@@ -55,7 +55,7 @@ type Forwarding = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) struct ServerMessages {
     clients: Arc<ClientSlot>,
     redactor: Arc<Redactor>,
-    input: ChildWriter,
+    input: ServerWriter,
     /// The calls in progress, oldest first.
     calls: Vec<ActiveCall>,
     /// A notification that is being masked. Later messages of the server wait for it, which keeps their order.
@@ -70,7 +70,7 @@ pub(super) struct ServerMessages {
 }
 
 impl ServerMessages {
-    pub(super) fn new(clients: Arc<ClientSlot>, redactor: Arc<Redactor>, input: ChildWriter) -> Self {
+    pub(super) fn new(clients: Arc<ClientSlot>, redactor: Arc<Redactor>, input: ServerWriter) -> Self {
         Self {
             clients,
             redactor,
@@ -286,7 +286,7 @@ mod tests {
         // A server that does not read its input.
         let mut server = Command::new("sleep");
         let mut server = server.arg("600").stdin(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let input = ChildWriter::new(server.stdin.take().unwrap());
+        let input = ServerWriter::new(Box::new(server.stdin.take().unwrap()));
         let profile = ClientProfile::legacy(Some(&json!({"capabilities": {"roots": {}}})));
         let link: Arc<dyn ClientLink> = Arc::new(SilentLink(profile, PendingRequests::default()));
         let clients = Arc::new(ClientSlot::default());

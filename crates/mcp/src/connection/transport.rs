@@ -18,7 +18,7 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::{ErrorData, RoleClient};
 use serde_json::{Value, json};
-use tokio::process::{ChildStdin, ChildStdout};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::FramedRead;
 
 use super::handshake::PROBE_ID;
@@ -28,12 +28,16 @@ use crate::Redactor;
 use crate::client::{ClientSlot, LogLevel, Refusal};
 use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
-/// Writes to the standard input of a child. Clones share the stream.
-pub(super) type ChildWriter = BoundedLineWriter<ChildStdin>;
+/// The messages of a server: the standard output of a child, or what a remote server sends.
+pub(crate) type ServerOutput = Box<dyn AsyncRead + Send + Unpin>;
+/// The messages to a server.
+pub(crate) type ServerInput = Box<dyn AsyncWrite + Send + Unpin>;
+/// Writes messages to a server. Clones share the stream.
+pub(super) type ServerWriter = BoundedLineWriter<ServerInput>;
 
 pub(super) struct RawTransport {
-    lines: FramedRead<ChildStdout, JsonLineDecoder>,
-    input: ChildWriter,
+    lines: FramedRead<ServerOutput, JsonLineDecoder>,
+    input: ServerWriter,
     keep_raw: Arc<AtomicBool>,
     in_flight: InFlight,
     clients: Arc<ClientSlot>,
@@ -45,8 +49,8 @@ pub(super) struct RawTransport {
 
 impl RawTransport {
     pub(super) fn new(
-        lines: FramedRead<ChildStdout, JsonLineDecoder>,
-        input: ChildWriter,
+        lines: FramedRead<ServerOutput, JsonLineDecoder>,
+        input: ServerWriter,
         keep_raw: Arc<AtomicBool>,
         clients: Arc<ClientSlot>,
         redactor: Arc<Redactor>,
@@ -169,6 +173,8 @@ const LEVEL_ID: &str = "valetkey-level";
 
 /// The error code in place of a response that cannot be read. Servers do not use it.
 pub(super) const UNREADABLE_CODE: i32 = -32_099;
+/// The error code in place of the response of a remote server that cannot be reached.
+pub(crate) const REMOTE_FAILURE_CODE: i32 = -32_098;
 
 /// Returns an error in place of a response that is neither a result nor an error. An object without any member of a
 /// response is not a message: servers may log such objects, even with ids.

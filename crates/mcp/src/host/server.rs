@@ -89,6 +89,8 @@ struct ServerShared {
 
 #[derive(Default)]
 struct ServerStatus {
+    is_running: bool,
+    /// The process id, if the server has a process.
     pid: Option<u32>,
     /// Whether the process that ran last has each list.
     offers: PerList<bool>,
@@ -305,6 +307,11 @@ impl ServerShared {
         let (reply, call) = oneshot::channel();
         requests.send(reply).await.map_err(|_| stopped())?;
         call.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name.clone()))
+    }
+
+    /// Records that no server runs.
+    fn mark_stopped(&self) {
+        self.with_status(|status| (status.is_running, status.pid) = (false, None));
     }
 
     fn with_status<T>(&self, update: impl FnOnce(&mut ServerStatus) -> T) -> T {

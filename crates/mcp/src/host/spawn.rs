@@ -1,36 +1,33 @@
-//! Starts a server of a session: spawns the process and performs the MCP handshake.
+//! Starts a server of a session: spawns the process or connects to the remote server, and performs the MCP handshake.
 //!
 //! A start has three results: a server that has completed the handshake, an error of the configuration that was found
 //! before a process was started, or an error of the process with the end of its standard error, masked. In the second
 //! case a retry is pointless, so no backoff is needed.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Clock, Credentials, Error, ErrorKind, Region, Result, SessionAccount, SessionId};
 
 use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HomeFolder, HostEnvironment, Launcher,
-    SessionDir, StderrTail, Stdio, selects_endpoint,
+    SessionDir, Stdio,
 };
 use crate::client::ClientSlot;
 use crate::config::ServerConfig;
-use crate::connection::{Connection, ConnectionDriver, Handshake, HandshakeError};
+use crate::connection::{Connection, ConnectionDriver, Handshake, HandshakeError, ServerInput, ServerOutput};
 use crate::endpoint::{AdvertisedExpiry, Grant};
+use crate::peer::ServerPeer;
+use crate::remote::{RemoteLink, RemoteServer, RemoteSettings, RemoteStreams};
 use crate::shared_proxy::{MaskedPlaceholder, SharedProxy};
 use crate::{CredentialEndpoint, Redactor};
 
 use super::ChangeCounters;
 use super::process_quota::{ProcessOwner, ProcessSlot};
-
-/// The number of standard error lines quoted when a server fails.
-const STDERR_LINES: usize = 5;
 
 /// The configuration that all servers of a host are started with.
 pub(super) struct SpawnConfig {
@@ -57,15 +54,23 @@ pub(super) struct SpawnConfig {
 /// A started server that has completed the handshake.
 pub(super) struct SpawnedServer {
     pub(super) slot: ProcessSlot,
-    pub(super) process: ChildProcess,
+    pub(super) peer: ServerPeer,
     pub(super) session: ConnectionDriver,
     pub(super) connection: Connection,
     pub(super) access: Access,
 }
 
+/// A server before its handshake.
+struct StartedPeer {
+    peer: ServerPeer,
+    output: ServerOutput,
+    input: ServerInput,
+    access: Access,
+}
+
 /// The right of one process to act as its account, revoked on drop.
 pub(super) enum Access {
-    /// The process has no access, or has keys in its environment.
+    /// The process has no access, or has keys in its environment. The requests to a remote server are signed one by one.
     None,
     Endpoint(Grant),
     Proxy(MaskedPlaceholder),
@@ -117,32 +122,33 @@ impl SpawnConfig {
         account: &SessionAccount,
         handshake: &mut Handshake,
     ) -> Result<SpawnedServer> {
+        config.check()?;
         let slot = self.owner.acquire().await?;
         let mut attempted = match *handshake {
             Handshake::Probe if self.clients.profile().is_legacy() => Handshake::Legacy,
             known => known,
         };
         loop {
-            let access = self.grant_access(name, config, account).await?;
-            let credentials = match config.delivery {
-                Delivery::Env => account.credentials().await.ok(),
-                Delivery::Endpoint | Delivery::Proxy | Delivery::None => None,
+            let StartedPeer { peer, output, input, access } = match &config.url {
+                Some(_) => self.connect(name, config, account)?,
+                None => self.start_process(name, config, account).await?,
             };
-            let environment = self.build_environment(config, account, &access, credentials.as_ref())?;
-            let mut process = self.spawn_process(config, account, environment)?;
-            if credentials.is_some() {
-                account.audit(AuditEvent::Serve, name, None);
-            }
-            let what = match self.handshake(&mut process, attempted).await {
-                Ok(Ok((connection, driver, succeeded))) => {
+            let opened = Connection::open(output, input, attempted, &self.clients, &self.redactor);
+            let failure = peer.failure_source();
+            let what = match timeout(self.start_timeout, opened).await {
+                Ok(Ok((connection, session, succeeded))) => {
                     *handshake = succeeded;
-                    return Ok(SpawnedServer { slot, process, session: driver, connection, access });
+                    return Ok(SpawnedServer { slot, peer, session, connection, access });
                 }
                 Ok(Err(error)) => {
+                    if let Some(reason) = failure.remote(&self.redactor) {
+                        return Err(Error::new(ErrorKind::Unavailable, format!("the server {reason}"))
+                            .with_next_step("check its `url` and `headers`"));
+                    }
                     if let Some(next) = attempted.fallback_after(&error) {
                         tracing::debug!(server = name, ?attempted, ?next, "handshake failed; trying another");
                         attempted = next;
-                        process.stop().await;
+                        peer.stop().await;
                         continue;
                     }
                     match error {
@@ -154,10 +160,41 @@ impl SpawnConfig {
                 }
                 Err(_elapsed) => "did not answer in time".to_owned(),
             };
-            process.stderr().wait_drained().await;
-            let stderr_clause = quote_stderr(process.stderr(), &self.redactor);
-            return Err(Error::new(ErrorKind::Unavailable, format!("the server {what}{stderr_clause}")));
+            let clause = failure.quote(&self.redactor).await;
+            return Err(Error::new(ErrorKind::Unavailable, format!("the server {what}{clause}")));
         }
+    }
+
+    fn connect(&self, name: &str, config: &ServerConfig, account: &SessionAccount) -> Result<StartedPeer> {
+        let expand = |field: &str, text: &str| self.expand_vars(config, account, field, text);
+        let (environment, clock) = (&self.environment, Arc::clone(&self.clock));
+        let settings = RemoteSettings { name, config, account, environment, clock };
+        let server = RemoteServer::new(settings, expand, &self.redactor)?;
+        let (link, RemoteStreams { output, input }) = RemoteLink::open(server);
+        Ok(StartedPeer { peer: ServerPeer::Remote(link), output, input, access: Access::None })
+    }
+
+    async fn start_process(
+        &self,
+        name: &str,
+        config: &ServerConfig,
+        account: &SessionAccount,
+    ) -> Result<StartedPeer> {
+        let access = self.grant_access(name, config, account).await?;
+        let credentials = match config.delivery {
+            Delivery::Env => account.credentials().await.ok(),
+            Delivery::Endpoint | Delivery::Proxy | Delivery::SigV4 | Delivery::None => None,
+        };
+        let environment = self.build_environment(config, account, &access, credentials.as_ref())?;
+        let mut process = self.spawn_process(config, account, environment)?;
+        if credentials.is_some() {
+            account.audit(AuditEvent::Serve, name, None);
+        }
+        let (output, input) = process
+            .take_streams()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the streams of the server are not connected"))?;
+        let (output, input) = (Box::new(output), Box::new(input));
+        Ok(StartedPeer { peer: ServerPeer::Process(process), output, input, access })
     }
 
     async fn grant_access(
@@ -176,20 +213,8 @@ impl SpawnConfig {
                 let (account, rules) = (account.clone(), config.requests.clone());
                 Access::Proxy(MaskedPlaceholder::new(proxy, account, name, rules, &self.redactor))
             }
-            Delivery::Env | Delivery::None => Access::None,
+            Delivery::Env | Delivery::SigV4 | Delivery::None => Access::None,
         })
-    }
-
-    async fn handshake(
-        &self,
-        process: &mut ChildProcess,
-        handshake: Handshake,
-    ) -> Result<std::result::Result<(Connection, ConnectionDriver, Handshake), HandshakeError>, Elapsed> {
-        let Some((stdout, stdin)) = process.take_streams() else {
-            return Ok(Err(HandshakeError::Failed));
-        };
-        timeout(self.start_timeout, Connection::open(stdout, stdin, handshake, &self.clients, &self.redactor))
-            .await
     }
 
     /// Builds the environment of a server. The order matters: the configured variables come before the isolation, which
@@ -220,10 +245,7 @@ impl SpawnConfig {
         environment = match access {
             Access::None => environment,
             Access::Endpoint(grant) => environment.with_endpoint(grant),
-            Access::Proxy(masked) => {
-                check_endpoints(&vars)?;
-                environment.with_placeholder(masked.placeholder())
-            }
+            Access::Proxy(masked) => environment.with_placeholder(masked.placeholder()),
         };
         if let Some(credentials) = credentials {
             self.redactor.add(credentials);
@@ -273,18 +295,6 @@ impl SpawnConfig {
     }
 }
 
-/// Rejects a configured endpoint beside the proxy, which would have no effect.
-fn check_endpoints(vars: &[(String, String)]) -> Result<()> {
-    match vars.iter().find(|(name, _)| selects_endpoint(OsStr::new(name))) {
-        None => Ok(()),
-        Some((name, _)) => Err(Error::invalid(
-            format!("env.{name}"),
-            "selects an endpoint, which delivery `proxy` overrides",
-        )
-        .with_next_step("set it in the environment of valetkey itself, or use delivery `endpoint`")),
-    }
-}
-
 /// Returns the region set on the account, or else the one in the server's configuration, or else the default region.
 fn server_region(account: &SessionAccount, vars: &[(String, String)]) -> Region {
     let configured = || {
@@ -293,12 +303,6 @@ fn server_region(account: &SessionAccount, vars: &[(String, String)]) -> Region 
         values.filter_map(|(_, value)| value.parse().ok()).next()
     };
     account.region().or_else(configured).unwrap_or_else(|| account.resolved_region())
-}
-
-/// Formats the end of standard error, masked, as a clause of an error message.
-pub(super) fn quote_stderr(stderr: &StderrTail, redactor: &Redactor) -> String {
-    let said = stderr.last_lines(redactor, STDERR_LINES).replace('\n', " | ");
-    if said.is_empty() { said } else { format!("; it said: {said}") }
 }
 
 /// Returns a conversion of I/O errors into errors with this message.

@@ -14,6 +14,7 @@ mod malformed;
 #[cfg(feature = "http")]
 mod many_sessions;
 mod proxy;
+mod remote;
 #[cfg(feature = "http")]
 mod servers;
 mod switch;

@@ -95,6 +95,11 @@ impl HostEnvironment {
         self.endpoints.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// Returns a variable that children inherit.
+    pub(crate) fn inherited(&self, name: &str) -> Option<&str> {
+        self.inherited.get(OsStr::new(name))?.to_str()
+    }
+
     /// Returns the files of the host's user that tools find only in `HOME`, with their names there.
     pub(in crate::child) fn linked(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         self.user_dirs.linked()

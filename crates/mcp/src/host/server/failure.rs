@@ -75,6 +75,10 @@ impl ServerShared {
             RequestError::Refused(refused) => refusal_error(&self.mask_refusal(refused)),
             RequestError::Unreadable(reason) => Error::new(ErrorKind::Internal, reason)
                 .with_next_step("the server has an error; other tools and arguments may work"),
+            RequestError::Unreachable(reason) => {
+                Error::new(ErrorKind::Unavailable, self.spawn_config.redactor.mask(&reason))
+                    .with_next_step("call again later, or check its `url` and `headers`")
+            }
             RequestError::Cancelled => cancelled_error(),
             RequestError::TimedOut(limit) => {
                 let message = format!("the server did not answer within {} s", limit.as_secs_f32());
@@ -84,7 +88,7 @@ impl ServerShared {
                 Error::new(ErrorKind::Invalid, "the server's list has no end, or is too large")
             }
             RequestError::Disconnected => {
-                let message = format!("the server ended during the call{}", call.stderr_tail().await);
+                let message = format!("the server ended during the call{}", call.failure_clause().await);
                 Error::new(ErrorKind::Unavailable, message)
                     .with_next_step("call again; the server is started anew")
             }

@@ -17,11 +17,12 @@ use valetkey_core::{CredentialsVersion, Region};
 
 use super::{CallRequest, ItemList, RequestFailure, ServerHandle, ServerShared};
 use crate::Redactor;
-use crate::child::{ChildProcess, Delivery, StderrTail};
+use crate::child::Delivery;
 use crate::connection::{Announcement, Connection, ConnectionDriver, ListKind, PerList};
 use crate::endpoint::Grant;
 use crate::host::process_quota::{CallCounter, ProcessSlot};
-use crate::host::spawn::{Access, quote_stderr};
+use crate::host::spawn::Access;
+use crate::peer::{FailureSource, ServerPeer};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 /// How long the response to a subscription waits for the server.
@@ -34,7 +35,7 @@ const MAX_INSTRUCTIONS_LEN: usize = 8 * 1024;
 pub(super) struct RunningServer {
     pub(super) connection: Connection,
     pub(super) access: Access,
-    pub(super) stderr: StderrTail,
+    pub(super) failure: FailureSource,
     pub(super) redactor: Arc<Redactor>,
     /// The lists as the server sent them.
     pub(super) cached_lists: PerList<Mutex<Option<ItemList>>>,
@@ -85,12 +86,11 @@ impl CallGuard {
         self.0.has_served.store(true, Ordering::Release);
     }
 
-    /// Records that the server is gone, so that later calls do not use it, and returns the end of its standard error,
-    /// masked.
-    pub(super) async fn stderr_tail(&self) -> String {
+    /// Records that the server is gone, so that later calls do not use it, and returns what is known of its failure as
+    /// a clause, masked.
+    pub(super) async fn failure_clause(&self) -> String {
         self.0.is_disconnected.store(true, Ordering::Release);
-        self.0.stderr.wait_drained().await;
-        quote_stderr(&self.0.stderr, &self.0.redactor)
+        self.0.failure.quote(&self.0.redactor).await
     }
 }
 
@@ -100,10 +100,10 @@ impl Drop for CallGuard {
     }
 }
 
-/// The process of a running server, which only the supervisor holds.
+/// The process of a running server, or the connection to a remote one, which only the supervisor holds.
 pub(super) struct RunningProcess {
     pub(super) server: Arc<RunningServer>,
-    pub(super) process: ChildProcess,
+    pub(super) peer: ServerPeer,
     pub(super) slot: ProcessSlot,
     pub(super) driver: ConnectionDriver,
     pub(super) snapshot: CredentialSnapshot,
@@ -126,7 +126,7 @@ impl RunningProcess {
             () = kill.cancelled() => {}
             () = self.driver.close() => {}
         }
-        self.process.stop_or_kill(kill).await;
+        self.peer.stop_or_kill(kill).await;
     }
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn next_event(
     earliest: Instant,
     idle_timeout: Option<Duration>,
 ) -> ProcessEvent {
-    let Some(RunningProcess { process, server, slot, .. }) = running else {
+    let Some(RunningProcess { peer, server, slot, .. }) = running else {
         return std::future::pending().await;
     };
     let changed = async {
@@ -159,7 +159,7 @@ pub(super) async fn next_event(
         }
     };
     tokio::select! {
-        _status = process.wait() => ProcessEvent::Ended,
+        () = peer.wait() => ProcessEvent::Ended,
         () = idle => ProcessEvent::Unused,
         () = slot.wait_evicted() => ProcessEvent::Unused,
         announcement = changed => ProcessEvent::Announced(announcement),
@@ -203,6 +203,11 @@ impl CredentialSnapshot {
             },
             // The server holds no credentials, but has its region in its environment.
             Delivery::Proxy => self.has_other_region(shared),
+            // Every request is signed anew, but what the server keeps of a session belongs to the identity that began it.
+            Delivery::SigV4 => match (self.version, shared.account.current()) {
+                (Some(begun), Some(now)) => now.id != begun && !now.id.is_renewal_of(begun),
+                _ => false,
+            },
         }
     }
 
@@ -251,7 +256,7 @@ pub(super) async fn watch_resources(shared: Arc<ServerShared>, requests: mpsc::W
     while changes.changed().await.is_ok() {
         let change = *changes.borrow_and_update();
         // A process that does not run is not started for this; the next one is informed when it has started.
-        if shared.with_status(|status| status.pid).is_some()
+        if shared.with_status(|status| status.is_running)
             && let Some(requests) = requests.upgrade()
             && let Ok(call) = shared.begin_call(&requests).await
         {

@@ -176,6 +176,10 @@ impl Supervisor {
         self.backoff.check()?;
         let shared = Arc::clone(&self.shared);
         let ServerShared { name, config, account, spawn_config, .. } = &*shared;
+        if config.delivery == Delivery::SigV4 {
+            // Its handshake is signed too. Without credentials nothing is sent, so the server has not failed.
+            account.credentials().await?;
+        }
         if config.delivery == Delivery::Env {
             // Fetches first, so that the first fetch does not look like a rotation. The snapshot below may at worst be
             // older than the keys that the server gets, which causes a replacement.
@@ -208,10 +212,10 @@ impl Supervisor {
 
     /// Makes a started process the one that accepts calls. The snapshot is that of the time before its start.
     fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
-        let SpawnedServer { slot, process, session, connection, access } = started;
-        tracing::debug!(server = %self.shared.name, pid = process.pid(), "server started");
+        let SpawnedServer { slot, peer, session, connection, access } = started;
+        tracing::debug!(server = %self.shared.name, pid = peer.pid(), "server started");
         self.shared.with_status(|status| {
-            status.pid = Some(process.pid());
+            (status.is_running, status.pid) = (true, peer.pid());
             status.offers = PerList::new(|kind| connection.offers(kind));
             status.supports_tasks = connection.supports_tasks();
             status.instructions = connection.instructions();
@@ -221,7 +225,7 @@ impl Supervisor {
         let server = Arc::new(RunningServer {
             connection,
             access,
-            stderr: process.stderr().clone(),
+            failure: peer.failure_source(),
             redactor: Arc::clone(&self.shared.spawn_config.redactor),
             cached_lists: PerList::default(),
             active_calls: slot.calls(),
@@ -229,7 +233,7 @@ impl Supervisor {
             is_disconnected: AtomicBool::new(false),
         });
         slot.mark_started();
-        self.running = Some(RunningProcess { server, process, slot, driver: session, snapshot });
+        self.running = Some(RunningProcess { server, peer, slot, driver: session, snapshot });
     }
 
     /// Handles a rotation of the account's credentials. Breaks when the session has ended.
@@ -290,7 +294,7 @@ impl Supervisor {
     /// Accepts no new call on the server, and stops it when its calls in progress have finished.
     fn drain(&mut self) {
         let Some(running) = self.running.take() else { return };
-        self.shared.with_status(|status| status.pid = None);
+        self.shared.mark_stopped();
         self.draining_version = running.snapshot.version.or(self.draining_version);
         self.reset_if_served(&running.server);
         let server = Arc::clone(&running.server);
@@ -304,7 +308,7 @@ impl Supervisor {
     fn discard(&mut self, reason: &'static str) {
         if let Some(running) = self.running.take() {
             tracing::debug!(server = %self.shared.name, reason, "server gone");
-            self.shared.with_status(|status| status.pid = None);
+            self.shared.mark_stopped();
             self.reset_if_served(&running.server);
             self.backoff.record_failure(format!("it {reason}"));
             self.stop_in_background(running, std::future::ready(()));
@@ -347,11 +351,11 @@ impl Supervisor {
     async fn stop_all(mut self) {
         self.kill_draining().await;
         let Some(running) = self.running.take() else { return };
-        self.shared.with_status(|status| status.pid = None);
+        self.shared.mark_stopped();
         if self.shared.config.delivery == Delivery::Env && self.shared.account.is_closed() {
             // The session is closed, but the environment of the process still holds its credentials: kill it without a
             // grace period.
-            running.process.kill().await;
+            running.peer.kill().await;
         } else {
             running.stop().await;
         }

@@ -2,23 +2,16 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
 
 use async_trait::async_trait;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{ACCEPT, HeaderValue};
-use hyper::{Request, Response, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs::default_provider;
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
 use valetkey_core::{Error, ErrorKind, Result};
 
 use super::JwksSource;
+use crate::https_client::{HttpsClient, is_loopback};
 
 /// The maximum size of a key set, in bytes.
 const MAX_DOCUMENT_SIZE: usize = 1024 * 1024;
@@ -38,14 +31,7 @@ const MAX_DOCUMENT_SIZE: usize = 1024 * 1024;
 /// ```
 pub struct JwksUrl {
     url: Uri,
-    client: JwksClient,
-}
-
-type DirectConnector = HttpsConnector<HttpConnector>;
-
-enum JwksClient {
-    Direct(Box<Client<DirectConnector, Empty<Bytes>>>),
-    Proxied(Box<Client<HttpsConnector<Tunnel<DirectConnector>>, Empty<Bytes>>>),
+    client: HttpsClient,
 }
 
 impl JwksUrl {
@@ -74,55 +60,25 @@ impl JwksUrl {
                 .with_next_step("take `jwks_uri` from the metadata of the issuer")
         };
         let url: Uri = url.parse().map_err(|_| invalid())?;
-        let is_loopback = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
         match url.scheme_str() {
             Some("https") if url.host().is_some() => {}
-            Some("http") if is_loopback => {}
+            Some("http") if is_loopback(&url) => {}
             _ => return Err(invalid()),
         }
-        let proxy = proxies.intercept(&url).filter(|_| !is_loopback);
-        let client = JwksClient::new(proxy.as_ref()).map_err(|error| {
-            Error::new(ErrorKind::Internal, "the trusted certificates cannot be read").with_source(error)
-        })?;
+        let client = HttpsClient::new(&url, proxies)?;
         Ok(Self { url, client })
-    }
-}
-
-impl JwksClient {
-    fn new(proxy: Option<&Intercept>) -> io::Result<Self> {
-        let tls = || HttpsConnectorBuilder::new().with_provider_and_native_roots(default_provider());
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        let direct = tls()?.https_or_http().enable_http1().wrap_connector(connector);
-        let builder = Client::builder(TokioExecutor::new());
-        let Some(proxy) = proxy else {
-            return Ok(Self::Direct(Box::new(builder.build(direct))));
-        };
-        let tunnel = Tunnel::new(proxy.uri().clone(), direct);
-        let tunnel = match proxy.basic_auth() {
-            Some(auth) => tunnel.with_auth(auth.clone()),
-            None => tunnel,
-        };
-        let connector = tls()?.https_or_http().enable_http1().wrap_connector(tunnel);
-        Ok(Self::Proxied(Box::new(builder.build(connector))))
-    }
-
-    async fn request(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>> {
-        let response = match self {
-            Self::Direct(client) => client.request(request).await,
-            Self::Proxied(client) => client.request(request).await,
-        };
-        response.map_err(|error| unavailable("the issuer cannot be reached").with_source(error))
     }
 }
 
 #[async_trait]
 impl JwksSource for JwksUrl {
     async fn fetch(&self) -> Result<Vec<u8>> {
-        let mut request = Request::new(Empty::new());
+        let mut request = Request::new(Full::default());
         *request.uri_mut() = self.url.clone();
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let response = self.client.request(request).await?;
+        let response = self.client.send(request).await;
+        let response =
+            response.map_err(|error| unavailable("the issuer cannot be reached").with_source(error))?;
         if response.status() != StatusCode::OK {
             return Err(unavailable("the issuer has refused to send its keys"));
         }
@@ -214,7 +170,7 @@ mod tests {
 
         for (url, excepted) in [(url, "example.com"), ("https://127.0.0.1:1/keys", "")] {
             let keys = JwksUrl::with_proxies(url, &proxies(excepted)).unwrap();
-            assert!(matches!(keys.client, JwksClient::Direct(_)), "{url}");
+            assert!(matches!(keys.client, HttpsClient::Direct(_)), "{url}");
         }
     }
 
