@@ -128,6 +128,7 @@ impl Adoption {
         self.plan.servers.iter().map(|server| {
             let name = &server.name;
             match &server.access {
+                Access::Proxy(alias) => format!("server `{name}`: account `{alias}`, without a key of its own"),
                 Access::Endpoint(alias) => format!("server `{name}`: account `{alias}`"),
                 Access::Environment(alias) => format!("server `{name}`: account `{alias}`, as variables of its container"),
                 Access::None => format!("server `{name}`: no AWS credentials"),

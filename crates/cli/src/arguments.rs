@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use valetkey::mcp::child::run_launcher;
+use valetkey::mcp::signing::S3Object;
 use valetkey::{AccountName, Error, Expiry, Principal, Region, SessionId};
 
 use crate::error::CliError;
@@ -40,6 +41,12 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   valetkey check --mcp-config servers.json
   valetkey check --live --json";
+
+const PRESIGN_EXAMPLES: &str = "\
+Examples:
+  valetkey presign s3://reports/november.pdf
+  valetkey presign s3://reports/november.pdf --expires 1h --account prod
+  curl -T november.pdf \"$(valetkey presign s3://reports/november.pdf --method put)\"";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -82,6 +89,9 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Print one account's credentials as JSON, for the `credential_process` of an AWS profile.
     CredentialProcess(CredentialProcessArgs),
+    /// Print a URL that permits to download or upload one object of S3, for a limited time.
+    #[command(after_help = PRESIGN_EXAMPLES)]
+    Presign(PresignArgs),
     /// Print an IAM policy that revokes credentials already issued but not yet expired.
     RevocationPolicy(RevocationPolicyArgs),
     /// Let valetkey run the servers of an MCP client's file: write `servers.json` and `valetkey.toml` beside it, and
@@ -93,7 +103,7 @@ pub(crate) enum Command {
     /// Read the configuration files and report every error in them.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
-    /// Allow a settings file to be used from its folder without `--config`, until the file changes.
+    /// Allow a settings file that is found to be used without `--config`, until the file changes.
     Trust(TrustArgs),
     /// Print the completions of this command line for a shell.
     #[command(after_help = COMPLETIONS_EXAMPLES)]
@@ -131,7 +141,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) mcp_config: Option<PathBuf>,
     /// The file with accounts, servers' credentials, resolver and audit (default: `$VALETKEY_CONFIG`, or a trusted
-    /// `valetkey.toml` in this folder).
+    /// `valetkey.toml` in this folder, above it in the repository, or in `~/.config/valetkey`).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The principal that the session acts for, in place of the `principal` of the settings.
@@ -142,7 +152,8 @@ pub(crate) struct ConfigArgs {
 /// The options that select an account and the principal.
 #[derive(Debug, Args)]
 pub(crate) struct AccountArgs {
-    /// The file with the accounts (default: `$VALETKEY_CONFIG`, or a trusted `valetkey.toml` in this folder).
+    /// The file with the accounts (default: `$VALETKEY_CONFIG`, or a trusted `valetkey.toml` in this folder, above it in
+    /// the repository, or in `~/.config/valetkey`).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The account (default: the `default_account` of the settings, or the only account).
@@ -197,7 +208,8 @@ pub(crate) struct ManArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The file with the accounts (default: `$VALETKEY_CONFIG`, or `valetkey.toml` in this folder).
+    /// The file with the accounts (default: `$VALETKEY_CONFIG`, or `valetkey.toml` in this folder, above it in the
+    /// repository, or in `~/.config/valetkey`).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The principal whose accounts to list, in place of the `principal` of the settings.
@@ -224,7 +236,7 @@ pub(crate) struct AdoptArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TrustArgs {
-    /// The settings file (default: `valetkey.toml` in this folder).
+    /// The settings file (default: the one that is found from this folder).
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Remove an earlier decision to trust the file.
@@ -236,6 +248,32 @@ pub(crate) struct TrustArgs {
 pub(crate) struct CredentialProcessArgs {
     #[command(flatten)]
     pub(crate) account_args: AccountArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PresignArgs {
+    /// The object.
+    #[arg(value_name = "s3://BUCKET/KEY")]
+    pub(crate) object: S3Object,
+    /// How long the URL is valid, such as `900`, `15m` or `8h`; at most seven days, and not longer than the credentials.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "15m")]
+    pub(crate) expires: Duration,
+    /// The request that the URL permits.
+    #[arg(long, value_enum, default_value_t = PresignMethod::Get)]
+    pub(crate) method: PresignMethod,
+    /// The region of the bucket (default: that of the account).
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<Region>,
+    #[command(flatten)]
+    pub(crate) account_args: AccountArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PresignMethod {
+    /// Download the object.
+    Get,
+    /// Upload the object.
+    Put,
 }
 
 #[derive(Debug, Args)]

@@ -202,10 +202,15 @@ pub(crate) fn apply_server_settings(
             });
         let account = account.transpose().map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
         let requests = requests::build_rules(settings, name, diagnostics);
+        let region = server_settings.region.as_deref().map(str::parse).transpose();
+        let region =
+            region.map_err(|error: Error| diagnostics.push(settings.to_diagnostic(&section, &error)));
         let Some(config) = config.as_deref_mut() else { continue };
         if let Some(server) = config.servers.get_mut(name) {
             server.delivery = server_settings.credentials.unwrap_or(server.delivery);
             server.requests = requests;
+            server.signing_service = server_settings.service.clone().or(server.signing_service.take());
+            server.signing_region = region.ok().flatten().or(server.signing_region.take());
             server.home = server_settings.home.unwrap_or(server.home);
             server.prefix = server_settings.prefix.unwrap_or(server.prefix);
             server.idle_timeout =
@@ -214,6 +219,9 @@ pub(crate) fn apply_server_settings(
             server.tools.deny.extend_from_slice(&server_settings.tools.deny);
             if let Some(allowed) = &server_settings.tools.allow {
                 server.tools.restrict_to(allowed.clone());
+            }
+            if let Err(error) = server.check() {
+                diagnostics.push(settings.to_diagnostic(&section, &error));
             }
         } else if !config.errors.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
             // A broken or disabled server has already been reported.

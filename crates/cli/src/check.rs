@@ -1,5 +1,6 @@
 //! `valetkey check`: reads both files and reports every error with file, line and remedy.
 
+mod deliveries;
 mod live;
 mod report;
 mod sign_ins;
@@ -21,6 +22,8 @@ use crate::serve::http::{TlsFiles, build_authenticator, read_store};
 use crate::serve::{read_mcp_config, sorted_by_line};
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
+use deliveries::ServerDeliveries;
+pub(crate) use deliveries::proxy_obstacle;
 use report::CheckReport;
 
 pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
@@ -60,6 +63,7 @@ async fn check(command: &CheckArgs) -> Result<CheckReport, CliError> {
         accounts: settings.accounts.len(),
         servers,
         needs_default_account: settings.missing_default_account("").is_some(),
+        deliveries: config.as_ref().map(ServerDeliveries::of_servers).unwrap_or_default(),
         live: Vec::new(),
     };
     if !report.errors.is_empty() {
@@ -88,21 +92,19 @@ fn check_mcp_config(
         Diagnostic::in_file(path, format!("server `{}`: {}", diagnostic.server, diagnostic.error))
             .at_line(line)
     };
-    // Clients connect to remote servers directly, so a remote server is a warning and not an error.
-    let (remote, broken): (Vec<_>, Vec<_>) =
-        config.errors.iter().partition(|diagnostic| diagnostic.error.field() == Some("url"));
-    diagnostics.extend(broken.into_iter().map(to_diagnostic));
+    diagnostics.extend(config.errors.iter().map(to_diagnostic));
     diagnostics.extend(nested::gateway_servers(&config).into_iter().map(|name| {
         let line = find_line(&text, &name, Some("command"));
         Diagnostic::in_file(path, format!("server `{name}`: `command` {}", nested::REMEDY)).at_line(line)
     }));
-    let found = remote.into_iter().chain(&config.warnings).map(to_diagnostic).chain(
-        config.servers.iter().filter_map(|(name, server)| {
+    let found = config.warnings.iter().map(to_diagnostic).chain(config.servers.iter().filter_map(
+        |(name, server)| {
             let what = format!("server `{name}`: `command` names a program that is not found here");
             let line = find_line(&text, name, Some("command"));
-            (!command_exists(&server.command)).then(|| Diagnostic::in_file(path, what).at_line(line))
-        }),
-    );
+            let is_missing = server.url.is_none() && !command_exists(&server.command);
+            is_missing.then(|| Diagnostic::in_file(path, what).at_line(line))
+        },
+    ));
     warnings.extend(found);
     Some(config)
 }

@@ -17,6 +17,7 @@ mod nested;
 mod open_session;
 mod output;
 mod outstanding_report;
+mod presign;
 mod process_memory;
 mod progress;
 mod revocation_policy;
@@ -72,6 +73,7 @@ async fn run(arguments: Cli) -> Result<ExitCode, CliError> {
         Command::Serve(command) => serve::run(command).await,
         Command::Exec(command) => exec::run(command).await,
         Command::CredentialProcess(command) => credential_process::run(command).await,
+        Command::Presign(command) => presign::run(command).await,
         Command::RevocationPolicy(command) => revocation_policy::run(&command),
         Command::Adopt(command) => adopt::run(&command),
         Command::List(command) => list::run(&command).await,

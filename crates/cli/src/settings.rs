@@ -37,7 +37,7 @@ pub(crate) use account::{
 pub(crate) use diagnostic::Diagnostic;
 pub(crate) use http::{ClaimValue, HttpAuth, HttpSettings, IssuerSettings};
 pub(crate) use keys::{did_you_mean, suggest_name};
-pub(crate) use load::{Consent, DEFAULT_FILE};
+pub(crate) use load::{Consent, DEFAULT_FILE, discovered_file};
 pub(crate) use policy::{PolicySettings, ScopeSettings};
 pub(crate) use processes::ProcessLimitSettings;
 use reader::LenientReader;

@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
 use crate::output::print_lines;
 use crate::serve::config_error;
-use crate::settings::{DEFAULT_FILE, Settings};
+use crate::settings::{DEFAULT_FILE, Settings, discovered_file};
 
 /// The decision of the user on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,8 @@ fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
-    let path = command.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    let found = command.file.clone().or_else(discovered_file);
+    let path = found.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     let store = TrustStore::for_user()
         .ok_or_else(|| CliError::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
     let store_error = |error: io::Error| CliError::failed(format!("the decision cannot be stored: {error}"));

@@ -119,6 +119,7 @@ pub(super) fn settings_text(plan: &Plan, client: &str) -> String {
     }
     for server in &plan.servers {
         let fields = match &server.access {
+            Access::Proxy(alias) => vec![("account", alias.as_str()), ("credentials", "proxy")],
             Access::Endpoint(alias) => vec![("account", alias.as_str())],
             Access::Environment(alias) => vec![("account", alias.as_str()), ("credentials", "env")],
             Access::None | Access::Unknown => vec![("credentials", "none")],

@@ -10,9 +10,10 @@ use super::accounts::{AccountKey, Accounts, Source};
 use super::aws_use::{AwsUse, aws_use};
 use super::client_file::ClientFile;
 use super::entry::{
-    args_of, check_command_line, env_of, is_container, passes_keys_to_container, profile_option,
+    args_of, check_command_line, env_of, is_container, passes_keys_to_container, profile_option, signs_itself,
 };
 use super::references::{PassedVars, is_reference};
+use crate::check::proxy_obstacle;
 use crate::settings::Diagnostic;
 
 const KEY_VARS: &[&str] =
@@ -50,7 +51,9 @@ pub(super) struct AdoptedServer {
 /// The credentials of a server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Of an account, from the endpoint.
+    /// Of an account, whose signing proxy is the endpoint of the server's SDK.
+    Proxy(String),
+    /// Of an account, from the credential endpoint, because the proxy does not reach what the server uses.
     Endpoint(String),
     /// Of an account, in the environment of a container.
     Environment(String),
@@ -98,6 +101,11 @@ impl Plan {
                 errors.filter(|error| error.server == name).map(|error| error.error.to_string()).next();
             return Err(error.unwrap_or_else(|| "valetkey cannot read its entry".to_owned()));
         }
+        if file.config.servers.get(name).is_some_and(|server| server.url.is_some()) {
+            return Err("it is a remote server, at which the client signs in itself; to limit its tools, or to sign its \
+                        requests, list it in the file of servers"
+                .to_owned());
+        }
         check_command_line(entry)?;
         let mut server = AdoptedServer {
             name: name.to_owned(),
@@ -108,13 +116,18 @@ impl Plan {
         server.access = match aws_use(entry) {
             AwsUse::No => Access::None,
             AwsUse::Unknown => Access::Unknown,
-            AwsUse::Yes => self.access(entry, &mut server)?,
+            AwsUse::Yes => self.access(file, entry, &mut server)?,
         };
         Ok(server)
     }
 
     /// Returns the credentials of a server that uses AWS, and notes what they replace.
-    fn access(&mut self, entry: &Map<String, Value>, server: &mut AdoptedServer) -> Result<Access, String> {
+    fn access(
+        &mut self,
+        file: &ClientFile,
+        entry: &Map<String, Value>,
+        server: &mut AdoptedServer,
+    ) -> Result<Access, String> {
         let in_container = is_container(entry);
         if in_container && !passes_keys_to_container(entry) {
             return Err("it runs in a container, which gets no credentials; pass them to it with `-e AWS_ACCESS_KEY_ID \
@@ -128,7 +141,13 @@ impl Plan {
         let source = self.source(entry, &env, server)?;
         let region = self.region(&env, server);
         let alias = self.accounts.alias(AccountKey { source, region });
-        Ok(if in_container { Access::Environment(alias) } else { Access::Endpoint(alias) })
+        Ok(match (in_container, file.config.servers.get(&server.name)) {
+            (true, _) => Access::Environment(alias),
+            (false, Some(config)) if proxy_obstacle(config).is_none() && !signs_itself(entry) => {
+                Access::Proxy(alias)
+            }
+            (false, _) => Access::Endpoint(alias),
+        })
     }
 
     /// Returns the source of the account that replaces the profile and the keys of the entry.

@@ -13,6 +13,7 @@ pub(super) fn build_rules(settings: &Settings, server: &str, diagnostics: &mut V
     if server_settings.credentials != Some(Delivery::Proxy) {
         diagnostics
             .push(settings.diagnostic(&section, "applies only with `credentials = \"proxy\"`; set that"));
+        return Rules::default();
     }
     let mut report = |list: &str, pattern: &str, error: &Error| {
         let what = format!("`{pattern}`: {error}");

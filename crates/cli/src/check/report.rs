@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use valetkey::escape_control_chars;
 
+use super::deliveries::ServerDeliveries;
 use crate::error::CliError;
 use crate::output::{print_json, print_lines};
 use crate::serve::config_error;
@@ -19,6 +20,8 @@ pub(super) struct CheckReport {
     pub(super) servers: usize,
     /// Whether there are accounts and none of them is the default.
     pub(super) needs_default_account: bool,
+    /// Which deliveries each server can use.
+    pub(super) deliveries: Vec<ServerDeliveries>,
     /// The results of `--live`, in the order of the accounts.
     pub(super) live: Vec<LiveResult>,
 }
@@ -50,6 +53,7 @@ struct JsonReport<'a> {
     servers: usize,
     errors: Vec<JsonDiagnostic>,
     warnings: Vec<JsonDiagnostic>,
+    deliveries: &'a [ServerDeliveries],
     live: &'a [LiveResult],
 }
 
@@ -99,6 +103,7 @@ impl CheckReport {
             servers: self.servers,
             errors: self.errors.iter().map(JsonDiagnostic::new).collect(),
             warnings: self.warnings.iter().map(JsonDiagnostic::new).collect(),
+            deliveries: &self.deliveries,
             live: &self.live,
         };
         print_json(&report)?;
@@ -113,7 +118,8 @@ impl CheckReport {
         let counts = format!("no faults; accounts: {}, servers: {}", self.accounts, self.servers);
         let needs_default = "no account is the default: `serve` needs one, `exec` needs one or `--account`";
         let hint = self.needs_default_account.then(|| needs_default.to_owned());
-        std::iter::once(counts).chain(hint).collect()
+        let deliveries = self.deliveries.iter().map(ServerDeliveries::line);
+        std::iter::once(counts).chain(hint).chain(deliveries).collect()
     }
 }
 

@@ -120,7 +120,16 @@ mod tests {
 
     #[test]
     fn field_names_of_struct_lists_its_fields() {
-        let fields = ["credentials", "account", "home", "prefix", "idle_seconds", "tool_policies"];
+        let fields = [
+            "credentials",
+            "account",
+            "home",
+            "prefix",
+            "idle_seconds",
+            "service",
+            "region",
+            "tool_policies",
+        ];
         assert_eq!(field_names::<ServerSettings>(), fields);
         assert_eq!(field_names::<String>(), [""; 0]);
     }

@@ -33,22 +33,37 @@ struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// Returns the named file, or else the file in the working directory, if it exists.
+    /// Returns the named file, or else the one that is found.
     fn locate(named: Option<&Path>) -> Option<Self> {
         let variable =
             || std::env::var_os(CONFIG_ENV_VAR).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(path) = named.map(Path::to_owned).or_else(variable) {
             return Some(Self { path, writers: AllowedWriters::OwnerAndGroup });
         }
-        match Path::new(DEFAULT_FILE).symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            _ => Some(Self { path: DEFAULT_FILE.into(), writers: AllowedWriters::UserOnly }),
-        }
+        discovered_file().map(|path| Self { path, writers: AllowedWriters::UserOnly })
     }
 
     fn is_discovered(&self) -> bool {
         self.writers == AllowedWriters::UserOnly
     }
+}
+
+/// Returns the first file that exists: in the working directory, in a folder above it up to the root of its repository,
+/// or in the user's folder for configurations.
+pub(crate) fn discovered_file() -> Option<PathBuf> {
+    // Outside a repository, a folder above may be shared with other users.
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = here.ancestors().position(|folder| folder.join(".git").symlink_metadata().is_ok());
+    let above = here.ancestors().take(root.map_or(0, |root| root + 1)).skip(1);
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let user = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
+    let user = user.map(|folder| folder.join("valetkey"));
+    let folders = std::iter::once(PathBuf::new()).chain(above.map(Path::to_owned)).chain(user);
+    folders.map(|folder| folder.join(DEFAULT_FILE)).find(|path| match path.symlink_metadata() {
+        Ok(_) => true,
+        // A file that cannot be examined is reported, and not skipped for another one.
+        Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    })
 }
 
 impl Settings {
@@ -57,8 +72,7 @@ impl Settings {
         SettingsFile::locate(named).map(|file| file.path)
     }
 
-    /// Reads the file that `file` or the environment names, or the one in the working directory, and reports every
-    /// error in it. The settings are empty if there is no file, or if the file lacks the consent that it needs.
+    /// Reads the file that `file` or the environment names, or the one that is found, and reports every error in it. The settings are empty if there is no file, or if the file lacks the consent that it needs.
     pub(crate) async fn read(
         file: Option<&Path>,
         consent: Consent<'_>,
@@ -104,7 +118,8 @@ impl Settings {
         }
         let status = match decision {
             Decision::Changed => "has changed since it was trusted",
-            _ => "was found in this folder and is not trusted",
+            _ if path == Path::new(DEFAULT_FILE) => "was found in this folder and is not trusted",
+            _ => "was found and is not trusted",
         };
         let effects = effects.join("; it ");
         if let Consent::Prompt(terminal) = consent
@@ -112,9 +127,9 @@ impl Settings {
         {
             return store_trust(path, text);
         }
+        let path = path.display();
         Err(format!(
-            "{status}: it {effects}; name it with `--config {DEFAULT_FILE}`, or trust this version of it with \
-             `valetkey trust`"
+            "{status}: it {effects}; name it with `--config {path}`, or trust this version of it with `valetkey trust`"
         ))
     }
 }

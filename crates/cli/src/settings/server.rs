@@ -17,6 +17,10 @@ pub(crate) struct ServerSettings {
     pub(crate) prefix: Option<bool>,
     /// The time without a call after which the server's process is stopped.
     pub(crate) idle_seconds: Option<u64>,
+    /// The service that requests to a remote server are signed for, with `credentials = "sigv4"`.
+    pub(crate) service: Option<String>,
+    /// The region that they are signed for.
+    pub(crate) region: Option<String>,
     /// The tools that are usable. A table of its own, read beside the others.
     #[serde(skip)]
     pub(crate) tools: ToolSettings,

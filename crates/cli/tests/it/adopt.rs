@@ -100,7 +100,7 @@ async fn adopt_gives_servers_accounts_or_none() {
         (
             "claude-code-project.json",
             "[accounts.team-dev]\nname = \"team-dev\"\nprovider = \"profile\"\nregion = \"eu-central-1\"\n\n\
-             [servers.aws-api]\naccount = \"team-dev\"\n\n[servers.filesystem]\ncredentials = \"none\"\n",
+             [servers.aws-api]\naccount = \"team-dev\"\ncredentials = \"proxy\"\n\n[servers.filesystem]\ncredentials = \"none\"\n",
         ),
         (
             "claude-code-plugin.json",
@@ -117,7 +117,12 @@ async fn adopt_gives_servers_accounts_or_none() {
         ("kiro.json", "[accounts.agents]\nname = \"agents\"\nprovider = \"profile\"\n"),
         ("docker-env.json", "[servers.iam]\naccount = \"iam-reader\"\ncredentials = \"env\"\n"),
         ("cursor-remote.json", "# If this server uses AWS, write `account = \"NAME\"`"),
-        ("cline.json", "[servers.\"awslabs.cloudwatch-mcp-server\"]\naccount = \"ops\"\n"),
+        (
+            "cline.json",
+            "[servers.\"awslabs.cloudwatch-mcp-server\"]\naccount = \"ops\"\ncredentials = \"proxy\"\n",
+        ),
+        // It signs its requests itself, and does not send them to the endpoint of an SDK.
+        ("kiro.json", "[servers.aws-mcp]\naccount = \"agents\"\n"),
     ] {
         let fixture = fixture(client_file(name));
         assert_eq!(adopt(&fixture, &[]).await.code, Some(0), "{name}");

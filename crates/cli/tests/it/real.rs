@@ -6,6 +6,7 @@ mod exchange;
 mod exec;
 mod mfa;
 mod narrowed;
+mod presign;
 mod quick_starts;
 mod redis_fleet;
 mod resolver;

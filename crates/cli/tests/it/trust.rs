@@ -45,6 +45,48 @@ async fn discovered_settings_running_program_need_consent() {
     assert!(program_ran(&named));
 }
 
+/// Runs `valetkey` in `folder`, which is made first.
+async fn run_in(fixture: &ProgramFixture, folder: &str, arguments: &str) -> ProgramOutput {
+    let program = env!("CARGO_BIN_EXE_valetkey");
+    let script = format!("mkdir -p '{folder}' && cd '{folder}' && exec '{program}' {arguments}");
+    fixture.run_program("sh", &["-c", &script]).await
+}
+
+#[tokio::test]
+async fn settings_above_folder_are_found_in_repository() {
+    let fixture = fixture_with_discovered(PROGRAM_SETTINGS);
+    let outside = run_in(&fixture, "project/deep", "list").await;
+    assert_eq!(outside.code, Some(2), "a folder above that is not in the repository: {outside:?}");
+    fs::create_dir(fixture.path(".git")).unwrap();
+    let inside = run_in(&fixture, "project/deep", "list").await;
+    assert!(inside.stdout.contains("default"), "{inside:?}");
+    let refused = run_in(&fixture, "project/deep", "exec -- true").await;
+    let path = fixture.path("valetkey.toml").canonicalize().unwrap();
+    let words = format!("error: {}: was found and is not trusted", path.display());
+    assert!(refused.code == Some(78) && refused.stderr.starts_with(&words), "{refused:?}");
+    assert!(!program_ran(&fixture));
+    let trusted = run_in(&fixture, "project/deep", "trust").await;
+    assert!(trusted.code == Some(0) && trusted.stdout.contains(path.to_str().unwrap()), "{trusted:?}");
+    run_in(&fixture, "project/deep", "exec -- true").await;
+    assert!(fs::exists(fixture.path("project/deep/ran")).unwrap() || program_ran(&fixture));
+    // A repository inside has a root of its own.
+    fs::create_dir_all(fixture.path("project/.git")).unwrap();
+    assert_eq!(run_in(&fixture, "project/deep", "list").await.code, Some(2));
+}
+
+#[tokio::test]
+async fn settings_of_user_are_found_last_and_need_consent() {
+    let fixture = fixture_with_keys();
+    let folder = fixture.path(".config/valetkey");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("valetkey.toml"), PROGRAM_SETTINGS).unwrap();
+    assert!(run_in(&fixture, "anywhere", "list").await.stdout.contains("default"));
+    let refused = run_in(&fixture, "anywhere", "exec -- true").await;
+    assert!(refused.code == Some(78) && refused.stderr.contains("is not trusted"), "{refused:?}");
+    fs::write(fixture.path("anywhere/valetkey.toml"), "[accounts.nearer]\nprovider = 'memory'\n").unwrap();
+    assert!(run_in(&fixture, "anywhere", "list").await.stdout.contains("nearer"));
+}
+
 #[tokio::test]
 async fn discovered_settings_using_host_need_consent() {
     for (settings, words) in [

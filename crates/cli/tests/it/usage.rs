@@ -47,6 +47,7 @@ async fn usage_error_omits_arguments() {
         "serve",
         "exec",
         "credential-process",
+        "presign",
         "revocation-policy",
         "check",
         "list",
@@ -106,7 +107,9 @@ async fn readme_settings_and_commands_work() {
         .file("valetkey.toml", readme_block("# valetkey.toml"))
         .file("servers.json", readme_block("{\n  \"mcpServers\": {\n    \"aws-api\""));
     let output = fixture.run(&["check", "--mcp-config", "servers.json"]).await;
-    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "no faults; accounts: 2, servers: 1\n"));
+    let deliveries = "server `aws-api`: credentials `proxy`; it can use `proxy`, `endpoint`, `env`, `none`";
+    let expected = format!("no faults; accounts: 2, servers: 1\n{deliveries}\n");
+    assert_eq!((output.code, output.stdout), (Some(0), expected));
     let ran = fixture.run(&["exec", "--", "true"]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "a success is silent");
     assert!(aws.sts_calls().iter().any(|(operation, _)| operation == "AssumeRole"));

@@ -14,19 +14,19 @@ fn report(output: &ProgramOutput) -> Value {
 async fn check_json_valid_files_reports_warnings() {
     let fixture = ProgramFixture::new().file("valetkey.toml", "[accounts.a]\nprovider = 'memory'\n").file(
         "mcp.json",
-        "{\"mcpServers\": {\"r\": {\"url\": \"http://x\"},\n\"s\": {\"command\": \"true\"}}}",
+        "{\"mcpServers\": {\"r\": {\"url\": \"https://x\", \"trust\": true},\n\"s\": {\"command\": \"true\"}}}",
     );
     let output = fixture.run(&["check", "--json", "--mcp-config", "mcp.json"]).await;
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     let report = report(&output);
     assert_eq!(
         (&report["ok"], &report["accounts"], &report["servers"]),
-        (&json!(true), &json!(1), &json!(1))
+        (&json!(true), &json!(1), &json!(2))
     );
     assert_eq!((&report["errors"], &report["live"]), (&json!([]), &json!([])));
     let warning = &report["warnings"][0];
     assert_eq!((&warning["file"], &warning["line"]), (&json!("mcp.json"), &json!(1)));
-    assert!(warning["message"].as_str().unwrap().contains("names a remote server"), "{warning}");
+    assert!(warning["message"].as_str().unwrap().contains("`trust` is about the client"), "{warning}");
 }
 
 #[tokio::test]

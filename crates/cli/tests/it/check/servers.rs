@@ -10,7 +10,7 @@ const SERVERS: &str = r#"{
     "nothing": {"args": ["canary"]},
     "remote": {
       "type": "http",
-      "url": "https://canary.example"
+      "url": "http://canary.example"
     },
     "typed": {"command": ["canary"]},
     "blank": {"command": "  "},
@@ -34,8 +34,9 @@ async fn check_invalid_servers_report_line_and_remedy() {
         ProgramFixture::new().file("mcp.json", SERVERS).run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_refused(&output);
     let wanted = [
-        (4, "server `none`: `server` must be an object with a `command`"),
+        (4, "server `none`: `server` must be an object with a `command` or a `url`"),
         (5, "server `nothing`: `command` is missing; name the program"),
+        (8, "server `remote`: `url` must be an `https` URL"),
         (10, "server `typed`: `command` must be a string"),
         (11, "server `blank`: `command` must not be empty"),
         (12, "server `words`: `args` must be an array of strings"),
@@ -47,13 +48,10 @@ async fn check_invalid_servers_report_line_and_remedy() {
         (22, "server `open`: `cwd` has a `${` without its `}`"),
     ];
     for (line, words) in wanted {
-        let severity = if words.contains("`remote`") { "warning" } else { "error" };
-        let expected = format!("{severity}: mcp.json:{line}: {words}");
+        let expected = format!("error: mcp.json:{line}: {words}");
         assert!(output.stderr.contains(&expected), "{expected}\n{}", output.stderr);
     }
-    let remote = "warning: mcp.json:8: server `remote`: `url` names a remote server";
-    assert!(output.stderr.contains(remote), "{}", output.stderr);
-    assert_eq!(output.stderr.lines().count(), wanted.len() + 1, "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), wanted.len(), "{}", output.stderr);
 }
 
 #[tokio::test]

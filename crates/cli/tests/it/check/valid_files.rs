@@ -53,8 +53,16 @@ async fn check_valid_files_prints_summary() {
         ProgramFixture::new().file("valetkey.toml", SETTINGS).file("mcp.json", SERVERS).env("SERVER", CANARY);
     let output = fixture.run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_eq!(
-        (output.code, output.stdout.as_str(), output.stderr.as_str()),
-        (Some(0), "no faults; accounts: 5, servers: 2\n", "")
+        (output.code, output.stdout.lines().collect::<Vec<_>>(), output.stderr.as_str()),
+        (
+            Some(0),
+            vec![
+                "no faults; accounts: 5, servers: 2",
+                "server `aws`: credentials `env`; it can use `proxy`, `endpoint`, `env`, `none`",
+                "server `files`: credentials `none`; it can use `proxy`, `endpoint`, `env`, `none`",
+            ],
+            ""
+        )
     );
 }
 

@@ -16,7 +16,7 @@ async fn serve_broken_server_is_logged_and_others_work() {
             "aws": demo_server_entry(aws.url()),
             "ends": {"command": "false"},
             "missing": {"command": "no-such-program"},
-            "remote": {"url": "https://example.org"},
+            "remote": {"url": "http://example.org"},
             "unset": {"command": "${NOT_SET_ANYWHERE}"},
         })),
     );
