@@ -67,6 +67,14 @@ pub enum HomeFolder {
 
 /// How a server gets its session's credentials.
 ///
+/// | variant | servers | a change of credentials |
+/// |---|---|---|
+/// | `Endpoint` | processes with any AWS SDK | applies to the next fetch; another account replaces the process |
+/// | `Env` | processes that read keys from their environment | replaces the process |
+/// | `Proxy` | processes with an AWS SDK that reads `AWS_ENDPOINT_URL` | applies to the next request |
+/// | `SigV4` | remote servers of AWS | applies to the next request; another account begins a new connection |
+/// | `None` | all others | none |
+///
 /// # Examples
 /// A configuration names it in lowercase:
 /// ```

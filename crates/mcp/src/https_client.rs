@@ -25,6 +25,8 @@ type DirectConnector = HttpsConnector<HttpConnector>;
 ///
 /// A proxy sees no more than the host: the connection through it is encrypted. A loopback address is always reached
 /// directly.
+///
+/// Connections are kept for later requests. There is no limit on the time until a response: the caller sets one.
 pub(crate) enum HttpsClient {
     Direct(Box<Client<DirectConnector, Full<Bytes>>>),
     Proxied(Box<Client<HttpsConnector<Tunnel<DirectConnector>>, Full<Bytes>>>),

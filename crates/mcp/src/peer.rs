@@ -1,4 +1,7 @@
 //! `ServerPeer`: what a host is connected to, a process or a remote server.
+//!
+//! A supervisor treats both alike: it waits until the server has ended, stops it after its connection is closed, and reports
+//! why it has failed. A process says why on standard error; of a remote server, the failed request is known.
 
 use std::time::Duration;
 

@@ -10,6 +10,19 @@
 //! | other messages of the server | events of such a body, or of a GET with the legacy protocol |
 //! | a cancellation | the POST is abandoned, and announced with the legacy protocol |
 //! | the end | a DELETE, if the server has given the session an id |
+//!
+//! # Bounds
+//! - The body of a response and each event have at most 16 MiB, and are not parsed before that is known.
+//! - 128 requests are in progress at once; further ones are refused. The text of a refusal is read up to 64 KiB.
+//! - Connecting takes at most 10 s. A response has the timeout of the call, which cancels the request.
+//! - Redirects are not followed, so that signatures, tokens and calls reach only the configured host.
+//!
+//! # Failures
+//! - A request that cannot be sent, or whose response is not of the protocol, gets an error response with the reason. Its
+//!   code is that of this process, so that it becomes the error `Unavailable`, and not a refusal by the server.
+//! - An error of the protocol in a response with an HTTP error stays one, under the id of the request: servers that refuse
+//!   a message before they parse it cannot repeat its id.
+//! - A server that has forgotten the session (HTTP 404) ends the connection. The next call begins a new one.
 
 mod bridge;
 mod event_stream;
@@ -42,12 +55,18 @@ pub(crate) struct RemoteStreams {
 }
 
 /// An open connection to a remote server. Dropping it ends all its requests at once.
+///
+/// Invariant: the task ends when the input of the connection is closed, when the server has ended its session, or with this
+/// value. It owns all requests, so none outlives it.
 pub(crate) struct RemoteLink {
     task: AbortOnDropHandle<()>,
     failure: RemoteFailure,
 }
 
-/// Why the server cannot be used, if a request has found that out. Clones share it.
+/// Why the server cannot be used, if a request has found that out: the network, a refusal by status, or missing
+/// credentials. A successful request clears it. Clones share it.
+///
+/// A server that refuses the handshake for such a reason is not tried with older protocol versions.
 #[derive(Clone, Default)]
 pub(crate) struct RemoteFailure(Arc<Mutex<Option<String>>>);
 

@@ -211,7 +211,8 @@ impl PresignRequest {
     }
 }
 
-/// A URL that permits one request. Whoever has it can send the request until it expires, so it has no `Display`.
+/// A URL that permits one request. Every program that has it can send the request until it expires, so it has no
+/// `Display`.
 pub struct PresignedUrl {
     url: SecretString,
     expires_at: SystemTime,

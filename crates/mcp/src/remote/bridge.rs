@@ -1,4 +1,9 @@
 //! `Bridge`: the task of a connection, which turns lines into requests and responses into lines.
+//!
+//! Requests are sent concurrently, each by a task of its own that the bridge owns. Two rules keep the order that the protocol
+//! needs: a request that ends the handshake has its response before the client sends another message, and
+//! `notifications/initialized` is delivered before any later message is read. All lines to the connection pass through one
+//! writer, because a cancelled request must not leave half a line.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,8 @@
 //! One message to a server, and everything that its response contains.
+//!
+//! A response is one JSON document, or a stream of events that ends with the response to the request. A server may end such
+//! a stream early, after an event with an id: then the rest is requested by a GET with `Last-Event-ID`, after the delay that
+//! the server has specified. A stream without ids that ends early is a failure, since the request may have been executed.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,8 @@
 //! `RemoteState`: what the requests of one connection share, and how each is sent.
+//!
+//! Each request has, in this order of precedence: the headers of its own (`Content-Type`, `Accept` and those of the modern
+//! protocol), those of the protocol session, and those of the configuration. It is signed last, with the credentials of that
+//! moment, so that a rotation, a change of account and a clear apply to the next request of an open connection.
 
 use std::error::Error as StdError;
 
