@@ -1,6 +1,5 @@
 //! `valetkey presign`: prints a URL that permits one request for an object of S3.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use valetkey::ErrorKind;
@@ -11,6 +10,7 @@ use valetkey::{Expiry, SessionAccount, SessionContext};
 use crate::arguments::{PresignArgs, PresignMethod};
 use crate::error::CliError;
 use crate::open_session;
+use crate::output::print_lines;
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(command: PresignArgs) -> Result<ExitCode, CliError> {
@@ -24,8 +24,7 @@ pub(crate) async fn run(command: PresignArgs) -> Result<ExitCode, CliError> {
             "the credentials expire earlier than `--expires`; the URL is valid until {expires_at}"
         );
     }
-    let written = writeln!(std::io::stdout().lock(), "{}", presigned.expose_url());
-    written.map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+    print_lines([presigned.expose_url()])?;
     Ok(ExitCode::SUCCESS)
 }
 
