@@ -12,6 +12,7 @@ use valetkey_rig::{
 };
 
 use super::assume_role;
+use crate::host_fixture::{HostFixture, host_environment_with};
 use crate::http::client_fixture::HttpClientFixture;
 use crate::http::fixture::{ALICE, BOB, HttpGatewayFixture, tokens};
 
@@ -29,7 +30,7 @@ fn server_command(venv: Venv, name: &str, args: &[&str]) -> ServerConfig {
     server
 }
 
-fn aws_servers(moto: &Moto, egress: &Egress) -> Vec<(&'static str, ServerConfig)> {
+fn aws_servers(egress: &Egress) -> Vec<(&'static str, ServerConfig)> {
     let mut servers = vec![
         ("aws-api", ServerConfig::new(program("awslabs.aws-api-mcp-server").unwrap().to_str().unwrap())),
         ("iam", server_command(Venv::Workflow, "awslabs.iam-mcp-server", &["--allow-write"])),
@@ -43,9 +44,15 @@ fn aws_servers(moto: &Moto, egress: &Egress) -> Vec<(&'static str, ServerConfig)
         ),
     ];
     for (_, server) in &mut servers {
-        server.env.extend(aws_environment(&moto.url()));
         server.env.extend(aws_api_environment(egress));
     }
+    servers
+}
+
+/// The same servers, which send their requests to moto themselves.
+fn aws_servers_with_endpoint(moto: &Moto, egress: &Egress) -> Vec<(&'static str, ServerConfig)> {
+    let mut servers = aws_servers(egress);
+    servers.iter_mut().for_each(|(_, server)| server.env.extend(aws_environment(&moto.url())));
     servers
 }
 
@@ -65,14 +72,18 @@ fn runner_servers() -> Vec<(&'static str, ServerConfig)> {
     servers
 }
 
-/// Returns the keys of a role of the account, as the argument of a tool.
-async fn keys(moto: &Moto, account: &str) -> Result<Value> {
+async fn assume_role_in(moto: &Moto, account: &str) -> Result<Credentials> {
     let key = AccessKey {
         access_key_id: "AKIAANYBODY000000001".to_owned(),
         secret_access_key: "anything".to_owned(),
     };
     let role = format!("arn:aws:iam::{account}:role/agent");
-    let assumed: Credentials = assume_role(&moto.url(), &key, &[&role, "agent"]).await?;
+    assume_role(&moto.url(), &key, &[&role, "agent"]).await
+}
+
+/// Returns the keys of a role of the account, as the argument of a tool.
+async fn keys(moto: &Moto, account: &str) -> Result<Value> {
+    let assumed = assume_role_in(moto, account).await?;
     Ok(json!({
         "access_key_id": assumed.access_key_id().as_str(),
         "secret_access_key": assumed.expose_secret_access_key(),
@@ -93,7 +104,7 @@ async fn act_in(mut client: HttpClientFixture, account: &str, keys: Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aws_servers_over_http_act_in_each_account() -> Result<()> {
     let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
-    let servers = aws_servers(&moto, &egress);
+    let servers = aws_servers_with_endpoint(&moto, &egress);
     let gateway = HttpGatewayFixture::start_with(servers, tokens(), |gateway| gateway).await;
     let mut sessions = Vec::new();
     for (token, account) in [(ALICE, "111111111111"), (BOB, "222222222222")] {
@@ -101,6 +112,28 @@ async fn aws_servers_over_http_act_in_each_account() -> Result<()> {
     }
     join_all(sessions).await;
     gateway.stop().await;
+    moto.stop().await?;
+    egress.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aws_servers_with_proxy_act_in_each_account() -> Result<()> {
+    let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
+    let servers: [(&str, ServerConfig); 3] = aws_servers(&egress).try_into().unwrap();
+    let servers = servers.map(|(name, mut server)| {
+        server.delivery = Delivery::Proxy;
+        (name, server)
+    });
+    let environment = host_environment_with(&[("AWS_ENDPOINT_URL", &moto.url())]);
+    let fixture = HostFixture::with_builder(servers, |host| host.environment(environment)).await;
+    for account in ["111111111111", "222222222222"] {
+        fixture.session.set_credentials(assume_role_in(&moto, account).await?).unwrap();
+        for (tool, arguments) in AWS_CALLS {
+            let result = fixture.call_raw(tool, serde_json::from_str(arguments).unwrap()).await.to_string();
+            assert!(result.contains(account), "{tool} in {account}: {result}");
+        }
+    }
+    fixture.host.shutdown().await;
     moto.stop().await?;
     egress.stop().await
 }
