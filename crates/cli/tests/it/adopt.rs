@@ -122,7 +122,7 @@ async fn adopt_gives_servers_accounts_or_none() {
             "[servers.\"awslabs.cloudwatch-mcp-server\"]\naccount = \"ops\"\ncredentials = \"proxy\"\n",
         ),
         // It signs its requests itself, and does not send them to the endpoint of an SDK.
-        ("kiro.json", "[servers.aws-mcp]\naccount = \"agents\"\n"),
+        ("kiro.json", "[servers.aws-mcp]\naccount = \"agents\"\n\n[servers.fetch]"),
     ] {
         let fixture = fixture(client_file(name));
         assert_eq!(adopt(&fixture, &[]).await.code, Some(0), "{name}");

@@ -11,6 +11,7 @@ mod narrowed;
 mod process_quota;
 mod receipts;
 mod reconfigure;
+mod remote;
 mod sessions;
 mod shutdown;
 mod slow_start;
