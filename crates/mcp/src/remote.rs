@@ -90,8 +90,10 @@ impl RemoteLink {
     /// Waits until the connection has ended: after its input was closed, or because the server has ended its session.
     /// Cancel safe.
     pub(crate) async fn wait(&mut self) {
-        // The runtime has already reported any panic in it.
-        let _ended = (&mut self.task).await;
+        // A task that has ended must not be polled again. The runtime has already reported any panic in it.
+        if !self.task.is_finished() {
+            let _ended = (&mut self.task).await;
+        }
     }
 }
 

@@ -22,7 +22,8 @@ use crate::connection::REMOTE_FAILURE_CODE;
 
 /// The delay before events are requested again, unless the server specifies another one.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Limit on the delay that a server may specify.
+/// Limits on the delay that a server may specify.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// The number of times that the rest of a response is requested without any event.
 const MAX_FRUITLESS_RETRIES: u32 = 5;
@@ -47,7 +48,7 @@ pub(super) async fn exchange(state: Arc<RemoteState>, message: OutgoingMessage, 
         Err(ExchangeError::Refused(error)) => {
             message.request_id().map(|id| json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string())
         }
-        Err(ExchangeError::Failed(reason)) => {
+        Err(ExchangeError::Rejected(reason) | ExchangeError::Failed(reason)) => {
             message.error_response(REMOTE_FAILURE_CODE, &format!("the server {reason}"))
         }
     };
@@ -165,7 +166,7 @@ impl EventReader<'_> {
             for event in events.drain(..) {
                 read.events += 1;
                 read.retry = event.retry.map(Duration::from_millis).or(read.retry);
-                read.retry = read.retry.map(|retry| retry.min(MAX_RETRY_DELAY));
+                read.retry = read.retry.map(|retry| retry.clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY));
                 read.is_complete |= self.deliver(event).await;
             }
             decoded.map_err(|_| failed("has sent an event over 16 MiB"))?;

@@ -44,7 +44,9 @@ pub(super) enum ExchangeError {
     SessionEnded,
     /// The server has responded with this error of the protocol.
     Refused(Value),
-    /// There is no response of the server, for this reason.
+    /// The server has rejected the HTTP request, for this reason.
+    Rejected(String),
+    /// There is no response of the protocol, for this reason.
     Failed(String),
 }
 
@@ -96,12 +98,12 @@ impl RemoteState {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         insert_text(&mut headers, "last-event-id", last_event_id);
-        self.send(Method::GET, headers, Bytes::new(), false).await
+        self.send(Method::GET, headers, Bytes::new(), true).await
     }
 
     /// Ends the session at the server.
     pub(super) async fn end_session(&self) {
-        let _refused = self.send(Method::DELETE, HeaderMap::new(), Bytes::new(), false).await;
+        let _refused = self.send(Method::DELETE, HeaderMap::new(), Bytes::new(), true).await;
     }
 
     async fn send(
@@ -109,7 +111,7 @@ impl RemoteState {
         method: Method,
         own_headers: HeaderMap,
         body: Bytes,
-        is_probe: bool,
+        is_optional: bool,
     ) -> Result<Response<Incoming>, ExchangeError> {
         let session = self.session.lock().clone();
         let has_session = session.id.is_some();
@@ -123,7 +125,8 @@ impl RemoteState {
         headers.extend(own_headers);
         let (mut parts, ()) = request.into_parts();
         if let Some(signer) = &self.server.signer {
-            signer.sign(&mut parts, &body).await.map_err(|error| self.fail(error.to_string()))?;
+            let signed = signer.sign(&mut parts, &body).await;
+            signed.map_err(|error| self.fail(format!("gets no signed request: {error}")))?;
         }
         let request = Request::from_parts(parts, Full::new(body));
         let response = self.server.client.send(request).await;
@@ -135,7 +138,7 @@ impl RemoteState {
                 Ok(response)
             }
             StatusCode::NOT_FOUND if has_session => Err(ExchangeError::SessionEnded),
-            status => Err(self.refusal(status, response, is_probe).await),
+            status => Err(self.refusal(status, response, is_optional).await),
         }
     }
 
@@ -144,7 +147,7 @@ impl RemoteState {
         &self,
         status: StatusCode,
         response: Response<Incoming>,
-        is_probe: bool,
+        is_optional: bool,
     ) -> ExchangeError {
         let body = Limited::new(response.into_body(), MAX_REFUSAL_SIZE).collect().await;
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
@@ -161,11 +164,15 @@ impl RemoteState {
             }
             status => format!("responds with HTTP {}{}", status.as_u16(), quote(&body)),
         };
-        // Servers of another protocol refuse the probe with any status of a client's error.
-        let is_final = !is_probe
+        // Servers of another protocol refuse the probe, and those without such a request a GET or DELETE, with any status of
+        // a client's error.
+        let is_final = !is_optional
             || !status.is_client_error()
             || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if is_final { self.fail(reason) } else { ExchangeError::Failed(reason) }
+        if is_final {
+            self.failure.set(Some(reason.clone()));
+        }
+        ExchangeError::Rejected(reason)
     }
 
     /// Records that the server cannot be used, for this reason.
