@@ -42,8 +42,8 @@ pub(super) fn check_command_line(entry: &Map<String, Value>) -> Result<(), Strin
 
 /// Whether the program signs requests to hosts that it is given, which it does not send to the endpoint of an SDK.
 pub(super) fn signs_itself(entry: &Map<String, Value>) -> bool {
-    let words = std::iter::once(program_of(entry)).chain(args_of(entry));
-    words.into_iter().any(|word| SIGNING_PROGRAMS.iter().any(|program| word.contains(program)))
+    let mut words = std::iter::once(program_of(entry)).chain(args_of(entry));
+    words.any(|word| SIGNING_PROGRAMS.iter().any(|program| word.contains(program)))
 }
 
 pub(super) fn is_container(entry: &Map<String, Value>) -> bool {

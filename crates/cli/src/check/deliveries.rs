@@ -160,8 +160,8 @@ fn unreachable_operations(service: &ServiceRoute) -> Vec<String> {
 fn is_named(server: &ServerConfig, service: &ServiceRoute) -> bool {
     let mut texts = std::iter::once(program_of(server)).chain(server.args.iter().map(String::as_str));
     texts.any(|text| {
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric());
-        words.into_iter().any(|word| word == service.name())
+        let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+        words.any(|word| word == service.name())
     })
 }
 
