@@ -241,7 +241,7 @@ impl fmt::Debug for PresignedUrl {
 
 #[cfg(test)]
 mod tests {
-    use valetkey_core::Expiry;
+    use valetkey_core::{Clock, Expiry, SystemClock};
 
     use super::*;
     use crate::routes::EndpointVariant;
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn presigned_url_expires_with_its_credentials() {
-        let now = SystemTime::now();
+        let now = SystemClock.now();
         let settings = ProxySettings::default();
         let expiry = now + Duration::from_secs(100);
         let presigned = presign("s3://reports/a", &settings, Expiry::At(expiry)).unwrap();
