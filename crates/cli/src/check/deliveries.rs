@@ -1,7 +1,5 @@
 //! Which deliveries each server can use, and why it cannot use the others.
 
-use std::ffi::OsStr;
-
 use serde::Serialize;
 use valetkey::mcp::McpConfig;
 use valetkey::mcp::child::Delivery;
@@ -136,15 +134,13 @@ fn named_services<'r>(server: &ServerConfig, routes: Option<&'r Routes>) -> Vec<
 }
 
 fn sdk_obstacle(server: &ServerConfig, named: &[&ServiceRoute]) -> Option<String> {
-    if let Some(name) = server.env.keys().find(|name| selects_endpoint(OsStr::new(name))) {
-        return Some(format!("`env.{name}` selects an endpoint, which the proxy replaces"));
+    let mut proxied = server.clone();
+    proxied.delivery = Delivery::Proxy;
+    if let Err(error) = proxied.check() {
+        return Some(error.to_string());
     }
     let service = named.iter().find(|service| service.host_prefixed().any(|name| name == "*"))?;
     Some(format!("SDKs do not send the requests of `{}` to a proxy", service.name()))
-}
-
-fn selects_endpoint(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| name.starts_with("AWS_ENDPOINT_URL"))
 }
 
 fn unreachable_operations(service: &ServiceRoute) -> Vec<String> {
