@@ -19,7 +19,8 @@
 //!    unsigned ids differ.
 //! 4. The route: service and region select an entry of the table, whose host is used.
 //! 5. The rules of the placeholder.
-//! 6. The credentials of the session at this moment, with which the request is signed.
+//! 6. The credentials of the session at this moment, with which the request is signed. A clear ends it while it is sent and
+//!    while its response is streamed.
 //!
 //! A refusal has the form of the service's protocol, and begins with `valetkey:`. SDKs repeat it only if it is transient.
 //!
@@ -41,7 +42,7 @@
 //! ```
 //!
 //! # What is not supported
-//! Signature Version 4A, presigned requests, payloads with signed chunks, and operations whose host has a prefix of its own
+//! Signature Version 4A, presigned requests, signed chunks of more than 1 MiB, and operations whose host has a prefix of its own
 //! ([`ServiceRoute::has_host_prefix`](routes::ServiceRoute::has_host_prefix)), which no SDK sends to the address of a
 //! proxy.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -5,7 +5,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
 
 use crate::refusal::Refusal;
-use crate::routes::{Protocol, ServiceRoute};
+use crate::routes::{Protocol, Routes, ServiceRoute};
 use crate::verification::single;
 
 const TARGET_HEADER: &str = "x-amz-target";
@@ -30,18 +30,46 @@ pub(crate) fn is_form(parts: &Parts) -> bool {
         .is_some_and(|value| value.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"))
 }
 
-/// Returns the operation of a request; `None` for services whose requests do not name it.
+/// What a request does, as far as the proxy can see.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestedOperation<'a> {
+    pub(crate) service: &'a ServiceRoute,
+    /// The names that the operation may have; none if it is not known.
+    pub(crate) names: Vec<String>,
+    pub(crate) method: &'a Method,
+}
+
+impl<'a> RequestedOperation<'a> {
+    /// Finds the operation of a request: from method and path if the service's protocol is REST, otherwise where the
+    /// request names it.
+    pub(crate) fn find(
+        routes: &Routes,
+        service: &'a ServiceRoute,
+        (parts, path): (&'a Parts, &str),
+        form: &[u8],
+    ) -> Result<Self, Refusal> {
+        let names = if service.is_rest() {
+            let names = routes.find_rest_operations(service, parts, path);
+            names.into_iter().map(str::to_owned).collect()
+        } else {
+            vec![operation_of(parts, path, form, service)?]
+        };
+        Ok(Self { service, names, method: &parts.method })
+    }
+
+    /// Returns the name, if there is only one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self.names.as_slice() {
+            [name] => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the operation that a request names.
 ///
 /// A request that names its operation in two places is refused: the service might read the other one.
-pub(crate) fn operation_of(
-    parts: &Parts,
-    path: &str,
-    form: &[u8],
-    service: &ServiceRoute,
-) -> Result<Option<String>, Refusal> {
-    if matches!(service.protocol(), Protocol::RestJson | Protocol::RestXml) {
-        return Ok(None);
-    }
+fn operation_of(parts: &Parts, path: &str, form: &[u8], service: &ServiceRoute) -> Result<String, Refusal> {
     if matches!(service.protocol(), Protocol::Query | Protocol::Ec2) && !is_form(parts) && has_body(parts) {
         return Err(Refusal::invalid("the body must be a form, since it may name the operation"));
     }
@@ -50,7 +78,7 @@ pub(crate) fn operation_of(
     names.extend(parts.headers.get_all(TARGET_HEADER).iter().map(|_| target(parts)));
     names.extend(cbor_operation(path));
     match names.as_slice() {
-        [name] if !name.is_empty() => Ok(Some(name.clone())),
+        [name] if !name.is_empty() => Ok(name.clone()),
         _ => Err(Refusal::invalid("the request does not name exactly one operation")),
     }
 }
@@ -96,12 +124,7 @@ mod tests {
     use super::*;
     use crate::routes::Routes;
 
-    fn operation(
-        service: &str,
-        uri: &str,
-        target: Option<&str>,
-        form: &str,
-    ) -> Result<Option<String>, Refusal> {
+    fn operation(service: &str, uri: &str, target: Option<&str>, form: &str) -> Result<String, Refusal> {
         let mut request = http::Request::builder().uri(uri);
         if let Some(target) = target {
             request = request.header(TARGET_HEADER, target);
@@ -114,7 +137,7 @@ mod tests {
 
     #[test]
     fn operation_of_each_protocol_is_found() {
-        let name = |found: Result<Option<String>, Refusal>| found.unwrap().unwrap();
+        let name = |found: Result<String, Refusal>| found.unwrap();
         assert_eq!(name(operation("dynamodb", "/", Some("DynamoDB_20120810.GetItem"), "")), "GetItem");
         assert_eq!(
             name(operation("sts", "/", None, "Action=GetCallerIdentity&Version=1")),
@@ -125,7 +148,6 @@ mod tests {
             name(operation("cloudwatch", "/service/X/operation/PutMetricData", None, "")),
             "PutMetricData"
         );
-        assert_eq!(operation("s3", "/b/k", None, ""), Ok(None));
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! `Payload`: the body of a request, buffered or streamed, and its content hash.
 
+mod chunks;
+mod resigned;
+
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -9,10 +13,15 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use sha2::{Digest, Sha256};
 
+pub(crate) use resigned::ResignedBody;
+
 use crate::refusal::Refusal;
 
 /// Limit on a body that is buffered, in bytes: one whose hash the client did not send, or that names the operation.
 pub(crate) const MAX_BUFFERED: usize = 32 * 1024 * 1024;
+
+const SIGNED_CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+const SIGNED_CHUNKS_AND_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 
 /// The error of a streamed body.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,6 +35,25 @@ pub(crate) enum DeclaredHash {
     Sha256(String),
     /// The body is not signed, and may have the framing of `aws-chunked`.
     Unsigned(String),
+    /// Each chunk of the body is signed, in the framing of `aws-chunked`.
+    SignedChunks {
+        /// Whether signed headers follow the last chunk.
+        has_trailer: bool,
+    },
+}
+
+/// Why a body that is streamed was not passed on completely. Clones share the reason, of which the first counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FailureSlot(Arc<OnceLock<Refusal>>);
+
+impl FailureSlot {
+    pub(crate) fn store(&self, refusal: Refusal) {
+        let _first_counts = self.0.set(refusal);
+    }
+
+    pub(crate) fn get(&self) -> Option<Refusal> {
+        self.0.get().cloned()
+    }
 }
 
 impl DeclaredHash {
@@ -38,9 +66,11 @@ impl DeclaredHash {
             {
                 Ok(Self::Sha256(hash.to_owned()))
             }
+            SIGNED_CHUNKS => Ok(Self::SignedChunks { has_trailer: false }),
+            SIGNED_CHUNKS_AND_TRAILER => Ok(Self::SignedChunks { has_trailer: true }),
             _ => Err(Refusal::invalid(
-                "payloads with signed chunks are not supported; send the hash of the whole body, or use the delivery \
-                 `endpoint` for this program",
+                "`X-Amz-Content-Sha256` has a value that the proxy does not support; send the hash of the whole body, or \
+                 use the delivery `endpoint` for this program",
             )),
         }
     }
@@ -48,6 +78,8 @@ impl DeclaredHash {
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Sha256(text) | Self::Unsigned(text) => text,
+            Self::SignedChunks { has_trailer: false } => SIGNED_CHUNKS,
+            Self::SignedChunks { has_trailer: true } => SIGNED_CHUNKS_AND_TRAILER,
         }
     }
 }
@@ -65,6 +97,10 @@ pub(crate) fn sha256_hex(body: &[u8]) -> String {
     hex(&Sha256::digest(body))
 }
 
+pub(crate) fn differs_from_hash() -> Refusal {
+    Refusal::signature("the body differs from its signed hash")
+}
+
 fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -74,15 +110,15 @@ pub(crate) fn full(body: Bytes) -> ForwardedBody {
     Full::new(body).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Returns a body that is streamed. With a hash, the last part is passed on only if the whole body has that hash, so that
-/// a changed body never arrives complete.
-pub(crate) fn streamed(body: Incoming, hash: &DeclaredHash) -> ForwardedBody {
-    match hash {
-        DeclaredHash::Unsigned(_) => body.map_err(BodyError::from).boxed_unsync(),
-        DeclaredHash::Sha256(expected) => {
-            VerifiedBody { inner: body, hasher: Sha256::new(), expected: expected.clone() }.boxed_unsync()
-        }
-    }
+/// Returns a body that is streamed as it is. Its content is not signed.
+pub(crate) fn unsigned(body: Incoming) -> ForwardedBody {
+    body.map_err(BodyError::from).boxed_unsync()
+}
+
+/// Returns a body that is streamed. The last part is passed on only if the whole body has the hash, so that a changed body
+/// never arrives complete; `failure` then has the reason.
+pub(crate) fn verified(body: Incoming, expected: String, failure: FailureSlot) -> ForwardedBody {
+    VerifiedBody { inner: body, hasher: Sha256::new(), expected, failure }.boxed_unsync()
 }
 
 /// A body whose hash is computed while it is streamed.
@@ -90,12 +126,16 @@ struct VerifiedBody {
     inner: Incoming,
     hasher: Sha256,
     expected: String,
+    failure: FailureSlot,
 }
 
 impl VerifiedBody {
     fn check(&self) -> Result<(), BodyError> {
-        let is_equal = hex(&self.hasher.clone().finalize()) == self.expected;
-        if is_equal { Ok(()) } else { Err("the body differs from its signed hash".into()) }
+        if hex(&self.hasher.clone().finalize()) == self.expected {
+            return Ok(());
+        }
+        self.failure.store(differs_from_hash());
+        Err("the body differs from its signed hash".into())
     }
 }
 
@@ -136,11 +176,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parse_signed_chunks_is_refused() {
+    fn parse_unknown_mode_is_refused() {
         assert_eq!(DeclaredHash::parse(&sha256_hex(b"")).unwrap().as_str().len(), 64);
         assert!(matches!(DeclaredHash::parse("UNSIGNED-PAYLOAD"), Ok(DeclaredHash::Unsigned(_))));
+        for mode in [SIGNED_CHUNKS, SIGNED_CHUNKS_AND_TRAILER] {
+            assert_eq!(DeclaredHash::parse(mode).unwrap().as_str(), mode);
+        }
         let digits = "A".repeat(64);
-        for wrong in ["STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "", "abc", &digits] {
+        for wrong in ["STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", "", "abc", &digits] {
             assert!(DeclaredHash::parse(wrong).is_err(), "{wrong}");
         }
     }

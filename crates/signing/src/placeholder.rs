@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_credential_types::Credentials as SdkCredentials;
 use parking_lot::Mutex;
@@ -13,7 +14,8 @@ use uuid::Uuid;
 use valetkey_core::SessionAccount;
 
 use crate::proxy::ProxyServer;
-use crate::rules::Rules;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::rules::{RateLimiter, Rules};
 use crate::verification::ReplayWindow;
 
 /// Limit on concurrent requests of one placeholder; further ones are throttled.
@@ -60,6 +62,7 @@ pub(crate) struct PlaceholderState {
     pub(crate) rules: Rules,
     pub(crate) requests: Semaphore,
     pub(crate) replays: Mutex<ReplayWindow>,
+    rate: Mutex<RateLimiter>,
 }
 
 impl Placeholder {
@@ -79,6 +82,7 @@ impl Placeholder {
             rules,
             requests: Semaphore::new(MAX_REQUESTS_PER_PLACEHOLDER),
             replays: Mutex::default(),
+            rate: Mutex::default(),
         });
         server.register(Arc::clone(&state));
         Self {
@@ -177,6 +181,16 @@ impl Drop for Placeholder {
 }
 
 impl PlaceholderState {
+    /// Counts a permitted request, or refuses it if there were too many in the last second.
+    pub(crate) fn count_request(&self, now: SystemTime) -> Result<(), Refusal> {
+        let Some(limit) = self.rules.rate_limit() else { return Ok(()) };
+        if self.rate.lock().acquire(limit, now) {
+            return Ok(());
+        }
+        let message = "the rule `max_requests_per_second` is exceeded; send the request again later";
+        Err(Refusal::new(RefusalKind::Throttled, message))
+    }
+
     /// Compares in constant time, by digests of equal length.
     pub(crate) fn verify_token(&self, token: &str) -> bool {
         Sha256::digest(token).as_slice().ct_eq(&self.token_digest).into()

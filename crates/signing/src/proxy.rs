@@ -3,8 +3,11 @@
 mod connections;
 mod exchange;
 mod record;
+mod request_body;
+mod revocation;
 mod server;
 mod settings;
+mod upstream;
 
 use std::fmt;
 use std::sync::Arc;

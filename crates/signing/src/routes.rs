@@ -4,13 +4,16 @@
 //! request selects an entry, and is never part of a host. `cargo xtask endpoints` writes the table from the service
 //! metadata that botocore publishes.
 
+mod operations;
 mod table;
 
 use std::collections::HashMap;
 use std::fmt;
 
+use http::request::Parts;
 use valetkey_core::{Error, ErrorKind, Result};
 
+use operations::RestOperations;
 use table::{PartitionEntry, Table};
 pub use table::{Protocol, ServiceRoute};
 
@@ -117,6 +120,7 @@ pub struct Routes {
     services: HashMap<String, ServiceRoute>,
     /// The services of each signing name, sorted.
     by_signing_name: HashMap<String, Vec<String>>,
+    operations: RestOperations,
 }
 
 impl Routes {
@@ -140,7 +144,13 @@ impl Routes {
             services.insert(name, service);
         }
         by_signing_name.values_mut().for_each(|names| names.sort());
-        Ok(Self { partitions: table.partitions, regions, services, by_signing_name })
+        Ok(Self {
+            partitions: table.partitions,
+            regions,
+            services,
+            by_signing_name,
+            operations: RestOperations::new(),
+        })
     }
 
     /// Finds the host for a signing name and a region of a credential scope. `service` is the service that the path of the
@@ -197,6 +207,38 @@ impl Routes {
     #[must_use]
     pub fn is_shared(&self, service: &ServiceRoute) -> bool {
         self.by_signing_name.get(service.signing_name()).is_some_and(|names| names.len() > 1)
+    }
+
+    /// Returns the names of the operations of a service whose requests name them by method and path; of other services none.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_signing::routes::Routes;
+    ///
+    /// let routes = Routes::new()?;
+    /// assert!(routes.rest_operations("s3").any(|name| name == "GetObject"));
+    /// assert_eq!(routes.rest_operations("dynamodb").count(), 0);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    pub fn rest_operations(&self, service: &str) -> impl Iterator<Item = &'static str> {
+        self.operations.names(service)
+    }
+
+    /// Returns the operations that a request to a path of the service may be; see [`RestOperations::find`].
+    pub(crate) fn find_rest_operations(
+        &self,
+        service: &ServiceRoute,
+        parts: &Parts,
+        path: &str,
+    ) -> Vec<&'static str> {
+        self.operations.find(service.name(), parts, path)
+    }
+
+    /// Returns the protocol of a service; where the path does not name it, that of the first one with the signing name.
+    pub(crate) fn protocol(&self, signing_name: &str, service: Option<&str>) -> Option<Protocol> {
+        let named = service.and_then(|service| self.services.get(service));
+        let first = || self.services.get(self.by_signing_name.get(signing_name)?.first()?);
+        named.or_else(first).map(ServiceRoute::protocol)
     }
 
     fn find_service(

@@ -4,37 +4,65 @@
 //! session policies, which AWS enforces.
 
 mod pattern;
+mod rate;
+mod read_only;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use valetkey_core::Result;
 
+use crate::operation::RequestedOperation;
 use crate::refusal::Refusal;
-use crate::routes::ServiceRoute;
+use crate::routes::Routes;
 use pattern::{OperationPattern, glob_matches};
+pub(crate) use rate::RateLimiter;
+use read_only::is_read;
 
 /// Operations of STS that issue keys which work without the proxy.
-const KEY_OPERATIONS: [&str; 3] = ["GetSessionToken", "AssumeRole*", "GetFederationToken"];
+const KEY_OPERATIONS: [&str; 3] = ["Assume*", "Get*Token", "Get*Credentials"];
 
 /// Limits the requests of a placeholder by operation and by region.
 ///
 /// A pattern is `service:Operation`, where `*` stands for any text; the service is the name that botocore gives it. A
 /// denial takes precedence. If there are `allow` patterns, everything else is refused. Operations of STS that issue keys
-/// (`AssumeRole*`, `GetSessionToken`, `GetFederationToken`) are refused unless a pattern that names `sts` allows them.
+/// (`Assume*`, `Get*Token`, `Get*Credentials`) are refused unless a pattern that names `sts` allows them.
 ///
 /// # Examples
 /// ```
 /// use valetkey_signing::Rules;
 ///
-/// let rules = Rules::default().allow("ecs:Describe*")?.allow("s3:*")?.deny("sts:*")?.region("eu-west-1");
-/// // Paths of S3 do not name their operation, so that the proxy could not apply this rule.
-/// assert!(Rules::default().deny("s3:DeleteObject").is_err());
+/// let rules = Rules::default().allow("ecs:Describe*")?.allow("s3:GetObject")?.deny("sts:*")?.region("eu-west-1");
+/// // The API has no such operation.
+/// assert!(Rules::default().deny("s3:RemoveObject").is_err());
 /// # Ok::<_, valetkey_core::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// The operation of a REST service, such as S3 or Lambda, follows from method and path. A request that may be several
+/// operations must be permitted as each of them. One whose operation is not known is refused if a rule names operations of
+/// its service.
+#[derive(Debug, Clone, Default)]
 pub struct Rules {
     allow: Vec<OperationPattern>,
     deny: Vec<OperationPattern>,
     regions: Vec<String>,
+    is_read_only: bool,
+    max_requests_per_second: Option<NonZeroU32>,
+    /// The table that patterns are checked with, once there is one.
+    routes: Option<Arc<Routes>>,
 }
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Self) -> bool {
+        let patterns = |rules: &Self| (rules.is_read_only, rules.max_requests_per_second);
+        self.allow == other.allow
+            && self.deny == other.deny
+            && self.regions == other.regions
+            && patterns(self) == patterns(other)
+    }
+}
+
+impl Eq for Rules {}
 
 impl Rules {
     /// Adds a pattern of operations that are permitted.
@@ -49,10 +77,10 @@ impl Rules {
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     /// # Errors
-    /// `Invalid` for a pattern without a service, and for one that names operations of a service whose requests do not
-    /// name them.
+    /// `Invalid` for a pattern without a service, and for one that includes no operation of a REST service.
     pub fn allow(mut self, pattern: &str) -> Result<Self> {
-        self.allow.push(OperationPattern::parse(pattern)?);
+        let pattern = OperationPattern::parse(pattern, self.routes()?)?;
+        self.allow.push(pattern);
         Ok(self)
     }
 
@@ -68,7 +96,8 @@ impl Rules {
     /// # Errors
     /// As [`allow`](Self::allow).
     pub fn deny(mut self, pattern: &str) -> Result<Self> {
-        self.deny.push(OperationPattern::parse(pattern)?);
+        let pattern = OperationPattern::parse(pattern, self.routes()?)?;
+        self.deny.push(pattern);
         Ok(self)
     }
 
@@ -88,29 +117,82 @@ impl Rules {
         self
     }
 
+    /// Refuses everything but operations that read.
+    ///
+    /// Whether an operation reads follows from its name, such as `Get*`, `List*` and `Describe*`; all others count as writes,
+    /// and so do those that issue credentials. A session policy has finer distinctions.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_signing::Rules;
+    ///
+    /// let rules = Rules::default().allow("s3:*")?.read_only(true);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn read_only(mut self, is_read_only: bool) -> Self {
+        self.is_read_only = is_read_only;
+        self
+    }
+
+    /// Limits the requests of the placeholder in any second. Further ones are throttled, so that SDKs send them again later.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use valetkey_signing::Rules;
+    ///
+    /// let rules = Rules::default().max_requests_per_second(NonZeroU32::new(20));
+    /// ```
+    #[must_use]
+    pub fn max_requests_per_second(mut self, limit: impl Into<Option<NonZeroU32>>) -> Self {
+        self.max_requests_per_second = limit.into();
+        self
+    }
+
+    pub(crate) fn rate_limit(&self) -> Option<NonZeroU32> {
+        self.max_requests_per_second
+    }
+
+    /// Reads the table with the first pattern.
+    fn routes(&mut self) -> Result<&Routes> {
+        let routes = match self.routes.take() {
+            Some(routes) => routes,
+            None => Arc::new(Routes::new()?),
+        };
+        Ok(self.routes.insert(routes))
+    }
+
     /// Decides on a request before it is signed.
     pub(crate) fn check(
         &self,
-        service: &ServiceRoute,
-        operation: Option<&str>,
+        operation: &RequestedOperation<'_>,
         region: &str,
     ) -> std::result::Result<(), Refusal> {
         if !self.regions.is_empty() && !self.regions.iter().any(|allowed| allowed == region) {
             return Err(Refusal::denied("a rule does not permit this region; use a permitted one"));
         }
-        let matches = |pattern: &&OperationPattern| pattern.matches(service.name(), operation);
+        if operation.names.is_empty() {
+            return self.check_unknown(operation);
+        }
+        operation.names.iter().try_for_each(|name| self.check_name(operation, name))
+    }
+
+    fn check_name(&self, operation: &RequestedOperation<'_>, name: &str) -> std::result::Result<(), Refusal> {
+        let service = operation.service.name();
+        let matches = |pattern: &&OperationPattern| pattern.matches(service, Some(name));
         if let Some(pattern) = self.deny.iter().find(matches) {
             let rule =
                 format!("the rule deny `{}:{}` refuses this request", pattern.service, pattern.operation);
             return Err(Refusal::denied(rule));
         }
-        let allowed = self.allow.iter().find(matches);
-        if !self.allow.is_empty() && allowed.is_none() {
-            return Err(Refusal::denied("no `allow` rule permits this operation; add one to permit it"));
+        if self.is_read_only && !is_read(name, operation.method) {
+            return Err(Refusal::denied("the rule `read_only` refuses operations that may write"));
         }
-        let issues_keys = service.name() == "sts"
-            && operation
-                .is_none_or(|operation| KEY_OPERATIONS.iter().any(|glob| glob_matches(glob, operation)));
+        if !self.allow.is_empty() && !self.allow.iter().any(|pattern| matches(&pattern)) {
+            return Err(not_allowed());
+        }
+        let issues_keys = service == "sts" && KEY_OPERATIONS.iter().any(|glob| glob_matches(glob, name));
         let names_sts = self.allow.iter().any(|pattern| pattern.service == "sts" && matches(&pattern));
         if issues_keys && !names_sts {
             return Err(Refusal::denied(
@@ -119,17 +201,45 @@ impl Rules {
         }
         Ok(())
     }
+
+    /// Decides on a request of a REST service that is no operation of the table. It is permitted only where no rule depends
+    /// on the operation.
+    fn check_unknown(&self, operation: &RequestedOperation<'_>) -> std::result::Result<(), Refusal> {
+        let service = operation.service.name();
+        if let Some(pattern) = self.deny.iter().find(|pattern| pattern.has_service(service)) {
+            let rule = format!("deny `{}:{}`", pattern.service, pattern.operation);
+            return Err(Refusal::denied(format!(
+                "the operation is not known, and the rule {rule} may refuse it"
+            )));
+        }
+        if self.is_read_only {
+            return Err(Refusal::denied(
+                "the rule `read_only` refuses requests whose operation is not known",
+            ));
+        }
+        if !self.allow.is_empty() && !self.allow.iter().any(|pattern| pattern.matches(service, None)) {
+            return Err(not_allowed());
+        }
+        Ok(())
+    }
+}
+
+fn not_allowed() -> Refusal {
+    Refusal::denied("no `allow` rule permits this operation; add one to permit it")
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
-    use crate::routes::Routes;
 
     fn is_permitted(rules: &Rules, service: &str, operation: Option<&str>) -> bool {
         let routes = Routes::new().unwrap();
         let service = routes.services().find(|route| route.name() == service).unwrap();
-        rules.check(service, operation, "eu-west-1").is_ok()
+        let names = operation.map(str::to_owned).into_iter().collect();
+        let requested = RequestedOperation { service, names, method: &Method::POST };
+        rules.check(&requested, "eu-west-1").is_ok()
     }
 
     #[test]
@@ -146,11 +256,17 @@ mod tests {
     fn check_sts_keys_need_rule_that_names_sts() {
         let everything = Rules::default().allow("*:*").unwrap();
         let named = Rules::default().allow("sts:Assume*").unwrap();
-        for operation in ["AssumeRole", "AssumeRoleWithSAML", "GetSessionToken", "GetFederationToken"] {
+        for operation in [
+            "AssumeRole",
+            "AssumeRoleWithSAML",
+            "AssumeRoot",
+            "GetSessionToken",
+            "GetFederationToken",
+            "GetScopedCredentials",
+        ] {
             assert!(!is_permitted(&Rules::default(), "sts", Some(operation)));
             assert!(!is_permitted(&everything, "sts", Some(operation)));
         }
-        assert!(!is_permitted(&Rules::default(), "sts", None));
         assert!(
             is_permitted(&named, "sts", Some("AssumeRole"))
                 && !is_permitted(&named, "sts", Some("GetSessionToken"))
@@ -171,8 +287,41 @@ mod tests {
 
     #[test]
     fn parse_rule_that_cannot_apply_is_error() {
-        for wrong in ["s3:GetObject", "*:Get*", "none:*", "s3", ":x", "s3:"] {
+        for wrong in ["s3:GetObjct", "none:*", "s3", ":x", "s3:"] {
             assert!(Rules::default().deny(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn check_operation_of_rest_service_follows_rules() {
+        let rules = Rules::default().allow("s3:*Object").unwrap().deny("s3:Delete*").unwrap();
+        assert!(is_permitted(&rules, "s3", Some("GetObject")));
+        assert!(
+            !is_permitted(&rules, "s3", Some("ListBuckets"))
+                && !is_permitted(&rules, "s3", Some("DeleteObject"))
+        );
+        assert!(!is_permitted(&rules, "s3", None), "an unknown operation may be a denied one");
+        assert!(is_permitted(&Rules::default().allow("s3:*").unwrap(), "s3", None));
+        assert!(!is_permitted(&Rules::default().deny("*:Delete*").unwrap(), "lambda", None));
+    }
+
+    #[test]
+    fn check_ambiguous_request_must_be_permitted_as_each() {
+        let routes = Routes::new().unwrap();
+        let service = routes.services().find(|route| route.name() == "s3").unwrap();
+        let names = ["GetBucketAcl", "GetBucketPolicy"].map(str::to_owned).into();
+        let requested = RequestedOperation { service, names, method: &Method::GET };
+        let one = Rules::default().allow("s3:GetBucketAcl").unwrap();
+        assert!(one.check(&requested, "eu-west-1").is_err());
+        assert!(one.allow("s3:GetBucketPolicy").unwrap().check(&requested, "eu-west-1").is_ok());
+    }
+
+    #[test]
+    fn check_read_only_refuses_writes_and_unknown_operations() {
+        let rules = Rules::default().read_only(true);
+        assert!(
+            is_permitted(&rules, "s3", Some("GetObject")) && is_permitted(&rules, "dynamodb", Some("Query"))
+        );
+        assert!(!is_permitted(&rules, "s3", Some("PutObject")) && !is_permitted(&rules, "s3", None));
     }
 }

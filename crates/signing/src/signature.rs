@@ -8,6 +8,9 @@ use aws_sigv4::http_request::{
     SigningParams, SigningSettings, UriPathNormalizationMode,
 };
 use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use aws_smithy_runtime_api::http::Headers;
+use bytes::Bytes;
 
 use crate::refusal::Refusal;
 
@@ -81,6 +84,58 @@ fn settings(signing_name: &str, with_hash: bool) -> SigningSettings {
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     }
     settings
+}
+
+/// Computes the signatures of the chunks of a body, each of which includes that of the chunk before it.
+pub(crate) struct ChunkSigner {
+    identity: Identity,
+    region: String,
+    signing_name: String,
+    time: SystemTime,
+    /// The latest signature; at first that of the request.
+    signature: String,
+}
+
+impl ChunkSigner {
+    pub(crate) fn new(key: &Credentials, scope: Scope<'_>, request_signature: String) -> Self {
+        Self {
+            identity: key.clone().into(),
+            region: scope.region.to_owned(),
+            signing_name: scope.signing_name.to_owned(),
+            time: scope.time,
+            signature: request_signature,
+        }
+    }
+
+    /// Returns the signature of the next chunk.
+    pub(crate) fn sign_chunk(&mut self, data: &Bytes) -> Result<&str, Refusal> {
+        let signed = v4::sign_chunk(data, &self.signature, &self.params()?).map_err(|_| unsignable())?;
+        self.signature = signed.into_parts().1;
+        Ok(&self.signature)
+    }
+
+    /// Returns the signature of the trailer, which follows the last chunk.
+    pub(crate) fn sign_trailer(&mut self, fields: &[(String, String)]) -> Result<&str, Refusal> {
+        let mut headers = Headers::new();
+        for (name, value) in fields {
+            headers.try_append(name.clone(), value.clone()).map_err(|_| unsignable())?;
+        }
+        let signed =
+            v4::sign_trailer(&headers, &self.signature, &self.params()?).map_err(|_| unsignable())?;
+        self.signature = signed.into_parts().1;
+        Ok(&self.signature)
+    }
+
+    fn params(&self) -> Result<v4::SigningParams<'_, ()>, Refusal> {
+        v4::SigningParams::builder()
+            .identity(&self.identity)
+            .region(&self.region)
+            .name(&self.signing_name)
+            .time(self.time)
+            .settings(())
+            .build()
+            .map_err(|_| unsignable())
+    }
 }
 
 pub(crate) fn unsignable() -> Refusal {

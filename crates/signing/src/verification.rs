@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 pub(crate) use replay::{ReplayWindow, RequestIdentity};
 
 use crate::refusal::Refusal;
-use crate::signature::{CONTENT_HASH_HEADER, DATE_HEADER, Scope, TOKEN_HEADER, sign};
+use crate::signature::{CONTENT_HASH_HEADER, ChunkSigner, DATE_HEADER, Scope, TOKEN_HEADER, sign};
 
 /// The greatest difference between the date of a request and the clock.
 pub(crate) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
@@ -37,6 +37,23 @@ pub(crate) struct ReceivedSignature {
     pub(crate) signing_name: String,
     pub(crate) signed_headers: Vec<String>,
     pub(crate) signature: String,
+}
+
+/// A request whose signature is verified.
+pub(crate) struct ReceivedRequest<'r> {
+    pub(crate) parts: &'r Parts,
+    pub(crate) signature: &'r ReceivedSignature,
+    /// The date of the signature.
+    pub(crate) signed_at: SystemTime,
+    key: &'r Credentials,
+}
+
+impl ReceivedRequest<'_> {
+    /// Returns the signatures that the chunks of the body must have.
+    pub(crate) fn chunk_signer(&self) -> ChunkSigner {
+        let signature = self.signature;
+        ChunkSigner::new(self.key, signature.scope(self.signed_at), signature.signature.clone())
+    }
 }
 
 impl ReceivedSignature {
@@ -90,24 +107,26 @@ impl ReceivedSignature {
         self.signed_headers.iter().any(|signed| signed == name)
     }
 
-    /// Succeeds if the secret of `key` signed exactly this request, within five minutes of `now`. Returns the date of the
-    /// signature.
-    pub(crate) fn verify(
-        &self,
-        parts: &Parts,
+    /// Succeeds if the secret of `key` signed exactly this request, within five minutes of `now`.
+    pub(crate) fn verify<'r>(
+        &'r self,
+        parts: &'r Parts,
         payload_hash: &str,
-        key: &Credentials,
+        key: &'r Credentials,
         now: SystemTime,
-    ) -> Result<SystemTime, Refusal> {
-        let time = self.check_date(&parts.headers, now)?;
+    ) -> Result<ReceivedRequest<'r>, Refusal> {
+        let signed_at = self.check_date(&parts.headers, now)?;
         self.check_signed_headers(&parts.headers)?;
-        let scope = Scope { region: &self.region, signing_name: &self.signing_name, time };
-        let (_, expected) = sign(self.signable(parts, payload_hash)?, key, scope, false)?;
+        let (_, expected) = sign(self.signable(parts, payload_hash)?, key, self.scope(signed_at), false)?;
         if bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) {
-            Ok(time)
+            Ok(ReceivedRequest { parts, signature: self, signed_at, key })
         } else {
             Err(mismatch())
         }
+    }
+
+    fn scope(&self, time: SystemTime) -> Scope<'_> {
+        Scope { region: &self.region, signing_name: &self.signing_name, time }
     }
 
     fn check_date(&self, headers: &HeaderMap, now: SystemTime) -> Result<SystemTime, Refusal> {
@@ -136,11 +155,7 @@ impl ReceivedSignature {
         Ok(())
     }
 
-    fn signable<'r>(
-        &'r self,
-        parts: &'r Parts,
-        payload_hash: &'r str,
-    ) -> Result<SignableRequest<'r>, Refusal> {
+    fn signable<'r>(&'r self, parts: &'r Parts, payload_hash: &str) -> Result<SignableRequest<'r>, Refusal> {
         let mut headers = Vec::with_capacity(self.signed_headers.len());
         // The signer logs the headers that it receives. It adds the token itself, without logging it.
         for name in self.signed_headers.iter().filter(|name| *name != TOKEN_HEADER && *name != "host") {

@@ -19,7 +19,9 @@ pub(super) fn build_rules(settings: &Settings, server: &str, diagnostics: &mut V
         let what = format!("`{pattern}`: {error}");
         diagnostics.push(settings.diagnostic(&[&section[..], &[list]].concat(), what));
     };
-    let mut rules = Rules::default();
+    let mut rules = Rules::default()
+        .read_only(requests.read_only)
+        .max_requests_per_second(requests.max_requests_per_second);
     for pattern in &requests.allow {
         rules = rules
             .clone()

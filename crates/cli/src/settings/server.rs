@@ -1,6 +1,7 @@
 //! `[servers.NAME]`: how a server gets credentials, and the limits on its tools and its AWS requests.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::Deserialize;
 
@@ -56,4 +57,8 @@ pub(crate) struct RequestSettings {
     /// If not empty, no other region is permitted.
     #[serde(default)]
     pub(crate) regions: Vec<String>,
+    /// Only operations that read are permitted.
+    #[serde(default)]
+    pub(crate) read_only: bool,
+    pub(crate) max_requests_per_second: Option<NonZeroU32>,
 }

@@ -3,69 +3,33 @@
 //! | request | response |
 //! |---|---|
 //! | verified and permitted | that of the service, streamed |
-//! | forwarded, in absolute form, presigned, of ambiguous length, with signed chunks | 400 |
+//! | forwarded, in absolute form, presigned, of ambiguous length | 400 |
 //! | another `Host`, keys of no placeholder, a wrong signature, no route, a rule | 403 |
-//! | the account has no credentials | 403, or 503 if they may come later |
+//! | the account has no credentials, or is cleared meanwhile | 403, or 503 if they may come later |
 //! | a signature that was used before, too many requests | 429 |
 //! | the service cannot be reached | 503 |
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest};
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, Uri, Version};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
-use tokio::time::timeout;
-use valetkey_core::Credentials;
+use hyper::body::Incoming;
 use valetkey_core::audit::AuditEvent;
 
 use super::record::ExchangeRecord;
+use super::request_body::RequestBody;
+use super::revocation::Revocation;
 use super::server::ProxyServer;
-use crate::operation::{is_form, operation_of, protocol_of};
-use crate::payload::{BodyError, DeclaredHash, ForwardedBody, full, read_body, sha256_hex, streamed};
+use super::upstream::{send, signed_request};
+use crate::operation::{RequestedOperation, protocol_of};
+use crate::payload::ForwardedBody;
 use crate::placeholder::PlaceholderState;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::routes::{Protocol, Route};
-use crate::signature::{
-    CONTENT_HASH_HEADER, DATE_HEADER, Scope, TOKEN_HEADER, sign, signs_raw_path, unsignable,
-};
-use crate::verification::{ReceivedSignature, RequestIdentity, declared_hash, host_of, single};
-
-/// Limit on the time to read a body that is buffered.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Limit on the time until a service responds. Lambda functions run for at most 15 minutes.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(16 * 60);
-
-/// Headers that concern one connection, or that the proxy writes itself.
-const DROPPED_HEADERS: [&str; 13] = [
-    "authorization",
-    "connection",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    TOKEN_HEADER,
-];
-/// Signed headers that are not signed again: HTTP libraries change or write them.
-const UNSIGNED_HEADERS: [&str; 5] =
-    ["accept-encoding", "content-length", "user-agent", "x-amzn-trace-id", CONTENT_HASH_HEADER];
-
-/// A body with its hash, and the text of its form if it may name the operation.
-struct Payload {
-    body: ForwardedBody,
-    hash: DeclaredHash,
-    form: Bytes,
-}
+use crate::routes::Protocol;
+use crate::signature::{TOKEN_HEADER, signs_raw_path, unsignable};
+use crate::verification::{ReceivedSignature, RequestIdentity, host_of, single};
 
 /// Returns the response of the service, or the refusal in the form of the service's protocol.
 pub(super) async fn handle_request(
@@ -91,8 +55,8 @@ fn refusal_response(refusal: &Refusal, protocol: Protocol) -> Response<Forwarded
 fn protocol(server: &ProxyServer, parts: &Parts) -> Protocol {
     let signature = ReceivedSignature::from_parts(parts).ok();
     let signing_name = signature.map(|signature| signature.signing_name).unwrap_or_default();
-    let service = server.routes().services().find(|service| service.name() == signing_name);
-    protocol_of(parts, service.map_or(Protocol::RestJson, |service| service.protocol()))
+    let service = split_path(&parts.uri, &signing_name).ok().and_then(|(service, _)| service);
+    protocol_of(parts, server.routes().protocol(&signing_name, service).unwrap_or(Protocol::RestJson))
 }
 
 async fn exchange(
@@ -162,46 +126,29 @@ async fn forward(
     body: Incoming,
     record: &mut ExchangeRecord,
 ) -> Result<Response<ForwardedBody>, Refusal> {
-    let payload = read_payload(parts, body).await?;
+    let body = RequestBody::read(parts, body).await?;
     let now = server.settings.clock.now();
-    let signed_at = signature.verify(parts, payload.hash.as_str(), &placeholder.key, now)?;
-    let identity = RequestIdentity::new(&signature.signature, &parts.headers, signed_at);
+    let received = signature.verify(parts, body.hash.as_str(), &placeholder.key, now)?;
+    let identity = RequestIdentity::new(&signature.signature, &parts.headers, received.signed_at);
     placeholder.replays.lock().record(&identity, now)?;
     let (service, path) = split_path(&parts.uri, &signature.signing_name)?;
     let (name, region) = (&signature.signing_name, &signature.region);
     let route = server.routes().find(name, region, service, server.settings.variant)?;
     record.addressed(route.service(), region);
-    let operation = operation_of(parts, &path, &payload.form, route.service())?;
-    record.operation(operation.as_deref());
-    placeholder.rules.check(route.service(), operation.as_deref(), region)?;
-    let credentials = placeholder.account.credentials().await.map_err(|error| Refusal::from(&error))?;
+    let operation =
+        RequestedOperation::find(server.routes(), route.service(), (parts, &path), &body.form)?;
+    record.operation(operation.name());
+    placeholder.rules.check(&operation, region)?;
+    placeholder.count_request(now)?;
+    let (credentials, mut revocation) = Revocation::credentials(&placeholder.account).await?;
     let uri = server.settings.upstream(&route, &path).ok_or_else(unsignable)?;
-    let request = signed_request(server, (parts, signature), (&route, uri), payload, &credentials)?;
+    let failure = body.failure.clone();
+    let request = signed_request(server, &received, (&route, uri), body, &credentials)?;
     let request = request.map(|body| record.sending(&credentials, body));
-    send(server, request).await
+    let response = revocation.guard(send(server, request, &failure)).await??;
+    Ok(response.map(|body| revocation.guard_body(body)))
 }
 
-/// Buffers a body whose hash is needed before the service gets it, or that may name the operation.
-async fn read_payload(parts: &Parts, body: Incoming) -> Result<Payload, Refusal> {
-    let declared = declared_hash(parts)?.map(DeclaredHash::parse).transpose()?;
-    match declared {
-        Some(hash) if !is_form(parts) && !body.is_end_stream() => {
-            Ok(Payload { body: streamed(body, &hash), hash, form: Bytes::new() })
-        }
-        declared => {
-            let slow = |_elapsed| Refusal::invalid("the body did not arrive in time");
-            let body = timeout(BODY_TIMEOUT, read_body(body)).await.map_err(slow)??;
-            let actual = DeclaredHash::Sha256(sha256_hex(&body));
-            if declared
-                .as_ref()
-                .is_some_and(|hash| matches!(hash, DeclaredHash::Sha256(_)) && *hash != actual)
-            {
-                return Err(Refusal::signature("the body differs from its signed hash"));
-            }
-            let form = if is_form(parts) { body.clone() } else { Bytes::new() };
-            Ok(Payload { body: full(body), hash: declared.unwrap_or(actual), form })
-        }
-    }
 }
 
 /// Splits `/~service/rest` into the service and the path for it. Some SDKs double the slash after the prefix.
@@ -217,79 +164,6 @@ fn split_path<'a>(uri: &'a Uri, signing_name: &str) -> Result<(Option<&'a str>, 
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     Ok((Some(service), format!("/{rest}")))
-}
-
-/// Builds the request to the service: the headers that the client signed are signed again, with date, token and hash of
-/// its own.
-fn signed_request(
-    server: &ProxyServer,
-    (parts, signature): (&Parts, &ReceivedSignature),
-    (route, uri): (&Route<'_>, Uri),
-    payload: Payload,
-    credentials: &Credentials,
-) -> Result<Request<ForwardedBody>, Refusal> {
-    let headers = forwarded_headers(&parts.headers);
-    let body = match &payload.hash {
-        DeclaredHash::Sha256(hash) => SignableBody::Precomputed(hash.clone()),
-        DeclaredHash::Unsigned(mode) if mode == "UNSIGNED-PAYLOAD" => SignableBody::UnsignedPayload,
-        DeclaredHash::Unsigned(_) => SignableBody::StreamingUnsignedPayloadTrailer,
-    };
-    let signed = headers
-        .iter()
-        .filter(|(name, _)| signature.is_signed(name.as_str()) && !UNSIGNED_HEADERS.contains(&name.as_str()))
-        .map(|(name, value)| {
-            Ok((name.as_str(), std::str::from_utf8(value.as_bytes()).map_err(|_| unsignable())?))
-        })
-        .collect::<Result<Vec<_>, Refusal>>()?;
-    let signable = SignableRequest::new(parts.method.as_str(), uri.to_string(), signed.into_iter(), body)
-        .map_err(|_| unsignable())?;
-    let signing_name = route.service().signing_name();
-    let with_hash = signs_raw_path(signing_name) || parts.headers.contains_key(CONTENT_HASH_HEADER);
-    let scope = Scope { region: route.signing_region(), signing_name, time: server.settings.clock.now() };
-    let (instructions, _) = sign(signable, &credentials.expose_to_sdk(), scope, with_hash)?;
-    let mut request = Request::new(payload.body);
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    for (name, value) in instructions.headers() {
-        let mut value = HeaderValue::from_str(value).map_err(|_| unsignable())?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(http::HeaderName::try_from(name).map_err(|_| unsignable())?, value);
-    }
-    Ok(request)
-}
-
-/// Returns the headers that are forwarded: without those of the connection, including those that it names, and without
-/// what the signature replaces.
-fn forwarded_headers(received: &HeaderMap) -> HeaderMap {
-    let mut headers = received.clone();
-    for named in received.get_all("connection").iter().filter_map(|value| value.to_str().ok()) {
-        for name in named.split(',').map(str::trim) {
-            headers.remove(name);
-        }
-    }
-    for name in DROPPED_HEADERS.into_iter().chain([DATE_HEADER, CONTENT_HASH_HEADER]) {
-        headers.remove(name);
-    }
-    headers
-}
-
-async fn send(
-    server: &ProxyServer,
-    request: Request<ForwardedBody>,
-) -> Result<Response<ForwardedBody>, Refusal> {
-    let unavailable = |message| Refusal::new(RefusalKind::Unavailable, message);
-    let response = timeout(RESPONSE_TIMEOUT, server.client.request(request))
-        .await
-        .map_err(|_elapsed| unavailable("the service did not respond in time"))?
-        .map_err(|error| {
-            tracing::debug!(%error, "a request could not be forwarded");
-            unavailable("the service cannot be reached, or the body is incomplete")
-        })?;
-    let (mut parts, body) = response.into_parts();
-    parts.headers = forwarded_headers(&parts.headers);
-    parts.version = Version::default();
-    Ok(Response::from_parts(parts, body.map_err(BodyError::from).boxed_unsync()))
 }
 
 #[cfg(test)]

@@ -126,14 +126,20 @@ impl ProxySettings {
         if is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
             return Ok(self);
         }
+        if let Some(url) = variables.get("AWS_ENDPOINT_URL") {
+            self.endpoint = Some(parse_endpoint("AWS_ENDPOINT_URL", url)?);
+        }
+        let of_services: Vec<_> = variables
+            .iter()
+            .filter_map(|(name, url)| Some((*name, name.strip_prefix("AWS_ENDPOINT_URL_")?, *url)))
+            .collect();
+        if of_services.is_empty() {
+            return Ok(self);
+        }
         let routes = Routes::new()?;
-        for (name, url) in variables {
-            let Some(suffix) = name.strip_prefix("AWS_ENDPOINT_URL") else { continue };
-            let suffix = suffix.strip_prefix('_').unwrap_or(suffix);
+        for (name, suffix, url) in of_services {
             let service = routes.services().find(|service| service.variable_suffix() == suffix);
-            if suffix.is_empty() {
-                self.endpoint = Some(parse_endpoint(name, url)?);
-            } else if let Some(service) = service {
+            if let Some(service) = service {
                 self.service_endpoints.insert(service.name().to_owned(), parse_endpoint(name, url)?);
             }
         }

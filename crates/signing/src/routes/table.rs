@@ -138,6 +138,12 @@ impl ServiceRoute {
         self.protocol
     }
 
+    /// Returns whether requests state their operation by method and path only.
+    #[must_use]
+    pub fn is_rest(&self) -> bool {
+        matches!(self.protocol, Protocol::RestJson | Protocol::RestXml)
+    }
+
     /// Returns whether SDKs send `operation` to a host with a prefix of its own, or to one that they discover by another
     /// request, which they cannot do with the address of a proxy.
     #[must_use]

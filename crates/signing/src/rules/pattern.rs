@@ -2,7 +2,7 @@
 
 use valetkey_core::{Error, Result};
 
-use crate::routes::{Protocol, Routes, ServiceRoute};
+use crate::routes::{Routes, ServiceRoute};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OperationPattern {
@@ -11,36 +11,37 @@ pub(super) struct OperationPattern {
 }
 
 impl OperationPattern {
-    pub(super) fn parse(pattern: &str) -> Result<Self> {
+    pub(super) fn parse(pattern: &str, routes: &Routes) -> Result<Self> {
         let (service, operation) = pattern
             .split_once(':')
             .filter(|(service, operation)| !service.is_empty() && !operation.is_empty())
             .ok_or_else(|| Error::invalid("rule", "must be `service:Operation`, as in `ecs:Describe*`"))?;
-        let routes = Routes::new()?;
-        let is_rest = |route: &ServiceRoute| {
-            glob_matches(service, route.name())
-                && matches!(route.protocol(), Protocol::RestJson | Protocol::RestXml)
-        };
-        if operation != "*" && routes.services().any(is_rest) {
-            return Err(Error::invalid(
-                "rule",
-                "names an operation of a service whose requests do not name it",
-            )
-            .with_next_step("write `service:*`, and restrict the operations with a session policy"));
-        }
-        if !routes.services().any(|route| glob_matches(service, route.name())) {
+        let mut services = routes.services().filter(|route| glob_matches(service, route.name())).peekable();
+        if services.peek().is_none() {
             return Err(Error::invalid("rule", "names a service that valetkey does not know")
                 .with_next_step("use the name that botocore gives the service"));
+        }
+        let may_have = |route: &ServiceRoute| {
+            !route.is_rest() || routes.rest_operations(route.name()).any(|name| glob_matches(operation, name))
+        };
+        if operation != "*" && !services.any(may_have) {
+            return Err(Error::invalid("rule", "names no operation of the service").with_next_step(
+                "use the names of the API, which may differ from the actions of IAM policies",
+            ));
         }
         Ok(Self { service: service.to_owned(), operation: operation.to_owned() })
     }
 
-    /// An operation that is not known matches only the pattern `*` of its service. The caller refuses such requests where a
-    /// service names its operations.
+    /// Returns whether the pattern is for this service.
+    pub(super) fn has_service(&self, service: &str) -> bool {
+        glob_matches(&self.service, service)
+    }
+
+    /// Returns whether the pattern includes an operation. One that is not known is included by the pattern `*` only.
     pub(super) fn matches(&self, service: &str, operation: Option<&str>) -> bool {
-        let matches_operation =
+        let has_operation =
             operation.map_or(self.operation == "*", |name| glob_matches(&self.operation, name));
-        matches_operation && glob_matches(&self.service, service)
+        has_operation && self.has_service(service)
     }
 }
 

@@ -7,18 +7,18 @@ use valetkey_signing::{Placeholder, ProxySettings, Rules, SigningProxy};
 
 const CALLER: &str = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])";
 
-fn key(access_key_id: &str, secret: &str) -> AccessKey {
+pub(super) fn key(access_key_id: &str, secret: &str) -> AccessKey {
     AccessKey { access_key_id: access_key_id.to_owned(), secret_access_key: secret.to_owned() }
 }
 
-fn set(session: &SessionContext, key: &AccessKey) {
+pub(super) fn set(session: &SessionContext, key: &AccessKey) {
     let id = key.access_key_id.parse().unwrap();
     let credentials = Credentials::builder(id, key.secret_access_key.clone().into()).build().unwrap();
     session.set_credentials(credentials).unwrap();
 }
 
 /// Creates a user of an account with all rights. MiniStack verifies its signatures, unlike those of the root key.
-async fn user_key(ministack: &MiniStack) -> AccessKey {
+pub(super) async fn user_key(ministack: &MiniStack) -> AccessKey {
     const CREATE: &str = "import boto3, json; iam = boto3.client('iam'); iam.create_user(UserName='u'); \
         iam.put_user_policy(UserName='u', PolicyName='all', PolicyDocument=json.dumps({'Version': '2012-10-17', \
         'Statement': [{'Effect': 'Allow', 'Action': '*', 'Resource': '*'}]})); \
@@ -30,11 +30,11 @@ async fn user_key(ministack: &MiniStack) -> AccessKey {
     key(id, secret)
 }
 
-async fn proxy_to(url: &str) -> SigningProxy {
+pub(super) async fn proxy_to(url: &str) -> SigningProxy {
     SigningProxy::start_with(ProxySettings::default().endpoint(url).unwrap()).await.unwrap()
 }
 
-fn placeholder(proxy: &SigningProxy, session: &SessionContext) -> Placeholder {
+pub(super) fn placeholder(proxy: &SigningProxy, session: &SessionContext) -> Placeholder {
     let account = session.account(session.default_account()).unwrap();
     proxy.placeholder(account, "test", Rules::default())
 }
