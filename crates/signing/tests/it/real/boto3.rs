@@ -1,5 +1,7 @@
 //! boto3 through the proxy, before moto and before MiniStack, which verifies signatures.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use valetkey_core::{Credentials, SessionContext};
 use valetkey_rig::{AccessKey, MiniStack, Moto, REGION, Script};
@@ -55,10 +57,10 @@ fn direct(url: &str, key: &AccessKey) -> Vec<(String, String)> {
     .into()
 }
 
-#[tokio::test]
-async fn operations_through_proxy_return_what_direct_ones_do() {
+/// Runs a script with moto itself and then through the proxy, and returns what it printed both times.
+async fn compare(code: &str) -> (Value, Value) {
     let moto = Moto::start().await.unwrap();
-    let (key, code) = (key("AKIAIOSFODNN7EXAMPLE", "secret"), include_str!("operations.py"));
+    let key = key("AKIAIOSFODNN7EXAMPLE", "secret");
     let expected = script(code, direct(&moto.url(), &key)).run().await.unwrap();
     moto.reset().await.unwrap();
     let session = SessionContext::builder().build();
@@ -66,8 +68,56 @@ async fn operations_through_proxy_return_what_direct_ones_do() {
     let proxy = proxy_to(&moto.url()).await;
     let placeholder = placeholder(&proxy, &session);
     let proxied = script(code, placeholder.environment()).run().await.unwrap();
+    moto.stop().await.unwrap();
+    (serde_json::from_str(&proxied).unwrap(), serde_json::from_str(&expected).unwrap())
+}
+
+#[tokio::test]
+async fn operations_through_proxy_return_what_direct_ones_do() {
+    let (proxied, expected) = compare(include_str!("operations.py")).await;
     assert_eq!(proxied, expected);
-    assert!(serde_json::from_str::<Value>(&proxied).unwrap().as_object().unwrap().len() >= 14);
+    assert!(proxied.as_object().unwrap().len() >= 14);
+}
+
+#[tokio::test]
+async fn operations_of_many_services_return_what_direct_ones_do() {
+    let (proxied, expected) = compare(include_str!("breadth.py")).await;
+    let (proxied, expected) = (proxied.as_array().unwrap(), expected.as_array().unwrap());
+    for (proxied, expected) in proxied.iter().zip(expected) {
+        assert_eq!(proxied, expected);
+    }
+    let successes: Vec<_> = proxied.iter().filter(|call| call[2].get("error").is_none()).collect();
+    let services: HashSet<_> = successes.iter().map(|call| call[0].as_str().unwrap()).collect();
+    assert!(successes.len() >= 80 && services.len() >= 40 && proxied.len() == expected.len());
+}
+
+#[tokio::test]
+async fn rules_apply_to_operations_of_rest_services() {
+    const CALLS: &str = "import boto3, botocore.exceptions
+s3 = boto3.client('s3')
+for name, arguments in (('create_bucket', {}), ('put_object', {'Key': 'k', 'Body': b'b'}), ('get_object', {'Key': 'k'}),
+        ('list_objects_v2', {}), ('copy_object', {'Key': 'c', 'CopySource': 'rules/k'}), ('delete_object', {'Key': 'k'})):
+    try:
+        getattr(s3, name)(Bucket='rules', **arguments)
+        print(name)
+    except botocore.exceptions.ClientError as error:
+        print(name, error.response['Error']['Code'], 'valetkey: ' in str(error))";
+    let moto = Moto::start().await.unwrap();
+    let session = SessionContext::builder().build();
+    set(&session, &key("AKIAIOSFODNN7EXAMPLE", "secret"));
+    let proxy = proxy_to(&moto.url()).await;
+    let run = async |rules| {
+        let account = session.account(session.default_account()).unwrap();
+        let placeholder = proxy.placeholder(account, "test", rules);
+        script(CALLS, placeholder.environment()).run().await.unwrap()
+    };
+    let rules = Rules::default().deny("s3:DeleteObject").unwrap().deny("s3:CopyObject").unwrap();
+    let all = "create_bucket\nput_object\nget_object\nlist_objects_v2\n";
+    let refused = "copy_object AccessDenied True\ndelete_object AccessDenied True\n";
+    assert_eq!(run(rules).await, format!("{all}{refused}"));
+    let read_only = run(Rules::default().allow("s3:*Object*").unwrap().read_only(true)).await;
+    let (create, put) = ("create_bucket AccessDenied True", "put_object AccessDenied True");
+    assert_eq!(read_only, format!("{create}\n{put}\nget_object\nlist_objects_v2\n{refused}"));
     moto.stop().await.unwrap();
 }
 
