@@ -135,8 +135,7 @@ async fn forward(
     let (name, region) = (&signature.signing_name, &signature.region);
     let route = server.routes().find(name, region, service, server.settings.variant)?;
     record.addressed(route.service(), region);
-    let operation =
-        RequestedOperation::find(server.routes(), route.service(), (parts, &path), &body.form)?;
+    let operation = RequestedOperation::find(server.routes(), route.service(), (parts, &path), &body.form)?;
     record.operation(operation.name());
     placeholder.rules.check(&operation, region)?;
     placeholder.count_request(now)?;
@@ -147,8 +146,6 @@ async fn forward(
     let request = request.map(|body| record.sending(&credentials, body));
     let response = revocation.guard(send(server, request, &failure)).await??;
     Ok(response.map(|body| revocation.guard_body(body)))
-}
-
 }
 
 /// Splits `/~service/rest` into the service and the path for it. Some SDKs double the slash after the prefix.
