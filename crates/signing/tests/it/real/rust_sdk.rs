@@ -16,6 +16,8 @@ use super::boto3::{key, placeholder, proxy_to, set, user_key};
 const SIGNED_CHUNKS: &str = "x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 
 fn client(placeholder: &Placeholder) -> Client {
+    let variables = placeholder.environment();
+    let (_, endpoint) = variables.iter().find(|(name, _)| name == "AWS_ENDPOINT_URL_S3").unwrap();
     let credentials = SdkCredentials::new(
         placeholder.access_key_id(),
         placeholder.expose_secret_access_key(),
@@ -27,7 +29,7 @@ fn client(placeholder: &Placeholder) -> Client {
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(credentials)
         .region(Region::new(REGION))
-        .endpoint_url(placeholder.url())
+        .endpoint_url(endpoint)
         .force_path_style(true);
     Client::from_conf(config.build())
 }
