@@ -22,6 +22,29 @@
 //! 6. The credentials of the session at this moment, with which the request is signed. A clear ends it while it is sent and
 //!    while its response is streamed.
 //!
+//! # How an operation is found
+//! | protocol | operation |
+//! |---|---|
+//! | JSON | the header `X-Amz-Target` |
+//! | query, EC2 | the field `Action`, in the query or in the form |
+//! | CBOR | the path, `/service/<name>/operation/<operation>` |
+//! | REST | method, path, query and header select a template of the [table](routes::Routes::rest_operations) |
+//!
+//! A request that names two operations is refused. A REST request may match several templates that are equally specific; it
+//! must then be permitted as each of these operations. One that matches none, or has an escape that no SDK writes, has an
+//! operation that is not known, and is refused where a rule depends on the operation.
+//!
+//! # How a body is forwarded
+//! | `X-Amz-Content-Sha256` | body |
+//! |---|---|
+//! | none, or a form | buffered, at most 32 MiB, and sent with its hash |
+//! | a hash | streamed; its end is sent only if the body has the hash |
+//! | `UNSIGNED-PAYLOAD`, `STREAMING-UNSIGNED-PAYLOAD-TRAILER` | streamed |
+//! | `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, also with `-TRAILER` | streamed; each chunk is verified and signed again |
+//!
+//! A chunk of at most 1 MiB is in memory until it is verified. A body that differs from its signature never arrives complete:
+//! the connection to the service is closed.
+//!
 //! A refusal has the form of the service's protocol, and begins with `valetkey:`. SDKs repeat it only if it is transient.
 //!
 //! # Examples

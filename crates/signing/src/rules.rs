@@ -28,6 +28,12 @@ const KEY_OPERATIONS: [&str; 3] = ["Assume*", "Get*Token", "Get*Credentials"];
 /// denial takes precedence. If there are `allow` patterns, everything else is refused. Operations of STS that issue keys
 /// (`Assume*`, `Get*Token`, `Get*Credentials`) are refused unless a pattern that names `sts` allows them.
 ///
+/// | rule | request of a known operation | of an operation that is not known |
+/// |---|---|---|
+/// | `deny` | refused if a pattern includes it | refused if a pattern is for its service |
+/// | `allow` | permitted if a pattern includes it | permitted if a pattern is `service:*` |
+/// | `read_only` | permitted if its name and method are those of a read | refused |
+///
 /// # Examples
 /// ```
 /// use valetkey_signing::Rules;
@@ -117,7 +123,7 @@ impl Rules {
         self
     }
 
-    /// Refuses everything but operations that read.
+    /// Refuses everything but operations that read. It applies in addition to the patterns.
     ///
     /// Whether an operation reads follows from its name, such as `Get*`, `List*` and `Describe*`; all others count as writes,
     /// and so do those that issue credentials. A session policy has finer distinctions.
@@ -135,7 +141,10 @@ impl Rules {
         self
     }
 
-    /// Limits the requests of the placeholder in any second. Further ones are throttled, so that SDKs send them again later.
+    /// Limits the requests of the placeholder in a second. Further ones are throttled, so that SDKs send them again later.
+    ///
+    /// The placeholder may save up the requests of one second. Only requests that the other rules permit count. `None` is no
+    /// limit, which is the default.
     ///
     /// # Examples
     /// ```

@@ -87,6 +87,8 @@ fn settings(signing_name: &str, with_hash: bool) -> SigningSettings {
 }
 
 /// Computes the signatures of the chunks of a body, each of which includes that of the chunk before it.
+///
+/// The first one includes the signature of the request. So chunks cannot be left out, added or reordered.
 pub(crate) struct ChunkSigner {
     identity: Identity,
     region: String,

@@ -17,6 +17,8 @@ const LINE_END: Bytes = Bytes::from_static(b"\r\n");
 
 /// Replaces the signature of each chunk, so that the body keeps its length. A chunk is passed on once its signature is
 /// verified; the end is passed on only with the end of the received body.
+///
+/// At most one chunk, and the frame that was received with it, are in memory.
 pub(crate) struct ResignedBody<B> {
     inner: B,
     parts: PartSigner,

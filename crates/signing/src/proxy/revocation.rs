@@ -18,6 +18,9 @@ pub(super) struct Revocation(Pin<Box<dyn Future<Output = ()> + Send>>);
 
 impl Revocation {
     /// Returns valid credentials of the account, with their revocation.
+    ///
+    /// # Cancel safety
+    /// As [`SessionAccount::credentials`]: a fetch that others wait for continues.
     pub(super) async fn credentials(account: &SessionAccount) -> Result<(Credentials, Self), Refusal> {
         let fetched = account.credentials().await.map_err(|error| Refusal::from(&error))?;
         // The version belongs to the credentials that are used, which may be newer than those that were fetched.

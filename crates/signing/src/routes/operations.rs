@@ -10,6 +10,9 @@ use std::sync::OnceLock;
 use http::request::Parts;
 
 /// The templates of each service.
+///
+/// A line is `METHOD /path/{}/{+}?key&key=value Operation [header]`. `{}` is one segment of the path, `{+}` one or more. The
+/// query must have the keys, and the request the header.
 pub(super) struct RestOperations(HashMap<&'static str, ServiceOperations>);
 
 struct ServiceOperations {

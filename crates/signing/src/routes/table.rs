@@ -139,6 +139,16 @@ impl ServiceRoute {
     }
 
     /// Returns whether requests state their operation by method and path only.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_signing::routes::Routes;
+    ///
+    /// let routes = Routes::new()?;
+    /// let is_rest = |name: &str| routes.services().any(|service| service.name() == name && service.is_rest());
+    /// assert!(is_rest("lambda") && !is_rest("dynamodb"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_rest(&self) -> bool {
         matches!(self.protocol, Protocol::RestJson | Protocol::RestXml)
