@@ -9,6 +9,7 @@ use valetkey_core::{Error, RegistryBuilder, Result, SessionRegistry};
 use super::HttpGateway;
 use super::auth::Authenticator;
 use super::live_config::LiveConfigCell;
+use super::monitor::GatewayMonitor;
 use super::protocol_sessions::RecordLimits;
 use super::quota::QuotaLimits;
 use super::session_factory::SessionFactory;
@@ -53,6 +54,7 @@ pub struct HttpGatewayBuilder {
     pub(super) records: RecordLimits,
     pub(super) process_quota: ProcessQuota,
     pub(super) shared: Option<SharedSessions>,
+    pub(super) monitor: GatewayMonitor,
 }
 
 impl HttpGatewayBuilder {
@@ -66,6 +68,7 @@ impl HttpGatewayBuilder {
             records: RecordLimits { per_principal: 1_000, total: 10_000 },
             process_quota: ProcessQuota::default(),
             shared: None,
+            monitor: GatewayMonitor::default(),
         }
     }
 

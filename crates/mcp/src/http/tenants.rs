@@ -9,12 +9,13 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use valetkey_core::{
     Error, ErrorKind, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionGuard,
-    SessionHandle, SessionId, SessionRegistry,
+    SessionHandle, SessionId, SessionRegistry, WeakSession,
 };
 use valetkey_tools::ToolSet;
 
 use super::auth::VerifiedCaller;
 use super::live_config::{LiveConfig, LiveConfigCell};
+use super::monitor::{RunningServer, TenantStatus};
 use super::session_factory::{Listeners, NewSession, SessionFactory, host_builder};
 use super::session_key::SessionKey;
 use super::shared::{SessionRecord, SharedRecords, SharedSessions};
@@ -30,6 +31,7 @@ const MAX_CALLERS: u64 = 10_000;
 
 /// The part of a session that is kept beside it: its tools, and its servers from the first call on.
 pub(super) struct Tenant {
+    session: WeakSession,
     tools: Result<ToolSet>,
     /// The caller that opened the session.
     caller: VerifiedCaller,
@@ -46,6 +48,15 @@ impl Tenant {
 
     pub(super) fn principal(&self) -> &Principal {
         self.caller.principal()
+    }
+
+    /// Describes the session; `None` once it has ended.
+    fn status(&self) -> Option<TenantStatus> {
+        let session = self.session.upgrade()?.status();
+        let host = self.running.get().and_then(|running| running.gateway.host());
+        let pids = host.into_iter().flat_map(|host| host.pids().chain(host.narrowed_pids()));
+        let servers = pids.map(RunningServer::new).collect();
+        (!session.closed).then(|| TenantStatus { session, label: self.label.clone(), servers })
     }
 }
 
@@ -138,7 +149,14 @@ impl Tenants {
             if let (Some(records), Some(record)) = (&self.shared, &record) {
                 records.share_refreshes(record, session, live.factory.configuration());
             }
-            Arc::new(Tenant { tools, caller, running: OnceCell::new(), label, record })
+            Arc::new(Tenant {
+                session: session.downgrade(),
+                tools,
+                caller,
+                running: OnceCell::new(),
+                label,
+                record,
+            })
         })?;
         if let Err(error) = &opened.value().tools {
             let error = error.clone();
@@ -151,6 +169,17 @@ impl Tenants {
             self.apply_reload();
         }
         Ok(opened)
+    }
+
+    /// Describes the open sessions, oldest first.
+    pub(super) fn statuses(&self) -> Vec<TenantStatus> {
+        let opened: Vec<_> = self.opened.lock().iter().filter_map(Weak::upgrade).collect();
+        opened.iter().filter_map(|tenant| tenant.status()).collect()
+    }
+
+    /// Returns the number of server processes of all sessions.
+    pub(super) fn running_processes(&self) -> usize {
+        self.process_quota.running()
     }
 
     /// Returns the current factory.
