@@ -1,5 +1,7 @@
 //! The arguments of the command line.
 
+mod examples;
+
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -14,44 +16,15 @@ use valetkey::mcp::signing::S3Object;
 use valetkey::{AccountName, Error, Expiry, Principal, Region, SessionId};
 
 use crate::error::CliError;
+use crate::ops::OpsAddress;
+use examples::{
+    ADOPT_EXAMPLES, CHECK_EXAMPLES, COMPLETIONS_EXAMPLES, EXEC_EXAMPLES, PRESIGN_EXAMPLES, REPORT_EXAMPLES,
+    SERVE_EXAMPLES,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 the command failed; 2 the command line is wrong; 78 the configuration is wrong. `exec` returns \
 the code of its program, 128 plus the number of the signal that ended it, or 127 if it was not found.";
-
-const EXEC_EXAMPLES: &str = "\
-Examples:
-  valetkey exec -- aws sts get-caller-identity
-  valetkey exec --account prod --duration 1h -- terraform plan
-  valetkey exec --account dev
-  valetkey exec --delivery env --env LOG_LEVEL -- ./program";
-
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  valetkey serve --mcp-config servers.json --config valetkey.toml
-  valetkey serve --http 127.0.0.1:7070 --mcp-config servers.json --config valetkey.toml";
-
-const ADOPT_EXAMPLES: &str = "\
-Examples:
-  valetkey adopt .mcp.json --dry-run
-  valetkey adopt .vscode/mcp.json
-  valetkey adopt ~/.cursor/mcp.json --revert";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  valetkey check --mcp-config servers.json
-  valetkey check --live --json";
-
-const PRESIGN_EXAMPLES: &str = "\
-Examples:
-  valetkey presign s3://reports/november.pdf
-  valetkey presign s3://reports/november.pdf --expires 1h --account prod
-  curl -T november.pdf \"$(valetkey presign s3://reports/november.pdf --method put)\"";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  valetkey completions bash > ~/.local/share/bash-completion/completions/valetkey
-  valetkey completions zsh > ~/.zfunc/_valetkey";
 
 /// AWS credentials for one agent session: isolated, in memory, rotating, and cleared when the session ends.
 #[derive(Debug, Parser)]
@@ -103,6 +76,11 @@ pub(crate) enum Command {
     /// Read the configuration files and report every error in them.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Report what the sessions of an audit file were issued, what they called, what was refused, and when they ended.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
+    /// Show the running gateways of this user: their sessions, accounts, expiry and server processes.
+    Status(StatusArgs),
     /// Allow a settings file that is found to be used without `--config`, until the file changes.
     Trust(TrustArgs),
     /// Print the completions of this command line for a shell.
@@ -175,6 +153,10 @@ pub(crate) struct ServeArgs {
     /// output. Other machines reach the gateway only if it encrypts and authenticates.
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["principal", "scope"])]
     pub(crate) http: Option<SocketAddr>,
+    /// Serve health, readiness, metrics and a status page at this address, or at the absolute path of a Unix socket, in
+    /// place of the `listen` of `[ops]`.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) ops: Option<OpsAddress>,
     /// Serve the session narrowed to a `[scopes.NAME]` of the settings, so that the client never has its full authority.
     #[arg(long, value_name = "NAME")]
     pub(crate) scope: Option<String>,
@@ -216,6 +198,38 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<Principal>,
     /// Print the accounts as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The audit file, or `-` for standard input (default: the `[audit]` file of the settings).
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    pub(crate) file: Option<PathBuf>,
+    /// Report only the session whose id begins with this text, and the sessions that were narrowed from it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// The settings file that names the audit file (default: `$VALETKEY_CONFIG`, or `valetkey.toml` in this folder).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the report as Markdown.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) markdown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Show only the gateway with this Unix socket (default: all gateways of this user).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Show the status again every two seconds, until interrupted.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print the status as JSON; with `--watch`, one line each time.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -86,12 +86,12 @@ pub(crate) fn build_serving_session(
     settings: &Settings,
     base: &AwsClientConfig,
     (config, launcher): (&McpConfig, &Launcher),
+    audit: Arc<dyn AuditSink>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> SessionContext {
     let (terminal, observers) = (&Terminal::new(), &CredentialObservers::new());
     let inputs = SessionInputs { settings, base, terminal, observers, claims: ClaimSource::Absent };
-    let audit = open_sink(settings, BuildMode::Run, diagnostics);
-    let builder = inputs.session_builder(BuildMode::Run, audit, diagnostics);
+    let builder = inputs.session_builder(BuildMode::Run, Some(audit), diagnostics);
     let session = with_tool_resolver(builder, &inputs, config, launcher).build();
     inputs.set_providers(&session, diagnostics);
     session

@@ -18,6 +18,7 @@ use crate::arguments::CheckArgs;
 use crate::build::{self, BuildMode, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::nested;
+use crate::ops::OpsConfig;
 use crate::serve::http::{TlsFiles, build_authenticator, read_store};
 use crate::serve::{read_mcp_config, sorted_by_line};
 use crate::settings::{Consent, Diagnostic, Settings};
@@ -56,6 +57,7 @@ async fn check(command: &CheckArgs) -> Result<CheckReport, CliError> {
         TlsFiles::read(&settings, http, &mut diagnostics);
     }
     read_store(&settings, &mut diagnostics);
+    OpsConfig::read(&settings, None, &mut diagnostics);
     let servers = config.as_ref().map_or(0, |config| config.servers.len());
     let mut report = CheckReport {
         errors: sorted_by_line(diagnostics),

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use valetkey::backends::AwsClientConfig;
-use valetkey::{AccountId, Region, RoleArn, escape_control_chars};
+use valetkey::{AccountId, Region, RoleArn};
 
 use crate::arguments::ListArgs;
 use crate::error::CliError;
 use crate::output::{print_json, write_stdout};
 use crate::serve::config_error;
 use crate::settings::{AccountSettings, Consent, Settings};
+use crate::table::table_text;
 
 const HEADINGS: [&str; 5] = ["ACCOUNT", "PROVIDER", "REGION", "AWS ACCOUNT", "DEFAULT"];
 
@@ -43,7 +44,7 @@ pub(crate) async fn run(command: &ListArgs) -> Result<ExitCode, CliError> {
     if command.json {
         print_json(&serde_json::json!({ "accounts": accounts }))?;
     } else {
-        write_stdout(table_text(&accounts).as_bytes())?;
+        write_stdout(accounts_table(&accounts).as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,20 +69,11 @@ fn listed_accounts<'a>(settings: &'a Settings, environment_region: Option<&str>)
     settings.accounts.iter().filter(|(name, _)| settings.allows(name)).map(listed).collect()
 }
 
-/// Returns a table with aligned columns.
-fn table_text(accounts: &[ListedAccount<'_>]) -> String {
+fn accounts_table(accounts: &[ListedAccount<'_>]) -> String {
     let rows = accounts.iter().map(|account| {
         let id = account.account_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         let default = if account.default { "yes" } else { "" };
-        [account.account, account.provider, &account.region, &id, default]
-            .map(|cell| escape_control_chars(cell).into_owned())
+        [account.account, account.provider, &account.region, &id, default].map(str::to_owned)
     });
-    let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned)).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; HEADINGS.len()] = std::array::from_fn(width);
-    let line = |row: &[String; HEADINGS.len()]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    table_text(HEADINGS, rows)
 }

@@ -15,14 +15,18 @@ mod list;
 mod logs;
 mod nested;
 mod open_session;
+mod ops;
 mod output;
 mod outstanding_report;
 mod presign;
 mod process_memory;
 mod progress;
+mod report;
 mod revocation_policy;
 mod serve;
 mod settings;
+mod status;
+mod table;
 mod terminal;
 mod trust;
 mod usage;
@@ -78,6 +82,8 @@ async fn run(arguments: Cli) -> Result<ExitCode, CliError> {
         Command::Adopt(command) => adopt::run(&command),
         Command::List(command) => list::run(&command).await,
         Command::Check(command) => check::run(&command).await,
+        Command::Report(command) => report::run(&command).await,
+        Command::Status(command) => status::run(&command).await,
         Command::Trust(command) => trust::run(&command),
         Command::Completions(command) => command_docs::print_completions(&command),
         Command::Man(command) => command_docs::write_pages(&command),

@@ -23,10 +23,11 @@ use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
 use crate::arguments::{ConfigArgs, ServeArgs};
-use crate::build::{self, ConfiguredPolicies};
+use crate::build::{self, BuildMode, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
 use crate::nested;
+use crate::ops::{ObservedAudit, OpsConfig, OpsState, StatusSource};
 use crate::outstanding_report;
 use crate::settings::{Consent, Diagnostic, Settings};
 use reload::ReloadTrigger;
@@ -39,7 +40,7 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
         return Err(CliError::invalid_config(vec![NESTED_GATEWAY_MESSAGE.to_owned()]));
     }
     if let Some(address) = command.http {
-        return http::run(&command.config_args, address).await;
+        return http::run(&command, address).await;
     }
     let mut diagnostics = Vec::new();
     let settings =
@@ -51,7 +52,10 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     let config = without_gateways(config);
     let launcher = current_exe_launcher()?;
     let servers = (&config, &launcher);
-    let session = build::build_serving_session(&settings, &base, servers, &mut diagnostics);
+    let file = build::open_sink(&settings, BuildMode::Run, &mut diagnostics);
+    let audit = Arc::new(ObservedAudit::new(file));
+    let ops = OpsConfig::read(&settings, command.ops.as_ref(), &mut diagnostics);
+    let session = build::build_serving_session(&settings, &base, servers, audit.clone(), &mut diagnostics);
     let policies = ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(config_error(&diagnostics));
@@ -70,6 +74,8 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
         print_terminal_hint();
     }
     let stop = cancel_on_signal()?;
+    let source = StatusSource::Stdio { session: session.downgrade(), host: Arc::downgrade(&host) };
+    let ops = ops.open(OpsState::new(source, audit)).await?;
     let reloading = StdioReload {
         trigger: ReloadTrigger::new(&command.config_args)?,
         arguments: &command.config_args,
@@ -83,6 +89,7 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     let ended = tokio::select! {
         ended = gateway.serve_stdio(stop) => ended,
         never = reloading.run() => match never {},
+        never = ops.serve() => match never {},
     };
     outstanding_report::report_outstanding(&session.close());
     ended?;

@@ -9,6 +9,7 @@ mod effects;
 mod http;
 mod keys;
 mod load;
+mod ops;
 mod paths;
 mod policy;
 mod processes;
@@ -38,6 +39,7 @@ pub(crate) use diagnostic::Diagnostic;
 pub(crate) use http::{ClaimValue, HttpAuth, HttpSettings, IssuerSettings};
 pub(crate) use keys::{did_you_mean, suggest_name};
 pub(crate) use load::{Consent, DEFAULT_FILE, discovered_file};
+pub(crate) use ops::OpsSettings;
 pub(crate) use policy::{PolicySettings, ScopeSettings};
 pub(crate) use processes::ProcessLimitSettings;
 use reader::LenientReader;
@@ -46,7 +48,7 @@ pub(crate) use server::ServerSettings;
 use source_map::SourceMap;
 pub(crate) use store::StoreSettings;
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "session",
     "accounts",
     "principals",
@@ -58,6 +60,7 @@ const SECTIONS: [&str; 11] = [
     "audit",
     "http",
     "store",
+    "ops",
 ];
 
 /// The sections that decide what the accounts of sessions may do.
@@ -76,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) audit: Option<AuditSettings>,
     pub(crate) http: Option<HttpSettings>,
     pub(crate) store: Option<StoreSettings>,
+    pub(crate) ops: Option<OpsSettings>,
     /// The accounts of a caller that is accepted by its claims.
     caller_accounts: Option<Vec<String>>,
     pub(crate) processes: ProcessLimitSettings,
@@ -276,6 +280,7 @@ impl Settings {
                 self.processes = reader.read(&[section], value, diagnostics).unwrap_or_default();
             }
             "store" => self.store = reader.read(&[section], value, diagnostics),
+            "ops" => self.ops = reader.read(&[section], value, diagnostics),
             "http" => self.http = read_http(&reader, value, diagnostics),
             "accounts" => {
                 let (read, broken) =

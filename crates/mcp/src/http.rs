@@ -10,6 +10,7 @@
 //! | `session_key`, `shared` | the handle of a session, and sessions that several gateways serve from one store |
 //! | `catalog` | the tools that every principal is shown |
 //! | `live_config` | what a reload replaces |
+//! | `monitor` | what an operator sees of it |
 
 mod auth;
 mod builder;
@@ -24,6 +25,7 @@ mod headers;
 mod link;
 mod live_config;
 mod message;
+mod monitor;
 mod post;
 mod protocol_sessions;
 mod quota;
@@ -62,6 +64,7 @@ pub use auth::{
 };
 pub use builder::HttpGatewayBuilder;
 pub use live_config::GatewayReloader;
+pub use monitor::{GatewayMonitor, GatewayStatus, RunningServer, TenantStatus};
 pub use session_factory::{NewSession, SessionFactory};
 pub use shared::{SharedSessions, SharedSessionsStatus, StoreOperationStatus};
 pub use tls::TlsIdentity;
@@ -125,6 +128,12 @@ impl HttpGateway {
         GatewayReloader(self.0.live.clone())
     }
 
+    /// Returns a handle that reads the state of this gateway while it serves.
+    #[must_use]
+    pub fn monitor(&self) -> GatewayMonitor {
+        self.0.monitor.clone()
+    }
+
     /// Serves until `stop` fires. Then requests in progress finish or are cancelled, every session is closed, and every
     /// server is stopped.
     ///
@@ -145,8 +154,17 @@ impl HttpGateway {
         self.0.check_address(address)?;
         let listeners =
             Listeners::start().await.map_err(internal("the credential endpoint cannot listen"))?;
-        let HttpGatewayBuilder { live, mut site, tls, registry, quotas, records, process_quota, shared } =
-            self.0;
+        let HttpGatewayBuilder {
+            live,
+            mut site,
+            tls,
+            registry,
+            quotas,
+            records,
+            process_quota,
+            shared,
+            monitor,
+        } = self.0;
         // Subscribes first, so that no reload after the catalog's start is missed.
         let reloads = live.reloads();
         site.add_listener(address, tls.is_some());
@@ -164,6 +182,7 @@ impl HttpGateway {
             abandoned: CancellationToken::new(),
             closed: CancellationToken::new(),
         });
+        monitor.attach(&state);
         run(&state, listener, reloads, stop).await;
         Ok(())
     }

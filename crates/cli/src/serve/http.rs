@@ -23,9 +23,10 @@ use super::{
     cancel_on_signal, check_entries, config_error, current_exe_launcher, read_servers, rejected_servers,
     without_gateways,
 };
-use crate::arguments::ConfigArgs;
+use crate::arguments::{ConfigArgs, ServeArgs};
 use crate::build::{self, BuildMode, ConfiguredPolicies};
 use crate::error::CliError;
+use crate::ops::{ObservedAudit, OpsConfig, OpsState, StatusSource};
 use crate::settings::{Consent, Diagnostic, HttpAuth, HttpSettings, Settings};
 use crate::terminal::Terminal;
 use sessions::ConfiguredSessions;
@@ -35,7 +36,8 @@ pub(crate) use authenticator::build_authenticator;
 pub(crate) use store::ConfiguredStore;
 pub(crate) use tls_files::TlsFiles;
 
-pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<ExitCode, CliError> {
+pub(super) async fn run(command: &ServeArgs, address: SocketAddr) -> Result<ExitCode, CliError> {
+    let arguments = &command.config_args;
     let mut diagnostics = Vec::new();
     let settings = Settings::read(arguments.config.as_deref(), Consent::Required, &mut diagnostics).await;
     let http = settings.http.clone().unwrap_or_default();
@@ -50,11 +52,13 @@ pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<E
     // A prompt would be shown to the person who runs the gateway, and not to the caller.
     let terminal = Terminal::new();
     terminal.transfer();
-    let audit = build::open_sink(&settings, BuildMode::Run, &mut diagnostics);
+    let file = build::open_sink(&settings, BuildMode::Run, &mut diagnostics);
+    let audit = Arc::new(ObservedAudit::new(file));
+    let ops = OpsConfig::read(&settings, command.ops.as_ref(), &mut diagnostics);
     let tls = TlsFiles::read(&settings, &http, &mut diagnostics);
     let store = read_store(&settings, &mut diagnostics);
-    let inputs =
-        GatewayInputs { arguments, address, base, terminal, audit, launcher: current_exe_launcher()? };
+    let launcher = current_exe_launcher()?;
+    let inputs = GatewayInputs { arguments, address, base, terminal, audit: audit.clone(), launcher };
     let Some((sessions, authenticator)) = inputs.load(settings, None, &mut diagnostics) else {
         diagnostics.dedup();
         return Err(config_error(&diagnostics));
@@ -64,9 +68,11 @@ pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<E
     if let Some(files) = &tls {
         gateway = gateway.tls(files.identity.clone());
     }
-    if let Some(store) = store {
-        gateway = gateway.shared_sessions(store.connect().await?);
-    }
+    let shared = match store {
+        Some(store) => Some(store.connect().await?),
+        None => None,
+    };
+    let gateway = shared.iter().cloned().fold(gateway, HttpGatewayBuilder::shared_sessions);
     let listener = TcpListener::bind(address).await;
     let listener =
         listener.map_err(|error| CliError::failed(format!("{address} cannot be listened on: {error}")))?;
@@ -75,11 +81,14 @@ pub(super) async fn run(arguments: &ConfigArgs, address: SocketAddr) -> Result<E
     }
     let gateway = gateway.build();
     let (stop, reloader) = (cancel_on_signal()?, gateway.reloader());
+    let source = StatusSource::Http { monitor: gateway.monitor(), shared };
+    let ops = ops.open(OpsState::new(source, audit)).await?;
     let trigger = ReloadTrigger::new(arguments)?;
     tokio::select! {
         served = gateway.serve(listener, stop) => served?,
         () = keep_tls_current(tls) => {}
         never = inputs.keep_reloaded(loaded, &reloader, trigger) => match never {},
+        never = ops.serve() => match never {},
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -128,7 +137,7 @@ struct GatewayInputs<'a> {
     address: SocketAddr,
     base: AwsClientConfig,
     terminal: Terminal,
-    audit: Option<Arc<dyn AuditSink>>,
+    audit: Arc<dyn AuditSink>,
     launcher: Launcher,
 }
 
@@ -172,7 +181,7 @@ impl GatewayInputs<'_> {
             settings: Arc::new(settings),
             base: self.base.clone(),
             terminal: self.terminal.clone(),
-            audit: self.audit.clone(),
+            audit: Some(Arc::clone(&self.audit)),
             config: without_gateways(config),
             policies: Arc::new(policies),
             launcher: self.launcher.clone(),

@@ -23,7 +23,11 @@ impl Settings {
             let line = self.diagnostic(&["store"], "").line.unwrap_or_default();
             format!("names a store of sessions (line {line})")
         });
-        accounts.chain(audit).chain(http).chain(store).collect()
+        let ops = self.ops.iter().map(|_| {
+            let line = self.diagnostic(&["ops"], "").line.unwrap_or_default();
+            format!("says who may read the state of a gateway (line {line})")
+        });
+        accounts.chain(audit).chain(http).chain(store).chain(ops).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(crate) const CONTROL_CHARACTERS: &str = "\u{1b}[2J\u{7}\r\u{9b}\u{202e}";
 /// The folder and the environment variables with which a user starts the program.
 pub(crate) struct ProgramFixture {
     folder: TempDir,
+    /// The folder of sockets, apart so that it is not among the files.
+    runtime_dir: TempDir,
     env: Vec<(String, OsString)>,
 }
 
@@ -47,9 +49,13 @@ impl ProgramOutput {
 impl ProgramFixture {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut env = vec![("HOME".to_owned(), folder.path().into())];
+        let runtime_dir = tempfile::tempdir().unwrap();
+        let mut env = vec![
+            ("HOME".to_owned(), folder.path().into()),
+            ("XDG_RUNTIME_DIR".to_owned(), runtime_dir.path().into()),
+        ];
         env.extend(std::env::var_os("PATH").map(|path| ("PATH".to_owned(), path)));
-        Self { folder, env }
+        Self { folder, runtime_dir, env }
     }
 
     /// Writes a file to the folder. For `valetkey.toml`, the environment names the file too, so that it needs no
@@ -76,6 +82,11 @@ impl ProgramFixture {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Returns the folder of this user for sockets.
+    pub(crate) fn runtime_dir(&self) -> &Path {
+        self.runtime_dir.path()
     }
 
     /// Returns the names of the files in the folder.

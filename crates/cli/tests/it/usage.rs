@@ -51,6 +51,7 @@ async fn usage_error_omits_arguments() {
         "revocation-policy",
         "check",
         "list",
+        "report",
         "trust",
     ] {
         let options = options(command).await;

@@ -15,7 +15,7 @@ colour = "canary"                       #! [session] unknown field `colour`; use
 [accounts.keys]
 provider = "memory"
 [servers.files]
-credentials = "canary"                  #! [servers.files] `credentials` must be one of `endpoint`, `env`, `proxy`, `none`
+credentials = "canary"                  #! [servers.files] `credentials` must be one of `endpoint`, `env`, `proxy`, `sigv4`, `none`
 account = "canary-unknown"              #! [servers.files] `account` is not one of the accounts
 [resolver]
 provider = "secrets-manager"

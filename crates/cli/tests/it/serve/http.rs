@@ -29,6 +29,7 @@ token_sha256 = ['800480042268218663feef3ea54d81ed3f976c98c38d5fd7afbe22810ec1633
 pub(crate) struct HttpGatewayFixture {
     gateway: Child,
     address: String,
+    ops_address: Option<String>,
     stderr: JoinHandle<String>,
 }
 
@@ -37,21 +38,32 @@ impl HttpGatewayFixture {
         let mut gateway = fixture.start(&[&["serve", "--http", "127.0.0.1:0"], args].concat());
         let mut stderr = BufReader::new(gateway.stderr.take().unwrap()).lines();
         let mut text = String::new();
-        let address = loop {
+        let (mut address, mut ops_address) = (None, None);
+        // The operations listener is opened before the gateway serves, and after its address is printed.
+        let awaits_ops = args.contains(&"--ops");
+        while address.is_none() || (awaits_ops && ops_address.is_none()) {
             let line = stderr.next_line().await.unwrap().unwrap_or_else(|| panic!("{text}"));
-            let url = line.strip_prefix("serving MCP at http://");
-            if let Some(address) = url.and_then(|rest| rest.strip_suffix("/mcp")) {
-                break address.to_owned();
+            let part = |prefix, suffix| line.strip_prefix(prefix)?.strip_suffix(suffix).map(str::to_owned);
+            if let Some(found) = part("serving MCP at http://", "/mcp") {
+                address = Some(found);
+            } else if let Some(found) = part("serving operations at http://", "/") {
+                ops_address = Some(found);
+            } else {
+                text += &format!("{line}\n");
             }
-            text += &format!("{line}\n");
-        };
+        }
         let stderr = tokio::spawn(async move {
             while let Ok(Some(line)) = stderr.next_line().await {
                 text += &format!("{line}\n");
             }
             text
         });
-        Self { gateway, address, stderr }
+        Self { gateway, address: address.unwrap_or_default(), ops_address, stderr }
+    }
+
+    /// Returns the address of the operations listener, which `--ops` opens.
+    pub(crate) fn ops_address(&self) -> &str {
+        self.ops_address.as_deref().unwrap_or_else(|| panic!("no operations listener"))
     }
 
     pub(crate) fn url(&self) -> String {
@@ -118,7 +130,7 @@ impl HttpGatewayFixture {
     }
 
     /// Stops the gateway, and returns what it has written.
-    pub(super) async fn stop_with_output(self) -> ProgramOutput {
+    pub(crate) async fn stop_with_output(self) -> ProgramOutput {
         let pid = Pid::from_raw(self.gateway.id().unwrap().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
         let mut output = ProgramFixture::wait_for_output(self.gateway).await;

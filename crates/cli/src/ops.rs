@@ -1,0 +1,108 @@
+//! The operations listener of `serve`: health, readiness, metrics, the status as JSON, and a page that shows it.
+//!
+//! It is separate from the MCP endpoint. No response has a secret or the handle of a session.
+
+mod access;
+mod address;
+mod audit;
+mod listener;
+mod metrics;
+mod response;
+pub(crate) mod runtime_dir;
+mod state;
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+pub(crate) use address::OpsAddress;
+pub(crate) use audit::ObservedAudit;
+pub(crate) use state::{OpsState, StatusSource};
+
+use crate::error::CliError;
+use crate::settings::{Diagnostic, Settings};
+use access::{Access, TokenDigest};
+use listener::OpsListener;
+
+/// The listeners that the settings and the command line describe.
+pub(crate) struct OpsConfig {
+    address: Option<OpsAddress>,
+    tokens: Vec<TokenDigest>,
+    has_socket: bool,
+}
+
+/// The open listeners. Each stops, and removes its socket, when this value is dropped.
+pub(crate) struct OpsListeners {
+    state: Arc<OpsState>,
+    listeners: Vec<OpsListener>,
+}
+
+impl OpsConfig {
+    /// Reads `[ops]`. `address` takes precedence over its `listen`.
+    pub(crate) fn read(
+        settings: &Settings,
+        address: Option<&OpsAddress>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let ops = settings.ops.clone().unwrap_or_default();
+        let mut report = |key: &str, what: String| diagnostics.push(settings.diagnostic(&["ops", key], what));
+        let configured = ops.listen.as_deref().map(str::parse::<OpsAddress>).transpose();
+        let configured = configured.unwrap_or_else(|what| {
+            report("listen", what.to_owned());
+            None
+        });
+        let tokens: Vec<_> = ops.token_sha256.iter().filter_map(|digest| digest.parse().ok()).collect();
+        if tokens.len() < ops.token_sha256.len() {
+            report("token_sha256", "must be SHA-256 digests in hexadecimal digits".to_owned());
+        }
+        let address = address.cloned().or(configured);
+        if tokens.is_empty()
+            && ops.token_sha256.is_empty()
+            && address.as_ref().is_some_and(OpsAddress::is_remote)
+        {
+            let what = "lets other machines read the state of the gateway; use a loopback address or a socket, or set \
+                        `token_sha256`";
+            report("listen", what.to_owned());
+        }
+        Self { address, tokens, has_socket: ops.socket.unwrap_or(true) }
+    }
+
+    /// Opens the listeners, and prints their address. Without a runtime folder, there is no socket for
+    /// `valetkey status`, which is no reason not to serve.
+    pub(crate) async fn open(self, state: OpsState) -> Result<OpsListeners, CliError> {
+        let mut listeners = Vec::new();
+        if let Some(address) = &self.address {
+            let opened = OpsListener::bind(address, |bound| Access::new(bound, self.tokens)).await;
+            let listener = opened.map_err(|error| {
+                CliError::failed(format!("{address} cannot be listened on for operations: {error}"))
+            })?;
+            listeners.push(listener);
+        }
+        if self.has_socket {
+            match runtime_dir::new_socket().and_then(OpsListener::bind_private) {
+                Ok(listener) => listeners.push(listener),
+                Err(error) => tracing::warn!(%error, "`valetkey status` does not find this gateway"),
+            }
+        }
+        if let (Some(_), Some(listener)) = (&self.address, listeners.first()) {
+            print_address(listener.url());
+        }
+        Ok(OpsListeners { state: Arc::new(state), listeners })
+    }
+}
+
+impl OpsListeners {
+    /// Serves until the future is dropped.
+    pub(crate) async fn serve(&self) -> Infallible {
+        join_all(self.listeners.iter().map(|listener| listener.serve(&self.state))).await;
+        // Without a listener there is nothing to serve.
+        pending().await
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the person who starts the gateway sees its addresses")]
+fn print_address(url: &str) {
+    eprintln!("serving operations at {url}");
+}

@@ -1,0 +1,142 @@
+//! `Access`: which requests the operations listener accepts.
+//!
+//! A page in a browser can send requests to a loopback address, under a name of its own (DNS rebinding). Such a request
+//! has the page's name in `Host` or `Origin`, or states in `Sec-Fetch-Site` that another site caused it.
+
+use std::str::FromStr;
+
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::address::OpsAddress;
+
+const FETCH_SITE: &str = "sec-fetch-site";
+
+/// The rules of one listener.
+pub(super) struct Access {
+    /// The values that `Host` may have. Empty where a browser has no access, or a token is needed that it has not.
+    hosts: Vec<String>,
+    tokens: Vec<TokenDigest>,
+}
+
+/// The SHA-256 digest of a token.
+pub(super) struct TokenDigest([u8; 32]);
+
+impl FromStr for TokenDigest {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut digest = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(());
+        }
+        for (index, byte) in digest.iter_mut().enumerate() {
+            let digits = text.get(2 * index..2 * index + 2).ok_or(())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| ())?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+impl Access {
+    /// Creates the rules for a listener that is bound to `address`.
+    pub(super) fn new(address: &OpsAddress, tokens: Vec<TokenDigest>) -> Self {
+        let hosts = match address {
+            OpsAddress::Tcp(address) if address.ip().is_loopback() => {
+                vec![address.to_string(), format!("localhost:{}", address.port())]
+            }
+            OpsAddress::Tcp(_) | OpsAddress::Unix(_) => Vec::new(),
+        };
+        Self { hosts, tokens }
+    }
+
+    /// Whether the request was sent to the listener itself, and not by a page of another site.
+    pub(super) fn is_own(&self, headers: &HeaderMap) -> bool {
+        let text = |name: &str| single(headers, name).map(str::to_ascii_lowercase);
+        let is_host = |host: &String| self.hosts.contains(host);
+        let host_allowed = self.hosts.is_empty() || text(HOST.as_str()).as_ref().is_some_and(is_host);
+        let origin_allowed = !headers.contains_key(ORIGIN)
+            || text(ORIGIN.as_str()).is_some_and(|origin| {
+                origin.strip_prefix("http://").is_some_and(|host| self.hosts.iter().any(|own| own == host))
+            });
+        let site_allowed = !headers.contains_key(FETCH_SITE)
+            || matches!(single(headers, FETCH_SITE), Some("none" | "same-origin"));
+        host_allowed && origin_allowed && site_allowed
+    }
+
+    /// Whether the request has one of the tokens, if any is configured.
+    pub(super) fn is_authorized(&self, headers: &HeaderMap) -> bool {
+        if self.tokens.is_empty() {
+            return true;
+        }
+        let header = single(headers, AUTHORIZATION.as_str()).and_then(|header| header.split_once(' '));
+        let Some((_, token)) = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
+            return false;
+        };
+        let digest = Sha256::digest(token.trim());
+        self.tokens.iter().any(|known| digest.as_slice().ct_eq(&known.0).into())
+    }
+}
+
+/// Returns the value of a header that occurs once.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderName;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), value.parse().unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    fn loopback() -> Access {
+        Access::new(&"127.0.0.1:9464".parse().unwrap(), Vec::new())
+    }
+
+    #[test]
+    fn is_own_refuses_names_and_pages_of_others() {
+        let own = |pairs: &[(&'static str, &'static str)]| loopback().is_own(&headers(pairs));
+        assert!(
+            own(&[("host", "127.0.0.1:9464")])
+                && own(&[("host", "LOCALHOST:9464"), ("sec-fetch-site", "none")])
+        );
+        assert!(own(&[("host", "localhost:9464"), ("origin", "http://localhost:9464")]));
+        for refused in [
+            &[("host", "attacker.example:9464")][..],
+            &[("host", "127.0.0.1")],
+            &[],
+            &[("host", "127.0.0.1:9464"), ("origin", "http://attacker.example")],
+            &[("host", "127.0.0.1:9464"), ("origin", "null")],
+            &[("host", "127.0.0.1:9464"), ("sec-fetch-site", "cross-site")],
+            &[("host", "127.0.0.1:9464"), ("sec-fetch-site", "same-site")],
+        ] {
+            assert!(!own(refused), "{refused:?}");
+        }
+        assert!(Access::new(&"/run/ops.sock".parse().unwrap(), Vec::new()).is_own(&headers(&[])));
+    }
+
+    #[test]
+    fn is_authorized_compares_digest_of_token() {
+        let digest = "19c28a50b1a09097592e7ceddb7e0771ff4d469747541a7536579eef857e05ce";
+        let access = Access::new(&"0.0.0.0:1".parse().unwrap(), vec![digest.parse().ok().unwrap()]);
+        let authorized = |value: &'static str| access.is_authorized(&headers(&[("authorization", value)]));
+        assert!(authorized("Bearer token-of-alice") && authorized("bearer token-of-alice"));
+        assert!(
+            !authorized("Bearer token-of-bob")
+                && !authorized("token-of-alice")
+                && !authorized("Basic token-of-alice")
+        );
+        assert!(!access.is_authorized(&headers(&[])) && loopback().is_authorized(&headers(&[])));
+        assert!("xyz".parse::<TokenDigest>().is_err() && "+1".repeat(32).parse::<TokenDigest>().is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! `OpsListener`: accepts connections on an address or a socket, within limits.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::access::Access;
+use super::address::OpsAddress;
+use super::response::respond;
+use super::state::OpsState;
+
+/// Limit on open connections; further ones wait.
+const MAX_CONNECTIONS: usize = 32;
+/// Limit on the time for a request head, and for the pause between two requests of a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limit on the time that a connection stays open, so that clients that do not read cannot hold every connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// Limit on the size of a request head, in bytes.
+const MAX_HEAD_SIZE: usize = 16 * 1024;
+/// Delay before accepting again after an error.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// An open listener.
+pub(super) struct OpsListener {
+    socket: Socket,
+    access: Arc<Access>,
+    url: String,
+    _file: Option<SocketFile>,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// The file of a Unix socket, which is removed when the listener is dropped.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Another program may have removed it.
+        let _gone = std::fs::remove_file(&self.0);
+    }
+}
+
+impl OpsListener {
+    /// Opens a listener whose rules `access` returns for its address.
+    pub(super) async fn bind(
+        address: &OpsAddress,
+        access: impl FnOnce(&OpsAddress) -> Access,
+    ) -> io::Result<Self> {
+        match address {
+            OpsAddress::Tcp(address) => {
+                let listener = TcpListener::bind(address).await?;
+                let address = listener.local_addr()?;
+                let access = Arc::new(access(&OpsAddress::Tcp(address)));
+                Ok(Self {
+                    socket: Socket::Tcp(listener),
+                    access,
+                    url: format!("http://{address}/"),
+                    _file: None,
+                })
+            }
+            OpsAddress::Unix(path) => {
+                remove_stale(path)?;
+                let access = access(address);
+                Self::bind_unix(path.clone(), access)
+            }
+        }
+    }
+
+    /// Opens a listener on a socket in a folder that only this user can enter.
+    pub(super) fn bind_private(path: PathBuf) -> io::Result<Self> {
+        let access = Access::new(&OpsAddress::Unix(path.clone()), Vec::new());
+        Self::bind_unix(path, access)
+    }
+
+    fn bind_unix(path: PathBuf, access: Access) -> io::Result<Self> {
+        let listener = UnixListener::bind(&path)?;
+        let url = format!("unix:{}", path.display());
+        let file = SocketFile(path);
+        std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self { socket: Socket::Unix(listener), access: Arc::new(access), url, _file: Some(file) })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Serves until the future is dropped, which ends every open connection.
+    pub(super) async fn serve(&self, state: &Arc<OpsState>) {
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.len() >= MAX_CONNECTIONS {
+                connections.join_next().await;
+            }
+            while connections.try_join_next().is_some() {}
+            let (state, access) = (Arc::clone(state), Arc::clone(&self.access));
+            let accepted = match &self.socket {
+                Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+                    connections.spawn(serve_connection(stream, state, access));
+                }),
+                Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                    connections.spawn(serve_connection(stream, state, access));
+                }),
+            };
+            if let Err(error) = accepted {
+                tracing::debug!(%error, "the operations listener could not accept");
+                sleep(ACCEPT_RETRY_DELAY).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    state: Arc<OpsState>,
+    access: Arc<Access>,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let what = (request.method(), request.uri().path());
+        let response = respond(&state, &access, what, request.headers());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_SIZE)
+        .serve_connection(TokioIo::new(stream), service);
+    // Errors of a connection concern only its client.
+    let _ended = timeout(CONNECTION_TIMEOUT, connection).await;
+}
+
+/// Removes a socket that no program listens on any more. Any other file is left, and binding fails.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
+    let is_stale = is_socket
+        && std::os::unix::net::UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    if is_stale { std::fs::remove_file(path) } else { Ok(()) }
+}

@@ -1,0 +1,89 @@
+//! The responses of the operations listener.
+//!
+//! | path | response |
+//! |---|---|
+//! | `/` | a page that shows the status |
+//! | `/healthz` | 200 while this program serves requests |
+//! | `/readyz` | 200 if MCP clients can be sent here, otherwise 503 with the reason |
+//! | `/metrics` | the metrics, in the OpenMetrics text format |
+//! | `/status` | the status, as JSON |
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+
+use super::access::Access;
+use super::state::OpsState;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PAGE: &str = include_str!("page.html");
+/// The page contains its style and its script, and reads nothing but the status.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                           connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Returns the response to a request, whose body is not read.
+pub(super) fn respond(
+    state: &OpsState,
+    access: &Access,
+    (method, path): (&Method, &str),
+    headers: &HeaderMap,
+) -> Response<Full<Bytes>> {
+    if !access.is_own(headers) {
+        return text(
+            StatusCode::FORBIDDEN,
+            "send the request to the address of this listener, and from no other site",
+        );
+    }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are supported");
+    }
+    // Probes have no token, and learn nothing about a session.
+    match path {
+        "/healthz" => return text(StatusCode::OK, "ok"),
+        "/readyz" => {
+            return match state.status().reason {
+                None => text(StatusCode::OK, "ready"),
+                Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
+            };
+        }
+        _ if access.is_authorized(headers) => {}
+        _ => return text(StatusCode::UNAUTHORIZED, "a bearer token of `[ops] token_sha256` is needed"),
+    }
+    match path {
+        "/" => page(),
+        "/metrics" => typed(StatusCode::OK, OPEN_METRICS, state.metrics()),
+        "/status" => match serde_json::to_string(&state.status()) {
+            Ok(status) => typed(StatusCode::OK, "application/json", status),
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the status cannot be serialized"),
+        },
+        _ => text(StatusCode::NOT_FOUND, "use /healthz, /readyz, /metrics or /status"),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = typed(status, TEXT, format!("{text}\n"));
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert("www-authenticate", HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+fn page() -> Response<Full<Bytes>> {
+    let mut response = typed(StatusCode::OK, "text/html; charset=utf-8", PAGE);
+    response.headers_mut().insert("content-security-policy", HeaderValue::from_static(PAGE_POLICY));
+    response
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    response
+}
