@@ -186,9 +186,35 @@ impl RedisStoreBuilder {
     /// [`StoreError::Misconfigured`] for a malformed URL, for a server that is too old, and for one that evicts keys;
     /// [`StoreError::Denied`] for a wrong password; those of a failing store.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
+        let store = self.connect_lazily()?;
+        store.connection.check().await?;
+        Ok(store)
+    }
+
+    /// Returns the store without connecting: the first operation connects, and checks the server. While the server is not
+    /// reached, operations fail, and connect again.
+    ///
+    /// Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Misconfigured`] for a malformed URL or certificate. Each operation has the errors of
+    /// [`connect`](Self::connect) until the server was checked.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SecretString;
+    /// # use valetkey_store::{RedisStore, SessionStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), valetkey_store::StoreError> {
+    /// let url = SecretString::from("redis://127.0.0.1:1/");
+    /// let store = RedisStore::builder(url).connect_lazily()?;
+    /// assert!(store.position().await.is_err_and(|error| error.is_transient()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connect_lazily(self) -> Result<RedisStore, StoreError> {
         let keys = Keys::new(&self.namespace, self.shards);
         let connection = Connection::open(self.address, self.timeout, self.min_replicas)?;
-        connection.check_server().await?;
         Ok(RedisStore { connection, keys, max_events: self.max_events })
     }
 }

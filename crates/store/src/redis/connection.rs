@@ -1,11 +1,13 @@
 //! `Connection`: two connections to one server, with a limit on the time of each operation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use ::redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, TlsCertificates};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use secrecy::SecretString;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use valetkey_core::ExposeSecret;
 
@@ -23,6 +25,8 @@ pub(super) struct Connection {
     waits: ConnectionManager,
     timeout: Duration,
     min_replicas: u8,
+    /// Set when the server was found to meet the requirements.
+    is_checked: Arc<OnceCell<()>>,
 }
 
 impl Connection {
@@ -36,12 +40,19 @@ impl Connection {
         let config = config.set_response_timeout(None);
         let operations = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?;
         let waits = ConnectionManager::new_lazy_with_config(client, config)?;
-        Ok(Self { operations, waits, timeout, min_replicas })
+        Ok(Self { operations, waits, timeout, min_replicas, is_checked: Arc::default() })
+    }
+
+    /// Connects, and checks the server unless that has succeeded before.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        self.limited(async { Ok(()) }).await
     }
 
     /// Refuses a server that does not meet the requirements.
-    pub(super) async fn check_server(&self) -> Result<(), StoreError> {
-        let [server, memory] = self.info(["server", "memory"]).await?;
+    async fn check_server(&self) -> Result<(), StoreError> {
+        let mut connection = self.operations.clone();
+        let (server, memory): (String, String) =
+            info(["server", "memory"]).query_async(&mut connection).await?;
         let version = info_field(&server, "redis_version").and_then(|text| text.split('.').next());
         if version.and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < MIN_VERSION) {
             return Err(StoreError::Misconfigured("it is older than Redis 7 or Valkey 8"));
@@ -55,18 +66,10 @@ impl Connection {
 
     /// Returns a text that is another one after the server was restarted, or another server took its place.
     pub(super) async fn epoch(&self) -> Result<String, StoreError> {
-        let [server, replication] = self.info(["server", "replication"]).await?;
+        let (server, replication): (String, String) =
+            self.query_pipeline(&info(["server", "replication"])).await?;
         let field = |text, name| info_field(text, name).map(str::to_owned).ok_or(StoreError::Unexpected);
         Ok(format!("{}:{}", field(&server, "run_id")?, field(&replication, "master_replid")?))
-    }
-
-    async fn info(&self, sections: [&str; 2]) -> Result<[String; 2], StoreError> {
-        let mut pipeline = ::redis::pipe();
-        for section in sections {
-            pipeline.cmd("INFO").arg(section);
-        }
-        let (first, second) = self.query_pipeline(&pipeline).await?;
-        Ok([first, second])
     }
 
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
@@ -120,10 +123,11 @@ impl Connection {
         &self,
         operation: impl Future<Output = ::redis::RedisResult<T>>,
     ) -> Result<T, StoreError> {
-        match timeout(self.timeout, operation).await {
-            Ok(result) => result.map_err(StoreError::from),
-            Err(_elapsed) => Err(StoreError::TimedOut),
-        }
+        let checked = async {
+            self.is_checked.get_or_try_init(|| self.check_server()).await?;
+            operation.await.map_err(StoreError::from)
+        };
+        timeout(self.timeout, checked).await.map_err(|_elapsed| StoreError::TimedOut)?
     }
 }
 
@@ -161,6 +165,15 @@ impl Address {
 }
 
 /// Returns a field of the reply to `INFO`.
+/// Returns the commands that read two sections of the server's state.
+fn info(sections: [&str; 2]) -> Pipeline {
+    let mut pipeline = ::redis::pipe();
+    for section in sections {
+        pipeline.cmd("INFO").arg(section);
+    }
+    pipeline
+}
+
 fn info_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use valetkey::mcp::http::SharedSessions;
-use valetkey::store::{KeyRing, RecordLifetime, RedisStore, RedisStoreBuilder};
+use valetkey::store::{KeyRing, RecordLifetime, RedisStore, RedisStoreBuilder, SessionStore};
 use valetkey::{Error, ExposeSecret, SecretString};
 
 use crate::files::{self, AllowedWriters};
@@ -34,12 +34,18 @@ impl ConfiguredStore {
         Some(Self { builder: builder?, ring: ring?, lifetime: lifetime? })
     }
 
-    /// Connects, and checks the server.
+    /// Connects, and checks the server. A store that is not reached is no error: the gateway starts without it, and
+    /// serves shared sessions as soon as it is reached.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Those of the store that do not pass by themselves, such as a wrong password.
     pub(crate) async fn connect(self) -> Result<SharedSessions, Error> {
-        let store = self.builder.connect().await?;
+        let store = self.builder.connect_lazily()?;
+        match store.position().await {
+            Err(error) if !error.is_transient() => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "starting without the session store"),
+            Ok(_position) => {}
+        }
         Ok(SharedSessions::new(store, self.ring).lifetime(self.lifetime))
     }
 }

@@ -296,3 +296,61 @@ async fn gateway_with_wrong_password_does_not_start() {
     a.stop().await;
     drop(redis);
 }
+
+#[tokio::test]
+async fn redis_without_memory_or_writes_refuses_changes() {
+    let redis = Redis::start(&["--maxmemory-policy", "noeviction"]).await.unwrap();
+    let files = settings(&redis, "");
+    let [a, b] = start(&files).await;
+    let cases: [([&[&str]; 2], bool); 2] = [
+        ([&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]], true),
+        ([&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]], false),
+    ];
+    for ([begin, end], may_clear) in cases {
+        let (kept, cleared, closed) = (create(&a).await, create(&a).await, create(&a).await);
+        for session in [&kept, &cleared, &closed] {
+            set(&a, session, "AAAA").await;
+            until_key(&b, session, "AAAA").await;
+        }
+        assert_eq!(redis.command(begin).await.unwrap(), "+OK\r\n");
+        assert!(!try_set(&a, &kept, "BBBB").await, "no change is confirmed that is not saved");
+        assert_eq!((key(&a, &kept).await, key(&b, &kept).await), (json!("AAAA"), json!("AAAA")));
+        assert_eq!(try_create(&b).await, None);
+        // A store without memory still takes what frees memory.
+        let result = call(&a, "clear_credential_context", &cleared, json!({})).await;
+        assert_eq!(result["isError"] != true, may_clear, "{result}");
+        assert_eq!(close(&a, &closed).await["isError"] != true, may_clear);
+        assert_eq!(key(&a, &cleared).await, Value::Null);
+
+        assert_eq!(redis.command(end).await.unwrap(), "+OK\r\n");
+        while key(&b, &cleared).await != Value::Null {}
+        until_closed(&b, &closed).await;
+        set(&b, &kept, "CCCC").await;
+        until_key(&a, &kept, "CCCC").await;
+    }
+    for node in [a, b] {
+        node.stop().await;
+    }
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn gateway_starts_without_redis_and_recovers() {
+    let mut redis = Redis::start(&[]).await.unwrap();
+    let files = settings(&redis, "");
+    redis.kill().await.unwrap();
+    let [a, b] = start(&files).await;
+    for node in [&a, &b] {
+        let refused = result(node.call(ALICE, "create_credential_session", json!({})).await);
+        assert!(refused.to_string().contains("session store is unavailable"), "{refused}");
+    }
+    redis.restart().await.unwrap();
+    let session = create(&a).await;
+    set(&a, &session, "AAAA").await;
+    // The second gateway may still be connecting.
+    while key(&b, &session).await != "AAAA" {}
+    for node in [a, b] {
+        node.stop().await;
+    }
+    redis.stop().await.unwrap();
+}
