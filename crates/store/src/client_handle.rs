@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::rand;
+use aws_lc_rs::{digest, rand};
 use data_encoding::HEXLOWER;
 use secrecy::SecretString;
-use valetkey_core::{Error, ErrorKind};
+use valetkey_core::{Error, ErrorKind, SessionHandle};
 use zeroize::Zeroizing;
 
 const VERSION: &str = "vk1";
@@ -101,6 +101,27 @@ impl ClientHandle {
         fill_random(&mut id)?;
         fill_random(&mut *secret)?;
         Ok(Self { id: RecordId(id), secret })
+    }
+
+    /// Derives the handle of the record that leads from a narrowed session to the session it was narrowed from.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionHandle;
+    /// # use valetkey_store::ClientHandle;
+    /// let narrowed = SessionHandle::random();
+    /// let derived = ClientHandle::for_narrowed(&narrowed);
+    /// assert!(derived.is_same(&ClientHandle::for_narrowed(&narrowed)));
+    /// assert!(!derived.is_same(&ClientHandle::for_narrowed(&SessionHandle::random())));
+    /// ```
+    #[must_use]
+    pub fn for_narrowed(narrowed: &SessionHandle) -> Self {
+        let text = Zeroizing::new(format!("valetkey narrowed session {narrowed}"));
+        let digest = digest::digest(&digest::SHA256, text.as_bytes());
+        let (mut id, mut secret) = ([0; PART], Zeroizing::new([0; PART]));
+        let parts = id.iter_mut().chain(secret.iter_mut());
+        parts.zip(digest.as_ref()).for_each(|(part, byte)| *part = *byte);
+        Self { id: RecordId(id), secret }
     }
 
     /// Returns the public part.

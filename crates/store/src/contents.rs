@@ -9,7 +9,7 @@ use std::io;
 
 use serde_json::{Map, Value};
 use valetkey_core::{
-    AccountName, CredentialId, Credentials, Expiry, Region, RoleArn, SessionId, SessionPolicy,
+    AccountName, CredentialId, Credentials, Expiry, Region, RoleArn, SessionHandle, SessionId, SessionPolicy,
 };
 use zeroize::Zeroizing;
 
@@ -48,8 +48,8 @@ pub struct SessionContents {
     pub accounts: BTreeMap<AccountName, AccountContents>,
     /// The description of the service that the session works on.
     pub service_context: Option<Map<String, Value>>,
-    /// The restrictions of the session, all of which apply.
-    pub restrictions: Vec<StoredRestriction>,
+    /// The sessions that were narrowed from this one, for sub-agents.
+    pub narrowed: Vec<StoredNarrowing>,
 }
 
 impl SessionContents {
@@ -63,7 +63,7 @@ impl SessionContents {
             region: None,
             accounts: BTreeMap::new(),
             service_context: None,
-            restrictions: Vec::new(),
+            narrowed: Vec::new(),
         }
     }
 
@@ -104,7 +104,7 @@ impl fmt::Debug for SessionContents {
         f.debug_struct("SessionContents")
             .field("session", &self.session)
             .field("accounts", &self.accounts)
-            .field("restrictions", &self.restrictions)
+            .field("narrowed", &self.narrowed)
             .finish_non_exhaustive()
     }
 }
@@ -166,15 +166,20 @@ pub enum CredentialSource {
     Set(Credentials),
 }
 
-/// One restriction of a narrowed session.
-#[derive(Debug, Clone, Default)]
-pub struct StoredRestriction {
+/// A session that was narrowed from another one: how, and until when. The restrictions of the session that it was narrowed
+/// from apply as well.
+#[derive(Debug, Clone)]
+pub struct StoredNarrowing {
+    /// The handle with which calls select it.
+    pub handle: SessionHandle,
+    /// The handle of the session that it was narrowed from, or `None` for that of the record.
+    pub parent: Option<SessionHandle>,
     /// The accounts that may be used (default: all).
     pub accounts: Option<Vec<AccountName>>,
     /// The policy that applies to every account.
     pub policy: Option<SessionPolicy>,
-    /// When the session ends (default: with its record).
-    pub ends_at: Option<Expiry>,
+    /// When it ends (default: with its record).
+    pub ends_at: Expiry,
 }
 
 /// Counts bytes and keeps none.

@@ -33,9 +33,7 @@ mod store;
 pub mod testing;
 
 pub use client_handle::{ClientHandle, RecordId};
-pub use contents::{
-    AccountContents, CredentialSource, IssuedCredentials, SessionContents, StoredRestriction,
-};
+pub use contents::{AccountContents, CredentialSource, IssuedCredentials, SessionContents, StoredNarrowing};
 pub use error::RecordError;
 pub use key_ring::{KeyRing, Term};
 pub use known_sessions::{KnownSessions, SessionNotice};

@@ -21,6 +21,7 @@
 
 mod arguments;
 mod credentials;
+mod narrowed;
 mod service;
 mod sessions;
 mod set;
@@ -28,6 +29,7 @@ mod stack_job;
 mod tool;
 
 pub use credentials::SecretExposure;
+pub use narrowed::NarrowedSession;
 pub use sessions::CREDENTIAL_SESSION_ARG as CREDENTIAL_SESSION;
 pub use set::{ToolSet, ToolSetBuilder};
 pub use tool::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};

@@ -3,6 +3,8 @@
 //! A handle has 32 lower-case hexadecimal digits. A model passes it as `credential_session` in each call that must run
 //! with the narrowed credentials. The store keeps at most 32 narrowed sessions open, and removes those that have ended
 //! whenever a handle is inserted or looked up.
+//!
+//! Each entry keeps how it was narrowed, so that another process can [narrow again](crate::NarrowedSession).
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext, SessionHandle};
 
 use crate::arguments::ToolArguments;
+use crate::narrowed::{NarrowedSession, Narrowing};
 
 /// The argument that names the narrowed session on which a call acts: a handle returned by `narrow_aws_credentials`.
 pub const CREDENTIAL_SESSION_ARG: &str = "credential_session";
@@ -30,7 +33,13 @@ struct SharedSessions {
     own: SessionContext,
     /// The accounts whose credentials no tool may set.
     configured_accounts: BTreeSet<AccountName>,
-    narrowed_sessions: Mutex<HashMap<SessionHandle, SessionContext>>,
+    narrowed_sessions: Mutex<HashMap<SessionHandle, Entry>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    session: SessionContext,
+    narrowing: Arc<Narrowing>,
 }
 
 impl SessionStore {
@@ -64,12 +73,28 @@ impl SessionStore {
         &self,
         arguments: &mut ToolArguments,
     ) -> Result<Option<SessionContext>> {
+        Ok(self.narrowed_entry_for_call(arguments)?.map(|(_, session)| session))
+    }
+
+    /// Returns the session that a call narrows, with its handle if it was narrowed itself. Removes the argument.
+    pub(crate) fn parent_for_call(
+        &self,
+        arguments: &mut ToolArguments,
+    ) -> Result<(Option<SessionHandle>, SessionContext)> {
+        let narrowed = self.narrowed_entry_for_call(arguments)?;
+        Ok(narrowed.map_or_else(|| (None, self.0.own.clone()), |(handle, session)| (Some(handle), session)))
+    }
+
+    fn narrowed_entry_for_call(
+        &self,
+        arguments: &mut ToolArguments,
+    ) -> Result<Option<(SessionHandle, SessionContext)>> {
         arguments.reject_misspelled(CREDENTIAL_SESSION_ARG)?;
         arguments.take_non_blank(CREDENTIAL_SESSION_ARG)?.map(|handle| self.get(&handle)).transpose()
     }
 
     /// Stores a narrowed session until it is closed, and returns its handle.
-    pub(crate) fn insert(&self, session: SessionContext) -> Result<SessionHandle> {
+    pub(crate) fn insert(&self, session: SessionContext, narrowing: Narrowing) -> Result<SessionHandle> {
         let handle = SessionHandle::random();
         self.remove_ended();
         let mut narrowed = self.narrowed_handles();
@@ -82,17 +107,64 @@ impl SessionStore {
                 "close one that is done with `close_credential_session`, or wait for one to end",
             ));
         }
-        narrowed.insert(handle, session);
+        narrowed.insert(handle, Entry { session, narrowing: Arc::new(narrowing) });
         Ok(handle)
     }
 
-    fn get(&self, text: &str) -> Result<SessionContext> {
+    /// Returns the open narrowed sessions, in no order.
+    pub(crate) fn list(&self) -> Vec<NarrowedSession> {
+        self.remove_ended();
+        let narrowed = self.narrowed_handles();
+        let describe = |(handle, entry): (&SessionHandle, &Entry)| {
+            let Narrowing { parent, accounts, policy } = Narrowing::clone(&entry.narrowing);
+            NarrowedSession { handle: *handle, parent, accounts, policy, ends_at: entry.session.expires_at() }
+        };
+        narrowed.iter().map(describe).collect()
+    }
+
+    /// Closes the narrowed sessions that are not in `wanted`, and narrows those that are missing. Returns whether that has
+    /// changed anything.
+    pub(crate) fn restore(&self, wanted: &[NarrowedSession]) -> bool {
+        self.remove_ended();
+        let known: Vec<_> =
+            self.narrowed_handles().iter().map(|(handle, entry)| (*handle, entry.session.clone())).collect();
+        let is_wanted = |handle: &SessionHandle| wanted.iter().any(|session| session.handle == *handle);
+        let mut is_changed = false;
+        for (_, session) in known.iter().filter(|(handle, _)| !is_wanted(handle)) {
+            session.close();
+            is_changed = true;
+        }
+        self.remove_ended();
+        // A session is narrowed after the one that it was narrowed from, so each round restores one level at least.
+        while wanted.iter().filter(|session| self.restore_one(session)).count() > 0 {
+            is_changed = true;
+        }
+        is_changed
+    }
+
+    /// Narrows again, and returns whether that was possible and necessary.
+    fn restore_one(&self, wanted: &NarrowedSession) -> bool {
+        let parent = match wanted.parent {
+            None => Some(self.0.own.clone()),
+            Some(parent) => self.narrowed_handles().get(&parent).map(|entry| entry.session.clone()),
+        };
+        let is_known = self.narrowed_handles().contains_key(&wanted.handle);
+        let Some(parent) = parent.filter(|_| !is_known) else { return false };
+        let Some(scope) = wanted.scope(parent.clock().now()) else { return false };
+        // A session that cannot be narrowed in this way is not served.
+        let Ok(session) = parent.narrow(scope) else { return false };
+        let narrowing = Arc::new(wanted.narrowing());
+        self.narrowed_handles().insert(wanted.handle, Entry { session, narrowing });
+        true
+    }
+
+    fn get(&self, text: &str) -> Result<(SessionHandle, SessionContext)> {
         let handle: SessionHandle = text.parse().map_err(|_| {
             Error::invalid(CREDENTIAL_SESSION_ARG, "must be 32 lower-case hexadecimal digits")
                 .with_next_step("give the handle as it was given to you")
         })?;
         self.remove_ended();
-        let found = self.narrowed_handles().get(&handle).cloned();
+        let found = self.narrowed_handles().get(&handle).map(|entry| (handle, entry.session.clone()));
         found.ok_or_else(|| {
             Error::new(ErrorKind::Closed, "there is no such narrowed session, or it has ended")
                 .with_field(CREDENTIAL_SESSION_ARG)
@@ -106,13 +178,13 @@ impl SessionStore {
     /// code, so it is called without the lock.
     fn remove_ended(&self) {
         let known: Vec<_> =
-            self.narrowed_handles().iter().map(|(handle, session)| (*handle, session.clone())).collect();
+            self.narrowed_handles().iter().map(|(handle, entry)| (*handle, entry.session.clone())).collect();
         for (handle, _) in known.iter().filter(|(_, session)| session.is_closed()) {
             self.narrowed_handles().remove(handle);
         }
     }
 
-    fn narrowed_handles(&self) -> MutexGuard<'_, HashMap<SessionHandle, SessionContext>> {
+    fn narrowed_handles(&self) -> MutexGuard<'_, HashMap<SessionHandle, Entry>> {
         self.0.narrowed_sessions.lock()
     }
 }

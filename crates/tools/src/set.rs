@@ -13,6 +13,7 @@ use crate::credentials::{
     ClearCredentials, CloseSession, GetCredentials, ListAccounts, NamedPolicies, NarrowCredentials,
     RefreshCredentials, SetCredentials,
 };
+use crate::narrowed::NarrowedSession;
 use crate::service::{GetServiceContext, SetServiceContext};
 use crate::sessions::{self, SessionStore};
 use crate::stack_job::SetFromStackJob;
@@ -135,6 +136,19 @@ impl ToolSet {
         let narrowed = sessions.narrowed_session_for_call(&mut rest);
         *arguments = rest.into_fields();
         narrowed
+    }
+
+    /// Returns the narrowed sessions that are open, in no order. Empty for a tool set without a session.
+    #[must_use]
+    pub fn narrowed_sessions(&self) -> Vec<NarrowedSession> {
+        self.sessions.as_ref().map(SessionStore::list).unwrap_or_default()
+    }
+
+    /// Makes the narrowed sessions those that another process has described: closes the others, and narrows those that are
+    /// missing. A session that cannot be narrowed in the same way, or has ended, is left out. Returns whether that has
+    /// changed anything.
+    pub fn restore_narrowed(&self, wanted: &[NarrowedSession]) -> bool {
+        self.sessions.as_ref().is_some_and(|sessions| sessions.restore(wanted))
     }
 
     /// Returns the JSON Schema of the argument that [`extract_session`](Self::extract_session) reads, or `None` for a

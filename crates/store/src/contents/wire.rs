@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use valetkey_core::{AccessKeyId, Credentials, Expiry};
 
 use super::secret_text::SecretText;
-use super::{AccountContents, CredentialSource, IssuedCredentials, SessionContents, StoredRestriction};
+use super::{AccountContents, CredentialSource, IssuedCredentials, SessionContents, StoredNarrowing};
 use crate::RecordError;
 
 const VERSION: u32 = 1;
@@ -31,7 +31,7 @@ pub(super) struct Session<'a> {
     #[serde(borrow)]
     accounts: BTreeMap<String, Account<'a>>,
     service_context: Option<Cow<'a, Map<String, Value>>>,
-    restrictions: Vec<Restriction>,
+    narrowed: Vec<Narrowing>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -88,7 +88,9 @@ struct Keys<'a> {
 
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Restriction {
+struct Narrowing {
+    handle: String,
+    parent: Option<String>,
     accounts: Option<Vec<String>>,
     policy: Option<String>,
     ends_at_ms: Option<u64>,
@@ -120,7 +122,7 @@ impl<'a> Session<'a> {
                 .map(|(name, account)| (name.to_string(), Account::from_contents(account)))
                 .collect(),
             service_context: contents.service_context.as_ref().map(Cow::Borrowed),
-            restrictions: contents.restrictions.iter().map(Restriction::from_contents).collect(),
+            narrowed: contents.narrowed.iter().map(Narrowing::from_contents).collect(),
         }
     }
 
@@ -135,11 +137,7 @@ impl<'a> Session<'a> {
                 .map(|(name, account)| Ok((parse_text(&name)?, account.into_contents()?)))
                 .collect::<Result<_, RecordError>>()?,
             service_context: self.service_context.map(Cow::into_owned),
-            restrictions: self
-                .restrictions
-                .into_iter()
-                .map(Restriction::into_contents)
-                .collect::<Result<_, _>>()?,
+            narrowed: self.narrowed.into_iter().map(Narrowing::into_contents).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -214,24 +212,26 @@ impl<'a> Keys<'a> {
     }
 }
 
-impl Restriction {
-    fn from_contents(restriction: &StoredRestriction) -> Self {
-        let names =
-            restriction.accounts.as_ref().map(|names| names.iter().map(ToString::to_string).collect());
-        let ends_at = restriction.ends_at.and_then(Expiry::instant);
+impl Narrowing {
+    fn from_contents(narrowing: &StoredNarrowing) -> Self {
+        let names = narrowing.accounts.as_ref().map(|names| names.iter().map(ToString::to_string).collect());
         Self {
+            handle: narrowing.handle.to_string(),
+            parent: to_text(narrowing.parent.as_ref()),
             accounts: names,
-            policy: to_text(restriction.policy.as_ref()),
-            ends_at_ms: ends_at.map(to_millis),
+            policy: to_text(narrowing.policy.as_ref()),
+            ends_at_ms: narrowing.ends_at.instant().map(to_millis),
         }
     }
 
-    fn into_contents(self) -> Result<StoredRestriction, RecordError> {
+    fn into_contents(self) -> Result<StoredNarrowing, RecordError> {
         let parse_names = |names: Vec<String>| names.iter().map(|name| parse_text(name)).collect();
-        Ok(StoredRestriction {
+        Ok(StoredNarrowing {
+            handle: parse_text(&self.handle)?,
+            parent: parse_optional(self.parent.as_deref())?,
             accounts: self.accounts.map(parse_names).transpose()?,
             policy: parse_optional(self.policy.as_deref())?,
-            ends_at: self.ends_at_ms.map(from_millis).transpose()?.map(Expiry::At),
+            ends_at: Expiry::from(self.ends_at_ms.map(from_millis).transpose()?),
         })
     }
 }

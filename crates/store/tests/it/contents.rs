@@ -4,9 +4,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
-use valetkey_core::{AccountName, Credentials, Expiry, SecretString, SessionId, SessionPolicy};
+use valetkey_core::{
+    AccountName, Credentials, Expiry, SecretString, SessionHandle, SessionId, SessionPolicy,
+};
 use valetkey_store::{
-    AccountContents, CredentialSource, MAX_CONTENTS, RecordError, SessionContents, StoredRestriction,
+    AccountContents, CredentialSource, MAX_CONTENTS, RecordError, SessionContents, StoredNarrowing,
 };
 
 fn account(name: &str) -> AccountName {
@@ -41,12 +43,15 @@ fn full_contents() -> SessionContents {
     ];
     contents.accounts.extend(sources.map(|(name, source)| (account(name), AccountContents::new(source))));
     contents.accounts.get_mut(&account("role")).unwrap().region = Some("eu-central-1".parse().unwrap());
-    contents.restrictions = vec![
-        StoredRestriction::default(),
-        StoredRestriction {
+    let handle = SessionHandle::random();
+    contents.narrowed = vec![
+        StoredNarrowing { handle, parent: None, accounts: None, policy: None, ends_at: Expiry::Never },
+        StoredNarrowing {
+            handle: SessionHandle::random(),
+            parent: Some(handle),
             accounts: Some(vec![account("prod")]),
             policy: Some(SessionPolicy::read_only(["s3"]).unwrap()),
-            ends_at: Some(Expiry::At(UNIX_EPOCH + Duration::from_secs(1_795_262_400))),
+            ends_at: Expiry::At(UNIX_EPOCH + Duration::from_secs(1_795_262_400)),
         },
     ];
     contents
@@ -113,19 +118,19 @@ fn contents_malformed_are_refused() {
     );
     let changes: [(&str, Damage); 9] = [
         ("an unknown field", |value| value["limit"] = json!(1)),
-        ("an unknown restriction", |value| value["restrictions"][1]["limit"] = json!(1)),
+        ("an unknown restriction", |value| value["narrowed"][1]["limit"] = json!(1)),
         ("an unknown source", |value| value["accounts"]["role"]["source"] = json!("borrowed")),
         ("an account name", |value| {
             value["accounts"]["a b"] = json!({"region": null, "source": "configured"})
         }),
-        ("a policy", |value| value["restrictions"][1]["policy"] = json!("{}")),
+        ("a policy", |value| value["narrowed"][1]["policy"] = json!("{}")),
         ("a secret that is not base64", |value| {
             value["accounts"]["prod"]["source"]["set"]["secret_access_key"] = json!("***")
         }),
         ("a secret that is no text", |value| {
             value["accounts"]["prod"]["source"]["set"]["secret_access_key"] = json!("////")
         }),
-        ("an instant", |value| value["restrictions"][1]["ends_at_ms"] = json!("tomorrow")),
+        ("an instant", |value| value["narrowed"][1]["ends_at_ms"] = json!("tomorrow")),
         ("no session", |value| value["session"] = json!("x")),
     ];
     for (what, change) in changes {

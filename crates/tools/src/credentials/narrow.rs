@@ -29,10 +29,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::{
-    AccessScope, AccountName, CredentialProvider, Error, ErrorKind, Result, SessionContext, SessionPolicy,
+    AccountName, CredentialProvider, Error, ErrorKind, Result, SessionContext, SessionPolicy,
 };
 
 use crate::arguments::{ToolArguments, not_an_object, parse_text};
+use crate::narrowed::Narrowing;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
@@ -61,17 +62,17 @@ impl NarrowCredentials {
 
     fn narrow(&self, input: Value) -> Result<ToolOutput> {
         let mut arguments = ToolArguments::parse(self.definition(), input)?;
-        let session = self.sessions.session_for_call(&mut arguments)?;
+        let (parent, session) = self.sessions.parent_for_call(&mut arguments)?;
         let policy = self.take_policy(&mut arguments)?;
         let named =
             arguments.take_non_null("accounts")?.map(|accounts| parse_accounts(&accounts)).transpose()?;
         let accounts = named.or_else(|| narrowable_accounts(policy.as_ref()?, &session));
-        let mut scope = AccessScope::new().lifetime(parse_lifetime(arguments.take_non_null("lifetime")?)?);
-        scope = accounts.into_iter().fold(scope, AccessScope::accounts);
+        let lifetime = parse_lifetime(arguments.take_non_null("lifetime")?)?;
         let digest = policy.as_ref().map(SessionPolicy::digest);
-        let narrowed = session.narrow(policy.into_iter().fold(scope, AccessScope::policy))?;
+        let narrowing = Narrowing { parent, accounts, policy };
+        let narrowed = session.narrow(narrowing.scope().lifetime(lifetime))?;
         let (accounts, ends_at) = (narrowed.accounts(), narrowed.expires_at());
-        let handle = self.sessions.insert(narrowed)?.to_string();
+        let handle = self.sessions.insert(narrowed, narrowing)?.to_string();
         let text = format!(
             "Successfully narrowed AWS credentials. Have the sub-agent give `credential_session`: {handle} in every call"
         );
