@@ -163,7 +163,9 @@ impl CallerTools {
             if named.is_some_and(|named| named.is_same(key)) {
                 arguments.remove(CREDENTIAL_SESSION);
             }
-            return self.tenants.find(&self.caller, key).await.map_err(unknown_session);
+            let session = self.tenants.find(&self.caller, key).await.map_err(unknown_session)?;
+            self.tenants.load_narrowed(&session, arguments).await;
+            return Ok(session);
         }
         if let Some(key) = named {
             match self.tenants.find(&self.caller, &key).await {
@@ -176,7 +178,7 @@ impl CallerTools {
             }
         }
         if arguments.contains_key(CREDENTIAL_SESSION) {
-            return match self.tenants.find_narrowed(&self.caller, arguments) {
+            return match self.tenants.find_narrowed(&self.caller, arguments).await {
                 Some(session) => Ok(session),
                 None => Err(unknown_session(Error::new(ErrorKind::Closed, "is unknown"))),
             };

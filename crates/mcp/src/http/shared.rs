@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `contents` | what a record holds of a session, and how a session takes it over |
 //! | `record` | the record behind one open session: its handle, its owner, its generation |
+//! | `pending_clears` | clears that the store has not confirmed |
+//! | `narrowed` | sessions that were narrowed from a shared session |
 //! | `opening` | sessions that this node opens, finds and closes |
 //! | `changes` | the changes that calls make here, and their saves |
 //! | `following` | the changes that other gateways make |
@@ -32,7 +34,9 @@ mod changes;
 mod contents;
 mod following;
 mod metered_store;
+mod narrowed;
 mod opening;
+mod pending_clears;
 mod record;
 mod refreshes;
 mod status;
@@ -52,6 +56,7 @@ use valetkey_store::{
 
 use super::tenants::{Tenant, TenantGuard};
 use metered_store::MeteredStore;
+use pending_clears::PendingClears;
 use status::{SessionCount, StatusRecorder};
 
 pub(super) use record::SessionRecord;
@@ -67,9 +72,9 @@ const MAX_ATTEMPTS: u32 = 2;
 /// # What is shared
 /// The sessions that `create_credential_session` opens. Their handles begin with `vk1.`, and any gateway serves them to
 /// the caller that opened them. A record holds what the configuration does not: the credentials that were set, which
-/// accounts were cleared, and the service context. Temporary credentials that one gateway has fetched are in it as well, for
+/// accounts were cleared, the service context, and which sessions were narrowed from it. Temporary credentials that one gateway has fetched are in it as well, for
 /// gateways of the same [configuration](super::SessionFactory::configuration). Server processes, protocol sessions of legacy clients, the sessions
-/// that these clients have without a handle, and narrowed sessions belong to one node.
+/// that these clients have without a handle belong to one node. What a narrowed session was issued belongs to one node, too.
 ///
 /// # Changes
 /// A tool reports a change only when the store has it. Other nodes that have the session open take it over at once, or
@@ -79,7 +84,8 @@ const MAX_ATTEMPTS: u32 = 2;
 /// | failure | effect |
 /// |---|---|
 /// | the store is not reached | open sessions continue with what they have; other sessions, and changes, are refused as `Unavailable` |
-/// | a clear or a close is not saved | it takes effect on this node at once, which saves it when the store is reached again |
+/// | a clear or a close is not saved | it takes effect on this node at once, which saves it when the store is reached again, also if the session has ended on this node by then |
+/// | the store is not reached when a gateway starts | the gateway serves all else, and the sessions as soon as it has reached the store |
 /// | the store has lost its last writes | a clear and a close are stored again |
 /// | a record was changed, moved, replayed, or belongs to another caller | the session is refused, and that is recorded in the audit log |
 ///
@@ -177,6 +183,7 @@ pub(super) struct SharedRecords {
     node: NodeId,
     known: KnownSessions,
     open: Mutex<HashMap<RecordId, OpenRecord>>,
+    pending_clears: PendingClears,
     /// Whether this node follows the changes of others. Before that, it opens no session.
     is_following: AtomicBool,
 }
@@ -203,6 +210,7 @@ impl SharedRecords {
             node: NodeId::random()?,
             known: KnownSessions::new(lifetime.total),
             open: Mutex::default(),
+            pending_clears: PendingClears::default(),
             is_following: AtomicBool::new(false),
         })
     }

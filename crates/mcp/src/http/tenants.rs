@@ -42,6 +42,11 @@ pub(super) struct Tenant {
 }
 
 impl Tenant {
+    /// Returns the credential tools, if the session could be opened.
+    pub(super) fn tools(&self) -> Option<&ToolSet> {
+        self.tools.as_ref().ok()
+    }
+
     pub(super) fn caller(&self) -> &VerifiedCaller {
         &self.caller
     }
@@ -239,7 +244,7 @@ impl Tenants {
     }
 
     /// Returns the session of `caller` from which the narrowed session that the arguments name was narrowed.
-    pub(super) fn find_narrowed(
+    pub(super) async fn find_narrowed(
         &self,
         caller: &VerifiedCaller,
         arguments: &Map<String, Value>,
@@ -248,8 +253,11 @@ impl Tenants {
             Ok(tools) => matches!(tools.extract_session(&mut arguments.clone()), Ok(Some(_))),
             Err(_) => false,
         };
-        let (handle, _) = self.sessions(caller.principal()).into_iter().find(|(_, tenant)| has_it(tenant))?;
-        self.find_local(caller, &handle).ok()
+        let here = self.sessions(caller.principal()).into_iter().find(|(_, tenant)| has_it(tenant));
+        let Some((handle, _)) = here else { return self.find_narrowed_shared(caller, arguments).await };
+        let found = self.find_local(caller, &handle).ok()?;
+        self.make_current(&found).await.ok()?;
+        Some(found)
     }
 
     /// Returns the session of `caller` in which a call started this task.

@@ -1,5 +1,7 @@
 //! The changes that calls make to a shared session on this node, and their saves.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use valetkey_core::{Error, ErrorKind, Result};
 use valetkey_store::{Change, RecordGeneration, SessionContents, StoreError};
@@ -52,13 +54,26 @@ impl SharedRecords {
                 Err(StoreError::Superseded { current }) => expected = current,
                 saved => {
                     if saved.is_ok() {
-                        record.set_clear_pending(false);
+                        self.forget_clear(record);
                     }
                     return saved;
                 }
             }
         }
         Err(StoreError::Superseded { current: expected })
+    }
+
+    /// Keeps a clear until the store has it. Meanwhile this node loads nothing for the session.
+    pub(super) fn keep_clear(&self, record: &Arc<SessionRecord>, contents: SessionContents) {
+        record.set_clear_pending(true);
+        self.pending_clears.insert(record, contents);
+        self.status.record_pending_clears(self.pending_clears.len());
+    }
+
+    pub(super) fn forget_clear(&self, record: &SessionRecord) {
+        record.set_clear_pending(false);
+        self.pending_clears.remove(record.id());
+        self.status.record_pending_clears(self.pending_clears.len());
     }
 }
 
@@ -98,18 +113,24 @@ impl Tenants {
             } else if contents::is_same(&before, &after) {
                 return result;
             } else {
-                records.save(record, expected, &after, Change::Rotated).await
+                match records.link_narrowed(session, record, &before, &after).await {
+                    Ok(()) => records.save(record, expected, &after, Change::Rotated).await,
+                    unlinked => unlinked,
+                }
             };
             let error = match saved {
                 Ok(()) => return result,
                 Err(StoreError::Superseded { .. }) => match self.reload(session, record).await {
                     Ok(()) => continue,
                     Err(error) => {
-                        record.set_clear_pending(is_clear);
+                        if is_clear {
+                            records.keep_clear(record, after);
+                        }
                         error
                     }
                 },
                 Err(StoreError::NoSession) => {
+                    records.forget_clear(record);
                     self.end(records, record.client.id());
                     StoreError::NoSession.into()
                 }
@@ -117,7 +138,7 @@ impl Tenants {
                 Err(error) => unsaved(error),
             };
             if !record.is_clear_pending() {
-                record.restore(|| contents::restore(&before, session));
+                record.restore(|| contents::restore(&before, session, session.value()));
             }
             return Ok(Some(error_result(&error)));
         }
@@ -125,7 +146,7 @@ impl Tenants {
     }
 
     /// Makes the session what its record says, although no change was reported: a call has changed it.
-    async fn reload(&self, session: &TenantGuard, record: &SessionRecord) -> Result<()> {
+    pub(super) async fn reload(&self, session: &TenantGuard, record: &SessionRecord) -> Result<()> {
         record.mark_changed();
         self.make_current(session).await
     }
@@ -134,10 +155,10 @@ impl Tenants {
 /// Saves a clear. Until the store has it, this node repeats it.
 async fn save_clear(
     records: &SharedRecords,
-    record: &SessionRecord,
+    record: &Arc<SessionRecord>,
     contents: &SessionContents,
 ) -> Result<(), StoreError> {
-    record.set_clear_pending(true);
+    records.keep_clear(record, contents.clone());
     records.save_clear(record, contents).await
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use valetkey_core::{AccountName, SessionContext};
 use valetkey_store::{AccountContents, CredentialSource, SessionContents};
 
+use super::narrowed;
 use crate::http::tenants::Tenant;
 
 /// Describes a session: what was set on it, and what was cleared. All else comes from the configuration of each node. What
@@ -12,6 +13,7 @@ use crate::http::tenants::Tenant;
 pub(super) fn describe(session: &SessionContext, tenant: &Tenant) -> SessionContents {
     let mut contents = describe_session(session);
     contents.label.clone_from(&tenant.label);
+    contents.narrowed = narrowed::describe(tenant);
     contents
 }
 
@@ -50,6 +52,11 @@ pub(super) fn is_clear(before: &SessionContents, after: &SessionContents) -> boo
 
 /// Whether both have the same effect.
 pub(super) fn is_same(before: &SessionContents, after: &SessionContents) -> bool {
+    has_same_facts(before, after) && narrowed::is_same(&before.narrowed, &after.narrowed)
+}
+
+/// Whether both are the same but for the sessions that were narrowed.
+fn has_same_facts(before: &SessionContents, after: &SessionContents) -> bool {
     before.service_context == after.service_context && has_same_accounts(before, after)
 }
 
@@ -72,9 +79,15 @@ fn is_same_source(before: &CredentialSource, after: &CredentialSource) -> bool {
 
 /// Makes a session what the record says, and returns whether that changed it. What is the same already does not
 /// change, so servers that run keep their credentials.
-pub(super) fn restore(contents: &SessionContents, session: &SessionContext) -> bool {
+pub(super) fn restore(contents: &SessionContents, session: &SessionContext, tenant: &Tenant) -> bool {
+    let is_changed = restore_session(contents, session);
+    // After the accounts, since a clear ends what was narrowed before.
+    narrowed::restore(&contents.narrowed, tenant) || is_changed
+}
+
+fn restore_session(contents: &SessionContents, session: &SessionContext) -> bool {
     let before = describe_session(session);
-    if is_same(&before, contents) {
+    if has_same_facts(&before, contents) {
         return false;
     }
     let is_cleared = |account: &AccountContents| matches!(account.source, CredentialSource::Cleared);
@@ -93,7 +106,7 @@ pub(super) fn restore(contents: &SessionContents, session: &SessionContext) -> b
         let _closed = session.set_service_context(facts);
     }
     // A record may name accounts that the configuration of this node lacks.
-    !is_same(&before, &describe_session(session))
+    !has_same_facts(&before, &describe_session(session))
 }
 
 fn restore_account(session: &SessionContext, name: &AccountName, source: &CredentialSource) {

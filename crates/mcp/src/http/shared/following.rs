@@ -1,5 +1,6 @@
 //! The changes that other gateways make: this node follows them, and takes over what they saved.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use valetkey_store::{
     Change, RecordError, RecordGeneration, RecordId, SessionNotice, StoreError, StorePosition,
 };
 
+use super::pending_clears::PendingClear;
 use super::record::SessionRecord;
 use super::{SharedRecords, contents};
 use crate::http::tenants::{Tenant, TenantGuard, Tenants};
@@ -25,18 +27,19 @@ impl Tenants {
     pub(in crate::http) async fn keep_current(&self) {
         let Some(records) = &self.shared else { return std::future::pending().await };
         let mut position = None;
+        let mut was_reached = true;
         loop {
             let followed = self.follow(records, &mut position).await;
-            let has_changed = records.status.record_reached(followed.is_ok());
+            let is_reached = followed.is_ok();
+            records.status.record_reached(is_reached);
             match followed {
-                Ok(()) if has_changed => tracing::info!("the session store is reached"),
-                Ok(()) => {}
-                Err(error) => {
-                    if has_changed {
-                        tracing::warn!(%error, "the session store is not reached");
-                    }
-                    sleep(RETRY_PAUSE).await;
-                }
+                Ok(()) if !was_reached => tracing::info!("the session store is reached again"),
+                Err(error) if was_reached => tracing::warn!(%error, "the session store is not reached"),
+                _ => {}
+            }
+            was_reached = is_reached;
+            if !is_reached {
+                sleep(RETRY_PAUSE).await;
             }
         }
     }
@@ -66,12 +69,12 @@ impl Tenants {
         match notice {
             SessionNotice::Ended { id } => self.end(records, id),
             SessionNotice::Outdated { id, change } => {
-                self.with_open(records, id, async |session, record| {
+                self.with_open(records, id, async |session, tenant, record| {
                     record.mark_changed();
                     if change == Change::Cleared {
                         session.clear();
                     }
-                    self.load_changes(records, session, record).await
+                    self.load_changes(records, session, tenant, record).await
                 })
                 .await;
             }
@@ -87,12 +90,12 @@ impl Tenants {
         &self,
         records: &SharedRecords,
         id: RecordId,
-        apply: impl AsyncFnOnce(&SessionContext, &SessionRecord) -> Result<(), StoreError>,
+        apply: impl AsyncFnOnce(&SessionContext, &Tenant, &Arc<SessionRecord>) -> Result<(), StoreError>,
     ) {
         let Some(open) = records.find_open(id) else { return };
         let (Some(session), Some(tenant)) = (open.session.upgrade(), open.tenant.upgrade()) else { return };
         if let Some(record) = &tenant.record
-            && let Err(error) = apply(&session, record).await
+            && let Err(error) = apply(&session, &tenant, record).await
         {
             tracing::warn!(session = %session.id(), %error, "the session is not current");
         }
@@ -104,7 +107,7 @@ impl Tenants {
     /// Those of the store. A record that may not be used ends the session on this node.
     pub(in crate::http) async fn make_current(&self, session: &TenantGuard) -> Result<()> {
         let (Some(records), Some(record)) = (&self.shared, &session.value().record) else { return Ok(()) };
-        let loaded = self.load_changes(records, session, record).await;
+        let loaded = self.load_changes(records, session, session.value(), record).await;
         if let Err(error) = &loaded {
             self.record_refusal(session.value().caller(), error);
         }
@@ -115,6 +118,7 @@ impl Tenants {
         &self,
         records: &SharedRecords,
         session: &SessionContext,
+        tenant: &Tenant,
         record: &SessionRecord,
     ) -> Result<(), StoreError> {
         let Some(changes) = record.missing_changes() else { return Ok(()) };
@@ -123,7 +127,7 @@ impl Tenants {
         }
         match records.load(&record.client, &record.owner).await {
             Ok((loaded, generation)) => {
-                record.loaded(generation, changes, || contents::restore(&loaded, session));
+                record.loaded(generation, changes, || contents::restore(&loaded, session, tenant));
                 Ok(())
             }
             Err(error) => {
@@ -148,22 +152,40 @@ impl Tenants {
             // This node does not have the contents. The session ends with the next round.
             return records.known.closing(id);
         }
-        self.with_open(records, id, async |session, record| {
+        self.with_open(records, id, async |session, tenant, record| {
             session.clear();
-            record.set_clear_pending(true);
+            records.keep_clear(record, contents::describe(session, tenant));
             record.saved(stored.max(latest));
             Ok(())
         })
         .await;
     }
 
+    /// Saves the clears that the store has not confirmed. A session that is still open here is cleared again: calls may
+    /// have changed it meanwhile.
     async fn save_pending_clears(&self, records: &SharedRecords) -> Result<(), StoreError> {
-        for (session, tenant) in open_sessions(records) {
-            if let Some(record) = tenant.record.as_ref().filter(|record| record.is_clear_pending()) {
-                session.clear();
-                match records.save_clear(record, &contents::describe(&session, &tenant)).await {
-                    Err(StoreError::NoSession) => self.end(records, record.client.id()),
-                    saved => saved?,
+        for PendingClear { record, contents, .. } in records.pending_clears.list(records.lifetime.total) {
+            let id = record.id();
+            let open = records.find_open(id);
+            let open = open.and_then(|open| Some((open.session.upgrade()?, open.tenant.upgrade()?)));
+            let contents = match open {
+                Some((session, tenant)) => {
+                    session.clear();
+                    Arc::new(contents::describe(&session, &tenant))
+                }
+                None => contents,
+            };
+            match records.save_clear(&record, &contents).await {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    records.forget_clear(&record);
+                    if error != StoreError::NoSession {
+                        // The session must not be served as it is in the store.
+                        tracing::error!(%error, "a session is closed, since its clear cannot be saved");
+                        records.known.closing(id);
+                    }
+                    self.end(records, id);
                 }
             }
         }
@@ -186,7 +208,7 @@ impl Tenants {
     }
 }
 
-fn open_sessions(records: &SharedRecords) -> Vec<(SessionContext, std::sync::Arc<Tenant>)> {
+fn open_sessions(records: &SharedRecords) -> Vec<(SessionContext, Arc<Tenant>)> {
     let open = records.open.lock();
     open.values().filter_map(|open| Some((open.session.upgrade()?, open.tenant.upgrade()?))).collect()
 }

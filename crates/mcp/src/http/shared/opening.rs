@@ -87,6 +87,7 @@ impl Tenants {
         caller: &VerifiedCaller,
         handle: &ClientHandle,
     ) -> Result<TenantGuard> {
+        records.pending_clears.check(handle.id())?;
         let record = Arc::new(SessionRecord::new(handle.clone(), caller));
         let (contents, generation) = match records.load(handle, &record.owner).await {
             Ok(loaded) => loaded,
@@ -103,7 +104,7 @@ impl Tenants {
             session: Some(contents.session),
         };
         let opened = self.open_tenant(caller, new)?;
-        let _is_changed = contents::restore(&contents, &opened);
+        let _is_changed = contents::restore(&contents, &opened, opened.value());
         if let Some(earlier) = records.remember(handle.id(), &opened) {
             // Another request has opened it meanwhile.
             self.close_local(caller.principal(), &opened.handle());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use valetkey_store::{ClientHandle, RecordGeneration, RecordOwner};
+use valetkey_store::{ClientHandle, RecordGeneration, RecordId, RecordOwner};
 
 use crate::http::auth::VerifiedCaller;
 use crate::http::session_key::SessionKey;
@@ -50,6 +50,10 @@ impl SessionRecord {
             touched_at: Instant::now(),
         };
         Self { client, owner, state: Mutex::new(state), restorations: Mutex::new(0) }
+    }
+
+    pub(super) fn id(&self) -> RecordId {
+        self.client.id()
     }
 
     pub(in crate::http) fn key(&self) -> SessionKey {

@@ -10,11 +10,13 @@
 //! Every save of a tool's change leaves them out, since they may depend on what was changed.
 //!
 //! # Failures
-//! - A gateway that is lost while it has the lease delays the others until the lease ends.
+//! - A gateway that is lost while it has the lease delays the others until the lease ends, which is at most four seconds
+//!   later: a gateway that fetches renews it each second.
 //! - A result that is not saved serves this gateway only.
 //! - Without the store, each gateway fetches for itself.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +36,10 @@ use super::record::SessionRecord;
 use super::status::RefreshKind;
 use super::{SharedRecords, contents};
 
-/// Longer than a provider takes. Then another gateway fetches.
-const LEASE: Duration = Duration::from_secs(30);
+/// How long the others wait for a gateway that was lost while it fetched.
+const LEASE: Duration = Duration::from_secs(4);
+/// How often a gateway that fetches renews its lease: a few renewals may fail.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause between two looks at a record whose lease another gateway has.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How often issued credentials are added to a record that other gateways change meanwhile.
@@ -132,7 +136,10 @@ impl SharedProvider {
 
     /// Fetches, and saves what was issued for the others. The result does not depend on the save.
     async fn fetch(&self, contents: SessionContents, lease: Lease) -> Result<Credentials> {
-        let fetched = self.inner.provide().await;
+        let fetched = tokio::select! {
+            fetched = self.inner.provide() => fetched,
+            never = self.keep_leased(&lease) => match never {},
+        };
         let saved = match &fetched {
             // Only what expires by itself is given to others.
             Ok(credentials) if credentials.expiry().instant().is_some() => {
@@ -144,6 +151,18 @@ impl SharedProvider {
             tracing::debug!(account = %self.account, %error, "other gateways fetch for themselves");
         }
         fetched
+    }
+
+    /// Renews the lease until the future is dropped. A lease that cannot be renewed does not stop the fetch: of two nodes
+    /// that both fetch, one saves.
+    async fn keep_leased(&self, lease: &Lease) -> Infallible {
+        loop {
+            sleep(RENEWAL_INTERVAL).await;
+            let renewed = self.records.store.lease(lease.id, lease.generation, lease.node, LEASE).await;
+            if let Err(error) = renewed {
+                tracing::debug!(account = %self.account, %error, "the lease of a refresh is not renewed");
+            }
+        }
     }
 
     /// Adds the credentials to the record. A record that was changed meanwhile is used if the change has nothing to do

@@ -38,6 +38,8 @@ pub struct SharedSessionsStatus {
     pub unreachable_for: Option<Duration>,
     /// Shared sessions that are open in this process.
     pub open_sessions: usize,
+    /// Clears that took effect in this process and that the store has not confirmed. Other nodes do not know of them.
+    pub pending_clears: usize,
     /// The operations of the store that were called at least once, by name.
     pub operations: BTreeMap<&'static str, StoreOperationStatus>,
     /// Refreshes that this process made with the lease of the session.
@@ -67,6 +69,7 @@ pub(super) struct StatusRecorder {
     /// Since when the store is not reached.
     unreachable_since: Mutex<Option<Instant>>,
     open_sessions: AtomicUsize,
+    pending_clears: AtomicUsize,
     refreshes: [AtomicU64; 3],
     refused: Mutex<BTreeMap<&'static str, u64>>,
     pub(super) meter: StoreMeter,
@@ -85,18 +88,20 @@ impl StatusRecorder {
         Self {
             unreachable_since: Mutex::new(Some(Instant::now())),
             open_sessions: AtomicUsize::default(),
+            pending_clears: AtomicUsize::default(),
             refreshes: Default::default(),
             refused: Mutex::default(),
             meter: StoreMeter::default(),
         }
     }
 
-    /// Records whether the store was reached, and returns whether that has changed.
-    pub(super) fn record_reached(&self, is_reached: bool) -> bool {
+    pub(super) fn record_reached(&self, is_reached: bool) {
         let mut since = self.unreachable_since.lock();
-        let has_changed = since.is_none() != is_reached;
         *since = if is_reached { None } else { since.or_else(|| Some(Instant::now())) };
-        has_changed
+    }
+
+    pub(super) fn record_pending_clears(&self, count: usize) {
+        self.pending_clears.store(count, Ordering::Relaxed);
     }
 
     pub(super) fn record_refresh(&self, kind: RefreshKind) {
@@ -120,6 +125,7 @@ impl StatusRecorder {
         SharedSessionsStatus {
             unreachable_for: self.unreachable_since.lock().map(|since| since.elapsed()),
             open_sessions: self.open_sessions.load(Ordering::Relaxed),
+            pending_clears: self.pending_clears.load(Ordering::Relaxed),
             operations: self.meter.snapshot(),
             refreshes_led: led,
             refreshes_followed: followed,

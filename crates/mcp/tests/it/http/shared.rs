@@ -1,6 +1,8 @@
 //! Several gateways with one store: any of them serves any session, and none serves what may not be served.
 
+mod narrowed;
 mod refreshes;
+mod schedules;
 mod status;
 mod store_fixture;
 
@@ -286,6 +288,50 @@ async fn clear_and_close_during_outage_reach_others_after_it() {
     assert_eq!(own_key(&mut a).await, Value::Null);
     until_refused(&mut closed_b).await;
     closed_a.call_error("get_aws_credentials_context", json!({})).await;
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn clear_is_saved_although_its_session_has_ended_here() {
+    let fleet = Fleet::start(2).await;
+    let [mut a, mut b] = <[_; 2]>::try_from(fleet.clients().await).ok().unwrap();
+    a.set("AAAA").await;
+    assert_eq!(own_key(&mut b).await, "AAAA");
+    fleet.store.set_down(true);
+    a.call_error("clear_credential_context", json!({})).await;
+    assert_eq!(fleet.shared[0].status().pending_clears, 1);
+    // The node closes the session for another reason, and would open it again from the store.
+    let without_alice =
+        SessionFactoryFixture { revoked: Some("alice"), ..SessionFactoryFixture::without_servers() };
+    fleet.nodes[0].reloader.reload(without_alice, tokens());
+    until(&mut a, "get_aws_credentials_context", |result| {
+        result.to_string().contains("a clear is not saved yet")
+    })
+    .await;
+
+    fleet.store.set_down(false);
+    until_key(&mut b, Value::Null).await;
+    until(&mut a, "get_aws_credentials_context", |result| result.to_string().contains("not_configured"))
+        .await;
+    assert_eq!(fleet.shared[0].status().pending_clears, 0);
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn record_of_a_newer_version_is_refused_and_audited() {
+    let fleet = Fleet::start(1).await;
+    let [mut alice] = <[_; 1]>::try_from(fleet.clients().await).ok().unwrap();
+    alice.set("AAAA").await;
+    let client: ClientHandle = alice.handle.as_ref().unwrap().parse().unwrap();
+    let owner = RecordOwner::new("", "alice".parse().unwrap());
+    let newer = |_, next| fleet.ring.seal(&client, &owner, next, br#"{"version":2,"more":[]}"#).unwrap();
+    fleet.overwrite(alice.handle.as_ref().unwrap(), newer).await;
+    until_refused(&mut alice).await;
+    let refused = alice.call_error("get_aws_credentials_context", json!({})).await;
+    assert!(refused.contains("format that this version does not know"), "{refused}");
+    assert!(refused.contains("update every node"), "{refused}");
+    assert!(fleet.denials() >= 1);
+    assert!(fleet.shared[0].status().refused_records["unknown_format"] >= 1);
     fleet.stop().await;
 }
 

@@ -1,36 +1,61 @@
-//! A store that can be made to fail.
+//! A store that can be made to fail, for all nodes or for one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use valetkey_store::{
     Change, EventBatch, Lease, LeaseOutcome, MemoryStore, NodeId, RecordGeneration, RecordId, RecordLifetime,
     RecordVersion, SealedRecord, SessionStore, StoreError, StorePosition,
 };
 
+/// A store and one connection to it. A clone has the same connection.
 #[derive(Debug, Clone)]
 pub(super) struct StoreFixture {
     store: MemoryStore,
-    is_down: Arc<AtomicBool>,
+    link: Arc<Mutex<Link>>,
+}
+
+/// What becomes of the requests on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    Up,
+    /// Requests are lost.
+    Down,
+    /// Requests take effect, and their responses are lost.
+    Mute,
 }
 
 impl StoreFixture {
     pub(super) fn new() -> Self {
-        Self { store: MemoryStore::new(), is_down: Arc::default() }
+        Self { store: MemoryStore::new(), link: Arc::new(Mutex::new(Link::Up)) }
+    }
+
+    /// Returns the same store over a connection of its own, which fails alone.
+    pub(super) fn connection(&self) -> Self {
+        Self { store: self.store.clone(), link: Arc::new(Mutex::new(Link::Up)) }
     }
 
     pub(super) fn set_down(&self, is_down: bool) {
-        self.is_down.store(is_down, Ordering::SeqCst);
+        self.set_link(if is_down { Link::Down } else { Link::Up });
     }
 
-    fn store(&self) -> Result<&MemoryStore, StoreError> {
-        if self.is_down.load(Ordering::SeqCst) {
-            Err(StoreError::Unavailable("it is down"))
-        } else {
-            Ok(&self.store)
+    pub(super) fn set_link(&self, link: Link) {
+        *self.link.lock() = link;
+    }
+
+    /// Runs an operation. A response that is on its way when a failure begins is lost.
+    async fn run<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        if self.link() == Link::Down {
+            return Err(StoreError::Unavailable("it is down"));
         }
+        let response = operation.await;
+        if self.link() == Link::Up { response } else { Err(StoreError::TimedOut) }
+    }
+
+    fn link(&self) -> Link {
+        *self.link.lock()
     }
 }
 
@@ -42,11 +67,11 @@ impl SessionStore for StoreFixture {
         record: &SealedRecord,
         lifetime: RecordLifetime,
     ) -> Result<(), StoreError> {
-        self.store()?.create(id, record, lifetime).await
+        self.run(self.store.create(id, record, lifetime)).await
     }
 
     async fn load(&self, id: RecordId) -> Result<SealedRecord, StoreError> {
-        self.store()?.load(id).await
+        self.run(self.store.load(id)).await
     }
 
     async fn save(
@@ -56,19 +81,19 @@ impl SessionStore for StoreFixture {
         record: &SealedRecord,
         change: Change,
     ) -> Result<(), StoreError> {
-        self.store()?.save(id, expected, record, change).await
+        self.run(self.store.save(id, expected, record, change)).await
     }
 
     async fn touch(&self, id: RecordId) -> Result<(), StoreError> {
-        self.store()?.touch(id).await
+        self.run(self.store.touch(id)).await
     }
 
     async fn close(&self, id: RecordId) -> Result<(), StoreError> {
-        self.store()?.close(id).await
+        self.run(self.store.close(id)).await
     }
 
     async fn versions(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordVersion>>, StoreError> {
-        self.store()?.versions(ids).await
+        self.run(self.store.versions(ids)).await
     }
 
     async fn lease(
@@ -78,21 +103,18 @@ impl SessionStore for StoreFixture {
         node: NodeId,
         lifetime: Duration,
     ) -> Result<LeaseOutcome, StoreError> {
-        self.store()?.lease(id, expected, node, lifetime).await
+        self.run(self.store.lease(id, expected, node, lifetime)).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.store()?.release(lease).await
+        self.run(self.store.release(lease)).await
     }
 
     async fn position(&self) -> Result<StorePosition, StoreError> {
-        self.store()?.position().await
+        self.run(self.store.position()).await
     }
 
     async fn events_since(&self, position: &StorePosition, wait: Duration) -> Result<EventBatch, StoreError> {
-        let batch = self.store()?.events_since(position, wait).await;
-        // A response that is on its way when the outage begins is lost.
-        self.store()?;
-        batch
+        self.run(self.store.events_since(position, wait)).await
     }
 }

@@ -1,0 +1,131 @@
+//! Sessions that were narrowed from a shared session: any node narrows them again.
+//!
+//! The record of a session describes what was narrowed from it, without credentials. A sub-agent has only the handle of its
+//! narrowed session, so a second record, sealed with that handle, leads to the session: it holds the session's own handle.
+
+use serde_json::{Map, Value};
+use valetkey_core::{ExposeSecret, SessionContext, SessionHandle};
+use valetkey_store::{
+    ClientHandle, RecordError, RecordGeneration, RecordLifetime, RecordOwner, SessionContents, StoreError,
+    StoredNarrowing,
+};
+use valetkey_tools::{CREDENTIAL_SESSION, NarrowedSession};
+
+use super::SharedRecords;
+use super::record::SessionRecord;
+use crate::http::auth::VerifiedCaller;
+use crate::http::tenants::{Tenant, TenantGuard, Tenants};
+
+pub(super) fn describe(tenant: &Tenant) -> Vec<StoredNarrowing> {
+    let Some(tools) = tenant.tools() else { return Vec::new() };
+    let describe = |NarrowedSession { handle, parent, accounts, policy, ends_at }| StoredNarrowing {
+        handle,
+        parent,
+        accounts,
+        policy,
+        ends_at,
+    };
+    tools.narrowed_sessions().into_iter().map(describe).collect()
+}
+
+/// Makes the narrowed sessions those of the record, and returns whether that has changed anything.
+pub(super) fn restore(stored: &[StoredNarrowing], tenant: &Tenant) -> bool {
+    let wanted: Vec<_> = stored.iter().map(to_session).collect();
+    tenant.tools().is_some_and(|tools| tools.restore_narrowed(&wanted))
+}
+
+fn to_session(stored: &StoredNarrowing) -> NarrowedSession {
+    let StoredNarrowing { handle, parent, accounts, policy, ends_at } = stored.clone();
+    NarrowedSession { handle, parent, accounts, policy, ends_at }
+}
+
+/// Whether both have the same sessions. How a session was narrowed never changes.
+pub(super) fn is_same(before: &[StoredNarrowing], after: &[StoredNarrowing]) -> bool {
+    before.len() == after.len() && added(before, after).next().is_none()
+}
+
+fn added<'a>(
+    before: &'a [StoredNarrowing],
+    after: &'a [StoredNarrowing],
+) -> impl Iterator<Item = &'a StoredNarrowing> {
+    after.iter().filter(|session| !before.iter().any(|earlier| earlier.handle == session.handle))
+}
+
+impl SharedRecords {
+    /// Stores what leads from the sessions that a call has narrowed to the session it acted on.
+    pub(super) async fn link_narrowed(
+        &self,
+        session: &SessionContext,
+        record: &SessionRecord,
+        before: &SessionContents,
+        after: &SessionContents,
+    ) -> Result<(), StoreError> {
+        for narrowed in added(&before.narrowed, &after.narrowed) {
+            let link = ClientHandle::for_narrowed(&narrowed.handle);
+            let target = record.client.expose();
+            let bytes = target.expose_secret().as_bytes();
+            let sealed = self.ring.seal(&link, &record.owner, RecordGeneration::FIRST, bytes)?;
+            let end = narrowed.ends_at.instant();
+            let remaining = end.and_then(|end| end.duration_since(session.clock().now()).ok());
+            let total = remaining.map_or(self.lifetime.total, |remaining| remaining.min(self.lifetime.total));
+            self.store.create(link.id(), &sealed, RecordLifetime { idle: total, total }).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the handle of the session that this one was narrowed from.
+    async fn follow_link(
+        &self,
+        narrowed: &SessionHandle,
+        owner: &RecordOwner,
+    ) -> Result<ClientHandle, StoreError> {
+        self.check_following()?;
+        let link = ClientHandle::for_narrowed(narrowed);
+        let sealed = self.store.load(link.id()).await?;
+        let bytes = self.ring.open(&link, owner, &sealed)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_not_text| RecordError::Malformed)?;
+        Ok(text.parse().map_err(|_not_a_handle| RecordError::Malformed)?)
+    }
+}
+
+impl Tenants {
+    /// Returns the session of `caller` from which the narrowed session that the arguments name was narrowed, if another
+    /// node has narrowed it.
+    pub(in crate::http) async fn find_narrowed_shared(
+        &self,
+        caller: &VerifiedCaller,
+        arguments: &Map<String, Value>,
+    ) -> Option<TenantGuard> {
+        let records = self.shared.as_ref()?;
+        let handle = narrowed_handle(arguments)?;
+        let owner = RecordOwner::new(caller.statements_digest(), caller.principal().clone());
+        match records.follow_link(&handle, &owner).await {
+            Ok(target) => {
+                let session = self.find_shared(caller, &target).await.ok()?;
+                self.load_narrowed(&session, arguments).await;
+                Some(session)
+            }
+            Err(error) => {
+                self.record_refusal(caller, &error);
+                None
+            }
+        }
+    }
+
+    /// Reads the record again if the session lacks the narrowed session that a call names: another node may have narrowed
+    /// it a moment ago. The call itself reports a handle that is still unknown.
+    pub(in crate::http) async fn load_narrowed(&self, session: &TenantGuard, arguments: &Map<String, Value>) {
+        let Some(handle) = narrowed_handle(arguments) else { return };
+        let has_it = || describe(session.value()).iter().any(|narrowed| narrowed.handle == handle);
+        if let Some(record) = &session.value().record
+            && !has_it()
+        {
+            // A failure leaves the handle unknown.
+            let _unchanged = self.reload(session, record).await;
+        }
+    }
+}
+
+fn narrowed_handle(arguments: &Map<String, Value>) -> Option<SessionHandle> {
+    arguments.get(CREDENTIAL_SESSION)?.as_str()?.trim().parse().ok()
+}
