@@ -16,6 +16,8 @@ use crate::http::tenants::{TenantGuard, Tenants};
 
 /// How often a call is repeated that other calls have overtaken. Each of them succeeded in between.
 const MAX_OVERTAKEN: u32 = 64;
+/// The tool whose success says that nothing is left.
+const CLEAR_TOOL: &str = "clear_credential_context";
 
 impl SharedRecords {
     /// Saves what a session has now, and repeats a save whose outcome is unknown.
@@ -77,6 +79,10 @@ impl SharedRecords {
     }
 }
 
+fn has_succeeded(result: &std::result::Result<Option<Value>, RefusedRequest>) -> bool {
+    matches!(result, Ok(Some(value)) if value["isError"] != true)
+}
+
 /// A save that was superseded fails in the same way again.
 fn is_worth_repeating(error: &StoreError) -> bool {
     error.is_transient() && !matches!(error, StoreError::Superseded { .. })
@@ -99,12 +105,14 @@ impl Tenants {
         let (Some(records), Some(record)) = (&self.shared, &session.value().record) else {
             return tools.call_tool(call, context).await;
         };
+        // What has nothing to clear here may have been set on another node since.
+        let is_clear_call = call.name == CLEAR_TOOL;
         for _ in 0..MAX_OVERTAKEN {
             let describe = || contents::describe(session, session.value());
             let (restorations, (expected, before)) = record.describe(|| (record.generation(), describe()));
             let result = tools.call_tool(call.clone(), context).await;
             let (restorations_after, after) = record.describe(describe);
-            let is_clear = contents::is_clear(&before, &after);
+            let is_clear = contents::is_clear(&before, &after) || (is_clear_call && has_succeeded(&result));
             let saved = if restorations != restorations_after {
                 // What the call has changed may have been undone.
                 Err(StoreError::Superseded { current: record.generation() })
