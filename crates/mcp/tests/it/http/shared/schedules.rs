@@ -182,7 +182,7 @@ impl World {
                 sleep(Duration::from_millis(50)).await;
             }
         }
-        let agreed = timeout(DAY / 24, self.agree()).await;
+        let agreed = timeout(Duration::from_secs(60), self.agree()).await;
         let key = agreed.unwrap_or_else(|_| panic!("the gateways do not agree on one of {:?}", self.allowed));
         (self.allowed, self.is_clear_pending) = (vec![key], false);
         self.replaced.clear();
@@ -222,7 +222,7 @@ fn run(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn gateways_under_any_schedule_agree_and_keep_clears(steps in steps()) {
