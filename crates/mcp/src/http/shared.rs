@@ -80,6 +80,14 @@ const MAX_ATTEMPTS: u32 = 2;
 /// A tool reports a change only when the store has it. Other nodes that have the session open take it over at once, or
 /// within two seconds if they missed it. Of two changes at the same time, the second is made again on top of the first.
 ///
+/// # Narrowed sessions
+/// A session that was narrowed from a shared one is served by every gateway as well: the record describes how it was narrowed,
+/// and each gateway narrows again. A sub-agent needs nothing but its own handle.
+///
+/// # Refreshes
+/// One gateway fetches the credentials of an account for all, with a lease that it renews. The others take the result from
+/// the record. If the gateway is lost, another one fetches within four seconds.
+///
 /// # Failures
 /// | failure | effect |
 /// |---|---|

@@ -1,4 +1,8 @@
 //! `MeteredStore`: a store whose operations are counted and timed.
+//!
+//! Every operation of a gateway goes through it, so that no caller has to count, and an operation that is added to the
+//! interface cannot be forgotten. What is counted has names of operations and codes of errors only: no id of a session, no
+//! principal and no text of an error.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -2,6 +2,17 @@
 //!
 //! The record of a session describes what was narrowed from it, without credentials. A sub-agent has only the handle of its
 //! narrowed session, so a second record, sealed with that handle, leads to the session: it holds the session's own handle.
+//!
+//! # A call with the handle of a narrowed session
+//! 1. A session that this node has open and that has the handle is used, after it has taken over what is missing.
+//! 2. Otherwise the second record is loaded. It opens with the handle, for the caller that narrowed the session; another caller
+//!    is refused, and that is recorded in the audit log.
+//! 3. The session that it names is found as with its own handle, and narrowed again as its record says.
+//! 4. A handle that is still unknown is reported by the tool.
+//!
+//! # Ends
+//! A narrowed session ends on every node with its lifetime, when it is closed on one, and with a clear or the end of the
+//! session it was narrowed from. The second record then leads nowhere, and expires in the store.
 
 use serde_json::{Map, Value};
 use valetkey_core::{ExposeSecret, SessionContext, SessionHandle};

@@ -1,4 +1,12 @@
 //! `PendingClears`: clears that the store has not confirmed, kept until it does.
+//!
+//! | event | effect on a clear that is kept |
+//! |---|---|
+//! | the store is reached again | it is saved over whatever the record has |
+//! | the session has ended in the store | it is forgotten |
+//! | the session ends on this node only | it is kept |
+//! | the longest lifetime of a session has passed | it is forgotten |
+//! | this process ends | it is lost, as the documentation of operations says |
 
 use std::collections::HashMap;
 use std::sync::Arc;

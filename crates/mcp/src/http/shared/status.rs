@@ -53,6 +53,24 @@ pub struct SharedSessionsStatus {
 }
 
 /// The calls of one operation of the store, such as `save`.
+///
+/// An error is counted with the operation that returned it. `superseded` and `no_session` are outcomes of a fleet at work;
+/// the other codes are failures of the store.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::http::SharedSessions;
+///
+/// /// Describes each operation in one line, for a log.
+/// fn describe(shared: &SharedSessions) -> Vec<String> {
+///     let operations = shared.status().operations.into_iter();
+///     let describe = |(name, operation): (_, valetkey_mcp::http::StoreOperationStatus)| {
+///         let errors: u64 = operation.errors.values().sum();
+///         format!("{name}: {} calls, {errors} errors, {:?}", operation.calls, operation.total_time)
+///     };
+///     operations.map(describe).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StoreOperationStatus {
