@@ -7,22 +7,23 @@
 mod handshake;
 mod in_flight;
 mod lists;
+mod requests;
 mod server_messages;
 mod transport;
 mod watched;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, Implementation, ProtocolVersion,
-    RequestMetaObject, ResourceUpdatedNotificationParam, ServerResult,
+    ClientCapabilities, ClientConfig, Implementation, ProtocolVersion, RequestId,
+    ResourceUpdatedNotificationParam,
 };
 use rmcp::service::ClientServiceExt;
-use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError};
+use rmcp::service::{NotificationContext, Peer, RunningService};
 use rmcp::{ClientHandler, RoleClient};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
@@ -31,14 +32,17 @@ use handshake::probe_handshake;
 pub(crate) use handshake::{Handshake, HandshakeError};
 use lists::{AnnouncedChanges, PageCollector};
 pub(crate) use lists::{Announcement, ListKind, PerList};
-use server_messages::ClientCall;
+use requests::{ClientCall, NewRequest, SharedRequests};
 pub(crate) use transport::{REMOTE_FAILURE_CODE, ServerInput, ServerOutput};
-use transport::{RawTransport, ServerWriter, UNREADABLE_CODE};
+use transport::{RawTransport, ServerWriter};
 use watched::WatchedResources;
 
 use crate::Redactor;
 use crate::client::{CLIENT_CAPABILITIES, ClientContext, ClientSlot, LOG_LEVEL};
 use crate::json::JsonLineDecoder;
+
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 
 /// The timeout for notifying a server of a cancellation or of the end of the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -46,7 +50,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// An established connection. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Connection {
+    /// Sends the requests of rmcp, and knows what the server has declared.
     peer: Peer<RoleClient>,
+    input: ServerWriter,
+    requests: SharedRequests,
     changes: Arc<AnnouncedChanges>,
     clients: Arc<ClientSlot>,
     /// Whether the server has the modern protocol.
@@ -96,7 +103,7 @@ impl Connection {
         clients: &Arc<ClientSlot>,
         redactor: &Arc<Redactor>,
     ) -> Result<(Self, ConnectionDriver, Handshake), HandshakeError> {
-        let keep_raw = Arc::new(AtomicBool::new(false));
+        let requests = SharedRequests::default();
         let input = ServerWriter::new(stdin);
         let mut lines = FramedRead::new(stdout, JsonLineDecoder::default());
         let handshake =
@@ -104,10 +111,11 @@ impl Connection {
         let transport = RawTransport::new(
             lines,
             input.clone(),
-            Arc::clone(&keep_raw),
+            Arc::clone(&requests),
             Arc::clone(clients),
             Arc::clone(redactor),
         );
+        let keep_raw = transport.keep_raw();
         let changes = Arc::new(AnnouncedChanges::new());
         let client = ServerClientHandler {
             changes: Arc::clone(&changes),
@@ -117,53 +125,78 @@ impl Connection {
         keep_raw.store(true, Ordering::Release);
         let peer = running.peer().clone();
         let is_modern = handshake == Handshake::Discover;
-        let connection =
-            Self { peer, changes, clients: Arc::clone(clients), is_modern, watched: Arc::default() };
+        let (clients, watched) = (Arc::clone(clients), Arc::default());
+        let connection = Self { peer, input: input.clone(), requests, changes, clients, is_modern, watched };
         Ok((connection, ConnectionDriver { running, input }, handshake))
     }
 
     /// Sends a request and returns its result as the child sent it. When the client cancels it, the child is notified
     /// and the request fails.
+    ///
+    /// # Cancel safety
+    /// Dropping the future discards the result, and does not notify the child.
     pub(crate) async fn request(
         &self,
         method: &str,
         params: Value,
         context: &ClientContext,
     ) -> Result<Value, RequestError> {
-        let mut request = CustomRequest::new(method, Some(params));
-        if let Some(link) = &context.link {
-            let progress_token = context.progress_token.clone();
-            request.extensions.insert(ClientCall { link: Arc::clone(link), progress_token });
-        }
-        let options = PeerRequestOptions::no_options().with_meta(self.request_meta(context));
-        let request = ClientRequest::CustomRequest(request);
-        let mut handle = self.peer.send_cancellable_request(request, options).await?;
-        let answer = tokio::select! {
-            answer = &mut handle.rx => answer,
-            () = context.cancelled.cancelled() => {
-                let notification = handle.cancel(Some("cancelled by the caller".to_owned()));
-                // A child that has exited or does not read cannot be notified, and neither is an error.
-                let _notified = timeout(CLOSE_TIMEOUT, notification).await;
-                return Err(RequestError::Cancelled);
+        let client = context.link.as_ref().map(|link| ClientCall {
+            link: Arc::clone(link),
+            progress_token: context.progress_token.clone(),
+        });
+        let begun = self.requests.lock().begin(client);
+        let NewRequest { id, level, response } = begun.ok_or(RequestError::Disconnected)?;
+        let params = self.with_meta(params, id, context);
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        let exchange = async {
+            for message in level.iter().chain([&message]) {
+                self.input.write(message).await.map_err(|_closed| RequestError::Disconnected)?;
             }
+            response.await.unwrap_or(Err(RequestError::Disconnected))
         };
-        match answer.map_err(|_closed| RequestError::Disconnected)?? {
-            ServerResult::CustomResult(result) => Ok(result.0),
-            other => serde_json::to_value(other).map_err(|_unlikely| RequestError::Disconnected),
+        let outcome = context.cancelled.run_until_cancelled(exchange).await;
+        let Some(outcome) = outcome else {
+            self.cancel(id).await;
+            return Err(RequestError::Cancelled);
+        };
+        if matches!(outcome, Err(RequestError::Disconnected)) {
+            self.requests.lock().forget(&RequestId::Number(id));
         }
+        outcome
     }
 
-    /// Returns the metadata of a request that describe the client.
-    fn request_meta(&self, context: &ClientContext) -> RequestMetaObject {
-        let mut meta = RequestMetaObject::new();
+    /// Notifies the child that the caller no longer needs a response. A child that has exited or does not read cannot be
+    /// notified, and neither is an error.
+    async fn cancel(&self, id: i64) {
+        self.requests.lock().cancel(&RequestId::Number(id));
+        let params = json!({"requestId": id, "reason": "cancelled by the caller"});
+        let message = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
+        let _notified = timeout(CLOSE_TIMEOUT, self.input.write(&message)).await;
+    }
+
+    /// Adds the metadata of a request, which describe the client to a modern server. Progress is reported under the id of
+    /// the request.
+    fn with_meta(&self, params: Value, id: i64, context: &ClientContext) -> Map<String, Value> {
+        let mut params = match params {
+            Value::Object(params) => params,
+            _ => Map::new(),
+        };
+        let meta = params.entry("_meta").or_insert_with(|| Map::new().into());
+        if !meta.is_object() {
+            *meta = Map::new().into();
+        }
         if self.is_modern {
             let capabilities = self.clients.profile().capabilities_for(true);
-            meta.insert(CLIENT_CAPABILITIES.to_owned(), capabilities.into());
+            meta[PROTOCOL_VERSION] = json!(ProtocolVersion::V_2026_07_28);
+            meta[CLIENT_INFO] = json!({"name": "valetkey", "version": env!("CARGO_PKG_VERSION")});
+            meta[CLIENT_CAPABILITIES] = capabilities.into();
             if let Some(level) = context.link.as_ref().and_then(|link| link.log_level()) {
-                meta.insert(LOG_LEVEL.to_owned(), level.name().into());
+                meta[LOG_LEVEL] = level.name().into();
             }
         }
-        meta
+        meta["progressToken"] = id.into();
+        params
     }
 
     /// Whether the server has declared that a call may return a task.
@@ -238,26 +271,6 @@ impl ConnectionDriver {
         self.input.close().await;
         // Anything that remains ends with the process.
         let _ended = self.running.close_with_timeout(CLOSE_TIMEOUT).await;
-    }
-}
-
-impl From<ServiceError> for RequestError {
-    fn from(error: ServiceError) -> Self {
-        match error {
-            ServiceError::McpError(error) if error.code.0 == UNREADABLE_CODE => {
-                Self::Unreadable(error.message.into_owned())
-            }
-            ServiceError::McpError(error) if error.code.0 == REMOTE_FAILURE_CODE => {
-                Self::Unreachable(error.message.into_owned())
-            }
-            ServiceError::McpError(refusal) => Self::Refused(RefusedRequest {
-                code: refusal.code.0,
-                message: refusal.message.into_owned(),
-                data: refusal.data,
-            }),
-            ServiceError::Cancelled { .. } => Self::Cancelled,
-            _ => Self::Disconnected,
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `Gateway`: serves the credential tools and all proxied tools of one session over MCP.
 
 mod changes;
+mod direct_call;
 mod params;
 mod protocol;
 mod service;
@@ -36,6 +37,9 @@ use transport::{ClientTransport, EofNotifier};
 #[cfg(feature = "http")]
 pub(crate) use changes::Change;
 pub(crate) use changes::ChangeNotifier;
+#[cfg(feature = "http")]
+pub(crate) use direct_call::DirectCall;
+use direct_call::DirectCalls;
 #[cfg(feature = "http")]
 pub(crate) use params::attach_params;
 pub(crate) use service::GatewayService;
@@ -175,13 +179,13 @@ impl Gateway {
         let inner = Arc::new(self.inner);
         let source = Arc::clone(&inner) as Arc<dyn ContentSource>;
         let changes = ChangeNotifier::new(inner.host.as_deref());
+        let calls = DirectCalls::new(Arc::clone(&source), stop.clone());
         let service = GatewayService::new(source, describe_accounts(&self.session), changes);
         let closing = CloseSessionOnDrop(self.session);
         let disconnected = CancellationToken::new();
         let input = EofNotifier::new(input, disconnected.clone());
-        let running = match serve_server_with_ct(service, ClientTransport::new(input, output), stop.clone())
-            .await
-        {
+        let transport = ClientTransport::new(input, output, calls);
+        let running = match serve_server_with_ct(service, transport, stop.clone()).await {
             Ok(running) => running,
             Err(_handshake_failed) => {
                 inner.stop(closing).await;

@@ -309,12 +309,15 @@ fn mask_json_with(index: &PatternIndex, value: &mut Value) {
         }
         Value::Object(fields) => {
             fields::mask_object(fields);
-            let masked = std::mem::take(fields).into_iter().map(|(mut key, mut value)| {
-                mask_text_with(index, &mut key);
-                mask_json_with(index, &mut value);
-                (key, value)
-            });
-            *fields = masked.collect();
+            fields.values_mut().for_each(|value| mask_json_with(index, value));
+            // Hardly any object has a secret among its keys; the others are not built anew.
+            if fields.keys().any(|key| !find_secrets(index, key).is_empty()) {
+                let masked = std::mem::take(fields).into_iter().map(|(mut key, value)| {
+                    mask_text_with(index, &mut key);
+                    (key, value)
+                });
+                *fields = masked.collect();
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use rmcp::model::{ProgressToken, RequestId};
+use rmcp::model::ProgressToken;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::requests::SharedRequests;
 use super::transport::ServerWriter;
 use crate::Redactor;
 use crate::client::{ClientLink, ClientSlot, LogLevel, Refusal, notification};
@@ -28,27 +29,6 @@ const OWN_NOTIFICATIONS: [&str; 4] = [
     "notifications/subscriptions/",
 ];
 
-/// The client of a call. Attached to the request as an extension.
-#[derive(Clone)]
-pub(super) struct ClientCall {
-    pub(super) link: Arc<dyn ClientLink>,
-    pub(super) progress_token: Option<ProgressToken>,
-}
-
-impl ClientCall {
-    /// Returns the token under which the client wants to be notified of progress.
-    fn progress_token(&self) -> Option<ProgressToken> {
-        self.link.progress_token().unwrap_or_else(|| self.progress_token.clone())
-    }
-}
-
-struct ActiveCall {
-    id: RequestId,
-    /// The progress token of this hop.
-    token: Option<ProgressToken>,
-    call: ClientCall,
-}
-
 type Forwarding = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Routes the messages of one server. Everything that is passed on is masked.
@@ -56,8 +36,8 @@ pub(super) struct ServerMessages {
     clients: Arc<ClientSlot>,
     redactor: Arc<Redactor>,
     input: ServerWriter,
-    /// The calls in progress, oldest first.
-    calls: Vec<ActiveCall>,
+    /// The calls in progress.
+    calls: SharedRequests,
     /// A notification that is being masked. Later messages of the server wait for it, which keeps their order.
     forwarding: Option<Forwarding>,
     /// Cancels the requests of the server that wait for a client, by their ids as JSON.
@@ -65,40 +45,17 @@ pub(super) struct ServerMessages {
     /// Handles these requests, and sends refusals. A task returns the id of its request. The number of tasks is
     /// limited, and not that of ids, because a server may use an id twice.
     handlers: JoinSet<String>,
-    /// Fires when the last call in progress was cancelled.
-    abandoned: CancellationToken,
 }
 
 impl ServerMessages {
-    pub(super) fn new(clients: Arc<ClientSlot>, redactor: Arc<Redactor>, input: ServerWriter) -> Self {
-        Self {
-            clients,
-            redactor,
-            input,
-            calls: Vec::new(),
-            forwarding: None,
-            requests: HashMap::new(),
-            handlers: JoinSet::new(),
-            abandoned: CancellationToken::new(),
-        }
-    }
-
-    /// Adds a call that is being sent.
-    pub(super) fn begin_call(&mut self, id: RequestId, token: Option<ProgressToken>, call: ClientCall) {
-        self.calls.push(ActiveCall { id, token, call });
-    }
-
-    /// Removes a call that has its response.
-    pub(super) fn end_call(&mut self, id: &RequestId) {
-        self.calls.retain(|call| call.id != *id);
-    }
-
-    /// Removes a cancelled call. Requests of the server fail if no other call can need their responses.
-    pub(super) fn cancel_call(&mut self, id: &RequestId) {
-        self.end_call(id);
-        if self.calls.is_empty() {
-            std::mem::take(&mut self.abandoned).cancel();
-        }
+    pub(super) fn new(
+        clients: Arc<ClientSlot>,
+        redactor: Arc<Redactor>,
+        input: ServerWriter,
+        calls: SharedRequests,
+    ) -> Self {
+        let (requests, handlers) = (HashMap::new(), JoinSet::new());
+        Self { clients, redactor, input, calls, forwarding: None, requests, handlers }
     }
 
     /// Takes a notification or a request. Returns it if rmcp handles it.
@@ -125,7 +82,7 @@ impl ServerMessages {
     }
 
     fn newest_client(&self) -> Option<Arc<dyn ClientLink>> {
-        let newest = self.calls.last().map(|active| Arc::clone(&active.call.link));
+        let newest = self.calls.lock().newest_client();
         newest.or_else(|| self.clients.latest())
     }
 
@@ -159,8 +116,7 @@ impl ServerMessages {
     /// Returns the client that a progress notification is for, and its token, if it wants progress.
     fn find_progress(&self, params: &Value) -> Option<(Arc<dyn ClientLink>, ProgressToken)> {
         let token: ProgressToken = serde_json::from_value(params.get("progressToken")?.clone()).ok()?;
-        let found = self.calls.iter().find(|active| active.token.as_ref() == Some(&token))?;
-        Some((Arc::clone(&found.call.link), found.call.progress_token()?))
+        self.calls.lock().find_progress(&token)
     }
 
     /// Passes a request to a client in a task, which then sends the response to the server.
@@ -177,7 +133,7 @@ impl ServerMessages {
             Err(refusal) => return self.refuse(id, &refusal),
         };
         let cancelled = CancellationToken::new();
-        let abandoned = if self.calls.is_empty() { CancellationToken::new() } else { self.abandoned.clone() };
+        let abandoned = self.calls.lock().abandoned();
         self.requests.insert(id.to_string(), cancelled.clone());
         let (redactor, input) = (Arc::clone(&self.redactor), self.input.clone());
         self.handlers.spawn(async move {
@@ -291,7 +247,7 @@ mod tests {
         let link: Arc<dyn ClientLink> = Arc::new(SilentLink(profile, PendingRequests::default()));
         let clients = Arc::new(ClientSlot::default());
         assert!(clients.admit(Some(&link)));
-        let mut messages = ServerMessages::new(clients, Arc::new(Redactor::default()), input);
+        let mut messages = ServerMessages::new(clients, Arc::new(Redactor::default()), input, Arc::default());
         for _ in 0..3_000 {
             assert!(messages.take(json!({"id": 1, "method": "roots/list"})).is_none());
             yield_now().await;

@@ -7,18 +7,27 @@ use serde_json::{Map, Value};
 
 /// Keys of `_meta` with this prefix describe the client or its protocol version, and are set anew for each server.
 const PROTOCOL_KEY_PREFIX: &str = "io.modelcontextprotocol/";
-const PROGRESS_TOKEN: &str = "progressToken";
+pub(super) const PROGRESS_TOKEN: &str = "progressToken";
+
+/// Whether a key of `_meta` belongs to the protocol.
+pub(super) fn is_protocol_key(key: &str) -> bool {
+    key.starts_with(PROTOCOL_KEY_PREFIX)
+}
 
 /// Travels with a request through rmcp, as an extension of the request.
 #[derive(Debug, Clone)]
 pub(super) struct RawParams(Map<String, Value>);
 
 impl RawParams {
+    pub(super) fn new(params: Map<String, Value>) -> Self {
+        Self(params)
+    }
+
     /// Returns the parameters for a server: without the parts of `_meta` that belong to the connection of the client.
     pub(super) fn for_server(self) -> Map<String, Value> {
         let mut params = self.0;
         if let Some(Value::Object(meta)) = params.get_mut("_meta") {
-            meta.retain(|key, _| key != PROGRESS_TOKEN && !key.starts_with(PROTOCOL_KEY_PREFIX));
+            meta.retain(|key, _| key != PROGRESS_TOKEN && !is_protocol_key(key));
         }
         if params.get("_meta").and_then(Value::as_object).is_some_and(Map::is_empty) {
             params.shift_remove("_meta");

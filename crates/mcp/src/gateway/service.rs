@@ -65,22 +65,47 @@ impl GatewayService {
                     // The client could not follow the task, and the capability for it is not advertised.
                     params.shift_remove("task");
                 }
-                let call = ToolCall::from_params(params);
-                let call =
-                    call.ok_or_else(|| ErrorData::invalid_params("the parameters are malformed", None))?;
-                let result = self.source.call_tool(call, client).await;
-                let result = result.map_err(|refused| protocol_error(refused.into(), is_modern))?;
-                result.ok_or_else(|| ErrorData::invalid_params("unknown tool; list the tools again", None))?
+                call_tool(&*self.source, params, client, is_modern).await?
             }
             ProxiedRequest::Item(request) => {
                 let result = self.source.request(request, client).await;
                 result.map_err(|failure| protocol_error(failure, is_modern))?
             }
         };
-        match result {
-            Value::Object(fields) => Ok(fields),
-            _ => Err(ErrorData::internal_error("the server's result is not an object", None)),
-        }
+        result_fields(result)
+    }
+}
+
+/// Calls a tool, and returns its result.
+async fn call_tool(
+    source: &dyn ContentSource,
+    params: Map<String, Value>,
+    client: &ClientContext,
+    is_modern: bool,
+) -> Result<Value, ErrorData> {
+    let call = ToolCall::from_params(params);
+    let call = call.ok_or_else(|| ErrorData::invalid_params("the parameters are malformed", None))?;
+    let result = source.call_tool(call, client).await;
+    let result = result.map_err(|refused| protocol_error(refused.into(), is_modern))?;
+    result.ok_or_else(|| ErrorData::invalid_params("unknown tool; list the tools again", None))
+}
+
+/// Calls a tool for a legacy client, whose request needs no validation by rmcp.
+pub(super) async fn call_legacy(
+    source: &dyn ContentSource,
+    params: RawParams,
+    client: &ClientContext,
+) -> Result<Map<String, Value>, ErrorData> {
+    source.record_request(client);
+    let contents = result_fields(call_tool(source, params.for_server(), client, false).await?)?;
+    let envelope = [("content".to_owned(), Value::Array(Vec::new())), ("isError".to_owned(), false.into())];
+    fill_envelope(envelope.into_iter().collect(), contents, false)
+}
+
+fn result_fields(result: Value) -> Result<Map<String, Value>, ErrorData> {
+    match result {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(ErrorData::internal_error("the server's result is not an object", None)),
     }
 }
 
@@ -170,17 +195,26 @@ fn protocol_error(failure: RequestFailure, is_modern: bool) -> ErrorData {
 }
 
 /// Adds the contents to the envelope of the client's protocol version.
-fn merge_contents(mut envelope: Map<String, Value>, mut contents: Map<String, Value>) -> Map<String, Value> {
+fn fill_envelope(
+    mut envelope: Map<String, Value>,
+    mut contents: Map<String, Value>,
+    is_modern: bool,
+) -> Result<Map<String, Value>, ErrorData> {
+    let is_complete = contents.get("resultType").is_none_or(|kind| kind == "complete");
+    if !is_complete && !is_modern {
+        let message = "the server's result is of a kind that the client's protocol version lacks";
+        return Err(ErrorData::internal_error(message, None));
+    }
     // `resultType`, which can also request more input, exists only in the modern protocol.
     if !envelope.contains_key("resultType") {
         contents.shift_remove("resultType");
-    } else if contents.get("resultType").is_some_and(|kind| kind != "complete") {
-        return contents;
+    } else if !is_complete {
+        return Ok(contents);
     }
     // What is served to one principal is never to be cached for another.
     contents.shift_remove("cacheScope");
     envelope.extend(contents);
-    envelope
+    Ok(envelope)
 }
 
 impl Service<RoleServer> for GatewayService {
@@ -216,12 +250,7 @@ impl Service<RoleServer> for GatewayService {
             envelope.retain(|key, _| key == "resultType");
         }
         let contents = self.fetch_content(proxied, &client, is_modern).await?;
-        let kind = contents.get("resultType").filter(|kind| *kind != "complete");
-        if kind.is_some() && !is_modern {
-            let message = "the server's result is of a kind that the client's protocol version lacks";
-            return Err(ErrorData::internal_error(message, None));
-        }
-        let result = merge_contents(envelope, contents);
+        let result = fill_envelope(envelope, contents, is_modern)?;
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result))))
     }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
-use rmcp::model::{ClientNotification, ErrorCode, JsonRpcMessage, RequestId};
+use rmcp::model::{ClientNotification, ErrorCode, JsonRpcMessage, RequestId, ServerResult};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::{ErrorData, RoleServer};
@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
+use super::direct_call::{DirectCall, DirectCalls};
 use super::params::attach_params;
 use super::stream_client::StreamClient;
 use crate::client::attach_link;
@@ -32,10 +33,24 @@ pub(super) struct ClientTransport<R, W> {
     lines: FramedRead<R, JsonLineDecoder>,
     writer: BoundedLineWriter<W>,
     client: StreamClient<W>,
+    /// The requests in progress that rmcp runs.
     in_flight: HashSet<RequestId>,
+    calls: DirectCalls,
+    /// Whether a legacy client has completed its handshake.
+    handshake: LegacyHandshake,
     /// A reply of the transport itself that is being written. It is stored here because `receive` may be dropped
     /// meanwhile.
     pending_reply: Option<PendingReply>,
+}
+
+/// The handshake of a legacy client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LegacyHandshake {
+    /// The client has not sent `initialize`, or has the modern protocol.
+    None,
+    /// It was sent the result of `initialize`.
+    Responded,
+    Complete,
 }
 
 impl<R, W> ClientTransport<R, W>
@@ -43,15 +58,50 @@ where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    pub(super) fn new(input: R, output: W) -> Self {
+    pub(super) fn new(input: R, output: W, calls: DirectCalls) -> Self {
         let writer = BoundedLineWriter::new(output);
         Self {
             lines: FramedRead::new(input, JsonLineDecoder::default()),
             client: StreamClient::new(writer.clone()),
             writer,
             in_flight: HashSet::new(),
+            calls,
+            handshake: LegacyHandshake::None,
             pending_reply: None,
         }
+    }
+
+    /// Whether a request with this id is in progress.
+    fn is_in_progress(&self, id: &RequestId) -> bool {
+        self.in_flight.contains(id) || self.calls.contains(id)
+    }
+
+    /// Runs a plain call of a legacy client. Returns `false` for any other message.
+    fn run_directly(&mut self, message: &mut Value) -> bool {
+        if self.handshake != LegacyHandshake::Complete {
+            return false;
+        }
+        let Some(call) = DirectCall::take(message) else { return false };
+        if self.refuse_when_busy(&call.id) {
+            return true;
+        }
+        let link = self.client.link("tools/call", None);
+        let writer = self.writer.clone();
+        self.calls.spawn(call, link, move |response| async move {
+            // A client that has gone needs no response.
+            let _sent = writer.send(&response).await;
+        });
+        true
+    }
+
+    /// Refuses a request at the limit.
+    fn refuse_when_busy(&mut self, id: &RequestId) -> bool {
+        let is_busy = self.in_flight.len() + self.calls.len() >= MAX_IN_FLIGHT;
+        if is_busy {
+            let busy = format!("{MAX_IN_FLIGHT} requests are in progress; wait for one to end");
+            self.reply_error(Some(id.clone()), ErrorCode::INTERNAL_ERROR, busy);
+        }
+        is_busy
     }
 
     /// Decodes a line into a message. Refused requests get an error reply immediately.
@@ -63,7 +113,7 @@ where
                 return None;
             }
         };
-        if self.client.take_response(&message) {
+        if self.run_directly(&mut message) || self.client.take_response(&message) {
             return None;
         }
         let id = message.get("id").filter(|_| message.get("method").is_some()).cloned();
@@ -92,20 +142,25 @@ where
         message: RxJsonRpcMessage<RoleServer>,
     ) -> Option<RxJsonRpcMessage<RoleServer>> {
         match &message {
-            JsonRpcMessage::Request(request) if self.in_flight.len() >= MAX_IN_FLIGHT => {
-                let busy = format!("{MAX_IN_FLIGHT} requests are in progress; wait for one to end");
-                self.reply_error(Some(request.id.clone()), ErrorCode::INTERNAL_ERROR, busy);
-                return None;
-            }
+            JsonRpcMessage::Request(request) if self.refuse_when_busy(&request.id) => return None,
             JsonRpcMessage::Request(request) => {
                 self.in_flight.insert(request.id.clone());
             }
-            JsonRpcMessage::Notification(notification) => {
-                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification {
+            JsonRpcMessage::Notification(notification) => match &notification.notification {
+                ClientNotification::CancelledNotification(cancelled) => {
                     // A cancelled request gets no response.
-                    self.in_flight.retain(|id| Some(id) != cancelled.params.request_id.as_ref());
+                    if let Some(id) = &cancelled.params.request_id {
+                        self.in_flight.remove(id);
+                        self.calls.cancel(id);
+                    }
                 }
-            }
+                ClientNotification::InitializedNotification(_)
+                    if self.handshake == LegacyHandshake::Responded =>
+                {
+                    self.handshake = LegacyHandshake::Complete;
+                }
+                _ => {}
+            },
             _ => {}
         }
         Some(message)
@@ -117,7 +172,7 @@ where
     /// belong to something else.
     fn reply_unreadable(&mut self, UnreadableMessage { id, is_request, reason }: UnreadableMessage) {
         if is_request {
-            let id = id.and_then(request_id).filter(|id| !self.in_flight.contains(id));
+            let id = id.and_then(request_id).filter(|id| !self.is_in_progress(id));
             let lost = if id.is_none() { ", and has lost its id" } else { "" };
             self.reply_error(id, ErrorCode::PARSE_ERROR, format!("the request {reason}{lost}"));
         }
@@ -149,6 +204,9 @@ where
         match &message {
             JsonRpcMessage::Response(response) => {
                 self.in_flight.remove(&response.id);
+                if matches!(response.result, ServerResult::InitializeResult(_)) {
+                    self.handshake = LegacyHandshake::Responded;
+                }
             }
             JsonRpcMessage::Error(error) => {
                 self.in_flight.retain(|id| Some(id) != error.id.as_ref());
@@ -165,7 +223,11 @@ where
                 self.pending_reply = None;
             }
             self.writer.wait_not_full().await;
-            let line = self.lines.next().await?.ok()?;
+            let Some(Ok(line)) = self.lines.next().await else {
+                // rmcp waits for the responses of its own requests.
+                self.calls.wait_ended().await;
+                return None;
+            };
             if let Some(message) = self.decode_line(line) {
                 return Some(message);
             }
@@ -173,6 +235,7 @@ where
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
+        self.calls.drain().await;
         self.writer.close().await;
         Ok(())
     }

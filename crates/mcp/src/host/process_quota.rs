@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Principal, Result, SessionId};
@@ -233,9 +233,9 @@ impl fmt::Debug for ProcessQuota {
     }
 }
 
-/// Counts the calls in progress.
+/// Counts the calls in progress. Beginning and ending a call wakes only what waits for the end of the last one.
 pub(super) struct CallCounter {
-    activity: watch::Sender<Activity>,
+    activity: Mutex<Activity>,
     /// Notified when the last call in progress ends.
     idle: Arc<Notify>,
 }
@@ -263,26 +263,24 @@ impl Default for CallCounter {
 impl CallCounter {
     /// Creates a counter that notifies `idle` whenever the last call in progress ends.
     pub(super) fn with_notify(idle: Arc<Notify>) -> Self {
-        let activity = watch::Sender::new(Activity { calls: 0, last_used: Instant::now() });
-        Self { activity, idle }
+        Self { activity: Mutex::new(Activity { calls: 0, last_used: Instant::now() }), idle }
     }
 
     /// Counts a call until [`end`](Self::end), and returns whether it is the only one.
     pub(super) fn begin(&self) -> bool {
-        let mut is_only = false;
-        self.activity.send_modify(|activity| {
-            is_only = activity.is_idle();
-            activity.calls += 1;
-        });
-        is_only
+        let mut activity = self.activity.lock();
+        activity.calls += 1;
+        activity.calls == 1
     }
 
     pub(super) fn end(&self) {
-        self.activity.send_modify(|activity| {
+        let is_idle = {
+            let mut activity = self.activity.lock();
             activity.calls -= 1;
             activity.last_used = Instant::now();
-        });
-        if self.is_idle() {
+            activity.is_idle()
+        };
+        if is_idle {
             self.idle.notify_waiters();
         }
     }
@@ -294,37 +292,40 @@ impl CallCounter {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.activity.borrow().is_idle()
+        self.activity.lock().is_idle()
     }
 
     /// Returns when the last call ended.
     pub(super) fn last_used(&self) -> Instant {
-        self.activity.borrow().last_used
+        self.activity.lock().last_used
     }
 
     /// Waits until no call is in progress. Cancel safe.
     pub(super) async fn wait_idle(&self) {
-        let mut activity = self.activity.subscribe();
-        // Fails only without a sender, which lives as long as `self`. The returned guard is a lock, so it is dropped.
-        drop(activity.wait_for(|activity| activity.is_idle()).await);
+        loop {
+            let mut notified = pin!(self.idle.notified());
+            // Registered before the check, so that an end after it is noticed.
+            notified.as_mut().enable();
+            if self.is_idle() {
+                return;
+            }
+            notified.await;
+        }
     }
 
     /// Waits until no call was in progress for `timeout`. Cancel safe: a later call of this function continues the
     /// same period.
     pub(super) async fn wait_unused(&self, timeout: Duration) {
-        let mut activity = self.activity.subscribe();
         loop {
-            let current = *activity.borrow_and_update();
-            let changed = activity.changed();
+            let current = *self.activity.lock();
+            let unused_at = current.last_used + timeout;
             if !current.is_idle() {
-                // Fails only without a sender, which lives as long as `self`.
-                let _changed = changed.await;
-                continue;
-            }
-            tokio::select! {
-                biased;
-                _changed = changed => {}
-                () = sleep_until(current.last_used + timeout) => return,
+                self.wait_idle().await;
+            } else if Instant::now() < unused_at {
+                // Calls meanwhile are noticed afterwards, so that no call wakes this task.
+                sleep_until(unused_at).await;
+            } else {
+                return;
             }
         }
     }

@@ -3,8 +3,9 @@
 //! Only the task starts, replaces and stops the process. Callers request a [`CallGuard`] from it, and may be dropped at
 //! any time.
 //!
-//! A call takes these steps: it requires usable credentials of the account, requests a [`CallGuard`] from the task,
-//! requires credentials again, since a start takes seconds, and sends the request. A failure at any step is an error
+//! A call takes these steps: it requires usable credentials of the account, and begins on the running process, if there
+//! is one that may run it. Otherwise it requests a [`CallGuard`] from the task, and requires credentials again, since a
+//! start takes seconds. Then it sends the request. A failure at any step is an error
 //! with the name of the server and the next step.
 
 mod failure;
@@ -23,7 +24,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
+use valetkey_core::{
+    Credentials, CredentialsVersion, CurrentCredentials, Error, ErrorKind, Result, SessionAccount,
+};
 
 use super::calls::Receipt;
 use super::process_quota::CallCounter;
@@ -38,7 +41,7 @@ pub(crate) use failure::RequestFailure;
 pub(super) use failure::{cancelled_error, with_set_credentials_hint};
 pub(super) use lists::ItemList;
 use lists::{ListCache, Lister};
-use running::{CallGuard, watch_resources};
+use running::{CallGuard, RunningServer, watch_resources};
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 
 /// The timeouts of requests to a running server, and of the server itself.
@@ -89,12 +92,15 @@ struct ServerShared {
 
 #[derive(Default)]
 struct ServerStatus {
-    is_running: bool,
     /// The process id, if the server has a process.
     pid: Option<u32>,
+    /// The process that accepts calls.
+    running: Option<Arc<RunningServer>>,
     /// Whether the process that ran last has each list.
     offers: PerList<bool>,
     supports_tasks: bool,
+    /// The credentials that were last added to the redactor.
+    masked: Option<CredentialsVersion>,
     /// Its instructions for the client's model.
     instructions: Option<String>,
 }
@@ -292,6 +298,9 @@ impl ServerHandle {
     /// and after it, because a start takes seconds.
     async fn begin_with_credentials(&self) -> Result<CallGuard> {
         self.shared.require_credentials().await?;
+        if let Some(call) = self.shared.begin_on_running() {
+            return Ok(call);
+        }
         let call = self.shared.begin_call(&self.call_requests).await?;
         // The credentials may have been cleared while the server was starting.
         self.shared.require_credentials().await?;
@@ -309,9 +318,14 @@ impl ServerShared {
         call.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name.clone()))
     }
 
-    /// Records that no server runs.
-    fn mark_stopped(&self) {
-        self.with_status(|status| (status.is_running, status.pid) = (false, None));
+    /// Begins a call without the supervisor, if a process runs that it would not replace. A process is taken out of the
+    /// status before it is stopped, so that it finishes a call that began here.
+    fn begin_on_running(&self) -> Option<CallGuard> {
+        self.with_status(|status| {
+            let server = status.running.as_ref()?;
+            let may_run = server.is_open() && !server.is_outdated(self) && !self.account.is_closed();
+            may_run.then(|| server.begin_call())
+        })
     }
 
     fn with_status<T>(&self, update: impl FnOnce(&mut ServerStatus) -> T) -> T {
@@ -327,6 +341,19 @@ impl ServerShared {
         })
     }
 
+    /// Adds credentials to the redactor, unless they are those of the last call.
+    fn mask(&self, credentials: &Credentials) {
+        let current = self.account.current();
+        // A rotation may have replaced them meanwhile.
+        let is_current =
+            |current: &CurrentCredentials| current.credentials.access_key_id() == credentials.access_key_id();
+        let version = current.filter(is_current).map(|current| current.id);
+        if version.is_none() || self.with_status(|status| status.masked) != version {
+            self.spawn_config.redactor.add(credentials);
+            self.with_status(|status| status.masked = version);
+        }
+    }
+
     /// Refuses a call without usable credentials, with a hint how to provide them. A call never runs with the
     /// credentials of the host process.
     async fn require_credentials(&self) -> Result<()> {
@@ -335,7 +362,7 @@ impl ServerShared {
         }
         match self.account.credentials().await {
             Ok(credentials) => {
-                self.spawn_config.redactor.add(&credentials);
+                self.mask(&credentials);
                 Ok(())
             }
             Err(error) => {

@@ -1,4 +1,5 @@
-//! Runs one request through rmcp: a transport that carries one message in, and the messages for its client out.
+//! Runs one request through rmcp: a transport that carries one message in, and the messages for its client out. A call
+//! of a legacy client does not need rmcp.
 
 use std::convert::Infallible;
 
@@ -10,11 +11,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::caller::CallerTools;
 use super::encoded_list::ListSlot;
 use super::link::HttpClient;
 use super::quota::Permit;
 use crate::client::attach_link;
-use crate::gateway::GatewayService;
+use crate::gateway::{DirectCall, GatewayService};
 
 /// How many messages a client may leave unread before the handler waits for it. Each request has its own channel, so a
 /// client that does not read delays no other request.
@@ -37,6 +39,31 @@ pub(super) struct Exchange {
     pub(super) list: ListSlot,
     /// Counts the request against the limits of its principal until its handler has ended.
     pub(super) permit: Permit,
+}
+
+/// A call of a legacy client, which runs without rmcp.
+pub(super) struct DirectExchange {
+    pub(super) call: DirectCall,
+    pub(super) source: CallerTools,
+    pub(super) client: HttpClient,
+    pub(super) cancelled: CancellationToken,
+    pub(super) permit: Permit,
+}
+
+impl DirectExchange {
+    /// Runs the call in a task, and returns the messages for the client. The last one is a response or an error.
+    pub(super) fn spawn(self, tasks: &TaskTracker) -> Messages {
+        let Self { call, source, client, cancelled, permit } = self;
+        let (outbox, receiver) = mpsc::channel(UNREAD_MESSAGES);
+        let link = client.into_link(outbox.clone());
+        tasks.spawn(async move {
+            let response = call.run(&source, link, cancelled).await;
+            // Fails when the client has left.
+            let _unread = outbox.send(response).await;
+            drop(permit);
+        });
+        Messages { receiver, list: ListSlot::default() }
+    }
 }
 
 /// The messages for the client of one request, and the list that the last one contains.

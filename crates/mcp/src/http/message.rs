@@ -9,7 +9,7 @@ use super::exchange::Incoming;
 use super::response::{
     HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, RpcError, UNSUPPORTED_VERSION,
 };
-use crate::gateway::attach_params;
+use crate::gateway::{DirectCall, attach_params};
 use crate::json::read_document;
 
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -44,10 +44,16 @@ impl Posted {
             return Err(refuse(INVALID_REQUEST, batch, None));
         }
         let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
-        match Incoming::deserialize(&value) {
+        let decoded = DirectCall::message(&value).map_or_else(|| Incoming::deserialize(&value), Ok);
+        match decoded {
             Ok(message) => Ok(Self { value, message }),
             Err(_) => Err(refuse(INVALID_REQUEST, "the message is malformed", id)),
         }
+    }
+
+    /// Takes the call of a legacy client that runs without rmcp.
+    pub(super) fn take_call(&mut self) -> Option<DirectCall> {
+        DirectCall::take(&mut self.value)
     }
 
     /// Returns the message for rmcp, with the parameters as they were sent.

@@ -17,7 +17,7 @@ use super::auth::{Lease, LeaseEnd};
 use super::caller::CallerTools;
 use super::encoded_list::ListSlot;
 use super::events::event_stream;
-use super::exchange::{Exchange, Messages, Outgoing, is_final};
+use super::exchange::{DirectExchange, Exchange, Messages, Outgoing, is_final};
 use super::headers::{accepts, check_initialize_headers, check_routing_headers, has_json_content};
 use super::link::HttpClient;
 use super::message::{Era, Posted};
@@ -227,7 +227,7 @@ impl PostedRequest<'_> {
 
     /// Starts the request. Returns `None` if the caller is over a limit.
     fn start(
-        self,
+        mut self,
         client: HttpClient,
         peer: Option<InitializeRequestParams>,
         cancelled: CancellationToken,
@@ -243,6 +243,11 @@ impl PostedRequest<'_> {
             protocol_session: client.session(),
             encoded: list.clone(),
         };
+        let call = client.session().and_then(|_legacy| self.posted.take_call());
+        if let Some(call) = call {
+            let exchange = DirectExchange { call, source: tools, client, cancelled, permit };
+            return Some(exchange.spawn(&state.requests));
+        }
         let changes = state.changes(tools.caller.principal());
         let service = GatewayService::new(Arc::new(tools), INSTRUCTIONS.to_owned(), changes);
         let exchange =

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use futures_util::FutureExt;
 use serde::Serialize;
@@ -87,18 +88,19 @@ impl<W: AsyncWrite + Send + Unpin + 'static> BoundedLineWriter<W> {
     /// Writes a message as one line. The line counts as pending, and has its place among other lines, from this call
     /// on, not only from the first poll.
     pub(crate) fn send<M: Serialize>(&self, message: &M) -> impl Future<Output = io::Result<()>> + use<M, W> {
+        self.send_line(encode_line(message))
+    }
+
+    fn send_line(&self, line: io::Result<Vec<u8>>) -> impl Future<Output = io::Result<()>> + use<W> {
         self.pending.fetch_add(1, Ordering::AcqRel);
         let waiting = PendingLine(Arc::clone(&self.pending), Arc::clone(&self.written));
-        let mut line = Vec::new();
-        let encoded = write_exact(&mut line, message).map_err(io::Error::other);
-        line.push(b'\n');
         let closing = self.closing.clone();
         let mut writer = Box::pin(Arc::clone(&self.writer).lock_owned());
         // The lock is fair, so that the first poll takes a place in its queue.
         let locked = writer.as_mut().now_or_never();
         async move {
             let _waiting = waiting;
-            encoded?;
+            let line = line?;
             let gone = || io::Error::from(io::ErrorKind::NotConnected);
             let write = async {
                 let mut writer = match locked {
@@ -113,11 +115,31 @@ impl<W: AsyncWrite + Send + Unpin + 'static> BoundedLineWriter<W> {
         }
     }
 
+    /// Writes a message as one line.
+    ///
+    /// # Cancel safety
+    /// Dropping the future never leaves a part of a line: a line that the peer does not read at once is written in a
+    /// task.
+    pub(crate) async fn write<M: Serialize>(&self, message: &M) -> io::Result<()> {
+        let mut sending = Box::pin(self.send_line(encode_line(message)));
+        match futures_util::poll!(sending.as_mut()) {
+            Poll::Ready(written) => written,
+            Poll::Pending => tokio::spawn(sending).await.map_err(io::Error::other)?,
+        }
+    }
+
     /// Closes the input. Aborts a write in progress, which would never finish if the peer has stopped reading.
     pub(crate) async fn close(&self) {
         self.closing.cancel();
         drop(self.writer.lock().await.take());
     }
+}
+
+fn encode_line(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = Vec::with_capacity(256);
+    write_exact(&mut line, message).map_err(io::Error::other)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 #[cfg(test)]
@@ -147,6 +169,21 @@ mod tests {
         for send in sends {
             send.await.unwrap().unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn line_writer_dropped_write_leaves_whole_line() {
+        let (near, far) = tokio::io::duplex(16);
+        let outbox = BoundedLineWriter::new(near);
+        let (long, next) = (json!("x".repeat(1 << 10)), json!("y"));
+        let mut writing = Box::pin(outbox.write(&long));
+        assert!(futures_util::poll!(writing.as_mut()).is_pending());
+        drop(writing);
+        let mut lines = BufReader::new(far).lines();
+        let (written, first) = tokio::join!(outbox.write(&next), lines.next_line());
+        written.unwrap();
+        assert_eq!(first.unwrap().unwrap(), long.to_string());
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), next.to_string());
     }
 
     #[tokio::test]

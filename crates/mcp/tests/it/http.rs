@@ -5,6 +5,7 @@ mod accounts;
 mod canary;
 mod challenge;
 pub(crate) mod client_fixture;
+mod fault_memory;
 mod faults;
 mod filters;
 pub(crate) mod fixture;

@@ -44,6 +44,7 @@ pub(super) struct RunningServer {
     pub(super) has_served: AtomicBool,
     /// Whether a request failed because the server was gone.
     pub(super) is_disconnected: AtomicBool,
+    pub(super) snapshot: CredentialSnapshot,
 }
 
 impl RunningServer {
@@ -60,6 +61,11 @@ impl RunningServer {
     /// Whether the connection still accepts requests.
     pub(super) fn is_open(&self) -> bool {
         !self.is_disconnected.load(Ordering::Acquire) && !self.connection.is_closed()
+    }
+
+    /// Whether the process may hold other credentials than the current ones, or has another region.
+    pub(super) fn is_outdated(&self, shared: &ServerShared) -> bool {
+        self.snapshot.is_stale(shared, self.access.grant())
     }
 }
 
@@ -106,14 +112,9 @@ pub(super) struct RunningProcess {
     pub(super) peer: ServerPeer,
     pub(super) slot: ProcessSlot,
     pub(super) driver: ConnectionDriver,
-    pub(super) snapshot: CredentialSnapshot,
 }
 
 impl RunningProcess {
-    pub(super) fn is_outdated(&self, shared: &ServerShared) -> bool {
-        self.snapshot.is_stale(shared, self.server.access.grant())
-    }
-
     /// Closes the connection before the process is stopped, so that the server sees the end of its input first.
     pub(super) async fn stop(self) {
         self.stop_or_kill(&CancellationToken::new()).await;
@@ -256,7 +257,7 @@ pub(super) async fn watch_resources(shared: Arc<ServerShared>, requests: mpsc::W
     while changes.changed().await.is_ok() {
         let change = *changes.borrow_and_update();
         // A process that does not run is not started for this; the next one is informed when it has started.
-        if shared.with_status(|status| status.is_running)
+        if shared.with_status(|status| status.running.is_some())
             && let Some(requests) = requests.upgrade()
             && let Ok(call) = shared.begin_call(&requests).await
         {

@@ -166,7 +166,7 @@ impl Supervisor {
         }
         let unstable_credentials = "the session's credentials change faster than the server starts";
         match &self.running {
-            Some(running) if !running.is_outdated(&self.shared) => Ok(&running.server),
+            Some(running) if !running.server.is_outdated(&self.shared) => Ok(&running.server),
             _ => Err(Error::new(ErrorKind::Unavailable, unstable_credentials)),
         }
     }
@@ -214,16 +214,7 @@ impl Supervisor {
     fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
         let SpawnedServer { slot, peer, session, connection, access } = started;
         tracing::debug!(server = %self.shared.name, pid = peer.pid(), "server started");
-        self.shared.with_status(|status| {
-            (status.is_running, status.pid) = (true, peer.pid());
-            status.offers = PerList::new(|kind| connection.offers(kind));
-            status.supports_tasks = connection.supports_tasks();
-            status.instructions = connection.instructions();
-        });
-        // The process knows no subscriptions yet.
-        self.shared.subscriptions.request_sync();
         let server = Arc::new(RunningServer {
-            connection,
             access,
             failure: peer.failure_source(),
             redactor: Arc::clone(&self.shared.spawn_config.redactor),
@@ -231,9 +222,21 @@ impl Supervisor {
             active_calls: slot.calls(),
             has_served: AtomicBool::new(false),
             is_disconnected: AtomicBool::new(false),
+            snapshot,
+            connection,
         });
+        let connection = &server.connection;
+        self.shared.with_status(|status| {
+            status.pid = peer.pid();
+            status.running = Some(Arc::clone(&server));
+            status.offers = PerList::new(|kind| connection.offers(kind));
+            status.supports_tasks = connection.supports_tasks();
+            status.instructions = connection.instructions();
+        });
+        // The process knows no subscriptions yet.
+        self.shared.subscriptions.request_sync();
         slot.mark_started();
-        self.running = Some(RunningProcess { server, peer, slot, driver: session, snapshot });
+        self.running = Some(RunningProcess { server, peer, slot, driver: session });
     }
 
     /// Handles a rotation of the account's credentials. Breaks when the session has ended.
@@ -288,14 +291,19 @@ impl Supervisor {
     }
 
     fn is_outdated(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.is_outdated(&self.shared))
+        self.running.as_ref().is_some_and(|running| running.server.is_outdated(&self.shared))
+    }
+
+    /// Takes the process. No call begins on it from now on: calls begin with the status locked.
+    fn take_running(&mut self) -> Option<RunningProcess> {
+        self.shared.with_status(|status| (status.pid, status.running) = (None, None));
+        self.running.take()
     }
 
     /// Accepts no new call on the server, and stops it when its calls in progress have finished.
     fn drain(&mut self) {
-        let Some(running) = self.running.take() else { return };
-        self.shared.mark_stopped();
-        self.draining_version = running.snapshot.version.or(self.draining_version);
+        let Some(running) = self.take_running() else { return };
+        self.draining_version = running.server.snapshot.version.or(self.draining_version);
         self.reset_if_served(&running.server);
         let server = Arc::clone(&running.server);
         self.stop_in_background(running, async move {
@@ -306,9 +314,8 @@ impl Supervisor {
     /// Discards a failed server and records the failure. It is stopped in the background, so that other requests and
     /// rotations are handled meanwhile.
     fn discard(&mut self, reason: &'static str) {
-        if let Some(running) = self.running.take() {
+        if let Some(running) = self.take_running() {
             tracing::debug!(server = %self.shared.name, reason, "server gone");
-            self.shared.mark_stopped();
             self.reset_if_served(&running.server);
             self.backoff.record_failure(format!("it {reason}"));
             self.stop_in_background(running, std::future::ready(()));
@@ -350,8 +357,7 @@ impl Supervisor {
     /// Stops the current process, and kills those that are draining: calls in progress on them end with the session.
     async fn stop_all(mut self) {
         self.kill_draining().await;
-        let Some(running) = self.running.take() else { return };
-        self.shared.mark_stopped();
+        let Some(running) = self.take_running() else { return };
         if self.shared.config.delivery == Delivery::Env && self.shared.account.is_closed() {
             // The session is closed, but the environment of the process still holds its credentials: kill it without a
             // grace period.

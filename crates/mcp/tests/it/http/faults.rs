@@ -26,7 +26,7 @@ const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 const MAX_SMALL_TOOL_BYTES: usize = 1024;
 
 /// Starts a gateway with the default budget for lists.
-async fn start(servers: Vec<(&'static str, ServerConfig)>) -> HttpGatewayFixture {
+pub(super) async fn start(servers: Vec<(&'static str, ServerConfig)>) -> HttpGatewayFixture {
     let sessions = SessionFactoryFixture {
         servers,
         list_budget: Duration::from_secs(5),
@@ -35,7 +35,7 @@ async fn start(servers: Vec<(&'static str, ServerConfig)>) -> HttpGatewayFixture
     HttpGatewayFixture::start_sessions(sessions, tokens(), |gateway| gateway).await
 }
 
-async fn tool_names(client: &mut HttpClientFixture) -> Vec<String> {
+pub(super) async fn tool_names(client: &mut HttpClientFixture) -> Vec<String> {
     let listed = timeout(LIST_TIMEOUT, client.request("tools/list", json!({}))).await;
     let listed: Value = listed.expect("no server delays the list").json();
     let tools = listed["result"]["tools"].as_array().unwrap_or_else(|| panic!("{listed}")).iter();
@@ -43,7 +43,7 @@ async fn tool_names(client: &mut HttpClientFixture) -> Vec<String> {
 }
 
 /// Lists the tools until one is among them.
-async fn list_until(client: &mut HttpClientFixture, tool: &str) -> Vec<String> {
+pub(super) async fn list_until(client: &mut HttpClientFixture, tool: &str) -> Vec<String> {
     let listed = async {
         loop {
             let names = tool_names(client).await;
@@ -56,7 +56,7 @@ async fn list_until(client: &mut HttpClientFixture, tool: &str) -> Vec<String> {
 }
 
 /// Asserts that the healthy server beside `faulty` is listed and called, and returns the client and all tools.
-async fn healthy_beside(gateway: &HttpGatewayFixture) -> (HttpClientFixture, Vec<String>) {
+pub(super) async fn healthy_beside(gateway: &HttpGatewayFixture) -> (HttpClientFixture, Vec<String>) {
     let mut client = gateway.legacy(ALICE).await;
     let names = list_until(&mut client, "fixture__whoami").await;
     client.set("AAAA").await;
@@ -64,7 +64,7 @@ async fn healthy_beside(gateway: &HttpGatewayFixture) -> (HttpClientFixture, Vec
     (client, names)
 }
 
-async fn start_beside(name: &'static str, faulty: ServerConfig) -> HttpGatewayFixture {
+pub(super) async fn start_beside(name: &'static str, faulty: ServerConfig) -> HttpGatewayFixture {
     start(vec![("fixture", fixture_server(Delivery::Endpoint)), (name, faulty)]).await
 }
 
