@@ -3,6 +3,15 @@
 //! The transport and all callers share the table. A caller adds its request, writes it, and waits for the response, which
 //! the transport returns to it as soon as it has read it. rmcp sees only its own requests: those of the handshake, and
 //! the subscription to a modern server.
+//!
+//! | event | effect |
+//! |---|---|
+//! | a caller begins a request | it has an id, and counts as in flight |
+//! | its response is read | the caller gets the outcome, in the order in which the server responds |
+//! | a response cannot be read | its caller gets an error; without an id, the request that it must belong to |
+//! | the caller cancels | the request is removed, and its response is ignored |
+//! | the caller is dropped | the request stays until its response, which is then dropped |
+//! | the connection ends | all callers fail at once, and no request begins any more |
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,6 +52,7 @@ impl ClientCall {
 
 /// A request that was added to the table.
 pub(super) struct NewRequest {
+    /// The id, which is also the progress token on this hop.
     pub(super) id: i64,
     /// A request for a log level, to be sent first.
     pub(super) level: Option<Value>,
@@ -53,16 +63,24 @@ pub(super) struct NewRequest {
 /// The shared table. Its lock is never held across an await.
 pub(super) type SharedRequests = Arc<Mutex<RequestTable>>;
 
+/// The requests without a response.
+///
+/// Invariant: each request in `waiting` is also in `in_flight`, and so is each call in `calls`. Only the requests of rmcp are
+/// in flight without being in `waiting`.
 pub(super) struct RequestTable {
+    /// The id of the next request.
     next_id: i64,
     /// Also contains the requests of rmcp.
     in_flight: InFlight,
+    /// Where the responses go.
     waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
     /// The calls of clients in progress, oldest first.
     calls: Vec<(RequestId, ClientCall)>,
+    /// The level that the server was last sent.
     log_level: ServerLogLevel,
     /// Fires when the last call in progress was cancelled.
     abandoned: CancellationToken,
+    /// Whether the connection has ended.
     is_closed: bool,
 }
 
@@ -205,7 +223,9 @@ pub(super) fn take_outcome(message: &mut Value) -> Option<Outcome> {
 /// The log level of a server with a legacy protocol.
 #[derive(Default)]
 struct ServerLogLevel {
+    /// Whether the server declared in its handshake that a level can be chosen.
     is_supported: bool,
+    /// The least severe level that it was sent.
     current: Option<LogLevel>,
 }
 

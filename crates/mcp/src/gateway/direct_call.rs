@@ -3,6 +3,16 @@
 //! rmcp decodes a message into each of its models in turn, and passes a call through three tasks. A plain call of an
 //! initialized client needs none of this: its message has four members that are easily checked. Everything else goes
 //! through rmcp, which refuses what is invalid.
+//!
+//! | part of the message | condition for a plain call |
+//! |---|---|
+//! | members | `jsonrpc` (2.0), `id`, `method` (`tools/call`) and `params`, no other |
+//! | `id` | an integer of 64 bits, or a text |
+//! | `params` | `name`, `arguments` and `_meta`, no other; `name` is a text, `arguments` an object if present |
+//! | `_meta` | an object without keys of the protocol, which only modern clients send; a progress token is an integer or a text |
+//!
+//! The checks decide only who runs a call. Names, arguments, sessions and policies are checked where all calls are, in
+//! [`ContentSource::call_tool`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,8 +42,11 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// A call as its message contains it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct DirectCall {
+    /// The id of the request, which its response repeats.
     pub(super) id: RequestId,
+    /// The parameters as the client sent them.
     params: Map<String, Value>,
+    /// The token under which the client wants to be notified of progress.
     progress_token: Option<ProgressToken>,
 }
 
@@ -57,7 +70,11 @@ impl DirectCall {
         Some(JsonRpcMessage::request(ClientRequest::CallToolRequest(request), id))
     }
 
-    /// Runs the call, and returns its response.
+    /// Runs the call, and returns its response. A failure that the model can act on is a result with `isError`; an
+    /// unknown tool is a protocol error, as with rmcp.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: the server is not notified. Cancel `cancelled` instead.
     pub(crate) async fn run(
         self,
         source: &dyn ContentSource,
