@@ -70,7 +70,6 @@ async fn assert_bounded(name: &'static str, faulty: ServerConfig, bound: usize) 
     }
     gateway.stop().await;
     let excess = memory("VmHWM").saturating_sub(before);
-    println!("{name}: {} KiB", excess / 1024);
     assert!(excess <= bound, "{name}: {excess} bytes more than with a healthy server");
 }
 
