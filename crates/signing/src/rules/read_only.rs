@@ -27,8 +27,8 @@ const OTHER_WRITES: [&str; 3] = ["GetDataAccess", "GetId", "GetInstanceAccessDet
 
 /// Returns whether an operation reads. A request with a method that writes does not, whatever its name is.
 pub(super) fn is_read(operation: &str, method: &Method) -> bool {
-    let is_reading_word = |word: &&str| {
-        let rest = operation.strip_prefix(*word);
+    let is_reading_word = |word: &str| {
+        let rest = operation.strip_prefix(word);
         rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
     };
     let issues_access = operation.starts_with("Get")
@@ -36,7 +36,7 @@ pub(super) fn is_read(operation: &str, method: &Method) -> bool {
             || operation.contains("Credentials")
             || OTHER_WRITES.contains(&operation));
     let has_reading_name =
-        READING_WORDS.iter().any(|word| is_reading_word(&word)) || OTHER_READS.contains(&operation);
+        READING_WORDS.iter().any(|word| is_reading_word(word)) || OTHER_READS.contains(&operation);
     matches!(*method, Method::GET | Method::HEAD | Method::POST) && has_reading_name && !issues_access
 }
 
