@@ -1,7 +1,6 @@
 //! A service with a fixed response, and a program that sends it signed requests through the proxy.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -15,6 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use valetkey_core::{Clock, SystemClock};
 use valetkey_signing::Placeholder;
 
 /// A service that reads one request and sends the same bytes whatever it is. The connection stays open after a response,
@@ -85,7 +85,7 @@ pub(crate) async fn send(placeholder: &Placeholder, target: &str, body: &'static
         .identity(&identity)
         .region("eu-west-1")
         .name("dynamodb")
-        .time(SystemTime::now())
+        .time(SystemClock.now())
         .settings(SigningSettings::default())
         .build()
         .unwrap();
