@@ -8,7 +8,7 @@ use serde::Serialize;
 use valetkey::audit::AuditRecord;
 use valetkey::mcp::McpHost;
 use valetkey::mcp::http::{GatewayMonitor, SharedSessions};
-use valetkey::{Expiry, SessionStatus, WeakSession};
+use valetkey::{Clock, Expiry, SessionStatus, SystemClock, WeakSession};
 
 use super::audit::ObservedAudit;
 
@@ -78,7 +78,7 @@ struct ServerEntry {
 
 impl OpsState {
     pub(crate) fn new(source: StatusSource, audit: Arc<ObservedAudit>) -> Self {
-        Self { source, audit, started: SystemTime::now() }
+        Self { source, audit, started: SystemClock.now() }
     }
 
     pub(super) fn status(&self) -> Status {
