@@ -171,7 +171,9 @@ async fn remote_requests_are_signed_with_current_credentials() -> Result<()> {
         let (_server, fixture) = start_signed([&accounts[0], &accounts[1]], mode).await?;
         let catalog = fixture.catalog().await;
         assert_eq!(catalog.errors[0].error.kind(), ErrorKind::NotConfigured, "nothing can be signed yet");
+        let mut changes = fixture.host.tools_changed();
         fixture.session.set_credentials(accounts[1].clone()).unwrap();
+        changes.changed().await.unwrap();
         assert_eq!(fixture.catalog().await.tools.len(), 3);
         for credentials in accounts.iter().cycle().take(40) {
             fixture.session.set_credentials(credentials.clone()).unwrap();
