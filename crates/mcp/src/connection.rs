@@ -32,7 +32,7 @@ use handshake::probe_handshake;
 pub(crate) use handshake::{Handshake, HandshakeError};
 use lists::{AnnouncedChanges, PageCollector};
 pub(crate) use lists::{Announcement, ListKind, PerList};
-use requests::{ClientCall, NewRequest, SharedRequests};
+use requests::{ClientCall, ForgetGuard, NewRequest, SharedRequests};
 pub(crate) use transport::{REMOTE_FAILURE_CODE, ServerInput, ServerOutput};
 use transport::{RawTransport, ServerWriter};
 use watched::WatchedResources;
@@ -147,6 +147,7 @@ impl Connection {
         });
         let begun = self.requests.lock().begin(client);
         let NewRequest { id, level, response } = begun.ok_or(RequestError::Disconnected)?;
+        let _forgotten = ForgetGuard::new(&self.requests, id);
         let params = self.with_meta(params, id, context);
         let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         let exchange = async {
@@ -155,15 +156,13 @@ impl Connection {
             }
             response.await.unwrap_or(Err(RequestError::Disconnected))
         };
-        let outcome = context.cancelled.run_until_cancelled(exchange).await;
-        let Some(outcome) = outcome else {
-            self.cancel(id).await;
-            return Err(RequestError::Cancelled);
-        };
-        if matches!(outcome, Err(RequestError::Disconnected)) {
-            self.requests.lock().forget(&RequestId::Number(id));
+        match context.cancelled.run_until_cancelled(exchange).await {
+            Some(outcome) => outcome,
+            None => {
+                self.cancel(id).await;
+                Err(RequestError::Cancelled)
+            }
         }
-        outcome
     }
 
     /// Notifies the child that the caller no longer needs a response. A child that has exited or does not read cannot be

@@ -9,6 +9,9 @@ use valetkey::mcp::signing::routes::{Routes, ServiceRoute};
 const DELIVERIES: [Delivery; 5] =
     [Delivery::Proxy, Delivery::Endpoint, Delivery::Env, Delivery::SigV4, Delivery::None];
 const CONTAINER_PROGRAMS: [&str; 4] = ["docker", "podman", "finch", "nerdctl"];
+/// Servers that load the profile `default` by its name. botocore then ignores keys in the environment, where the proxy's
+/// placeholders are.
+const PROFILE_SERVERS: [&str; 1] = ["amazon-sns-sqs-mcp-server"];
 /// The longest list of operations that is shown completely.
 const MAX_SHOWN_OPERATIONS: usize = 4;
 
@@ -139,6 +142,10 @@ fn sdk_obstacle(server: &ServerConfig, named: &[&ServiceRoute]) -> Option<String
     if let Err(error) = proxied.check() {
         return Some(error.to_string());
     }
+    let mut texts = std::iter::once(program_of(server)).chain(server.args.iter().map(String::as_str));
+    if texts.any(|text| PROFILE_SERVERS.iter().any(|name| text.contains(name))) {
+        return Some("it loads a profile by name, and then no keys from its environment".to_owned());
+    }
     let service = named.iter().find(|service| service.host_prefixed().any(|name| name == "*"))?;
     Some(format!("SDKs do not send the requests of `{}` to a proxy", service.name()))
 }
@@ -199,6 +206,8 @@ mod tests {
         );
         let maps = line("uvx", &["awslabs.aws-location-mcp-server"], |_| {});
         assert!(maps.contains("not `proxy`: SDKs do not send the requests of `location`"), "{maps}");
+        let queues = line("uvx", &["awslabs.amazon-sns-sqs-mcp-server@latest"], |_| {});
+        assert!(queues.contains("not `proxy`: it loads a profile by name"), "{queues}");
         let container = line("/usr/bin/docker", &["run", "iam"], |_| {});
         assert!(container.contains("can use `env`, `none`; not `proxy`: a container"), "{container}");
         let endpoint = line("iam", &[], |server| {

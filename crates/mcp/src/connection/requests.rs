@@ -192,6 +192,24 @@ impl RequestTable {
     }
 }
 
+/// Removes a request from the table when its caller no longer waits, however that comes about.
+pub(super) struct ForgetGuard {
+    requests: SharedRequests,
+    id: RequestId,
+}
+
+impl ForgetGuard {
+    pub(super) fn new(requests: &SharedRequests, id: i64) -> Self {
+        Self { requests: Arc::clone(requests), id: RequestId::Number(id) }
+    }
+}
+
+impl Drop for ForgetGuard {
+    fn drop(&mut self) {
+        self.requests.lock().forget(&self.id);
+    }
+}
+
 /// Returns the outcome of a response, or `None` if the message is none. An object without any member of a response is
 /// not a message: servers may log such objects, even with ids.
 pub(super) fn take_outcome(message: &mut Value) -> Option<Outcome> {
@@ -240,5 +258,22 @@ impl ServerLogLevel {
         self.current = Some(level);
         let params = json!({"level": level.name()});
         Some(json!({"jsonrpc": "2.0", "id": LEVEL_ID, "method": "logging/setLevel", "params": params}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_whose_caller_is_dropped_is_forgotten() {
+        let requests = SharedRequests::default();
+        let begun = requests.lock().begin(None).unwrap();
+        let id = RequestId::Number(begun.id);
+        let guard = ForgetGuard::new(&requests, begun.id);
+        assert!(requests.lock().contains(&id));
+        drop(guard);
+        let table = requests.lock();
+        assert!(!table.contains(&id) && table.waiting.is_empty());
     }
 }
