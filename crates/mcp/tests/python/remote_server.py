@@ -118,7 +118,7 @@ def main():
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", options.port))
     listener.listen()
-    app = server.http_app(path="/runtimes/arn%3Aaws/mcp" if keys else "/mcp", json_response=options.json, stateless_http=options.stateless)
+    app = server.http_app(path="/runtimes/arn:aws/mcp" if keys else "/mcp", json_response=options.json, stateless_http=options.stateless)
     config = uvicorn.Config(Gate(app), log_level="warning", lifespan="on")
     running = uvicorn.Server(config)
 

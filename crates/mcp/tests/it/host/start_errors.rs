@@ -112,19 +112,18 @@ async fn server_exit_on_discover_falls_back_to_initialize() {
 async fn invalid_servers_are_reported_beside_a_working_one() {
     let text = serde_json::json!({"mcpServers": {
         "unset": {"command": "c", "env": {"TOKEN": "${NOT_SET_ANYWHERE}"}},
-        "remote": {"url": "http://127.0.0.1:9/mcp"},
+        "remote": {"url": "http://127.0.0.1:9/mcp", "headers": {"X-Session": "${session:nothing}"}},
         "lost": {"command": "c", "args": ["${session:nothing}"]},
         "fixture": {"command": example_path("fixture_server")},
     }});
     let config = McpConfig::parse(&text.to_string(), &VarLookup::new(|_| None)).unwrap();
-    assert_eq!(config.warnings[0].server, "remote");
     let session = valetkey_core::SessionContext::builder().build();
     let host = valetkey_mcp::McpHost::builder(&session, config).start().await.unwrap();
     let catalog = host.all_tools().await;
     assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"));
     let fields: Vec<_> =
         catalog.errors.iter().map(|error| (error.server.as_str(), error.error.field().unwrap())).collect();
-    assert_eq!(fields, [("lost", "args"), ("unset", "env.TOKEN")]);
+    assert_eq!(fields, [("lost", "args"), ("remote", "headers.X-Session"), ("unset", "env.TOKEN")]);
     host.shutdown().await;
 }
 

@@ -102,7 +102,9 @@ async fn clear_ends_request_that_was_sent() {
     };
     let (result, ()) = tokio::join!(put, service);
     let error = DisplayErrorContext(result.unwrap_err()).to_string();
-    assert!(error.contains("valetkey: the credentials were cleared during the request"), "{error}");
+    // An SDK that sees the end of the connection before the response repeats the request, which is refused.
+    let refusals = ["the credentials were cleared during the request", "this session was cleared"];
+    assert!(refusals.iter().any(|refusal| error.contains(&format!("valetkey: {refusal}"))), "{error}");
 }
 
 #[tokio::test]
