@@ -206,7 +206,7 @@ async fn remote_canary_is_in_no_output_log_or_record() -> Result<()> {
     let signer = signer(&fixture).await;
     assert_eq!(canary.found_in(&signer), ["access_key_id"], "the request was signed");
     output += &signer;
-    output += &fixture.call_raw("remote__missing", json!({"text": "x"})).await.to_string();
+    output += &fixture.call_raw("remote__echo", json!({"other": "x"})).await.to_string();
     output += &format!("{:?} {:?}", fixture.audit.records(), fixture.host);
     assert!(output.contains("Serve"), "{output}");
     let found = canary.found_in(&output);
