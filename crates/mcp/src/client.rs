@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 pub(crate) use context::{ClientContext, attach_link};
 pub(crate) use input::{MAX_ROUNDS, requires_input};
 pub(crate) use interrupted::{CallIdentity, CallOutcome, GivenInput, InputSender, InterruptedCalls};
-pub(crate) use level::{ChosenLevel, LOG_LEVEL, LogLevel};
+pub(crate) use level::{ChosenLevel, LogLevel};
 pub(crate) use pending::PendingRequests;
-pub(crate) use profile::{CLIENT_CAPABILITIES, ClientProfile, Refusal};
+pub(crate) use profile::{ClientProfile, Refusal};
 pub(crate) use slot::ClientSlot;
 
 /// A message for a client.

@@ -38,11 +38,9 @@ use transport::{RawTransport, ServerWriter};
 use watched::WatchedResources;
 
 use crate::Redactor;
-use crate::client::{CLIENT_CAPABILITIES, ClientContext, ClientSlot, LOG_LEVEL};
+use crate::client::{ClientContext, ClientSlot};
 use crate::json::JsonLineDecoder;
-
-const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+use crate::meta::{LOG_LEVEL, PROGRESS_TOKEN, client_meta};
 
 /// The timeout for notifying a server of a cancellation or of the end of the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -187,14 +185,14 @@ impl Connection {
         }
         if self.is_modern {
             let capabilities = self.clients.profile().capabilities_for(true);
-            meta[PROTOCOL_VERSION] = json!(ProtocolVersion::V_2026_07_28);
-            meta[CLIENT_INFO] = json!({"name": "valetkey", "version": env!("CARGO_PKG_VERSION")});
-            meta[CLIENT_CAPABILITIES] = capabilities.into();
+            for (key, value) in client_meta(capabilities) {
+                meta[key] = value;
+            }
             if let Some(level) = context.link.as_ref().and_then(|link| link.log_level()) {
                 meta[LOG_LEVEL] = level.name().into();
             }
         }
-        meta["progressToken"] = id.into();
+        meta[PROGRESS_TOKEN] = id.into();
         params
     }
 

@@ -46,6 +46,7 @@ mod host;
 pub mod http;
 mod https_client;
 mod json;
+mod meta;
 mod peer;
 mod redact;
 mod remote;

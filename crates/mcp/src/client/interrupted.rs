@@ -200,10 +200,9 @@ mod tests {
     use serde_json::json;
     use tokio::sync::oneshot;
 
-    use super::super::{
-        CLIENT_CAPABILITIES, Carrier, ClientLink, ClientProfile, LogLevel, PendingRequests, ServerMessage,
-    };
+    use super::super::{Carrier, ClientLink, ClientProfile, LogLevel, PendingRequests, ServerMessage};
     use super::*;
+    use crate::meta::CLIENT_CAPABILITIES;
 
     /// A modern client with roots, which reads nothing.
     struct ModernLink(ClientProfile);

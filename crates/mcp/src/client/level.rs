@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::Value;
 
-/// The level that a modern request chooses, in its metadata.
-pub(crate) const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+use crate::meta::LOG_LEVEL;
 
 /// The levels, least severe first.
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-pub(crate) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+use crate::meta::CLIENT_CAPABILITIES;
 
 const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 

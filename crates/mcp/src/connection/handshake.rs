@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rmcp::model::{ErrorData, ProtocolVersion};
 use rmcp::service::{ClientInitializeError, ClientLifecycleMode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 
 use super::transport::{ServerOutput, ServerWriter};
 use crate::json::{JsonLineDecoder, Line};
+use crate::meta::client_meta;
 
 /// The timeout of the probe, after which the child is sent `initialize` as well. A child that starts slowly reads both,
 /// and its late response to the probe is skipped.
@@ -117,11 +118,7 @@ pub(super) async fn probe_handshake(
         "jsonrpc": "2.0",
         "id": PROBE_ID,
         "method": "server/discover",
-        "params": {"_meta": {
-            "io.modelcontextprotocol/protocolVersion": ProtocolVersion::V_2026_07_28,
-            "io.modelcontextprotocol/clientInfo": {"name": "valetkey", "version": env!("CARGO_PKG_VERSION")},
-            "io.modelcontextprotocol/clientCapabilities": {},
-        }},
+        "params": {"_meta": client_meta(Map::new())},
     });
     let response = async {
         input.send(&probe).await.ok()?;

@@ -31,10 +31,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::params::{PROGRESS_TOKEN, RawParams, is_protocol_key};
+use super::params::RawParams;
 use super::service::call_legacy;
 use super::source::ContentSource;
 use crate::client::{ClientContext, ClientLink};
+use crate::meta::{PROGRESS_TOKEN, is_protocol_key};
 
 /// The time for the responses of calls in progress when the gateway stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);

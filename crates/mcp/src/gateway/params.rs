@@ -5,14 +5,7 @@ use rmcp::model::{ClientRequest, GetExtensions, JsonRpcMessage};
 use rmcp::service::RxJsonRpcMessage;
 use serde_json::{Map, Value};
 
-/// Keys of `_meta` with this prefix describe the client or its protocol version, and are set anew for each server.
-const PROTOCOL_KEY_PREFIX: &str = "io.modelcontextprotocol/";
-pub(super) const PROGRESS_TOKEN: &str = "progressToken";
-
-/// Whether a key of `_meta` belongs to the protocol.
-pub(super) fn is_protocol_key(key: &str) -> bool {
-    key.starts_with(PROTOCOL_KEY_PREFIX)
-}
+use crate::meta::{PROGRESS_TOKEN, is_protocol_key};
 
 /// Travels with a request through rmcp, as an extension of the request.
 #[derive(Debug, Clone)]

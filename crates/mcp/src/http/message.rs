@@ -11,9 +11,9 @@ use super::response::{
 };
 use crate::gateway::{DirectCall, attach_params};
 use crate::json::read_document;
+use crate::meta;
 
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// A message as JSON and as rmcp reads it.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Posted {
     }
 
     fn meta_version(&self) -> Option<&str> {
-        self.params()?.get("_meta")?.get(META_VERSION)?.as_str()
+        self.params()?.get("_meta")?.get(meta::PROTOCOL_VERSION)?.as_str()
     }
 
     /// Determines the era from the version in the header and in the metadata, which must be equal.

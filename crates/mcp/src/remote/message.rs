@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-/// The key of the protocol version in the metadata of a modern request.
-const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+use crate::meta::PROTOCOL_VERSION;
 
 /// A message as it is sent.
 pub(super) struct OutgoingMessage {
@@ -63,7 +62,7 @@ impl OutgoingMessage {
 
     /// Returns the protocol version of a modern request, which states it in each message.
     pub(super) fn modern_version(&self) -> Option<&str> {
-        self.parts.params.meta.as_ref()?.get(VERSION_KEY)?.as_str()
+        self.parts.params.meta.as_ref()?.get(PROTOCOL_VERSION)?.as_str()
     }
 
     /// Returns the value of the header `Mcp-Name`.
@@ -116,7 +115,7 @@ mod tests {
     #[test]
     fn outgoing_message_names_what_headers_repeat() {
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
-            "name": "größe", "_meta": {VERSION_KEY: "2026-07-28"},
+            "name": "größe", "_meta": {PROTOCOL_VERSION: "2026-07-28"},
         }});
         let call = OutgoingMessage::parse(call.to_string()).unwrap();
         assert_eq!(call.modern_version(), Some("2026-07-28"));
