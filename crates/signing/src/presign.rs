@@ -241,6 +241,7 @@ impl fmt::Debug for PresignedUrl {
 
 #[cfg(test)]
 mod tests {
+    use valetkey_core::testing::CapturedLogs;
     use valetkey_core::{Clock, Expiry, SystemClock};
 
     use super::*;
@@ -281,6 +282,18 @@ mod tests {
             }
             assert!(!format!("{presigned:?}").contains("X-Amz"));
         }
+    }
+
+    #[test]
+    fn presigned_token_is_in_no_log() {
+        let logs = CapturedLogs::default();
+        let presigned = tracing::subscriber::with_default(logs.subscriber(), || {
+            tracing::trace!("before");
+            presign("s3://reports/a", &ProxySettings::default(), Expiry::Never).unwrap()
+        });
+        assert!(presigned.expose_url().contains("token%2F%2B"));
+        let text = logs.text();
+        assert!(text.contains("before") && !text.contains("token"), "{text}");
     }
 
     #[test]

@@ -3,15 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest};
+use aws_sigv4::http_request::SignableBody;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Clock, Result, SessionAccount, SystemClock};
+use valetkey_core::{Clock, Credentials, Result, SessionAccount, SystemClock};
 
 use crate::refusal::Refusal;
-use crate::signature::{Scope, sign, unsignable};
+use crate::signature::{
+    CONTENT_HASH_HEADER, DATE_HEADER, Scope, TOKEN_HEADER, sign, signable, signature_headers,
+};
 
 /// Signs requests to one service in one region, with the credentials that a session has at each request.
 ///
@@ -88,50 +90,32 @@ impl RequestSigner {
         let credentials = self.account.credentials().await.inspect_err(|error| {
             self.account.audit(AuditEvent::Deny, &self.holder, Some(error));
         })?;
-        let headers = self.headers(parts, body, &credentials).map_err(|refusal| refusal.to_error())?;
-        for (name, value) in headers {
-            parts.headers.insert(name, value);
-        }
+        let headers = self.signature(parts, body, &credentials).map_err(|refusal| refusal.to_error())?;
+        // An earlier signature may have had a token that this one lacks.
+        parts.headers.remove(TOKEN_HEADER);
+        parts.headers.extend(headers);
         self.account.audit(AuditEvent::Serve, &self.holder, None);
         Ok(())
     }
 
-    /// Returns the headers of the signature.
-    fn headers(
+    fn signature(
         &self,
         parts: &Parts,
         body: &[u8],
-        credentials: &valetkey_core::Credentials,
-    ) -> std::result::Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
-        let signed = parts
-            .headers
-            .iter()
-            .filter(|(name, _)| is_signed(name))
-            .map(|(name, value)| Ok((name.as_str(), value.to_str().map_err(|_| unsignable())?)))
-            .collect::<std::result::Result<Vec<_>, Refusal>>()?;
-        let method = parts.method.as_str();
-        let request = SignableRequest::new(
-            method,
-            parts.uri.to_string(),
-            signed.into_iter(),
-            SignableBody::Bytes(body),
-        )
-        .map_err(|_| unsignable())?;
+        credentials: &Credentials,
+    ) -> std::result::Result<HeaderMap, Refusal> {
+        let body = SignableBody::Bytes(body);
+        let request = signable(&parts.method, &parts.uri, &parts.headers, is_signed, body)?;
         let scope = Scope { region: &self.region, signing_name: &self.signing_name, time: self.clock.now() };
         let (instructions, _) = sign(request, &credentials.expose_to_sdk(), scope, true)?;
-        let headers = instructions.headers().map(|(name, value)| {
-            let mut value = HeaderValue::from_str(value).map_err(|_| unsignable())?;
-            value.set_sensitive(true);
-            Ok((HeaderName::try_from(name).map_err(|_| unsignable())?, value))
-        });
-        headers.collect()
+        signature_headers(&instructions)
     }
 }
 
 /// The headers of an earlier signature are written anew.
 fn is_signed(name: &HeaderName) -> bool {
     let text = name.as_str();
-    let is_own = matches!(text, "x-amz-date" | "x-amz-security-token" | "x-amz-content-sha256");
+    let is_own = matches!(text, DATE_HEADER | TOKEN_HEADER | CONTENT_HASH_HEADER);
     !is_own && (name == CONTENT_TYPE || text.starts_with("x-amz-") || text.starts_with("mcp-"))
 }
 
@@ -142,5 +126,30 @@ impl fmt::Debug for RequestSigner {
             .field("signing_name", &self.signing_name)
             .field("region", &self.region)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use valetkey_core::SessionContext;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn request_signed_again_has_no_token_of_earlier_signature() {
+        let session = SessionContext::builder().build();
+        let account = session.account(session.default_account()).unwrap();
+        let signer = RequestSigner::new(account, "tools", "execute-api", "eu-west-1");
+        let url = "https://api.execute-api.eu-west-1.amazonaws.com/";
+        let (mut parts, ()) = Request::get(url).body(()).unwrap().into_parts();
+        for token in [Some("token"), None] {
+            let key = Credentials::builder("AKIAIOSFODNN7EXAMPLE".parse().unwrap(), "secret".into());
+            session.set_credentials(key.session_token(token.map(Into::into)).build().unwrap()).unwrap();
+            signer.sign(&mut parts, b"").await.unwrap();
+            let sent = parts.headers.get(TOKEN_HEADER).map(|token| token.to_str().unwrap());
+            assert_eq!(sent, token);
+            assert_eq!(parts.headers.get_all("authorization").iter().count(), 1);
+        }
     }
 }

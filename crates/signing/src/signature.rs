@@ -4,13 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableRequest, SignatureLocation, SigningInstructions,
-    SigningParams, SigningSettings, UriPathNormalizationMode,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningInstructions, SigningParams, SigningSettings, UriPathNormalizationMode,
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::http::Headers;
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use tracing::Dispatch;
 
 use crate::refusal::Refusal;
 
@@ -29,6 +31,31 @@ pub(crate) struct Scope<'a> {
 /// Returns whether the paths of these requests are signed as they are. All others are encoded twice and normalized.
 pub(crate) fn signs_raw_path(signing_name: &str) -> bool {
     matches!(signing_name, "s3" | "s3express" | "s3-object-lambda" | "s3-outposts")
+}
+
+/// Describes a request for [`sign`], with the headers for which `is_signed` holds.
+pub(crate) fn signable<'r>(
+    method: &'r Method,
+    uri: &Uri,
+    headers: &'r HeaderMap,
+    is_signed: impl Fn(&HeaderName) -> bool,
+    body: SignableBody<'r>,
+) -> Result<SignableRequest<'r>, Refusal> {
+    let signed = headers.iter().filter(|(name, _)| is_signed(name)).map(|(name, value)| {
+        Ok((name.as_str(), std::str::from_utf8(value.as_bytes()).map_err(|_| unsignable())?))
+    });
+    let signed = signed.collect::<Result<Vec<_>, Refusal>>()?;
+    SignableRequest::new(method.as_str(), uri.to_string(), signed.into_iter(), body).map_err(|_| unsignable())
+}
+
+/// Returns the headers of a signature. Logs do not show their values.
+pub(crate) fn signature_headers(instructions: &SigningInstructions) -> Result<HeaderMap, Refusal> {
+    let headers = instructions.headers().map(|(name, value)| {
+        let mut value = HeaderValue::from_str(value).map_err(|_| unsignable())?;
+        value.set_sensitive(true);
+        Ok((HeaderName::try_from(name).map_err(|_| unsignable())?, value))
+    });
+    headers.collect()
 }
 
 /// Signs exactly the headers of `request`, the date, the token and, if `with_hash`, the content hash.
@@ -51,7 +78,10 @@ pub(crate) fn presign_query(
     let mut settings = settings(scope.signing_name, false);
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(lifetime);
-    sign_with(request, key, scope, settings).map(|(instructions, _)| instructions)
+    // At the level TRACE, the signer logs the query, which has the token.
+    let signed =
+        tracing::dispatcher::with_default(&Dispatch::none(), || sign_with(request, key, scope, settings));
+    signed.map(|(instructions, _)| instructions)
 }
 
 fn sign_with(

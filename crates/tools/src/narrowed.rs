@@ -1,7 +1,5 @@
 //! `NarrowedSession`: a narrowed session as it is described to another process.
 
-use std::time::SystemTime;
-
 use valetkey_core::{AccessScope, AccountName, Expiry, SessionHandle, SessionPolicy};
 
 /// A session that `narrow_aws_credentials` has narrowed, described so that another process with the same session can
@@ -55,15 +53,6 @@ pub(crate) struct Narrowing {
 impl NarrowedSession {
     pub(crate) fn narrowing(&self) -> Narrowing {
         Narrowing { parent: self.parent, accounts: self.accounts.clone(), policy: self.policy.clone() }
-    }
-
-    /// Returns the scope that narrows in the same way, or `None` after the end of the session.
-    pub(crate) fn scope(&self, now: SystemTime) -> Option<AccessScope> {
-        let mut scope = self.narrowing().scope();
-        if let Some(end) = self.ends_at.instant() {
-            scope = scope.lifetime(end.duration_since(now).ok().filter(|remaining| !remaining.is_zero())?);
-        }
-        Some(scope)
     }
 }
 

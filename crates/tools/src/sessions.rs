@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
-use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext, SessionHandle};
+use valetkey_core::{AccessScope, AccountName, Error, ErrorKind, Result, SessionContext, SessionHandle};
 
 use crate::arguments::ToolArguments;
 use crate::narrowed::{NarrowedSession, Narrowing};
@@ -36,10 +36,9 @@ struct SharedSessions {
     narrowed_sessions: Mutex<HashMap<SessionHandle, Entry>>,
 }
 
-#[derive(Clone)]
 struct Entry {
     session: SessionContext,
-    narrowing: Arc<Narrowing>,
+    narrowing: Narrowing,
 }
 
 impl SessionStore {
@@ -107,7 +106,7 @@ impl SessionStore {
                 "close one that is done with `close_credential_session`, or wait for one to end",
             ));
         }
-        narrowed.insert(handle, Entry { session, narrowing: Arc::new(narrowing) });
+        narrowed.insert(handle, Entry { session, narrowing });
         Ok(handle)
     }
 
@@ -116,7 +115,7 @@ impl SessionStore {
         self.remove_ended();
         let narrowed = self.narrowed_handles();
         let describe = |(handle, entry): (&SessionHandle, &Entry)| {
-            let Narrowing { parent, accounts, policy } = Narrowing::clone(&entry.narrowing);
+            let Narrowing { parent, accounts, policy } = entry.narrowing.clone();
             NarrowedSession { handle: *handle, parent, accounts, policy, ends_at: entry.session.expires_at() }
         };
         narrowed.iter().map(describe).collect()
@@ -126,11 +125,9 @@ impl SessionStore {
     /// changed anything.
     pub(crate) fn restore(&self, wanted: &[NarrowedSession]) -> bool {
         self.remove_ended();
-        let known: Vec<_> =
-            self.narrowed_handles().iter().map(|(handle, entry)| (*handle, entry.session.clone())).collect();
         let is_wanted = |handle: &SessionHandle| wanted.iter().any(|session| session.handle == *handle);
         let mut is_changed = false;
-        for (_, session) in known.iter().filter(|(handle, _)| !is_wanted(handle)) {
+        for (_, session) in self.snapshot().iter().filter(|(handle, _)| !is_wanted(handle)) {
             session.close();
             is_changed = true;
         }
@@ -150,10 +147,11 @@ impl SessionStore {
         };
         let is_known = self.narrowed_handles().contains_key(&wanted.handle);
         let Some(parent) = parent.filter(|_| !is_known) else { return false };
-        let Some(scope) = wanted.scope(parent.clock().now()) else { return false };
-        // A session that cannot be narrowed in this way is not served.
+        let narrowing = wanted.narrowing();
+        let remaining = wanted.ends_at.remaining(parent.clock().now());
+        let scope = remaining.into_iter().fold(narrowing.scope(), AccessScope::lifetime);
+        // A session that has ended, or that cannot be narrowed in this way, is not served.
         let Ok(session) = parent.narrow(scope) else { return false };
-        let narrowing = Arc::new(wanted.narrowing());
         self.narrowed_handles().insert(wanted.handle, Entry { session, narrowing });
         true
     }
@@ -177,11 +175,14 @@ impl SessionStore {
     /// Removes the sessions that have ended. `is_closed` closes a session whose deadline has passed, which may run user
     /// code, so it is called without the lock.
     fn remove_ended(&self) {
-        let known: Vec<_> =
-            self.narrowed_handles().iter().map(|(handle, entry)| (*handle, entry.session.clone())).collect();
-        for (handle, _) in known.iter().filter(|(_, session)| session.is_closed()) {
+        for (handle, _) in self.snapshot().iter().filter(|(_, session)| session.is_closed()) {
             self.narrowed_handles().remove(handle);
         }
+    }
+
+    /// Returns the narrowed sessions, for what must not run with the lock.
+    fn snapshot(&self) -> Vec<(SessionHandle, SessionContext)> {
+        self.narrowed_handles().iter().map(|(handle, entry)| (*handle, entry.session.clone())).collect()
     }
 
     fn narrowed_handles(&self) -> MutexGuard<'_, HashMap<SessionHandle, Entry>> {

@@ -272,7 +272,10 @@ mod tests {
             body[index] ^= change;
             let (sent, refusal) = resign(&body, size, has_trailer);
             // The size may be written in capitals, and white space around a value is not signed.
-            prop_assert!(refusal.is_some() || change == 0x20 || body[index] == b' ', "{refusal:?}");
+            let start = format!("{:x};chunk-signature=", data.len()).len() + 64 + "\r\n".len();
+            let is_data = (start..start + data.len()).contains(&index);
+            let may_be_equal = !is_data && (change == 0x20 || body[index] == b' ');
+            prop_assert!(refusal.is_some() || may_be_equal, "{refusal:?}");
             prop_assert!(refusal.is_none() || sent.len() < whole.len());
         }
 

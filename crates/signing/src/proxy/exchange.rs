@@ -64,12 +64,9 @@ async fn exchange(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<ForwardedBody>, Refusal> {
-    let throttled = || Refusal::new(RefusalKind::Throttled, "too many requests at a time");
     check_connection(server, parts)?;
     let signature = ReceivedSignature::from_parts(parts)?;
     let placeholder = find_placeholder(server, parts, &signature)?;
-    let _permit = server.requests.try_acquire().map_err(|_| throttled())?;
-    let _permit = placeholder.requests.try_acquire().map_err(|_| throttled())?;
     let mut record = ExchangeRecord::begin(&placeholder);
     match forward(server, &placeholder, (parts, &signature), body, &mut record).await {
         Ok(response) => Ok(record.responded(response)),
@@ -126,6 +123,9 @@ async fn forward(
     body: Incoming,
     record: &mut ExchangeRecord,
 ) -> Result<Response<ForwardedBody>, Refusal> {
+    let throttled = || Refusal::new(RefusalKind::Throttled, "too many requests at a time");
+    let _permit = server.requests.try_acquire().map_err(|_| throttled())?;
+    let _permit = placeholder.requests.try_acquire().map_err(|_| throttled())?;
     let body = RequestBody::read(parts, body).await?;
     let now = server.settings.clock.now();
     let received = signature.verify(parts, body.hash.as_str(), &placeholder.key, now)?;

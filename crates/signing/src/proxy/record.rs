@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
@@ -64,7 +64,10 @@ impl ExchangeRecord {
             record.signed_with(credentials);
         }
         let sent = Arc::clone(self.request_bytes.insert(Arc::default()));
-        CountedBody { inner: body, sent }.boxed_unsync()
+        let count = move |frame: &Frame<Bytes>| {
+            sent.fetch_add(data_length(frame), Ordering::Relaxed);
+        };
+        body.inspect_frame(count).boxed_unsync()
     }
 
     /// Writes the record of a request that is not forwarded, or whose service did not respond. Whether its body was handed
@@ -84,9 +87,9 @@ impl ExchangeRecord {
         response.map(|inner| RecordedBody { inner, record: self }.boxed_unsync())
     }
 
-    fn passed_on(&mut self, bytes: usize) {
+    fn passed_on(&mut self, frame: &Frame<Bytes>) {
         if let Some(record) = &mut self.record {
-            record.details.response_bytes += bytes as u64;
+            record.details.response_bytes += data_length(frame);
         }
     }
 
@@ -114,34 +117,6 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
     (id.len() <= MAX_TEXT && id.bytes().all(is_id)).then(|| id.to_owned())
 }
 
-/// The body of a request, which counts its bytes.
-struct CountedBody {
-    inner: ForwardedBody,
-    sent: Arc<AtomicU64>,
-}
-
-impl Body for CountedBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
-        self.sent.fetch_add(data_length(frame.as_ref()) as u64, Ordering::Relaxed);
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
 /// The body of a response, with the record of its exchange.
 struct RecordedBody {
     inner: ForwardedBody,
@@ -165,9 +140,10 @@ impl Body for RecordedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
-        self.record.passed_on(data_length(frame.as_ref()));
-        if frame.is_none() {
-            self.complete();
+        match &frame {
+            Some(Ok(frame)) => self.record.passed_on(frame),
+            Some(Err(_)) => {}
+            None => self.complete(),
         }
         Poll::Ready(frame)
     }
@@ -190,9 +166,8 @@ impl Drop for RecordedBody {
     }
 }
 
-fn data_length(frame: Option<&Result<Frame<Bytes>, BodyError>>) -> usize {
-    let data = frame.and_then(|frame| frame.as_ref().ok()?.data_ref());
-    data.map_or(0, Buf::remaining)
+fn data_length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
 #[cfg(test)]

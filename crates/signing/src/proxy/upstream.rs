@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
+use aws_sigv4::http_request::SignableBody;
+use http::{HeaderMap, HeaderName, Request, Response, Uri, Version};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 use valetkey_core::Credentials;
@@ -14,7 +14,8 @@ use crate::payload::{BodyError, FailureSlot, ForwardedBody, ResignedBody};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::routes::Route;
 use crate::signature::{
-    CONTENT_HASH_HEADER, ChunkSigner, DATE_HEADER, Scope, TOKEN_HEADER, sign, signs_raw_path, unsignable,
+    CONTENT_HASH_HEADER, ChunkSigner, DATE_HEADER, Scope, TOKEN_HEADER, sign, signable, signature_headers,
+    signs_raw_path,
 };
 use crate::verification::ReceivedRequest;
 
@@ -56,7 +57,11 @@ pub(super) fn signed_request(
     let with_hash = signs_raw_path(signing_name) || parts.headers.contains_key(CONTENT_HASH_HEADER);
     let scope = Scope { region: route.signing_region(), signing_name, time: server.settings.clock.now() };
     let key = credentials.expose_to_sdk();
-    let signable = signable(received, &headers, &uri, &body)?;
+    let is_signed = |name: &HeaderName| {
+        received.signature.is_signed(name.as_str()) && !UNSIGNED_HEADERS.contains(&name.as_str())
+    };
+    let hash = SignableBody::Precomputed(body.hash.as_str().to_owned());
+    let signable = signable(&parts.method, &uri, &headers, is_signed, hash)?;
     let (instructions, signature) = sign(signable, &key, scope, with_hash)?;
     let content = match body.content {
         Content::Complete(content) => content,
@@ -69,30 +74,8 @@ pub(super) fn signed_request(
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
-    for (name, value) in instructions.headers() {
-        let mut value = HeaderValue::from_str(value).map_err(|_| unsignable())?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(HeaderName::try_from(name).map_err(|_| unsignable())?, value);
-    }
+    request.headers_mut().extend(signature_headers(&instructions)?);
     Ok(request)
-}
-
-fn signable<'r>(
-    received: &ReceivedRequest<'r>,
-    headers: &'r HeaderMap,
-    uri: &Uri,
-    body: &RequestBody,
-) -> Result<SignableRequest<'r>, Refusal> {
-    let signed = headers.iter().filter(|(name, _)| {
-        received.signature.is_signed(name.as_str()) && !UNSIGNED_HEADERS.contains(&name.as_str())
-    });
-    let signed = signed.map(|(name, value)| {
-        Ok((name.as_str(), std::str::from_utf8(value.as_bytes()).map_err(|_| unsignable())?))
-    });
-    let signed = signed.collect::<Result<Vec<_>, Refusal>>()?;
-    let hash = SignableBody::Precomputed(body.hash.as_str().to_owned());
-    let method = received.parts.method.as_str();
-    SignableRequest::new(method, uri.to_string(), signed.into_iter(), hash).map_err(|_| unsignable())
 }
 
 /// Returns the headers that are forwarded: without those of the connection, including those that it names, and without

@@ -23,7 +23,14 @@ const READING_WORDS: [&str; 12] = [
 /// Names that are not of this form.
 const OTHER_READS: [&str; 2] = ["Query", "Scan"];
 /// Operations that issue access, or create what they return, although their names say that they read.
-const OTHER_WRITES: [&str; 3] = ["GetDataAccess", "GetId", "GetInstanceAccessDetails"];
+const OTHER_WRITES: [&str; 6] = [
+    "GetDashboardEmbedUrl",
+    "GetDataAccess",
+    "GetIamPortalLoginUrl",
+    "GetId",
+    "GetInstanceAccessDetails",
+    "GetSessionEmbedUrl",
+];
 
 /// Returns whether an operation reads. A request with a method that writes does not, whatever its name is.
 pub(super) fn is_read(operation: &str, method: &Method) -> bool {
@@ -52,9 +59,18 @@ mod tests {
             assert!(is_read(name, &Method::POST) && is_read(name, &Method::GET), "{name}");
             assert!(!is_read(name, &Method::PUT) && !is_read(name, &Method::DELETE), "{name}");
         }
-        for name in
-            ["PutItem", "Invoke", "Decrypt", "Listen", "Get", "GetSessionToken", "GetId", "ScanAll", ""]
-        {
+        for name in [
+            "PutItem",
+            "Invoke",
+            "Decrypt",
+            "Listen",
+            "Get",
+            "GetSessionToken",
+            "GetId",
+            "GetSessionEmbedUrl",
+            "ScanAll",
+            "",
+        ] {
             assert!(!is_read(name, &Method::POST), "{name}");
         }
     }

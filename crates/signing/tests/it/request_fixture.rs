@@ -34,6 +34,7 @@ impl ServiceFixture {
             // The bodies of these tests end with a brace.
             while !received.ends_with(b"}") {
                 let length = stream.read(&mut buffer).await.unwrap();
+                assert_ne!(length, 0, "the request is incomplete");
                 received.extend_from_slice(&buffer[..length]);
             }
             stream.write_all(response.as_bytes()).await.unwrap();

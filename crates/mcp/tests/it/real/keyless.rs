@@ -180,7 +180,7 @@ async fn keyless_canary_reaches_aws_and_nothing_else() -> Result<()> {
     let held = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
     assert!(held.contains("ASIAVALETKEY"), "{held}");
     let records = format!("{:?}", fixture.audit.records());
-    assert!(records.contains("Request"), "{records}");
+    assert!(records.contains("event: Request"), "{records}");
     for output in [held, records, format!("{:?}", fixture.host)] {
         assert_eq!(canary.found_in(&output), [""; 0], "{output}");
     }
