@@ -32,7 +32,7 @@ for service in sorted(loader.list_available_services("service-2")):
     lines, by_path = [], collections.Counter()
     by_uri = collections.Counter(map(request_line, model["operations"].values()))
     for name, operation in model["operations"].items():
-        # A request of both could not be told apart: the older name of an operation, and one that SDKs sign for
+        # No request distinguishes them from others: the older name of an operation, and one that SDKs sign for
         # `s3express`, a service without a route.
         is_older = operation.get("deprecated") and by_uri[request_line(operation)] > 1
         if is_older or name == "ListDirectoryBuckets":
