@@ -178,10 +178,7 @@ impl CallerTools {
             }
         }
         if arguments.contains_key(CREDENTIAL_SESSION) {
-            return match self.tenants.find_narrowed(&self.caller, arguments).await {
-                Some(session) => Ok(session),
-                None => Err(unknown_session(Error::new(ErrorKind::Closed, "is unknown"))),
-            };
+            return self.tenants.find_narrowed(&self.caller, arguments).await.map_err(unknown_session);
         }
         self.session_of_client()
     }

@@ -48,7 +48,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use valetkey_core::{Result, SessionHandle, WeakSession};
+use valetkey_core::{Result, SessionContext, SessionHandle, WeakSession};
 use valetkey_store::{
     Change, ClientHandle, KeyRing, KnownSessions, NodeId, RecordGeneration, RecordId, RecordLifetime,
     RecordOwner, SealedRecord, SessionContents, SessionStore, StoreError,
@@ -57,7 +57,7 @@ use valetkey_store::{
 use super::tenants::{Tenant, TenantGuard};
 use metered_store::MeteredStore;
 use pending_clears::PendingClears;
-use status::{SessionCount, StatusRecorder};
+use status::{Counted, StatusRecorder};
 
 pub(super) use record::SessionRecord;
 pub use status::{SharedSessionsStatus, StoreOperationStatus};
@@ -72,9 +72,12 @@ const MAX_ATTEMPTS: u32 = 2;
 /// # What is shared
 /// The sessions that `create_credential_session` opens. Their handles begin with `vk1.`, and any gateway serves them to
 /// the caller that opened them. A record holds what the configuration does not: the credentials that were set, which
-/// accounts were cleared, the service context, and which sessions were narrowed from it. Temporary credentials that one gateway has fetched are in it as well, for
-/// gateways of the same [configuration](super::SessionFactory::configuration). Server processes, protocol sessions of legacy clients, the sessions
-/// that these clients have without a handle belong to one node. What a narrowed session was issued belongs to one node, too.
+/// accounts were cleared, the service context, and which sessions were narrowed from it. Temporary credentials that one
+/// gateway has fetched are in it as well, for gateways of the same
+/// [configuration](super::SessionFactory::configuration).
+///
+/// Server processes, protocol sessions of legacy clients, the sessions that these clients have without a handle, and the
+/// credentials that a narrowed session was issued belong to one node.
 ///
 /// # Changes
 /// A tool reports a change only when the store has it. Other nodes that have the session open take it over at once, or
@@ -202,7 +205,7 @@ struct OpenRecord {
     local: SessionHandle,
     tenant: Weak<Tenant>,
     session: WeakSession,
-    _count: Arc<SessionCount>,
+    _count: Arc<Counted>,
 }
 
 impl SharedRecords {
@@ -258,16 +261,26 @@ impl SharedRecords {
         self.check_following()?;
         let sealed = self.seal(record, RecordGeneration::FIRST, contents)?;
         let id = record.client.id();
-        let mut attempt = 1;
-        loop {
-            match self.store.create(id, &sealed, self.lifetime).await {
-                Err(error) if error.is_transient() && attempt < MAX_ATTEMPTS => attempt += 1,
-                created => break created?,
-            }
-        }
+        self.create_sealed(id, &sealed, self.lifetime).await?;
         self.known.saved(id, RecordGeneration::FIRST, Change::Rotated);
         record.saved(RecordGeneration::FIRST);
         Ok(())
+    }
+
+    /// Stores a new record, and repeats that if the outcome is unknown.
+    async fn create_sealed(
+        &self,
+        id: RecordId,
+        sealed: &SealedRecord,
+        lifetime: RecordLifetime,
+    ) -> Result<(), StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.store.create(id, sealed, lifetime).await {
+                Err(error) if error.is_transient() && attempt < MAX_ATTEMPTS => attempt += 1,
+                created => return created,
+            }
+        }
     }
 
     /// Remembers an open session, and returns the one that was opened first if there is one already.
@@ -304,6 +317,11 @@ impl SharedRecords {
 }
 
 impl OpenRecord {
+    /// Returns the session and its tenant, unless they have ended.
+    fn upgrade(&self) -> Option<(SessionContext, Arc<Tenant>)> {
+        Some((self.session.upgrade()?, self.tenant.upgrade()?))
+    }
+
     fn is_open(&self) -> bool {
         self.session.upgrade().is_some_and(|session| !session.is_closed())
     }

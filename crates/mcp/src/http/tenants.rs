@@ -47,6 +47,12 @@ impl Tenant {
         self.tools.as_ref().ok()
     }
 
+    /// Whether the narrowed session that the arguments name was narrowed from this one.
+    pub(super) fn has_narrowed(&self, arguments: &Map<String, Value>) -> bool {
+        let extract = |tools: &ToolSet| tools.extract_session(&mut arguments.clone());
+        self.tools().is_some_and(|tools| matches!(extract(tools), Ok(Some(_))))
+    }
+
     pub(super) fn caller(&self) -> &VerifiedCaller {
         &self.caller
     }
@@ -244,20 +250,20 @@ impl Tenants {
     }
 
     /// Returns the session of `caller` from which the narrowed session that the arguments name was narrowed.
+    ///
+    /// # Errors
+    /// `Closed` if there is none; those of the store and of the session.
     pub(super) async fn find_narrowed(
         &self,
         caller: &VerifiedCaller,
         arguments: &Map<String, Value>,
-    ) -> Option<TenantGuard> {
-        let has_it = |tenant: &Arc<Tenant>| match &tenant.tools {
-            Ok(tools) => matches!(tools.extract_session(&mut arguments.clone()), Ok(Some(_))),
-            Err(_) => false,
-        };
-        let here = self.sessions(caller.principal()).into_iter().find(|(_, tenant)| has_it(tenant));
+    ) -> Result<TenantGuard> {
+        let mut sessions = self.sessions(caller.principal()).into_iter();
+        let here = sessions.find(|(_, tenant)| tenant.has_narrowed(arguments));
         let Some((handle, _)) = here else { return self.find_narrowed_shared(caller, arguments).await };
-        let found = self.find_local(caller, &handle).ok()?;
-        self.make_current(&found).await.ok()?;
-        Some(found)
+        let found = self.find_local(caller, &handle)?;
+        self.make_current(&found).await?;
+        Ok(found)
     }
 
     /// Returns the session of `caller` in which a call started this task.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use valetkey_core::{Error, ErrorKind, Result};
 use valetkey_store::{Change, RecordGeneration, SessionContents, StoreError};
+use valetkey_tools::CREDENTIAL_SESSION;
 
 use super::record::SessionRecord;
 use super::{MAX_ATTEMPTS, SharedRecords, contents};
@@ -67,15 +68,11 @@ impl SharedRecords {
 
     /// Keeps a clear until the store has it. Meanwhile this node loads nothing for the session.
     pub(super) fn keep_clear(&self, record: &Arc<SessionRecord>, contents: SessionContents) {
-        record.set_clear_pending(true);
-        self.pending_clears.insert(record, contents);
-        self.status.record_pending_clears(self.pending_clears.len());
+        self.pending_clears.insert(record, contents, self.status.count_pending_clear());
     }
 
     pub(super) fn forget_clear(&self, record: &SessionRecord) {
-        record.set_clear_pending(false);
         self.pending_clears.remove(record.id());
-        self.status.record_pending_clears(self.pending_clears.len());
     }
 }
 
@@ -105,8 +102,11 @@ impl Tenants {
         let (Some(records), Some(record)) = (&self.shared, &session.value().record) else {
             return tools.call_tool(call, context).await;
         };
-        // What has nothing to clear here may have been set on another node since.
-        let is_clear_call = call.name == CLEAR_TOOL;
+        // What has nothing to clear here may have been set on another node since. A call that names a narrowed session
+        // clears only that one.
+        let names_narrowed =
+            call.arguments.as_ref().is_some_and(|arguments| arguments.contains_key(CREDENTIAL_SESSION));
+        let is_clear_call = call.name == CLEAR_TOOL && !names_narrowed;
         for _ in 0..MAX_OVERTAKEN {
             let describe = || contents::describe(session, session.value());
             let (restorations, (expected, before)) = record.describe(|| (record.generation(), describe()));
@@ -142,10 +142,10 @@ impl Tenants {
                     self.end(records, record.client.id());
                     StoreError::NoSession.into()
                 }
-                Err(_) if record.is_clear_pending() => clear_pending(),
+                Err(_) if records.pending_clears.contains(record.id()) => clear_pending(),
                 Err(error) => unsaved(error),
             };
-            if !record.is_clear_pending() {
+            if !records.pending_clears.contains(record.id()) {
                 record.restore(|| contents::restore(&before, session, session.value()));
             }
             return Ok(Some(error_result(&error)));

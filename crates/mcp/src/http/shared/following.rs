@@ -10,9 +10,8 @@ use valetkey_store::{
     Change, RecordError, RecordGeneration, RecordId, SessionNotice, StoreError, StorePosition,
 };
 
-use super::pending_clears::PendingClear;
 use super::record::SessionRecord;
-use super::{SharedRecords, contents};
+use super::{OpenRecord, SharedRecords, contents};
 use crate::http::tenants::{Tenant, TenantGuard, Tenants};
 
 /// How long one request for events waits. A node that missed an event has compared its sessions after this time.
@@ -92,8 +91,7 @@ impl Tenants {
         id: RecordId,
         apply: impl AsyncFnOnce(&SessionContext, &Tenant, &Arc<SessionRecord>) -> Result<(), StoreError>,
     ) {
-        let Some(open) = records.find_open(id) else { return };
-        let (Some(session), Some(tenant)) = (open.session.upgrade(), open.tenant.upgrade()) else { return };
+        let Some((session, tenant)) = records.find_open(id).and_then(|open| open.upgrade()) else { return };
         if let Some(record) = &tenant.record
             && let Err(error) = apply(&session, &tenant, record).await
         {
@@ -121,10 +119,22 @@ impl Tenants {
         tenant: &Tenant,
         record: &SessionRecord,
     ) -> Result<(), StoreError> {
-        let Some(changes) = record.missing_changes() else { return Ok(()) };
-        if record.is_clear_pending() {
-            return Err(StoreError::Unavailable("a clear is not saved yet"));
+        match record.missing_changes() {
+            Some(changes) => self.load_record(records, session, tenant, record, changes).await,
+            None => Ok(()),
         }
+    }
+
+    /// Makes the session what its record says. The load includes `changes`.
+    pub(super) async fn load_record(
+        &self,
+        records: &SharedRecords,
+        session: &SessionContext,
+        tenant: &Tenant,
+        record: &SessionRecord,
+        changes: u64,
+    ) -> Result<(), StoreError> {
+        records.pending_clears.check(record.id())?;
         match records.load(&record.client, &record.owner).await {
             Ok((loaded, generation)) => {
                 record.loaded(generation, changes, || contents::restore(&loaded, session, tenant));
@@ -164,11 +174,9 @@ impl Tenants {
     /// Saves the clears that the store has not confirmed. A session that is still open here is cleared again: calls may
     /// have changed it meanwhile.
     async fn save_pending_clears(&self, records: &SharedRecords) -> Result<(), StoreError> {
-        for PendingClear { record, contents, .. } in records.pending_clears.list(records.lifetime.total) {
+        for (record, contents) in records.pending_clears.list(records.lifetime.total) {
             let id = record.id();
-            let open = records.find_open(id);
-            let open = open.and_then(|open| Some((open.session.upgrade()?, open.tenant.upgrade()?)));
-            let contents = match open {
+            let contents = match records.find_open(id).and_then(|open| open.upgrade()) {
                 Some((session, tenant)) => {
                     session.clear();
                     Arc::new(contents::describe(&session, &tenant))
@@ -209,6 +217,5 @@ impl Tenants {
 }
 
 fn open_sessions(records: &SharedRecords) -> Vec<(SessionContext, Arc<Tenant>)> {
-    let open = records.open.lock();
-    open.values().filter_map(|open| Some((open.session.upgrade()?, open.tenant.upgrade()?))).collect()
+    records.open.lock().values().filter_map(OpenRecord::upgrade).collect()
 }

@@ -15,7 +15,7 @@
 //! session it was narrowed from. The second record then leads nowhere, and expires in the store.
 
 use serde_json::{Map, Value};
-use valetkey_core::{ExposeSecret, SessionContext, SessionHandle};
+use valetkey_core::{ExposeSecret, Result, SessionContext, SessionHandle};
 use valetkey_store::{
     ClientHandle, RecordError, RecordGeneration, RecordLifetime, RecordOwner, SessionContents, StoreError,
     StoredNarrowing,
@@ -76,10 +76,16 @@ impl SharedRecords {
             let target = record.client.expose();
             let bytes = target.expose_secret().as_bytes();
             let sealed = self.ring.seal(&link, &record.owner, RecordGeneration::FIRST, bytes)?;
-            let end = narrowed.ends_at.instant();
-            let remaining = end.and_then(|end| end.duration_since(session.clock().now()).ok());
+            let remaining = narrowed.ends_at.remaining(session.clock().now());
+            if remaining.is_some_and(|remaining| remaining.is_zero()) {
+                continue;
+            }
             let total = remaining.map_or(self.lifetime.total, |remaining| remaining.min(self.lifetime.total));
-            self.store.create(link.id(), &sealed, RecordLifetime { idle: total, total }).await?;
+            match self.create_sealed(link.id(), &sealed, RecordLifetime { idle: total, total }).await {
+                // Exists if another call of this session has stored it meanwhile: the id is random.
+                Ok(()) | Err(StoreError::Exists) => {}
+                failed => return failed,
+            }
         }
         Ok(())
     }
@@ -102,23 +108,28 @@ impl SharedRecords {
 impl Tenants {
     /// Returns the session of `caller` from which the narrowed session that the arguments name was narrowed, if another
     /// node has narrowed it.
+    ///
+    /// # Errors
+    /// `Closed` for a handle that leads to no session; `Denied` for a record that does not open, which is recorded in the
+    /// audit log; those of the store and of the session.
     pub(in crate::http) async fn find_narrowed_shared(
         &self,
         caller: &VerifiedCaller,
         arguments: &Map<String, Value>,
-    ) -> Option<TenantGuard> {
-        let records = self.shared.as_ref()?;
-        let handle = narrowed_handle(arguments)?;
+    ) -> Result<TenantGuard> {
+        let (Some(records), Some(handle)) = (&self.shared, narrowed_handle(arguments)) else {
+            return Err(StoreError::NoSession.into());
+        };
         let owner = RecordOwner::new(caller.statements_digest(), caller.principal().clone());
         match records.follow_link(&handle, &owner).await {
             Ok(target) => {
-                let session = self.find_shared(caller, &target).await.ok()?;
+                let session = self.find_shared(caller, &target).await?;
                 self.load_narrowed(&session, arguments).await;
-                Some(session)
+                Ok(session)
             }
             Err(error) => {
                 self.record_refusal(caller, &error);
-                None
+                Err(error.into())
             }
         }
     }
@@ -126,13 +137,13 @@ impl Tenants {
     /// Reads the record again if the session lacks the narrowed session that a call names: another node may have narrowed
     /// it a moment ago. The call itself reports a handle that is still unknown.
     pub(in crate::http) async fn load_narrowed(&self, session: &TenantGuard, arguments: &Map<String, Value>) {
-        let Some(handle) = narrowed_handle(arguments) else { return };
-        let has_it = || describe(session.value()).iter().any(|narrowed| narrowed.handle == handle);
-        if let Some(record) = &session.value().record
-            && !has_it()
+        let tenant = session.value();
+        if let (Some(records), Some(record), Some(_)) =
+            (&self.shared, &tenant.record, narrowed_handle(arguments))
+            && !tenant.has_narrowed(arguments)
         {
-            // A failure leaves the handle unknown.
-            let _unchanged = self.reload(session, record).await;
+            // A failure leaves the handle unknown. No change was missed, so the session stays as usable as it was.
+            let _unknown = self.load_record(records, session, tenant, record, record.changes()).await;
         }
     }
 }

@@ -15,7 +15,6 @@ use crate::http::session_key::SessionKey;
 /// |---|---|
 /// | generation | that of the record which the session on this node has; the next save expects it |
 /// | changes, loaded | events of other nodes, and how many of them a load has included; a call waits for the rest |
-/// | pending clear | this node has cleared the session, and repeats the save until the store confirms it |
 /// | restorations | a call whose change may have been undone meanwhile is made again |
 pub(in crate::http) struct SessionRecord {
     pub(super) client: ClientHandle,
@@ -32,8 +31,6 @@ struct RecordState {
     /// How often another node was seen to change the record, and how many of these changes this node has loaded.
     changes: u64,
     loaded: u64,
-    /// A clear that the store has not confirmed.
-    is_clear_pending: bool,
     is_used: bool,
     touched_at: Instant,
 }
@@ -45,7 +42,6 @@ impl SessionRecord {
             generation: RecordGeneration::new(0),
             changes: 0,
             loaded: 0,
-            is_clear_pending: false,
             is_used: false,
             touched_at: Instant::now(),
         };
@@ -73,6 +69,11 @@ impl SessionRecord {
     /// Remembers that another node has changed the record.
     pub(super) fn mark_changed(&self) {
         self.state.lock().changes += 1;
+    }
+
+    /// Returns the number of changes that a load which begins now includes.
+    pub(super) fn changes(&self) -> u64 {
+        self.state.lock().changes
     }
 
     /// Returns the number of changes that a load which begins now includes, or `None` if all were loaded.
@@ -105,14 +106,6 @@ impl SessionRecord {
     pub(super) fn describe<T>(&self, describe: impl FnOnce() -> T) -> (u64, T) {
         let restorations = self.restorations.lock();
         (*restorations, describe())
-    }
-
-    pub(super) fn is_clear_pending(&self) -> bool {
-        self.state.lock().is_clear_pending
-    }
-
-    pub(super) fn set_clear_pending(&self, is_pending: bool) {
-        self.state.lock().is_clear_pending = is_pending;
     }
 
     /// Remembers a call, which prolongs the session.

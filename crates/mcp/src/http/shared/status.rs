@@ -86,8 +86,8 @@ pub struct StoreOperationStatus {
 pub(super) struct StatusRecorder {
     /// Since when the store is not reached.
     unreachable_since: Mutex<Option<Instant>>,
-    open_sessions: AtomicUsize,
-    pending_clears: AtomicUsize,
+    open_sessions: Arc<AtomicUsize>,
+    pending_clears: Arc<AtomicUsize>,
     refreshes: [AtomicU64; 3],
     refused: Mutex<BTreeMap<&'static str, u64>>,
     pub(super) meter: StoreMeter,
@@ -105,8 +105,8 @@ impl StatusRecorder {
     pub(super) fn new() -> Self {
         Self {
             unreachable_since: Mutex::new(Some(Instant::now())),
-            open_sessions: AtomicUsize::default(),
-            pending_clears: AtomicUsize::default(),
+            open_sessions: Arc::default(),
+            pending_clears: Arc::default(),
             refreshes: Default::default(),
             refused: Mutex::default(),
             meter: StoreMeter::default(),
@@ -116,10 +116,6 @@ impl StatusRecorder {
     pub(super) fn record_reached(&self, is_reached: bool) {
         let mut since = self.unreachable_since.lock();
         *since = if is_reached { None } else { since.or_else(|| Some(Instant::now())) };
-    }
-
-    pub(super) fn record_pending_clears(&self, count: usize) {
-        self.pending_clears.store(count, Ordering::Relaxed);
     }
 
     pub(super) fn record_refresh(&self, kind: RefreshKind) {
@@ -133,9 +129,13 @@ impl StatusRecorder {
     }
 
     /// Counts an open session until the guard is dropped.
-    pub(super) fn count_session(self: &Arc<Self>) -> SessionCount {
-        self.open_sessions.fetch_add(1, Ordering::Relaxed);
-        SessionCount(Arc::clone(self))
+    pub(super) fn count_session(&self) -> Counted {
+        Counted::new(&self.open_sessions)
+    }
+
+    /// Counts a clear that the store has not confirmed, until the guard is dropped.
+    pub(super) fn count_pending_clear(&self) -> Counted {
+        Counted::new(&self.pending_clears)
     }
 
     pub(super) fn snapshot(&self) -> SharedSessionsStatus {
@@ -153,12 +153,19 @@ impl StatusRecorder {
     }
 }
 
-/// One open session in the count of a [`StatusRecorder`].
-pub(super) struct SessionCount(Arc<StatusRecorder>);
+/// One in a count of a [`StatusRecorder`], until it is dropped.
+pub(super) struct Counted(Arc<AtomicUsize>);
 
-impl Drop for SessionCount {
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.open_sessions.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
