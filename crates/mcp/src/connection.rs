@@ -139,6 +139,9 @@ impl Connection {
         params: Value,
         context: &ClientContext,
     ) -> Result<Value, RequestError> {
+        if context.cancelled.is_cancelled() {
+            return Err(RequestError::Cancelled);
+        }
         let client = context.link.as_ref().map(|link| ClientCall {
             link: Arc::clone(link),
             progress_token: context.progress_token.clone(),

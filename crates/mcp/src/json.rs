@@ -13,3 +13,15 @@ pub(crate) use exact::{round_numbers, write_exact};
 pub(crate) use lines::read_document;
 pub(crate) use lines::{JsonLineDecoder, Line, UnreadableMessage};
 pub(crate) use outbox::BoundedLineWriter;
+
+use rmcp::model::RequestId;
+use serde_json::Value;
+
+/// Reads the id of a request, which is an integer or a text.
+pub(crate) fn request_id(id: &Value) -> Option<RequestId> {
+    match id {
+        Value::Number(id) => id.as_i64().map(RequestId::Number),
+        Value::String(id) => Some(RequestId::String(id.as_str().into())),
+        _ => None,
+    }
+}

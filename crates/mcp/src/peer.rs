@@ -72,14 +72,6 @@ impl ServerPeer {
             Self::Remote(_) => {}
         }
     }
-
-    /// Stops the server in bounded time.
-    pub(crate) async fn stop(self) {
-        match self {
-            Self::Process(process) => process.stop().await,
-            Self::Remote(_) => {}
-        }
-    }
 }
 
 impl FailureSource {
@@ -98,7 +90,9 @@ impl FailureSource {
                 stderr.wait_drained().await;
                 stderr.last_lines(redactor, STDERR_LINES).replace('\n', " | ")
             }
-            Self::Remote(_) => self.remote(redactor).unwrap_or_default(),
+            Self::Remote(_) => {
+                return self.remote(redactor).map(|reason| format!("; it {reason}")).unwrap_or_default();
+            }
         };
         if said.is_empty() { said } else { format!("; it said: {said}") }
     }

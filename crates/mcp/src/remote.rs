@@ -13,7 +13,7 @@
 //!
 //! # Bounds
 //! - The body of a response and each event have at most 16 MiB, and are not parsed before that is known.
-//! - 128 requests are in progress at once; further ones are refused. The text of a refusal is read up to 64 KiB.
+//! - 128 requests are in progress at once; further ones are refused. The text of a refusal is shown if it has at most 64 KiB.
 //! - Connecting takes at most 10 s. A response has the timeout of the call, which cancels the request.
 //! - Redirects are not followed, so that signatures, tokens and calls reach only the configured host.
 //!

@@ -10,7 +10,7 @@
 //! | its response is read | the caller gets the outcome, in the order in which the server responds |
 //! | a response cannot be read | its caller gets an error; without an id, the request that it must belong to |
 //! | the caller cancels | the request is removed, and its response is ignored |
-//! | the caller is dropped | the request stays until its response, which is then dropped |
+//! | the caller is dropped | the request is removed, and its response is ignored |
 //! | the connection ends | all callers fail at once, and no request begins any more |
 
 use std::collections::HashMap;
@@ -143,7 +143,7 @@ impl RequestTable {
         }
     }
 
-    /// Removes a request that cannot be sent.
+    /// Removes a request, if it is still there. Its response is ignored.
     pub(super) fn forget(&mut self, id: &RequestId) {
         self.in_flight.cancel(id);
         self.waiting.remove(id);

@@ -29,7 +29,7 @@ use super::requests::{LEVEL_ID, SharedRequests, take_outcome};
 use super::server_messages::ServerMessages;
 use crate::Redactor;
 use crate::client::{ClientSlot, Refusal};
-use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
+use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage, request_id};
 
 /// The messages of a server: the standard output of a child, or what a remote server sends.
 pub(crate) type ServerOutput = Box<dyn AsyncRead + Send + Unpin>;
@@ -99,7 +99,7 @@ impl RawTransport {
             self.ready.extend(own.and_then(|message| serde_json::from_value(message).ok()));
             return Vec::new();
         }
-        match (request_id(message.get("id")), take_outcome(&mut message)) {
+        match (message.get("id").and_then(request_id), take_outcome(&mut message)) {
             (Some(id), Some(outcome)) => self.end_request(id, outcome),
             _ => Vec::new(),
         }
@@ -110,7 +110,7 @@ impl RawTransport {
         if message["result"]["capabilities"]["logging"].is_object() {
             self.requests.lock().support_log_level();
         }
-        let id = request_id(message.get("id")).filter(|_| message.get("method").is_none());
+        let id = message.get("id").and_then(request_id).filter(|_| message.get("method").is_none());
         let lost = id.as_ref().map(|id| self.requests.lock().end(id)).unwrap_or_default();
         let decoded = serde_json::from_value(message.clone()).ok();
         let invalid = || match (id, take_outcome(&mut message)) {
@@ -139,7 +139,7 @@ impl RawTransport {
             return requests.answer_unnamed(reason);
         };
         // The request may have been cancelled; then its response is ignored.
-        let Some(id) = request_id(Some(&id)).filter(|id| requests.contains(id)) else { return Vec::new() };
+        let Some(id) = request_id(&id).filter(|id| requests.contains(id)) else { return Vec::new() };
         let others = requests.end(&id);
         let lost = Lost { id, reason: format!("the server's response {reason}") };
         [vec![lost], others].concat()
@@ -161,15 +161,6 @@ impl RawTransport {
 impl Drop for RawTransport {
     fn drop(&mut self) {
         self.requests.lock().close();
-    }
-}
-
-/// Returns the id of a message, which is a number or a text.
-fn request_id(id: Option<&Value>) -> Option<RequestId> {
-    match id? {
-        Value::Number(id) => id.as_i64().map(RequestId::Number),
-        Value::String(id) => Some(RequestId::String(id.as_str().into())),
-        _ => None,
     }
 }
 

@@ -35,6 +35,7 @@ use super::params::RawParams;
 use super::service::call_legacy;
 use super::source::ContentSource;
 use crate::client::{ClientContext, ClientLink};
+use crate::json::request_id;
 use crate::meta::{PROGRESS_TOKEN, is_protocol_key};
 
 /// The time for the responses of calls in progress when the gateway stops.
@@ -58,7 +59,7 @@ impl DirectCall {
         let (id, _) = read_plain(message)?;
         let params = std::mem::take(message.get_mut("params")?.as_object_mut()?);
         let progress_token = params.get("_meta").and_then(|meta| meta.get(PROGRESS_TOKEN));
-        let progress_token = progress_token.and_then(read_id).map(ProgressToken);
+        let progress_token = progress_token.and_then(request_id).map(ProgressToken);
         Some(Self { id, params, progress_token })
     }
 
@@ -107,26 +108,17 @@ fn read_plain(message: &Value) -> Option<(RequestId, &str)> {
         _ => false,
     });
     let tool = params.get("name").filter(|_| is_plain)?.as_str()?;
-    Some((read_id(fields.get("id")?)?, tool))
+    Some((request_id(fields.get("id")?)?, tool))
 }
 
 /// Whether metadata have nothing that rmcp would check.
 fn is_plain_meta(meta: &Value) -> bool {
     meta.as_object().is_some_and(|meta| {
         meta.iter().all(|(key, value)| match key.as_str() {
-            PROGRESS_TOKEN => read_id(value).is_some(),
+            PROGRESS_TOKEN => request_id(value).is_some(),
             key => !is_protocol_key(key),
         })
     })
-}
-
-/// Returns an id or a progress token, which is an integer or a text.
-fn read_id(id: &Value) -> Option<RequestId> {
-    match id {
-        Value::Number(id) => id.as_i64().map(RequestId::Number),
-        Value::String(id) => Some(RequestId::String(id.as_str().into())),
-        _ => None,
-    }
 }
 
 /// Runs the calls of one client.

@@ -21,7 +21,7 @@ use super::direct_call::{DirectCall, DirectCalls};
 use super::params::attach_params;
 use super::stream_client::StreamClient;
 use crate::client::attach_link;
-use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
+use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage, request_id};
 
 /// The maximum number of concurrent requests of one client.
 const MAX_IN_FLIGHT: usize = 256;
@@ -82,6 +82,11 @@ where
             return false;
         }
         let Some(call) = DirectCall::take(message) else { return false };
+        if self.is_in_progress(&call.id) {
+            let message = "another request with this id is in progress".to_owned();
+            self.reply_error(Some(call.id), ErrorCode::INVALID_REQUEST, message);
+            return true;
+        }
         if self.refuse_when_busy(&call.id) {
             return true;
         }
@@ -128,7 +133,7 @@ where
                 self.track_request(decoded)
             }
             Err(_) => {
-                let id = id.and_then(request_id)?;
+                let id = id.as_ref().and_then(request_id)?;
                 self.reply_error(Some(id), ErrorCode::INVALID_REQUEST, "the request is malformed".to_owned());
                 None
             }
@@ -172,7 +177,7 @@ where
     /// belong to something else.
     fn reply_unreadable(&mut self, UnreadableMessage { id, is_request, reason }: UnreadableMessage) {
         if is_request {
-            let id = id.and_then(request_id).filter(|id| !self.is_in_progress(id));
+            let id = id.as_ref().and_then(request_id).filter(|id| !self.is_in_progress(id));
             let lost = if id.is_none() { ", and has lost its id" } else { "" };
             self.reply_error(id, ErrorCode::PARSE_ERROR, format!("the request {reason}{lost}"));
         }
@@ -184,10 +189,6 @@ where
             JsonRpcMessage::error(ErrorData::new(code, message, None), id);
         self.pending_reply = Some(Box::pin(self.writer.send(&error)));
     }
-}
-
-fn request_id(id: Value) -> Option<RequestId> {
-    serde_json::from_value(id).ok()
 }
 
 impl<R, W> Transport<RoleServer> for ClientTransport<R, W>

@@ -117,7 +117,8 @@ impl ProcessQuota {
         Self(Arc::new(QuotaInner { limits, ..QuotaInner::default() }))
     }
 
-    /// Returns the number of processes that run now, including those that are starting or stopping.
+    /// Returns the number of processes, and of connections to remote servers, including those that are starting or
+    /// stopping.
     #[must_use]
     pub fn running(&self) -> usize {
         self.0.slots.lock().len()

@@ -24,9 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{
-    Credentials, CredentialsVersion, CurrentCredentials, Error, ErrorKind, Result, SessionAccount,
-};
+use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
 use super::calls::Receipt;
 use super::process_quota::CallCounter;
@@ -99,8 +97,6 @@ struct ServerStatus {
     /// Whether the process that ran last has each list.
     offers: PerList<bool>,
     supports_tasks: bool,
-    /// The credentials that were last added to the redactor.
-    masked: Option<CredentialsVersion>,
     /// Its instructions for the client's model.
     instructions: Option<String>,
 }
@@ -341,19 +337,6 @@ impl ServerShared {
         })
     }
 
-    /// Adds credentials to the redactor, unless they are those of the last call.
-    fn mask(&self, credentials: &Credentials) {
-        let current = self.account.current();
-        // A rotation may have replaced them meanwhile.
-        let is_current =
-            |current: &CurrentCredentials| current.credentials.access_key_id() == credentials.access_key_id();
-        let version = current.filter(is_current).map(|current| current.id);
-        if version.is_none() || self.with_status(|status| status.masked) != version {
-            self.spawn_config.redactor.add(credentials);
-            self.with_status(|status| status.masked = version);
-        }
-    }
-
     /// Refuses a call without usable credentials, with a hint how to provide them. A call never runs with the
     /// credentials of the host process.
     async fn require_credentials(&self) -> Result<()> {
@@ -362,7 +345,7 @@ impl ServerShared {
         }
         match self.account.credentials().await {
             Ok(credentials) => {
-                self.mask(&credentials);
+                self.spawn_config.redactor.add(&credentials);
                 Ok(())
             }
             Err(error) => {

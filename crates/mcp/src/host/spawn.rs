@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Clock, Credentials, Error, ErrorKind, Region, Result, SessionAccount, SessionId};
 
@@ -148,7 +149,7 @@ impl SpawnConfig {
                     if let Some(next) = attempted.fallback_after(&error) {
                         tracing::debug!(server = name, ?attempted, ?next, "handshake failed; trying another");
                         attempted = next;
-                        peer.stop().await;
+                        peer.stop_or_kill(&CancellationToken::new()).await;
                         continue;
                     }
                     match error {

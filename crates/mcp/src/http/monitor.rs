@@ -33,7 +33,8 @@ pub struct GatewayStatus {
     pub stopping: bool,
     /// The number of requests and event streams in progress.
     pub requests: usize,
-    /// The number of server processes, including those that are starting or stopping, without those of the catalog.
+    /// The number of server processes and of connections to remote servers, including those that are starting or stopping,
+    /// without those of the catalog.
     pub processes: usize,
     /// The open sessions, oldest first.
     pub sessions: Vec<TenantStatus>,

@@ -9,6 +9,8 @@ use hyper::Uri;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use valetkey_core::{Error, Result};
 
+use crate::https_client::is_loopback;
+
 /// The path of the MCP endpoint.
 pub(super) const MCP_PATH: &str = "/mcp";
 /// The path under which each credential session has an MCP endpoint.
@@ -74,11 +76,10 @@ impl Site {
         let (Some(scheme), Some(authority), None) = (scheme, authority, uri.query()) else {
             return Err(invalid());
         };
-        let is_loopback = matches!(authority.host(), "localhost" | "127.0.0.1" | "[::1]");
         if url.contains('#') || authority.as_str().contains('@') {
             return Err(invalid());
         }
-        if scheme != "https" && !(scheme == "http" && is_loopback) {
+        if scheme != "https" && !(scheme == "http" && is_loopback(&uri)) {
             return Err(invalid());
         }
         let origin = format!("{scheme}://{}", authority.as_str().to_ascii_lowercase());

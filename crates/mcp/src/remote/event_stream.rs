@@ -29,7 +29,7 @@ pub(super) struct EventDecoder {
 }
 
 impl EventDecoder {
-    /// Reads a chunk, and calls `deliver` for each event that it completes.
+    /// Reads a chunk, and adds each event that it completes to `events`.
     pub(super) fn push(&mut self, chunk: &Bytes, events: &mut Vec<Event>) -> Result<(), EventTooLarge> {
         let mut rest = &chunk[..];
         if std::mem::take(&mut self.after_return) {

@@ -104,7 +104,7 @@ pub(super) async fn listen(state: Arc<RemoteState>, output: Lines) -> Outcome {
                 };
             }
             Err(ExchangeError::SessionEnded) => return Outcome::SessionEnded,
-            Err(ExchangeError::Failed(_)) if state.has_session() && delay < MAX_RETRY_DELAY => delay *= 2,
+            Err(ExchangeError::Failed(_)) if state.has_session() => delay = (delay * 2).min(MAX_RETRY_DELAY),
             Ok(_) | Err(_) => return Outcome::Done,
         }
         sleep(delay).await;

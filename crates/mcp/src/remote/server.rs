@@ -5,7 +5,6 @@ use std::sync::Arc;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper_util::client::proxy::matcher::Matcher;
-use uuid::Uuid;
 use valetkey_core::{Clock, Error, Result, SessionAccount};
 use valetkey_signing::RequestSigner;
 
@@ -15,9 +14,6 @@ use crate::child::{Delivery, HostEnvironment};
 use crate::config::{ServerConfig, parse_header_name};
 use crate::https_client::HttpsClient;
 
-/// Shorter values are no secrets, and masking them would damage other texts.
-const MIN_SECRET_LEN: usize = 8;
-
 /// A server and what its requests carry.
 pub(crate) struct RemoteServer {
     pub(super) url: RemoteUrl,
@@ -26,35 +22,19 @@ pub(crate) struct RemoteServer {
     pub(super) headers: HeaderMap,
     /// Signs each request, with `credentials = "sigv4"`.
     pub(super) signer: Option<RequestSigner>,
-    _masked: MaskedHeaders,
+    /// Masks what the server repeats of its requests.
+    pub(super) redactor: Arc<Redactor>,
 }
 
-/// Masks the secrets in the headers, until it is dropped.
-struct MaskedHeaders {
-    redactor: Arc<Redactor>,
-    /// Identifies the secrets in the redactor.
-    id: Uuid,
-}
-
-impl MaskedHeaders {
-    fn new(headers: &HeaderMap, redactor: &Arc<Redactor>) -> Self {
-        let id = Uuid::new_v4();
-        let texts = headers.iter().filter(|(name, _)| is_secret_header(name));
-        let texts = texts.filter_map(|(_, value)| value.to_str().ok());
+/// Masks the secrets in the headers. They are those of the configuration, and outlive the connection.
+fn mask_secrets(headers: &HeaderMap, redactor: &Redactor) {
+    let secret = headers.iter().filter(|(name, _)| is_secret_header(name));
+    for text in secret.filter_map(|(_, value)| value.to_str().ok()) {
+        redactor.add_secret(text);
         // A token is also masked without its scheme.
-        let secrets: Vec<&str> = texts
-            .flat_map(|text| [Some(text), text.split_once(' ').map(|(_, token)| token.trim())])
-            .flatten()
-            .filter(|secret| secret.len() >= MIN_SECRET_LEN)
-            .collect();
-        redactor.add_grant(id, &secrets);
-        Self { redactor: Arc::clone(redactor), id }
-    }
-}
-
-impl Drop for MaskedHeaders {
-    fn drop(&mut self) {
-        self.redactor.remove_grant(self.id);
+        if let Some((_, token)) = text.split_once(' ') {
+            redactor.add_secret(token.trim());
+        }
     }
 }
 
@@ -96,8 +76,8 @@ impl RemoteServer {
             Delivery::SigV4 => Some(settings.signer(&url)?),
             _ => None,
         };
-        let masked = MaskedHeaders::new(&headers, redactor);
-        Ok(Self { url, client, headers, signer, _masked: masked })
+        mask_secrets(&headers, redactor);
+        Ok(Self { url, client, headers, signer, redactor: Arc::clone(redactor) })
     }
 }
 

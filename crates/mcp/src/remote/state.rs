@@ -16,6 +16,7 @@ use valetkey_core::escape_control_chars;
 
 use super::message::OutgoingMessage;
 use super::{RemoteFailure, RemoteServer};
+use crate::Redactor;
 
 /// Limit on the text of a refusal that is read, in bytes.
 const MAX_REFUSAL_SIZE: usize = 64 * 1024;
@@ -162,7 +163,9 @@ impl RemoteState {
                     status.as_u16()
                 )
             }
-            status => format!("responds with HTTP {}{}", status.as_u16(), quote(&body)),
+            status => {
+                format!("responds with HTTP {}{}", status.as_u16(), quote(&self.server.redactor, &body))
+            }
         };
         // Servers of another protocol refuse the probe, and those without such a request a GET or DELETE, with any status of
         // a client's error.
@@ -188,9 +191,9 @@ fn insert_text(headers: &mut HeaderMap, name: &'static str, text: Option<&str>) 
     }
 }
 
-/// Returns the beginning of a text of the server. It is masked where the error is built.
-fn quote(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
+/// Returns the beginning of a text of the server. It is masked before it is cut: a part of a secret is not found.
+fn quote(redactor: &Redactor, body: &[u8]) -> String {
+    let text = redactor.mask(&String::from_utf8_lossy(body));
     let shown = escape_control_chars(text[..text.floor_char_boundary(MAX_SHOWN_BYTES)].trim()).to_string();
     if shown.is_empty() { shown } else { format!(": {shown}") }
 }
@@ -202,4 +205,18 @@ fn root_cause(error: &(dyn StdError + 'static)) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quote_cut_within_secret_does_not_contain_its_part() {
+        let (redactor, secret) = (Redactor::default(), "canary-0123456789-0123456789");
+        redactor.add_secret(secret);
+        let body = format!("{}{secret}", "x".repeat(MAX_SHOWN_BYTES - secret.len() / 2));
+        let quoted = quote(&redactor, body.as_bytes());
+        assert!(quoted.contains("xxx") && !quoted.contains("canary"), "{quoted}");
+    }
 }
