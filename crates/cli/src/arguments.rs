@@ -210,7 +210,8 @@ pub(crate) struct ReportArgs {
     /// Report only the session whose id begins with this text, and the sessions that were narrowed from it.
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<String>,
-    /// The settings file that names the audit file (default: `$VALETKEY_CONFIG`, or `valetkey.toml` in this folder).
+    /// The settings file that names the audit file (default: `$VALETKEY_CONFIG`, or `valetkey.toml` in this folder, above
+    /// it in the repository, or in `~/.config/valetkey`).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print the report as JSON.

@@ -24,7 +24,7 @@ use crate::serve::{read_mcp_config, sorted_by_line};
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
 use deliveries::ServerDeliveries;
-pub(crate) use deliveries::proxy_obstacle;
+pub(crate) use deliveries::{CONTAINER_PROGRAMS, proxy_obstacle};
 use report::CheckReport;
 
 pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {

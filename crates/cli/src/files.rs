@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::process::{getegid, geteuid};
@@ -22,6 +22,11 @@ pub(crate) enum AllowedWriters {
     OwnerAndGroup,
     /// This user and root, also through the folder. For discovered files.
     UserOnly,
+}
+
+/// Returns the folder that a variable of the environment names, if its path is absolute.
+pub(crate) fn absolute_dir(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// Reads a text file.

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::arguments::StatusArgs;
 use crate::error::CliError;
 use crate::ops::runtime_dir;
-use crate::output::{print_json, print_lines, write_stdout};
+use crate::output::{print_json, print_json_line, write_stdout};
 
 /// How often `--watch` shows the status.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -44,13 +45,14 @@ async fn read_gateways(socket: Option<&PathBuf>) -> Result<Vec<Value>, CliError>
         });
     }
     let sockets = runtime_dir::sockets().map_err(|error| CliError::failed(error.to_string()))?;
+    let read = join_all(sockets.iter().map(|socket| client::read_status(socket))).await;
     let mut gateways = Vec::new();
-    for socket in sockets {
-        match client::read_status(&socket).await {
+    for (socket, status) in sockets.iter().zip(read) {
+        match status {
             Ok(status) => gateways.push(status),
             // Its gateway was killed. The folder is that of this user.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                let _gone = std::fs::remove_file(&socket);
+                let _gone = std::fs::remove_file(socket);
             }
             Err(error) => tracing::warn!(socket = %socket.display(), %error, "a gateway does not respond"),
         }
@@ -61,8 +63,7 @@ async fn read_gateways(socket: Option<&PathBuf>) -> Result<Vec<Value>, CliError>
 fn print(command: &StatusArgs, gateways: &[Value]) -> Result<(), CliError> {
     match (command.json, command.watch) {
         (true, false) => print_json(&json!({ "gateways": gateways })),
-        // Without the characters that control a terminal, which are escaped in lines.
-        (true, true) => print_lines([json!({ "gateways": gateways }).to_string()]),
+        (true, true) => print_json_line(&json!({ "gateways": gateways })),
         (false, watch) => {
             let clear = if watch && io::stdout().is_terminal() { CLEAR } else { "" };
             write_stdout(format!("{clear}{}", text::gateways_text(gateways)).as_bytes())

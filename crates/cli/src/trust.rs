@@ -37,9 +37,8 @@ pub(crate) struct TrustStore {
 impl TrustStore {
     /// Returns the store of this user: below `$XDG_STATE_HOME`, or else `~/.local/state`. `None` without either.
     pub(crate) fn for_user() -> Option<Self> {
-        let absolute_dir = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state =
-            absolute_dir("XDG_STATE_HOME").or_else(|| Some(absolute_dir("HOME")?.join(".local/state")))?;
+        let state = files::absolute_dir("XDG_STATE_HOME")
+            .or_else(|| Some(files::absolute_dir("HOME")?.join(".local/state")))?;
         Some(Self { folder: state.join("valetkey/trust") })
     }
 
@@ -85,7 +84,7 @@ fn canonical_path(path: &Path) -> io::Result<PathBuf> {
     })
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -3,10 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::plan::PROFILE_VARS;
+use crate::check::CONTAINER_PROGRAMS;
 
 const PROFILE_OPTIONS: &[&str] = &["--profile", "--aws-profile"];
-const CONTAINER_PROGRAMS: &[&str] = &["docker", "podman", "finch", "nerdctl"];
-const SIGNING_PROGRAMS: &[&str] = &["mcp-proxy-for-aws", "aws-sigv4-proxy"];
 /// Programs that give another program AWS credentials of their own.
 const WRAPPERS: &[&str] = &["aws-vault", "aws-sso", "aws-okta", "granted", "assume", "saml2aws", "leapp"];
 
@@ -38,12 +37,6 @@ pub(super) fn check_command_line(entry: &Map<String, Value>) -> Result<(), Strin
         Some(name) => Err(format!("its command line assigns `{name}`; move that to `env`, and adopt again")),
         None => Ok(()),
     }
-}
-
-/// Whether the program signs requests to hosts that it is given, which it does not send to the endpoint of an SDK.
-pub(super) fn signs_itself(entry: &Map<String, Value>) -> bool {
-    let mut words = std::iter::once(program_of(entry)).chain(args_of(entry));
-    words.any(|word| SIGNING_PROGRAMS.iter().any(|program| word.contains(program)))
 }
 
 pub(super) fn is_container(entry: &Map<String, Value>) -> bool {

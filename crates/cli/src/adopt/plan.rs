@@ -10,7 +10,7 @@ use super::accounts::{AccountKey, Accounts, Source};
 use super::aws_use::{AwsUse, aws_use};
 use super::client_file::ClientFile;
 use super::entry::{
-    args_of, check_command_line, env_of, is_container, passes_keys_to_container, profile_option, signs_itself,
+    args_of, check_command_line, env_of, is_container, passes_keys_to_container, profile_option,
 };
 use super::references::{PassedVars, is_reference};
 use crate::check::proxy_obstacle;
@@ -143,9 +143,7 @@ impl Plan {
         let alias = self.accounts.alias(AccountKey { source, region });
         Ok(match (in_container, file.config.servers.get(&server.name)) {
             (true, _) => Access::Environment(alias),
-            (false, Some(config)) if proxy_obstacle(config).is_none() && !signs_itself(entry) => {
-                Access::Proxy(alias)
-            }
+            (false, Some(config)) if proxy_obstacle(config).is_none() => Access::Proxy(alias),
             (false, _) => Access::Endpoint(alias),
         })
     }

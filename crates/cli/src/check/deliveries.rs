@@ -8,10 +8,16 @@ use valetkey::mcp::signing::routes::{Routes, ServiceRoute};
 
 const DELIVERIES: [Delivery; 5] =
     [Delivery::Proxy, Delivery::Endpoint, Delivery::Env, Delivery::SigV4, Delivery::None];
-const CONTAINER_PROGRAMS: [&str; 4] = ["docker", "podman", "finch", "nerdctl"];
-/// Servers that load the profile `default` by its name. botocore then ignores keys in the environment, where the proxy's
-/// placeholders are.
-const PROFILE_SERVERS: [&str; 1] = ["amazon-sns-sqs-mcp-server"];
+/// Programs that run another program in a container.
+pub(crate) const CONTAINER_PROGRAMS: [&str; 4] = ["docker", "podman", "finch", "nerdctl"];
+/// Programs whose requests do not reach the proxy, by a part of their command line, and why. botocore ignores keys in the
+/// environment, where the placeholders are, for a profile that a program names.
+const UNREACHED_PROGRAMS: [(&str, &str); 3] = [
+    ("amazon-sns-sqs-mcp-server", "it loads a profile by name, and then no keys from its environment"),
+    ("aws-sigv4-proxy", SIGNS_ITSELF),
+    ("mcp-proxy-for-aws", SIGNS_ITSELF),
+];
+const SIGNS_ITSELF: &str = "it signs requests itself, and sends them to the host that it is given";
 /// The longest list of operations that is shown completely.
 const MAX_SHOWN_OPERATIONS: usize = 4;
 
@@ -19,6 +25,8 @@ const MAX_SHOWN_OPERATIONS: usize = 4;
 #[derive(Debug, Serialize)]
 pub(super) struct ServerDeliveries {
     server: String,
+    #[serde(skip)]
+    is_remote: bool,
     /// The delivery that the server has.
     delivery: Delivery,
     usable: Vec<Delivery>,
@@ -55,7 +63,8 @@ impl ServerDeliveries {
             false => Vec::new(),
         };
         unreachable.sort();
-        Self { server: name.to_owned(), delivery: server.delivery, usable, unusable, unreachable }
+        let is_remote = server.url.is_some();
+        Self { server: name.to_owned(), is_remote, delivery: server.delivery, usable, unusable, unreachable }
     }
 
     /// Returns a line for a person.
@@ -75,7 +84,7 @@ impl ServerDeliveries {
         );
         // That a process is not remote, and the reverse, is no news.
         let notable = self.unusable.iter().filter(|unusable| {
-            (unusable.delivery == Delivery::Proxy && !self.is_remote()) || unusable.delivery == self.delivery
+            (unusable.delivery == Delivery::Proxy && !self.is_remote) || unusable.delivery == self.delivery
         });
         for UnusableDelivery { delivery, reason } in notable {
             line.push_str(&format!("; not `{}`: {reason}", name_of(*delivery)));
@@ -85,15 +94,7 @@ impl ServerDeliveries {
         }
         line
     }
-
-    fn is_remote(&self) -> bool {
-        self.unusable
-            .iter()
-            .any(|unusable| unusable.delivery == Delivery::Endpoint && unusable.reason == REMOTE)
-    }
 }
-
-const REMOTE: &str = "the server is remote, and gets no credentials";
 
 /// Returns why the server cannot use the delivery.
 fn obstacle(server: &ServerConfig, delivery: Delivery, named: &[&ServiceRoute]) -> Option<String> {
@@ -101,7 +102,7 @@ fn obstacle(server: &ServerConfig, delivery: Delivery, named: &[&ServiceRoute]) 
         return match delivery {
             Delivery::None => None,
             Delivery::SigV4 => sigv4_obstacle(server, url),
-            _ => Some(REMOTE.to_owned()),
+            _ => Some("the server is remote, and gets no credentials".to_owned()),
         };
     }
     let is_container = CONTAINER_PROGRAMS.contains(&program_of(server));
@@ -142,9 +143,9 @@ fn sdk_obstacle(server: &ServerConfig, named: &[&ServiceRoute]) -> Option<String
     if let Err(error) = proxied.check() {
         return Some(error.to_string());
     }
-    let mut texts = std::iter::once(program_of(server)).chain(server.args.iter().map(String::as_str));
-    if texts.any(|text| PROFILE_SERVERS.iter().any(|name| text.contains(name))) {
-        return Some("it loads a profile by name, and then no keys from its environment".to_owned());
+    let reason_of = |text: &str| UNREACHED_PROGRAMS.iter().find(|(name, _)| text.contains(name));
+    if let Some((_, reason)) = command_texts(server).find_map(reason_of) {
+        return Some((*reason).to_owned());
     }
     let service = named.iter().find(|service| service.host_prefixed().any(|name| name == "*"))?;
     Some(format!("SDKs do not send the requests of `{}` to a proxy", service.name()))
@@ -161,11 +162,15 @@ fn unreachable_operations(service: &ServiceRoute) -> Vec<String> {
 
 /// Whether a word of the command line is the name of the service.
 fn is_named(server: &ServerConfig, service: &ServiceRoute) -> bool {
-    let mut texts = std::iter::once(program_of(server)).chain(server.args.iter().map(String::as_str));
-    texts.any(|text| {
+    command_texts(server).any(|text| {
         let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
         words.any(|word| word == service.name())
     })
+}
+
+/// Returns the name of the program and its arguments.
+fn command_texts(server: &ServerConfig) -> impl Iterator<Item = &str> {
+    std::iter::once(program_of(server)).chain(server.args.iter().map(String::as_str))
 }
 
 fn program_of(server: &ServerConfig) -> &str {
@@ -208,6 +213,8 @@ mod tests {
         assert!(maps.contains("not `proxy`: SDKs do not send the requests of `location`"), "{maps}");
         let queues = line("uvx", &["awslabs.amazon-sns-sqs-mcp-server@latest"], |_| {});
         assert!(queues.contains("not `proxy`: it loads a profile by name"), "{queues}");
+        let signing = line("uvx", &["mcp-proxy-for-aws@latest", "https://tools.example.com/mcp"], |_| {});
+        assert!(signing.contains("not `proxy`: it signs requests itself"), "{signing}");
         let container = line("/usr/bin/docker", &["run", "iam"], |_| {});
         assert!(container.contains("can use `env`, `none`; not `proxy`: a container"), "{container}");
         let endpoint = line("iam", &[], |server| {

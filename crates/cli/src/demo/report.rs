@@ -1,11 +1,12 @@
 //! The report of the demo: a table for people, JSON for programs.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Instant;
 
 use serde::Serialize;
 use valetkey::escape_control_chars;
+
+use crate::output::escape_json;
 
 /// The maximum number of characters of an observation in the table.
 const MAX_OBSERVATION_CHARS: usize = 110;
@@ -76,23 +77,6 @@ impl DemoReport {
     }
 }
 
-/// Escapes every character of a JSON document that would control a terminal. JSON itself escapes only those below the
-/// space.
-fn escape_json(document: &str) -> String {
-    let mut escaped = String::with_capacity(document.len());
-    for line in document.split_inclusive('\n') {
-        let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
-        for character in line.chars() {
-            match escape_control_chars(character.encode_utf8(&mut [0; 4])) {
-                Cow::Borrowed(same) => escaped.push_str(same),
-                Cow::Owned(_) => escaped.push_str(&format!("\\u{:04x}", u32::from(character))),
-            }
-        }
-        escaped.push_str(end);
-    }
-    escaped
-}
-
 /// Truncates an observation to the width of the table; JSON has the full text.
 fn truncate(seen: &str) -> String {
     if seen.chars().count() <= MAX_OBSERVATION_CHARS {
@@ -107,19 +91,5 @@ fn status_label(held: bool, color: bool) -> &'static str {
         (true, false) => "ok  ",
         (false, true) => "\x1b[31mFAIL\x1b[0m",
         (false, false) => "FAIL",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escape_json_keeps_document_and_escapes_controls() {
-        let seen = "\u{1b}[2J\u{7}\r\u{7f}\u{9b}\u{202e} and `é`";
-        let document = serde_json::json!({"seen": seen});
-        let escaped = escape_json(&format!("{document:#}"));
-        assert!(!escaped.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{escaped:?}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).ok(), Some(document));
     }
 }

@@ -6,10 +6,10 @@
 use std::str::FromStr;
 
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::address::OpsAddress;
+use crate::trust::sha256_hex;
 
 const FETCH_SITE: &str = "sec-fetch-site";
 
@@ -20,22 +20,17 @@ pub(super) struct Access {
     tokens: Vec<TokenDigest>,
 }
 
-/// The SHA-256 digest of a token.
-pub(super) struct TokenDigest([u8; 32]);
+/// The SHA-256 digest of a token, in lower-case hexadecimal digits.
+pub(super) struct TokenDigest(String);
 
 impl FromStr for TokenDigest {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut digest = [0; 32];
         if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(());
         }
-        for (index, byte) in digest.iter_mut().enumerate() {
-            let digits = text.get(2 * index..2 * index + 2).ok_or(())?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| ())?;
-        }
-        Ok(Self(digest))
+        Ok(Self(text.to_ascii_lowercase()))
     }
 }
 
@@ -74,8 +69,8 @@ impl Access {
         let Some((_, token)) = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
             return false;
         };
-        let digest = Sha256::digest(token.trim());
-        self.tokens.iter().any(|known| digest.as_slice().ct_eq(&known.0).into())
+        let digest = sha256_hex(token.trim().as_bytes());
+        self.tokens.iter().any(|known| digest.as_bytes().ct_eq(known.0.as_bytes()).into())
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn respond(
     match path {
         "/" => page(),
         "/metrics" => typed(StatusCode::OK, OPEN_METRICS, state.metrics()),
-        "/status" => match serde_json::to_string(&state.status()) {
+        "/status" => match serde_json::to_string(&state.full_status()) {
             Ok(status) => typed(StatusCode::OK, "application/json", status),
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the status cannot be serialized"),
         },

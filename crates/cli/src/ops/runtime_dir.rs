@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use rustix::process::geteuid;
 use uuid::Uuid;
 
+use crate::files::absolute_dir;
+
 /// Returns the folder: in `XDG_RUNTIME_DIR`, or else in the folder for temporary files.
 pub(crate) fn path() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    match runtime {
+    match absolute_dir("XDG_RUNTIME_DIR") {
         Some(runtime) => runtime.join("valetkey"),
         None => std::env::temp_dir().join(format!("valetkey-{}", geteuid().as_raw())),
     }

@@ -44,7 +44,13 @@ pub(super) struct Status {
     pub(super) sessions: Vec<SessionEntry>,
     /// The store of sessions that several gateways serve, if there is one.
     pub(super) store: Option<StoreEntry>,
-    /// The newest records of the audit log, newest first.
+}
+
+/// The state with the newest records of the audit log, newest first.
+#[derive(Debug, Serialize)]
+pub(super) struct FullStatus {
+    #[serde(flatten)]
+    status: Status,
     recent: Vec<AuditRecord>,
 }
 
@@ -55,6 +61,8 @@ pub(super) struct StoreEntry {
     /// For how long it has not been reached.
     unreachable_seconds: Option<u64>,
     open_sessions: usize,
+    /// Clears that the other gateways do not know of yet. They are lost with this process.
+    pending_clears: usize,
     refreshes_led: u64,
     refreshes_followed: u64,
     refreshes_alone: u64,
@@ -93,9 +101,7 @@ impl OpsState {
             processes: 0,
             sessions: Vec::new(),
             store: None,
-            recent: self.audit.recent(),
         };
-        status.recent.reverse();
         let reason = match &self.source {
             StatusSource::Http { monitor, shared } => {
                 let stopped = status.read_gateway(monitor);
@@ -107,6 +113,12 @@ impl OpsState {
         status.ready = reason.is_none();
         status.reason = reason;
         status
+    }
+
+    pub(super) fn full_status(&self) -> FullStatus {
+        let mut recent = self.audit.recent();
+        recent.reverse();
+        FullStatus { status: self.status(), recent }
     }
 
     pub(super) fn metrics(&self) -> String {
@@ -147,6 +159,7 @@ impl Status {
             reached,
             unreachable_seconds: store.unreachable_for.map(|time| time.as_secs()),
             open_sessions: store.open_sessions,
+            pending_clears: store.pending_clears,
             refreshes_led: store.refreshes_led,
             refreshes_followed: store.refreshes_followed,
             refreshes_alone: store.refreshes_alone,

@@ -55,8 +55,8 @@ pub(crate) fn discovered_file() -> Option<PathBuf> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = here.ancestors().position(|folder| folder.join(".git").symlink_metadata().is_ok());
     let above = here.ancestors().take(root.map_or(0, |root| root + 1)).skip(1);
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let user = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
+    let user =
+        files::absolute_dir("XDG_CONFIG_HOME").or_else(|| Some(files::absolute_dir("HOME")?.join(".config")));
     let user = user.map(|folder| folder.join("valetkey"));
     let folders = std::iter::once(PathBuf::new()).chain(above.map(Path::to_owned)).chain(user);
     folders.map(|folder| folder.join(DEFAULT_FILE)).find(|path| match path.symlink_metadata() {
