@@ -48,7 +48,7 @@ fn run_lints() -> Result<()> {
     run_cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     // The benchmark is a workspace of its own, so no other step compiles it. Its tests keep it up to date with the
     // library.
-    run_cargo(&["test", "--manifest-path", "bench/Cargo.toml", "--lib", "--quiet"])
+    run_cargo(&["test", "--manifest-path", "bench/Cargo.toml", "--locked", "--lib", "--quiet"])
 }
 
 /// Checks that each backend, each feature of the facade, and `core` build without the others.
