@@ -182,7 +182,7 @@ impl SessionInner {
         let _topology = self.topology_lock();
         if cache.last_clear()? == last_clear {
             self.own_accounts().iter().for_each(|cache| cache.resume_with_session());
-            self.invalidate_issued();
+            self.invalidate_others(cache);
         }
         Ok(output)
     }

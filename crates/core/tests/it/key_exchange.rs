@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+use futures_util::FutureExt;
+use valetkey_core::audit::{AuditEvent, AuditRecord, AuditSink, InMemoryAudit};
 use valetkey_core::{
     CredentialId, CredentialProvider, Credentials, Error, ErrorKind, Expiry, KeyExchange, MapResolver,
     ProviderChain, Result, SessionContext, SessionPolicy,
@@ -85,6 +86,29 @@ async fn key_exchange_serves_only_exchanged_credentials() {
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
     let narrowed = narrowed.scope_down(&policy.parse().unwrap()).unwrap();
     assert_eq!(number(&narrowed.provide().await.unwrap()), 152, "and can be narrowed");
+}
+
+/// Fetches from its session when keys are set on it: earlier than the caller that set them can.
+#[derive(Debug, Default)]
+struct FetchingSink(Mutex<Option<SessionContext>>);
+
+impl AuditSink for FetchingSink {
+    fn record(&self, record: &AuditRecord) {
+        let session = self.0.lock().unwrap().clone().filter(|_| record.event == AuditEvent::Set);
+        if let Some(session) = session {
+            session.credentials().now_or_never().unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn key_exchange_fetched_at_once_is_not_repeated() {
+    let sink = Arc::new(FetchingSink::default());
+    let session = SessionContext::builder().exchange_static_keys(key_exchange()).audit(sink.clone()).build();
+    *sink.0.lock().unwrap() = Some(session.clone());
+    session.set_credentials(credentials(1)).unwrap();
+    assert_eq!(fetch_number(&session).await, Ok(101), "the first exchange");
+    sink.0.lock().unwrap().take();
 }
 
 #[tokio::test]

@@ -58,6 +58,15 @@ impl SessionInner {
         self.for_each_child(Self::invalidate_issued);
     }
 
+    /// Invalidates what providers issued to the other accounts here, and to all in the children. A fetch of `changed` may
+    /// have begun since it was changed, and stays.
+    pub(in crate::session) fn invalidate_others(&self, changed: &AccountCache) {
+        let accounts = self.own_accounts();
+        let others = accounts.iter().filter(|cache| !std::ptr::eq(Arc::as_ptr(cache), changed));
+        others.for_each(|cache| cache.invalidate_issued());
+        self.for_each_child(Self::invalidate_issued);
+    }
+
     /// Registers the accounts of this session, and of its present and future children, for background refreshes.
     pub(in crate::session) fn attach_refresher(&self, queue: &Arc<RefreshQueue>) {
         self.shared.add_refreshers(&[Arc::downgrade(queue)]);
