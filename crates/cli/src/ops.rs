@@ -58,10 +58,7 @@ impl OpsConfig {
             report("token_sha256", "must be SHA-256 digests in hexadecimal digits".to_owned());
         }
         let address = address.cloned().or(configured);
-        if tokens.is_empty()
-            && ops.token_sha256.is_empty()
-            && address.as_ref().is_some_and(OpsAddress::is_remote)
-        {
+        if ops.token_sha256.is_empty() && address.as_ref().is_some_and(OpsAddress::is_remote) {
             let what = "lets other machines read the state of the gateway; use a loopback address or a socket, or set \
                         `token_sha256`";
             report("listen", what.to_owned());

@@ -164,7 +164,6 @@ impl Address {
     }
 }
 
-/// Returns a field of the reply to `INFO`.
 /// Returns the commands that read two sections of the server's state.
 fn info(sections: [&str; 2]) -> Pipeline {
     let mut pipeline = ::redis::pipe();
@@ -174,6 +173,7 @@ fn info(sections: [&str; 2]) -> Pipeline {
     pipeline
 }
 
+/// Returns a field of the reply to `INFO`.
 fn info_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
 }
