@@ -63,6 +63,9 @@ pub enum Error {
         "no Docker client: install one (Debian: `apt-get install docker-cli`, or `docker.io` before Debian 13)"
     )]
     NoDocker,
+    /// There is no Chromium.
+    #[error("no Chromium: install one (Debian: `apt-get install chromium`; Chrome will do)")]
+    NoChromium,
     /// There is no Redis or Valkey server.
     #[error(
         "no such server: install one (Debian: `apt-get install redis-server`, from Debian 13 also `valkey-server`)"

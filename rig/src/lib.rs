@@ -13,6 +13,7 @@
 //! Every peer listens on 127.0.0.1 only, gets an environment built from nothing and a `HOME` and `TMPDIR` of its own,
 //! and dies with its handle. Its log stays in `target/rig/run/<pid>-…` when a test ends without [`stop`](Moto::stop).
 
+mod chromium;
 mod docker;
 mod egress;
 mod environment;
@@ -32,6 +33,7 @@ mod seed;
 mod signing_key;
 mod venv;
 
+pub use chromium::chromium;
 pub use docker::docker;
 pub use egress::Egress;
 pub use environment::{REGION, aws_api_environment, aws_environment};

@@ -22,14 +22,23 @@ pub enum Venv {
     Clients,
     /// LangGraph with LangChain's adapters for MCP, and the servers that its agents call.
     Workflow,
+    /// The official Prometheus client, whose parser reads metrics as Prometheus does.
+    Metrics,
     /// Gateways that the benchmark compares with valetkey.
     Proxies,
 }
 
 impl Venv {
     /// Those that tests need. Node.js comes before the environments whose JavaScript packages it installs.
-    pub const ALL: [Self; 6] =
-        [Self::Main, Self::MiniStack, Self::Botocore, Self::Node, Self::Clients, Self::Workflow];
+    pub const ALL: [Self; 7] = [
+        Self::Main,
+        Self::MiniStack,
+        Self::Botocore,
+        Self::Node,
+        Self::Clients,
+        Self::Workflow,
+        Self::Metrics,
+    ];
 
     /// Its name: the folder under `target/rig`.
     pub fn name(self) -> &'static str {
@@ -40,6 +49,7 @@ impl Venv {
             Self::Node => "node",
             Self::Clients => "clients",
             Self::Workflow => "workflow",
+            Self::Metrics => "metrics",
             Self::Proxies => "proxies",
         }
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every test, with real peers where they are available.
 
 use clap::Args;
-use valetkey_rig::{docker, redis_server, valkey_server};
+use valetkey_rig::{chromium, docker, redis_server, valkey_server};
 
 use crate::{Result, XtaskError, loom, rig, step::run_cargo};
 
@@ -12,6 +12,8 @@ const DOCKER: &str = "docker_client";
 const REDIS: &str = "real::redis";
 /// A part of the name of every test that needs a Valkey server, which few distributions have.
 const VALKEY: &str = "real::valkey";
+/// A part of the name of every test that drives a browser.
+const CHROMIUM: &str = "real::chromium";
 
 /// The options of the test run.
 #[derive(Args, Debug, Default)]
@@ -54,7 +56,8 @@ pub fn run(options: &TestArgs) -> Result<()> {
 
 /// Returns the tests whose programs are not installed, and how to install them.
 fn missing_programs() -> Vec<(&'static str, valetkey_rig::Error)> {
-    let programs = [(DOCKER, docker()), (REDIS, redis_server()), (VALKEY, valkey_server())];
+    let programs =
+        [(DOCKER, docker()), (REDIS, redis_server()), (VALKEY, valkey_server()), (CHROMIUM, chromium())];
     programs.into_iter().filter_map(|(name, program)| Some((name, program.err()?))).collect()
 }
 

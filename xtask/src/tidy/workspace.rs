@@ -16,6 +16,8 @@ pub(crate) struct Workspace {
     pub(crate) sources: Vec<SourceFile>,
     pub(crate) manifests: Vec<Manifest>,
     unreadable: Vec<Violation>,
+    /// The files that are no text.
+    binary_files: Vec<String>,
 }
 
 impl Workspace {
@@ -33,11 +35,14 @@ impl Workspace {
         }
         let names = String::from_utf8_lossy(&output.stdout).into_owned();
         let names: HashSet<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
-        // Binary files, and tracked files that are deleted but not yet committed, are not checked.
-        let texts = names
-            .into_iter()
-            .filter_map(|name| Some((name.to_owned(), fs::read_to_string(root.join(name)).ok()?)));
-        Ok(Self::from_files(texts))
+        // Tracked files that are deleted but not yet committed are not checked. Of binary files, only the names are.
+        let names = names.into_iter().filter(|name| root.join(name).is_file());
+        let (texts, binary_files): (Vec<_>, Vec<_>) = names
+            .map(|name| (name.to_owned(), fs::read_to_string(root.join(name))))
+            .partition(|(_, text)| text.is_ok());
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.ok()?)));
+        let binary_files = binary_files.into_iter().map(|(name, _)| name).collect();
+        Ok(Self { binary_files, ..Self::from_files(texts) })
     }
 
     /// Creates a workspace of these files: path and text.
@@ -60,7 +65,8 @@ impl Workspace {
     /// Whether the workspace has this file or folder.
     pub(crate) fn contains_path(&self, path: &str) -> bool {
         let folder = format!("{}/", path.trim_end_matches('/'));
-        self.files.iter().any(|(file, _)| file == path || file.starts_with(&folder))
+        let files = self.files.iter().map(|(file, _)| file).chain(&self.binary_files);
+        files.into_iter().any(|file| file == path || file.starts_with(&folder))
     }
 
     /// Returns the files that could not be parsed.

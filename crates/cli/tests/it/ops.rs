@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use valetkey_core::testing::Canary;
 
 use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
+use crate::serve::shutdown::send_signal;
 
 const TOKEN: Option<&str> = Some("token-of-alice");
 
 /// Sends a request to the operations listener of a gateway, and returns the reply with its headers.
-async fn get(gateway: &HttpGatewayFixture, path: &str, headers: &str) -> String {
+pub(crate) async fn get(gateway: &HttpGatewayFixture, path: &str, headers: &str) -> String {
     let address = gateway.ops_address();
     let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -25,7 +26,8 @@ async fn get(gateway: &HttpGatewayFixture, path: &str, headers: &str) -> String 
     reply
 }
 
-fn body(reply: &str) -> &str {
+/// Returns the body of a successful reply.
+pub(crate) fn body(reply: &str) -> &str {
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
     reply.split_once("\r\n\r\n").unwrap().1
 }
@@ -170,4 +172,40 @@ async fn status_folder_of_others_is_not_used() {
     let output = gateway.stop_with_output().await;
     assert!(output.stderr.contains("`valetkey status` does not find this gateway"), "{}", output.stderr);
     assert_eq!(sockets(&fixture), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn status_watch_shows_changes_until_signal() {
+    let fixture = fixture();
+    let gateway = start(&fixture).await;
+    let mut watch = fixture.start(&["status", "--watch", "--json"]);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut sessions = async || {
+        let line = lines.next_line().await.unwrap().unwrap();
+        let status: Value = serde_json::from_str(&line).unwrap();
+        status["gateways"][0]["sessions"].as_array().unwrap().len()
+    };
+    assert_eq!(sessions().await, 0);
+    let (_, created) = gateway.call(TOKEN, "create_credential_session", json!({})).await;
+    assert!(created["result"]["structuredContent"]["credential_session"].is_string(), "{created}");
+    while sessions().await == 0 {}
+    send_signal(Signal::INT, watch.id().unwrap());
+    let output = ProgramFixture::wait_for_output(watch).await;
+    assert_eq!((output.code, output.stderr.as_str()), (None, ""), "a signal ends it");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn status_watch_as_text_follows_gateways() {
+    let fixture = fixture();
+    let mut watch = fixture.start(&["status", "--watch"]);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let none = lines.next_line().await.unwrap().unwrap();
+    assert!(none.contains("no gateway of this user is running"), "{none}");
+    let gateway = start(&fixture).await;
+    let row = format!("{} ", gateway.pid());
+    while !lines.next_line().await.unwrap().unwrap().starts_with(&row) {}
+    send_signal(Signal::TERM, watch.id().unwrap());
+    assert_eq!(watch.wait().await.unwrap().code(), None);
+    gateway.stop().await;
 }

@@ -1,10 +1,12 @@
 //! Tests with real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` skips them.
 
+mod chromium;
 mod clients;
 mod demo;
 mod exchange;
 mod exec;
 mod mfa;
+mod metrics;
 mod narrowed;
 mod presign;
 mod quick_starts;

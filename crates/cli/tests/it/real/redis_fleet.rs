@@ -11,6 +11,7 @@ use valetkey_core::testing::Canary;
 use valetkey_rig::Redis;
 
 use crate::aws_fixture::AwsFixture;
+use crate::ops::get;
 use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
 use crate::serve::shutdown::send_signal;
@@ -352,5 +353,39 @@ async fn gateway_starts_without_redis_and_recovers() {
     for node in [a, b] {
         node.stop().await;
     }
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn readiness_follows_session_store() {
+    let mut redis = Redis::start(&[]).await.unwrap();
+    let files = settings(&redis, "");
+    let gateway = HttpGatewayFixture::start(&files, &["--ops", "127.0.0.1:0"]).await;
+    let until_ready = async |status: &str, reason: &str| loop {
+        let reply = get(&gateway, "/readyz", "").await;
+        if reply.starts_with(status) {
+            break assert!(reply.ends_with(reason), "{reply}");
+        }
+        // The gateway notices the state of its store when it uses it.
+        try_create(&gateway).await;
+    };
+    let store_reached = async || {
+        let metrics = get(&gateway, "/metrics", "").await;
+        metrics.lines().any(|line| line == "valetkey_store_reached 1")
+    };
+    until_ready("HTTP/1.1 200", "\r\n\r\nready\n").await;
+    assert!(store_reached().await);
+    for _ in 0..2 {
+        redis.kill().await.unwrap();
+        until_ready("HTTP/1.1 503", "\r\n\r\nthe session store is not reached\n").await;
+        assert!(!store_reached().await);
+        // The process itself is alive: a balancer that would end it probes this path.
+        assert!(get(&gateway, "/healthz", "").await.starts_with("HTTP/1.1 200"));
+        let status = files.run(&["status"]).await;
+        assert!(status.stdout.contains("not ready: the session store is not reached"), "{}", status.stdout);
+        redis.restart().await.unwrap();
+        until_ready("HTTP/1.1 200", "\r\n\r\nready\n").await;
+    }
+    gateway.stop().await;
     redis.stop().await.unwrap();
 }

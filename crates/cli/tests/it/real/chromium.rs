@@ -1,0 +1,93 @@
+//! The status page, as a person sees and operates it in a browser.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use valetkey::{Clock, Expiry, SystemClock};
+use valetkey_core::testing::Canary;
+use valetkey_rig::{Script, chromium, target_dir};
+
+use super::node_script;
+use crate::aws_fixture::AwsFixture;
+use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
+use crate::serve::{CALLER_IDENTITY_TOOL, fixture_with_server};
+
+/// WCAG 2.2 requires this contrast of text.
+const MIN_CONTRAST: f64 = 4.5;
+
+/// Opens the status page, and returns what the browser shows.
+async fn read_page(gateway: &HttpGatewayFixture, screenshots: &Path) -> Value {
+    let url = format!("http://{}/", gateway.ops_address());
+    let script =
+        Script::node(node_script("status_page.mjs")).arg(chromium().unwrap()).arg(url).arg(screenshots);
+    serde_json::from_str(&script.run().await.unwrap()).unwrap()
+}
+
+/// Opens a session with these credentials and a running server. Returns its handle.
+async fn open_session(gateway: &HttpGatewayFixture, token: &str, credentials: Value) -> String {
+    let (_, created) = gateway.call(Some(token), "create_credential_session", json!({})).await;
+    let session = created["result"]["structuredContent"].clone();
+    let mut set = session.clone();
+    set["credentials_json"] = credentials;
+    gateway.call(Some(token), "set_aws_credentials_context", set).await;
+    let (_, called) = gateway.call(Some(token), CALLER_IDENTITY_TOOL, session.clone()).await;
+    assert!(called.to_string().contains("arn:aws:iam::111111111111"), "{called}");
+    session["credential_session"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn status_page_shows_sessions_and_servers_without_secrets() {
+    let aws = AwsFixture::start().await;
+    let fixture = fixture_with_server(aws.url()).file("valetkey.toml", PRINCIPALS);
+    let gateway =
+        HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json", "--ops", "127.0.0.1:0"]).await;
+    let canary = Canary::new();
+    let mut credentials = canary.to_json();
+    credentials["expiration"] =
+        json!(Expiry::At(SystemClock.now() + Duration::from_secs(55 * 60)).to_string());
+    let handle = open_session(&gateway, "token-of-alice", credentials).await;
+    let of_bob = json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "made-up"});
+    open_session(&gateway, "token-of-bob", of_bob).await;
+    assert!(!canary.found_in(&aws.received_credentials()).is_empty(), "the gateway has the credentials");
+    let screenshots = target_dir().join("status-page");
+    let page = read_page(&gateway, &screenshots).await;
+
+    assert_eq!(page["state"], "ready", "{page:#}");
+    let (session, server) = (&page["sessions"][0], &page["servers"][0]);
+    assert_eq!((&session[1], &session[2]), (&json!("alice"), &json!("dev")), "{page:#}");
+    let expiry = session[6].as_str().unwrap();
+    assert!(expiry.starts_with("in 5") && expiry.ends_with(" min"), "{page:#}");
+    assert_eq!(
+        (&page["sessions"][1][1], &page["sessions"][1][6]),
+        (&json!("bob"), &json!("never")),
+        "{page:#}"
+    );
+    assert_eq!((&server[0], &server[1]), (&session[0], &json!("aws")), "{page:#}");
+    let events = page["recent"].as_array().unwrap();
+    assert!(events.iter().any(|record| record[1] == "set" && record[2] == session[0]), "{page:#}");
+
+    let shown = page["page"].as_str().unwrap();
+    assert!(shown.contains("alice"), "{shown}");
+    assert!(canary.found_in(shown).is_empty() && !shown.contains(&handle), "{shown}");
+    // Neither the page nor what it causes leaves the listener.
+    let own = format!("http://{}/", gateway.ops_address());
+    let requested = page["requested"].as_array().unwrap();
+    let is_own = |url: &Value| url == own.as_str() || *url == format!("{own}status");
+    assert!(requested.len() > 1 && requested.iter().all(is_own), "{requested:?}");
+    assert_eq!((&page["errors"], &page["unnamed"]), (&json!([]), &json!(0)));
+
+    let scheme = |name: &str, field: &str| page["schemes"][name][field].as_f64().unwrap();
+    for name in ["light", "dark"] {
+        assert!(scheme(name, "lowest") >= MIN_CONTRAST, "{name}: {}", page["schemes"]);
+        let screenshot = std::fs::read(screenshots.join(format!("{name}.png"))).unwrap();
+        assert!(screenshot.starts_with(b"\x89PNG") && screenshot.len() > 10_000, "{}", screenshot.len());
+    }
+    assert!(scheme("light", "background") > 0.9 && scheme("dark", "background") < 0.1, "{}", page["schemes"]);
+
+    let focused = ["pause", "sessions-title", "servers-title", "recent-title"].map(|id| json!([id, true]));
+    assert_eq!(page["focused"], json!(focused), "each region is reached, and shows its focus");
+    let pressed = (&page["paused"], &page["resumed"]);
+    assert_eq!(pressed, (&json!(["Resume", "true"]), &json!(["Pause", "false"])));
+    gateway.stop().await;
+}
