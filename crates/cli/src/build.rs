@@ -1,5 +1,6 @@
 //! Builds a session from settings. Every provider is checked before anything runs.
 
+mod access;
 mod accounts;
 mod audit;
 mod claims;
@@ -31,6 +32,7 @@ use crate::settings::{
     did_you_mean,
 };
 use crate::terminal::Terminal;
+pub(crate) use access::{ConfiguredAccess, refuse_access_over_http};
 use accounts::{AccountBuilder, region_or_default};
 pub(crate) use audit::open_sink;
 pub(crate) use claims::{ClaimSource, is_decided_by_caller, used_claims};

@@ -52,6 +52,7 @@ async fn check(command: &CheckArgs) -> Result<CheckReport, CliError> {
         build::build_session(&settings, &base, &Terminal::new(), BuildMode::CheckOnly, &mut diagnostics);
     let policies = ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
     build::check_scopes(&settings, &session, &policies, &mut diagnostics);
+    build::ConfiguredAccess::read(&settings, &policies, &mut diagnostics);
     if let Some(http) = &settings.http {
         build_authenticator(&settings, &mut diagnostics);
         TlsFiles::read(&settings, http, &mut diagnostics);

@@ -23,7 +23,7 @@ use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
 use crate::arguments::{ConfigArgs, ServeArgs};
-use crate::build::{self, BuildMode, ConfiguredPolicies};
+use crate::build::{self, BuildMode, ConfiguredAccess, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
 use crate::nested;
@@ -57,19 +57,18 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     let ops = OpsConfig::read(&settings, command.ops.as_ref(), &mut diagnostics);
     let session = build::build_serving_session(&settings, &base, servers, audit.clone(), &mut diagnostics);
     let policies = ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
+    let access = ConfiguredAccess::read(&settings, &policies, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(config_error(&diagnostics));
     }
-    let scope = command.scope.as_deref();
-    let served = build::narrow_to_scope(&settings, &session, &policies, scope).map_err(CliError::usage)?;
+    let access = access.select(command.scope.as_deref());
+    let floor = access.floor.as_deref();
+    let served = build::narrow_to_scope(&settings, &session, &policies, floor).map_err(CliError::usage)?;
     let rejected = rejected_servers(&config);
-    let host = McpHost::builder(&served, config)
-        .environment(HostEnvironment::from_process())
-        .process_quota(settings.processes.quota())
-        .launcher(launcher);
-    let host = with_idle_timeout(host, settings.processes.idle_seconds);
-    let host = Arc::new(with_tool_policies(host, &policies).start().await?);
-    let tools = build_tools(&settings, &served, &policies);
+    let host = McpHost::builder(&served, config).launcher(launcher);
+    let host = Arc::new(with_limits(host, &settings, &policies).start().await?);
+    let tools =
+        tools_builder(&settings, &served, &policies).requestable(session.clone(), access.offers).build();
     if std::io::stdin().is_terminal() {
         print_terminal_hint();
     }
@@ -123,6 +122,12 @@ fn check_entries(
     let added = config.errors.iter().filter(|error| !rejected.contains(&error.server));
     diagnostics
         .extend(added.map(|error| Diagnostic::in_file(path, format!("`{}`: {}", error.server, error.error))));
+}
+
+/// Sets the environment and the limits of the servers.
+fn with_limits(host: McpHostBuilder, settings: &Settings, policies: &ConfiguredPolicies) -> McpHostBuilder {
+    let host = host.environment(HostEnvironment::from_process()).process_quota(settings.processes.quota());
+    with_tool_policies(with_idle_timeout(host, settings.processes.idle_seconds), policies)
 }
 
 fn with_idle_timeout(host: McpHostBuilder, seconds: Option<u64>) -> McpHostBuilder {
@@ -197,12 +202,16 @@ fn with_tool_policies(host: McpHostBuilder, policies: &ConfiguredPolicies) -> Mc
         .fold(host, |host, (server, tool, policy)| host.tool_policy(server, tool, policy))
 }
 
-/// Builds the tools of a session.
-fn build_tools(settings: &Settings, session: &SessionContext, policies: &ConfiguredPolicies) -> ToolSet {
+/// Returns the tools of a session.
+fn tools_builder(
+    settings: &Settings,
+    session: &SessionContext,
+    policies: &ConfiguredPolicies,
+) -> ToolSetBuilder {
     let tools = build::configured_accounts(settings)
         .fold(ToolSet::builder(session.clone()), ToolSetBuilder::configured_account);
     let named = policies.by_name.iter();
-    named.fold(tools, |tools, (name, policy)| tools.policy(name, policy.clone())).build()
+    named.fold(tools, |tools, (name, policy)| tools.policy(name, policy.clone()))
 }
 
 #[allow(clippy::print_stderr, reason = "a person at the terminal sees why nothing happens")]

@@ -1,6 +1,7 @@
 //! `valetkey.toml`: accounts, principals, policies, servers' credentials, resolver, audit log and the HTTP gateway.
 //! Unknown keys are errors.
 
+mod access;
 mod account;
 mod default_account;
 mod deserializer;
@@ -31,6 +32,7 @@ use valetkey::Principal;
 pub(crate) use valetkey::mcp::child::{Delivery, HomeFolder};
 use valetkey::mcp::http::VerifiedCaller;
 
+pub(crate) use access::AccessSettings;
 pub(crate) use account::{
     AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, ProcessSettings,
     ProviderSettings, RoleSettings, SecretSettings, TokenSettings, WebIdentitySettings,
@@ -48,7 +50,7 @@ pub(crate) use server::ServerSettings;
 use source_map::SourceMap;
 pub(crate) use store::StoreSettings;
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "session",
     "accounts",
     "principals",
@@ -61,10 +63,11 @@ const SECTIONS: [&str; 12] = [
     "http",
     "store",
     "ops",
+    "access",
 ];
 
 /// The sections that decide what the accounts of sessions may do.
-const SESSION_SECTIONS: [&str; 5] = ["session", "accounts", "policies", "scopes", "resolver"];
+const SESSION_SECTIONS: [&str; 6] = ["session", "accounts", "policies", "scopes", "access", "resolver"];
 
 /// The settings of the file, as far as they could be read.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +83,7 @@ pub(crate) struct Settings {
     pub(crate) http: Option<HttpSettings>,
     pub(crate) store: Option<StoreSettings>,
     pub(crate) ops: Option<OpsSettings>,
+    pub(crate) access: Option<AccessSettings>,
     /// The accounts of a caller that is accepted by its claims.
     caller_accounts: Option<Vec<String>>,
     pub(crate) processes: ProcessLimitSettings,
@@ -281,6 +285,7 @@ impl Settings {
             }
             "store" => self.store = reader.read(&[section], value, diagnostics),
             "ops" => self.ops = reader.read(&[section], value, diagnostics),
+            "access" => self.access = reader.read(&[section], value, diagnostics),
             "http" => self.http = read_http(&reader, value, diagnostics),
             "accounts" => {
                 let (read, broken) =

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::audit::AuditEvent;
+use crate::audit::{AuditEvent, AuditRecord, NarrowDetails};
 use crate::cache::{self, CurrentCredentials, Generation, RefreshLimits, RefreshQueue};
 use crate::{
     AccessKeyId, AccountName, Clock, CredentialId, CredentialObserver, CredentialObservers,
@@ -389,6 +389,33 @@ impl SessionContext {
     /// [sink](SessionBuilder::audit), the call does nothing.
     pub fn audit(&self, event: AuditEvent, account: &AccountName, component: &str, failure: Option<&Error>) {
         self.inner().record(event, account, component, failure);
+    }
+
+    /// Adds a step of a request for the access `name`, which this session does not have, to its audit log. `granted`
+    /// describes the session that has the access.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use valetkey_core::SessionContext;
+    /// # use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+    /// let audit = Arc::new(InMemoryAudit::default());
+    /// let session = SessionContext::builder().audit(audit.clone()).build();
+    /// session.audit_access(AuditEvent::RequestAccess, "deploy", None, None);
+    /// assert_eq!(audit.records()[0].component.as_deref(), Some("deploy"));
+    /// ```
+    pub fn audit_access(
+        &self,
+        event: AuditEvent,
+        name: &str,
+        granted: Option<&NarrowDetails>,
+        failure: Option<&Error>,
+    ) {
+        self.inner().shared.audit(event, |record| {
+            let record = record.with_component(name);
+            let record = granted.cloned().into_iter().fold(record, AuditRecord::with_narrow_details);
+            failure.into_iter().fold(record, AuditRecord::with_failure)
+        });
     }
 
     /// Attaches an observer to this session, its ancestors and all their child sessions.

@@ -1,5 +1,6 @@
 //! `Gateway`: serves the credential tools and all proxied tools of one session over MCP.
 
+mod approval;
 mod changes;
 mod direct_call;
 mod params;
@@ -28,9 +29,9 @@ use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
 use crate::host::{ItemCatalog, ItemRequest, RequestFailure, ToolCall, add_account_argument, error_result};
-use crate::json::round_numbers;
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 use crate::{McpHost, ServerError};
+use approval::OwnCalls;
 use service::describe_accounts;
 use transport::{ClientTransport, EofNotifier};
 
@@ -76,6 +77,7 @@ pub struct Gateway {
 pub(crate) struct GatewayInner {
     tools: ToolSet,
     host: Option<Arc<McpHost>>,
+    own_calls: OwnCalls,
     /// Whether the client has sent a valid request.
     initialized: AtomicBool,
     subscriptions: ClientSubscriptions,
@@ -232,6 +234,7 @@ impl GatewayInner {
         Self {
             tools,
             host,
+            own_calls: OwnCalls::default(),
             initialized: AtomicBool::new(false),
             subscriptions: ClientSubscriptions::default(),
         }
@@ -328,13 +331,11 @@ impl ContentSource for GatewayInner {
         context: &ClientContext,
     ) -> std::result::Result<Option<Value>, RefusedRequest> {
         if self.tools.get(&call.name).is_some() {
-            let mut input = call.arguments.map_or(Value::Null, Value::Object);
-            round_numbers(&mut input);
-            let output = self.tools.call(&call.name, input).await;
+            let result = self.own_calls.call(&self.tools, call, context).await;
             if let Some(host) = &self.host {
                 host.announce_accounts();
             }
-            return Ok(output.map(call_result));
+            return result;
         }
         let Some(host) = &self.host else { return Ok(None) };
         match call.arguments.as_mut().map_or(Ok(None), |arguments| self.tools.extract_session(arguments)) {

@@ -19,6 +19,7 @@
 //! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access;
 mod arguments;
 mod credentials;
 mod narrowed;
@@ -28,6 +29,7 @@ mod set;
 mod stack_job;
 mod tool;
 
+pub use access::{AccessRequest, Approver, REQUEST_ACCESS_TOOL as REQUEST_ACCESS, RequestableAccess};
 pub use credentials::SecretExposure;
 pub use narrowed::NarrowedSession;
 pub use sessions::CREDENTIAL_SESSION_ARG as CREDENTIAL_SESSION;

@@ -38,7 +38,8 @@ struct SharedSessions {
 
 struct Entry {
     session: SessionContext,
-    narrowing: Narrowing,
+    /// `None` for a session that a person has granted: it has more access than the session of the tools.
+    narrowing: Option<Narrowing>,
 }
 
 impl SessionStore {
@@ -48,6 +49,11 @@ impl SessionStore {
             configured_accounts: configured,
             narrowed_sessions: Mutex::default(),
         }))
+    }
+
+    /// Returns the session of the tool set.
+    pub(crate) fn own(&self) -> &SessionContext {
+        &self.0.own
     }
 
     /// Fails for an account whose credentials come from the configuration.
@@ -94,6 +100,24 @@ impl SessionStore {
 
     /// Stores a narrowed session until it is closed, and returns its handle.
     pub(crate) fn insert(&self, session: SessionContext, narrowing: Narrowing) -> Result<SessionHandle> {
+        self.insert_entry(Entry { session, narrowing: Some(narrowing) })
+    }
+
+    /// Stores a session that a person has granted until it is closed, and returns its handle.
+    pub(crate) fn insert_granted(&self, session: SessionContext) -> Result<SessionHandle> {
+        self.insert_entry(Entry { session, narrowing: None })
+    }
+
+    /// Closes the sessions that a person has granted.
+    pub(crate) fn close_granted(&self) {
+        let is_granted = |entry: &&Entry| entry.narrowing.is_none();
+        let granted: Vec<_> =
+            self.narrowed_handles().values().filter(is_granted).map(|entry| entry.session.clone()).collect();
+        granted.iter().for_each(|session| drop(session.close()));
+        self.remove_ended();
+    }
+
+    fn insert_entry(&self, entry: Entry) -> Result<SessionHandle> {
         let handle = SessionHandle::random();
         self.remove_ended();
         let mut narrowed = self.narrowed_handles();
@@ -106,19 +130,20 @@ impl SessionStore {
                 "close one that is done with `close_credential_session`, or wait for one to end",
             ));
         }
-        narrowed.insert(handle, Entry { session, narrowing });
+        narrowed.insert(handle, entry);
         Ok(handle)
     }
 
-    /// Returns the open narrowed sessions, in no order.
+    /// Returns the open sessions that were narrowed from that of the tools, in no order.
     pub(crate) fn list(&self) -> Vec<NarrowedSession> {
         self.remove_ended();
         let narrowed = self.narrowed_handles();
         let describe = |(handle, entry): (&SessionHandle, &Entry)| {
-            let Narrowing { parent, accounts, policy } = entry.narrowing.clone();
-            NarrowedSession { handle: *handle, parent, accounts, policy, ends_at: entry.session.expires_at() }
+            let Narrowing { parent, accounts, policy } = entry.narrowing.clone()?;
+            let ends_at = entry.session.expires_at();
+            Some(NarrowedSession { handle: *handle, parent, accounts, policy, ends_at })
         };
-        narrowed.iter().map(describe).collect()
+        narrowed.iter().filter_map(describe).collect()
     }
 
     /// Closes the narrowed sessions that are not in `wanted`, and narrows those that are missing. Returns whether that has
@@ -127,7 +152,12 @@ impl SessionStore {
         self.remove_ended();
         let is_wanted = |handle: &SessionHandle| wanted.iter().any(|session| session.handle == *handle);
         let mut is_changed = false;
-        for (_, session) in self.snapshot().iter().filter(|(handle, _)| !is_wanted(handle)) {
+        let is_granted = |handle: &SessionHandle| {
+            self.narrowed_handles().get(handle).is_some_and(|entry| entry.narrowing.is_none())
+        };
+        for (_, session) in
+            self.snapshot().iter().filter(|(handle, _)| !is_wanted(handle) && !is_granted(handle))
+        {
             session.close();
             is_changed = true;
         }
@@ -152,7 +182,7 @@ impl SessionStore {
         let scope = remaining.into_iter().fold(narrowing.scope(), AccessScope::lifetime);
         // A session that has ended, or that cannot be narrowed in this way, is not served.
         let Ok(session) = parent.narrow(scope) else { return false };
-        self.narrowed_handles().insert(wanted.handle, Entry { session, narrowing });
+        self.narrowed_handles().insert(wanted.handle, Entry { session, narrowing: Some(narrowing) });
         true
     }
 

@@ -1,13 +1,14 @@
 //! `ToolSet`: the tools bound to one session, in order, with unique names.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
+use crate::access::{AccessOffers, NoApprover, RequestAccess};
 use crate::arguments::ToolArguments;
 use crate::credentials::{
     ClearCredentials, CloseSession, GetCredentials, ListAccounts, NamedPolicies, NarrowCredentials,
@@ -17,7 +18,7 @@ use crate::narrowed::NarrowedSession;
 use crate::service::{GetServiceContext, SetServiceContext};
 use crate::sessions::{self, SessionStore};
 use crate::stack_job::SetFromStackJob;
-use crate::{SecretExposure, Tool, ToolDefinition, ToolOutput};
+use crate::{Approver, RequestableAccess, SecretExposure, Tool, ToolDefinition, ToolOutput};
 
 /// The tools bound to one session, in order. Clones share the tools and the session.
 ///
@@ -56,6 +57,7 @@ impl ToolSet {
             exposure: SecretExposure::default(),
             policies: NamedPolicies::new(),
             configured_accounts: BTreeSet::new(),
+            offers: None,
         }
     }
 
@@ -102,11 +104,19 @@ impl ToolSet {
     /// # Cancel safety
     /// Dropping the future drops the call of the tool, which every [`Tool`] allows at any await point.
     pub async fn call(&self, name: &str, input: Value) -> Option<ToolOutput> {
+        self.call_with(name, input, &NoApprover).await
+    }
+
+    /// Like [`call`](Self::call), for a caller that can reach a person, who decides about requests for access.
+    ///
+    /// # Cancel safety
+    /// As [`call`](Self::call). A request for access whose call is dropped is refused.
+    pub async fn call_with(&self, name: &str, input: Value, approver: &dyn Approver) -> Option<ToolOutput> {
         let tool = self.get(name)?;
         if self.ignores_session_argument(tool.definition(), &input) {
             return Some(ToolOutput::error(&session_argument_ignored()));
         }
-        let output = tool.call(input).await;
+        let output = tool.call_with(input, approver).await;
         tracing::debug!(tool = name, is_error = output.is_error, "tool called");
         Some(output)
     }
@@ -213,6 +223,7 @@ pub struct ToolSetBuilder {
     exposure: SecretExposure,
     policies: NamedPolicies,
     configured_accounts: BTreeSet<AccountName>,
+    offers: Option<AccessOffers>,
 }
 
 impl ToolSetBuilder {
@@ -236,12 +247,42 @@ impl ToolSetBuilder {
         self
     }
 
+    /// Offers access, under names, that the session of the tools does not have (default: none). A model requests it with
+    /// the tool [`request_aws_access`](crate::REQUEST_ACCESS), and a person decides.
+    ///
+    /// `session` has the access: the session of the tools is usually [narrowed](SessionContext::narrow) from it. Each
+    /// grant is narrowed from `session`, too. It ends after its lifetime, when a model clears the session of the tools,
+    /// and with `session`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use valetkey_core::{AccessScope, Result, SessionContext, SessionPolicy};
+    /// # use valetkey_tools::{RequestableAccess, ToolSet};
+    /// # fn demo(session: SessionContext) -> Result<()> {
+    /// let floor = session.narrow(AccessScope::new().policy(SessionPolicy::read_only(["ecs", "logs"])?))?;
+    /// let deploy = RequestableAccess::new(Duration::from_secs(900));
+    /// let tools = ToolSet::builder(floor).requestable(session, [("deploy".to_owned(), deploy)]).build();
+    /// assert!(tools.get("request_aws_access").is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn requestable(
+        mut self,
+        session: SessionContext,
+        offers: impl IntoIterator<Item = (String, RequestableAccess)>,
+    ) -> Self {
+        let offers: BTreeMap<_, _> = offers.into_iter().collect();
+        self.offers = (!offers.is_empty()).then_some(AccessOffers { session, offers });
+        self
+    }
+
     /// Builds the tool set.
     #[must_use]
     pub fn build(self) -> ToolSet {
-        let Self { session, exposure, policies, configured_accounts: configured } = self;
+        let Self { session, exposure, policies, configured_accounts: configured, offers } = self;
         let sessions = SessionStore::new(session, configured);
-        let tools: Vec<Arc<dyn Tool>> = vec![
+        let mut tools: Vec<Arc<dyn Tool>> = vec![
             Arc::new(SetCredentials::new(sessions.clone())),
             Arc::new(GetCredentials::new(sessions.clone(), exposure)),
             Arc::new(SetFromStackJob::new(sessions.clone())),
@@ -253,6 +294,9 @@ impl ToolSetBuilder {
             Arc::new(NarrowCredentials::new(sessions.clone(), policies)),
             Arc::new(CloseSession::new(sessions.clone())),
         ];
+        if let Some(offers) = offers {
+            tools.push(Arc::new(RequestAccess::new(sessions.clone(), offers)));
+        }
         ToolSet { tools, sessions: Some(sessions) }
     }
 }

@@ -11,6 +11,8 @@ use serde_json::Value;
 pub use definition::{ToolAnnotations, ToolDefinition};
 pub use output::ToolOutput;
 
+use crate::Approver;
+
 /// An operation that a model may call.
 ///
 /// # Contract for implementors
@@ -47,6 +49,11 @@ pub trait Tool: Send + Sync {
 
     /// Runs the tool. `input` is the JSON object of arguments; `null` means no arguments.
     async fn call(&self, input: Value) -> ToolOutput;
+
+    /// Runs the tool for a caller that can reach a person (default: [`call`](Self::call), for a tool that needs none).
+    async fn call_with(&self, input: Value, _approver: &dyn Approver) -> ToolOutput {
+        self.call(input).await
+    }
 }
 
 /// A shared tool is a tool.
@@ -58,5 +65,9 @@ impl<T: Tool + ?Sized> Tool for Arc<T> {
 
     async fn call(&self, input: Value) -> ToolOutput {
         T::call(self, input).await
+    }
+
+    async fn call_with(&self, input: Value, approver: &dyn Approver) -> ToolOutput {
+        T::call_with(self, input, approver).await
     }
 }

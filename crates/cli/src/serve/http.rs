@@ -170,6 +170,7 @@ impl GatewayInputs<'_> {
                 diagnostics.push(settings.diagnostic(&["http"], what));
             }
         }
+        build::refuse_access_over_http(&settings, diagnostics);
         let template =
             build::build_session(&settings, &self.base, &self.terminal, BuildMode::CheckOnly, diagnostics);
         let policies = ConfiguredPolicies::new(&settings, &template, diagnostics);

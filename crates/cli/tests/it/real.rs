@@ -1,12 +1,13 @@
 //! Tests with real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` skips them.
 
+mod access;
 mod chromium;
 mod clients;
 mod demo;
 mod exchange;
 mod exec;
-mod mfa;
 mod metrics;
+mod mfa;
 mod narrowed;
 mod presign;
 mod quick_starts;

@@ -1,6 +1,7 @@
 //! `valetkey serve`: MCP on standard input and output, from the first message to the end of the last process.
 
 mod acceptance;
+mod access;
 mod account_switch;
 mod canary;
 mod child;

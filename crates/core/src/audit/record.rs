@@ -9,7 +9,7 @@ use super::RequestDetails;
 use crate::expiry::format_rfc3339;
 use crate::{
     AccountName, Credentials, Error, ErrorKind, Expiry, Generation, OutstandingCredentials, PolicyDigest,
-    Principal, SessionId,
+    Principal, SessionContext, SessionId,
 };
 
 /// The kind of an audited event.
@@ -35,6 +35,14 @@ pub enum AuditEvent {
     Serve,
     /// A child session with less authority was created.
     Narrow,
+    /// A model requested access that its session does not have.
+    RequestAccess,
+    /// A person granted such a request, and a session with this access was created.
+    GrantAccess,
+    /// Such a request was refused, or ended without a decision.
+    RefuseAccess,
+    /// The session of such a grant ended.
+    EndAccess,
     /// A running child process was moved to new credentials.
     Rotate,
     /// A request of a program that holds no key was signed and sent to AWS.
@@ -91,7 +99,8 @@ pub struct AuditRecord {
     pub generation: Option<Generation>,
     /// The kind of error; absent for successful events.
     pub failure: Option<ErrorKind>,
-    /// The restrictions of a child session; only with [`AuditEvent::Narrow`].
+    /// The restrictions of a child session; only with [`AuditEvent::Narrow`], [`AuditEvent::GrantAccess`] and
+    /// [`AuditEvent::EndAccess`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub narrow: Option<NarrowDetails>,
     /// The request to AWS; with [`AuditEvent::Request`], and with [`AuditEvent::Deny`] if a request was refused.
@@ -103,7 +112,7 @@ pub struct AuditRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct NarrowDetails {
-    /// The child session; the record itself belongs to the parent.
+    /// The child session. The record itself belongs to the parent, or to the session for which access was granted.
     pub child: SessionId,
     /// The accounts that the child may use, the default account first.
     pub accounts: Vec<AccountName>,
@@ -112,6 +121,14 @@ pub struct NarrowDetails {
     pub policy: Option<PolicyDigest>,
     /// When the child ends by itself.
     pub expires_at: Expiry,
+}
+
+impl NarrowDetails {
+    /// Describes a narrowed session that was restricted by this policy.
+    #[must_use]
+    pub fn of(session: &SessionContext, policy: Option<PolicyDigest>) -> Self {
+        Self { child: session.id(), accounts: session.accounts(), policy, expires_at: session.expires_at() }
+    }
 }
 
 impl AuditRecord {

@@ -106,9 +106,15 @@ struct InterruptedCall<T> {
     _expiry: AbortOnDropHandle<()>,
 }
 
+impl<T> Default for InterruptedCalls<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
 impl<T: Send + 'static> InterruptedCalls<T> {
     pub(crate) fn new() -> Self {
-        Self(Arc::default())
+        Self::default()
     }
 
     /// Runs a call until it ends or requires input. `call` gets the context of the call, which outlives the request of

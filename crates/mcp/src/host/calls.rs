@@ -55,7 +55,7 @@ impl ToolCall {
     }
 
     /// Returns the parameters as the client sent them.
-    fn params(&self) -> Map<String, Value> {
+    pub(crate) fn params(&self) -> Map<String, Value> {
         let own = [
             ("name".to_owned(), Value::from(self.name.as_str())),
             ("arguments".to_owned(), self.arguments.clone().into()),

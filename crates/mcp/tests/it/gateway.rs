@@ -1,6 +1,7 @@
 //! The gateway over a stream, with raw and real clients of both protocol eras.
 
 mod accounts;
+mod approval;
 mod client;
 pub(crate) mod client_fixture;
 mod closing;

@@ -39,7 +39,12 @@ impl ClearCredentials {
     /// Clears the session on which the call acts. Misspelt arguments are refused, because they may name another
     /// session.
     fn clear(&self, input: Value) -> Result<ToolOutput> {
-        self.sessions.session_for_call(&mut ToolArguments::parse(&DEFINITION, input)?)?.clear();
+        let session = self.sessions.session_for_call(&mut ToolArguments::parse(&DEFINITION, input)?)?;
+        session.clear();
+        if session.id() == self.sessions.own().id() {
+            // They are no children of the session.
+            self.sessions.close_granted();
+        }
         Ok(ToolOutput::ok("Successfully cleared all credentials and context from memory")
             .with_structured(json!({"cleared": true})))
     }

@@ -16,6 +16,7 @@ pub(crate) const CLEAR_CREDENTIALS: &str = "clear_credential_context";
 pub(crate) const LIST_ACCOUNTS: &str = "list_aws_accounts";
 pub(crate) const REFRESH_CREDENTIALS: &str = "refresh_aws_credentials";
 pub(crate) const NARROW_CREDENTIALS: &str = "narrow_aws_credentials";
+pub(crate) const REQUEST_ACCESS: &str = "request_aws_access";
 pub(crate) const CLOSE_SESSION: &str = "close_credential_session";
 pub(crate) const CREDENTIAL_ID: &str = "aws-prod-123";
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod acceptance;
+mod access;
 mod accounts;
 mod canary;
 mod definitions;

@@ -12,7 +12,7 @@ use valetkey_core::{AccountName, SessionContext, SessionPolicy};
 use valetkey_tools::{ToolOutput, ToolSet};
 
 use crate::fixture::*;
-use role::FakeRoleProvider;
+pub(crate) use role::FakeRoleProvider;
 
 fn alias(name: &str) -> AccountName {
     name.parse().unwrap()

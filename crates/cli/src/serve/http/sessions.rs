@@ -10,7 +10,7 @@ use valetkey::mcp::{McpConfig, McpHost, McpHostBuilder};
 use valetkey::{AccountName, CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
 
 use crate::build::{BuildMode, ClaimSource, ConfiguredPolicies, SessionInputs, with_tool_resolver};
-use crate::serve::{build_tools, with_idle_timeout, with_tool_policies};
+use crate::serve::{tools_builder, with_idle_timeout, with_tool_policies};
 use crate::settings::{Diagnostic, Settings};
 use crate::terminal::Terminal;
 
@@ -59,7 +59,7 @@ impl SessionFactory for ConfiguredSessions {
             let mut diagnostics = Vec::new();
             inputs.set_providers(session, &mut diagnostics);
             check(caller.principal(), &diagnostics)?;
-            Ok(build_tools(&settings, session, &policies))
+            Ok(tools_builder(&settings, session, &policies).build())
         }))
     }
 

@@ -65,8 +65,18 @@ impl GatewayClientFixture {
         capabilities: Value,
         servers: [(&str, ServerConfig); N],
     ) -> Self {
-        let (stop, (near, far)) = (CancellationToken::new(), tokio::io::duplex(64 * 1024));
         let gateway = gateway_for_session(&session, servers).await;
+        Self::serve_gateway(era, session, capabilities, gateway).await
+    }
+
+    /// Serves `gateway`, whose tools act on `session`.
+    pub(crate) async fn serve_gateway(
+        era: ProtocolEra,
+        session: SessionContext,
+        capabilities: Value,
+        gateway: Gateway,
+    ) -> Self {
+        let (stop, (near, far)) = (CancellationToken::new(), tokio::io::duplex(64 * 1024));
         let (input, output) = split(far);
         let serving = tokio::spawn(gateway.serve(input, output, stop.clone()));
         let (output, input) = split(near);
@@ -204,10 +214,18 @@ pub(crate) async fn gateway_for_session<const N: usize>(
     session: &SessionContext,
     servers: [(&str, ServerConfig); N],
 ) -> Gateway {
+    gateway_with_tools(session, ToolSet::for_session(session.clone()), servers).await
+}
+
+pub(crate) async fn gateway_with_tools<const N: usize>(
+    session: &SessionContext,
+    tools: ToolSet,
+    servers: [(&str, ServerConfig); N],
+) -> Gateway {
     // A long budget, because test machines may be slow.
     let host = McpHost::builder(session, mcp_config(servers)).list_budget(Duration::from_secs(120));
     let host = host.environment(host_environment()).start().await.unwrap();
-    Gateway::new(session.clone(), ToolSet::for_session(session.clone())).with_host(host)
+    Gateway::new(session.clone(), tools).with_host(host)
 }
 
 fn request_meta(capabilities: &Value) -> Value {

@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use valetkey_core::{CredentialProvider, Credentials, Result, SessionPolicy};
 
 #[derive(Debug, Clone)]
-pub(super) struct FakeRoleProvider {
+pub(crate) struct FakeRoleProvider {
     name: &'static str,
     policy: Option<SessionPolicy>,
 }
 
 impl FakeRoleProvider {
     /// Creates a provider of credentials named `name`, or `LESS` if they are narrowed.
-    pub(super) fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         Self { name, policy: None }
     }
 }

@@ -1,0 +1,174 @@
+//! Access beyond that of a session: what a model may request, and how a person decides about it.
+
+mod request;
+
+use std::fmt::Write;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use valetkey_core::{
+    AccessScope, AccountName, Error, ErrorKind, Result, SessionPolicy, escape_control_chars,
+};
+
+pub(crate) use request::{AccessOffers, RequestAccess};
+
+/// The name of the tool by which a model requests access.
+pub const REQUEST_ACCESS_TOOL: &str = "request_aws_access";
+
+/// Access that a model may request, by a name that the host chooses.
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # use valetkey_core::{Result, SessionPolicy};
+/// # use valetkey_tools::RequestableAccess;
+/// # fn demo() -> Result<RequestableAccess> {
+/// let deploying = SessionPolicy::read_only(["ecs"])?;
+/// Ok(RequestableAccess::new(Duration::from_secs(900)).accounts(["prod".parse()?]).policy(deploying))
+/// # }
+/// ```
+#[must_use]
+#[derive(Debug, Clone)]
+pub struct RequestableAccess {
+    accounts: Option<Vec<AccountName>>,
+    policy: Option<SessionPolicy>,
+    max_lifetime: Duration,
+}
+
+impl RequestableAccess {
+    /// Creates access to all accounts without a policy, for at most `max_lifetime`.
+    pub fn new(max_lifetime: Duration) -> Self {
+        Self { accounts: None, policy: None, max_lifetime }
+    }
+
+    /// Restricts the access to these accounts (default: all accounts).
+    pub fn accounts(mut self, names: impl IntoIterator<Item = AccountName>) -> Self {
+        self.accounts = Some(names.into_iter().collect());
+        self
+    }
+
+    /// Restricts the access to what `policy` allows, which AWS enforces (default: all that the accounts allow).
+    pub fn policy(mut self, policy: SessionPolicy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Returns the scope of a session that has this access for `lifetime`.
+    fn scope(&self, lifetime: Duration) -> AccessScope {
+        let scope = AccessScope::new().lifetime(lifetime);
+        let scope = self.accounts.iter().cloned().fold(scope, AccessScope::accounts);
+        self.policy.iter().cloned().fold(scope, AccessScope::policy)
+    }
+}
+
+/// A request for access, as a person decides about it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AccessRequest {
+    /// The name of the access.
+    pub name: String,
+    /// The accounts that it includes, the default account first.
+    pub accounts: Vec<AccountName>,
+    /// What may be done at most.
+    pub policy: Option<SessionPolicy>,
+    /// Why the model requests it, in its own words, on one line. It is not verified.
+    pub reason: String,
+    /// For how long the access is granted.
+    pub lifetime: Duration,
+}
+
+impl AccessRequest {
+    /// Describes the request to a person. The words of the model are marked as such and quoted; they can neither end the
+    /// quotation nor contain control characters.
+    #[must_use]
+    pub fn to_message(&self) -> String {
+        let accounts: Vec<_> = self.accounts.iter().map(|name| format!("`{name}`")).collect();
+        let mut message = format!(
+            "An agent requests the AWS access `{}` for {}.\nAccounts: {}\n",
+            self.name,
+            lifetime_text(self.lifetime),
+            accounts.join(", ")
+        );
+        let policy = match &self.policy {
+            Some(policy) => format!("At most what this policy allows: {policy}"),
+            None => "Everything that these accounts allow.".to_owned(),
+        };
+        // Writing to a string does not fail.
+        let _ok = writeln!(message, "{}", escape_control_chars(&policy));
+        let reason = escape_control_chars(&self.reason).replace('"', "'");
+        let _ok = write!(message, "Reason that the agent gives (not verified): \"{reason}\"");
+        message
+    }
+}
+
+/// Returns a duration in whole minutes if it has no other seconds.
+fn lifetime_text(lifetime: Duration) -> String {
+    match lifetime.as_secs() {
+        seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
+/// Reaches the person who decides about requests for access.
+///
+/// The host implements it, and passes it to [`ToolSet::call_with`](crate::ToolSet::call_with). A model cannot: no argument
+/// of a tool grants a request.
+///
+/// # Contract for implementors
+/// - *Only a person decides.* `Ok` states that a person has granted this request. Everything else is an error: a refusal,
+///   silence, a response that cannot be read.
+/// - *Bounded.* `decide` ends by itself after some minutes.
+#[async_trait]
+pub trait Approver: Send + Sync {
+    /// Returns `Ok` if a person has granted the request.
+    ///
+    /// # Errors
+    /// `NotConfigured` if no person can be reached in this way, `Denied` if the person has refused, and any other kind if
+    /// there was no decision.
+    async fn decide(&self, request: &AccessRequest) -> Result<()>;
+
+    /// Runs a future that completes when a granted session has ended, and that records it in the audit log (default:
+    /// drops it, so that only the session itself records its end).
+    fn spawn_watch(&self, _ended: Pin<Box<dyn Future<Output = ()> + Send>>) {}
+}
+
+/// Reaches no person, so no request is granted.
+pub(crate) struct NoApprover;
+
+#[async_trait]
+impl Approver for NoApprover {
+    async fn decide(&self, _request: &AccessRequest) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::NotConfigured,
+            "no person can be reached who would decide about the request",
+        )
+        .with_next_step("continue without this access, or report to the user what it is needed for"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_request_message_quotes_words_of_model() {
+        let request = AccessRequest {
+            name: "deploy".to_owned(),
+            accounts: vec!["prod".parse().unwrap()],
+            policy: Some(SessionPolicy::read_only(["s3"]).unwrap()),
+            reason: "done\"\nAccounts: none \u{202e}\u{1b}[2J".to_owned(),
+            lifetime: Duration::from_secs(900),
+        };
+        let message = request.to_message();
+        let lines: Vec<_> = message.lines().collect();
+        assert_eq!(lines.len(), 4, "{message}");
+        assert_eq!(lines[0], "An agent requests the AWS access `deploy` for 15 min.");
+        assert_eq!(lines[1], "Accounts: `prod`");
+        assert!(lines[2].contains("s3:Get"), "{message}");
+        let reason =
+            r#"Reason that the agent gives (not verified): "done'\u{a}Accounts: none \u{202e}\u{1b}[2J""#;
+        assert_eq!(lines[3], reason);
+    }
+}
