@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use valetkey::mcp::child::run_launcher;
 use valetkey::mcp::signing::S3Object;
@@ -22,16 +22,30 @@ use examples::{
     SERVE_EXAMPLES,
 };
 
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+/// The heading of the options that select the settings, and what is used of them.
+const CONFIGURATION: &str = "Configuration";
+/// The heading of the options that select the form of what is printed.
+const OUTPUT: &str = "Output";
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 the command failed; 2 the command line is wrong; 78 the configuration is wrong. `exec` returns \
 the code of its program, 128 plus the number of the signal that ended it, or 127 if it was not found.";
 
 /// AWS credentials for one agent session: isolated, in memory, rotating, and cleared when the session ends.
 #[derive(Debug, Parser)]
-#[command(name = "valetkey", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(
+    name = "valetkey",
+    version,
+    propagate_version = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    after_help = EXIT_CODES
+)]
 pub(crate) struct Cli {
     /// When to use colour on standard error and in tables. `NO_COLOR` is honoured.
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Output")]
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, help_heading = GLOBAL)]
     color: ColorChoice,
     /// What to log to standard error: error, warn, info, debug, trace, or `target=level` directives.
     #[arg(
@@ -40,9 +54,15 @@ pub(crate) struct Cli {
         env = "VALETKEY_LOG",
         hide_env_values = true,
         default_value = "warn",
-        help_heading = "Output"
+        help_heading = GLOBAL
     )]
     pub(crate) log: String,
+    /// Print help; `-h` prints a summary.
+    #[arg(short, long, global = true, action = ArgAction::Help, help_heading = GLOBAL)]
+    help: Option<bool>,
+    /// Print the version.
+    #[arg(short = 'V', long, global = true, action = ArgAction::Version, help_heading = GLOBAL)]
+    version: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -105,7 +125,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Print the results as JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
     /// Use another AWS endpoint (moto, MiniStack …) instead of the local one. It must accept generated keys.
     #[arg(long, value_name = "URL")]
@@ -116,14 +136,14 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
     /// The file with the MCP servers.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CONFIGURATION)]
     pub(crate) mcp_config: Option<PathBuf>,
     /// The file with accounts, servers' credentials, resolver and audit (default: `$VALETKEY_CONFIG`, or a trusted
     /// `valetkey.toml` in this folder, above it in the repository, or in `~/.config/valetkey`).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CONFIGURATION)]
     pub(crate) config: Option<PathBuf>,
     /// The principal that the session acts for, in place of the `principal` of the settings.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = CONFIGURATION)]
     pub(crate) principal: Option<Principal>,
 }
 
@@ -132,16 +152,16 @@ pub(crate) struct ConfigArgs {
 pub(crate) struct AccountArgs {
     /// The file with the accounts (default: `$VALETKEY_CONFIG`, or a trusted `valetkey.toml` in this folder, above it in
     /// the repository, or in `~/.config/valetkey`).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CONFIGURATION)]
     pub(crate) config: Option<PathBuf>,
     /// The account (default: the `default_account` of the settings, or the only account).
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", help_heading = CONFIGURATION)]
     pub(crate) account: Option<AccountName>,
     /// The lifetime of the credentials to request, such as `3600`, `90m` or `8h`, in place of `duration_seconds`.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = CONFIGURATION)]
     pub(crate) duration: Option<Duration>,
     /// The principal that the session acts for, in place of the `principal` of the settings.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = CONFIGURATION)]
     pub(crate) principal: Option<Principal>,
 }
 
@@ -170,7 +190,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) live: bool,
     /// Print the errors, the warnings and the results as JSON on standard output.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
 }
 
@@ -192,13 +212,13 @@ pub(crate) struct ManArgs {
 pub(crate) struct ListArgs {
     /// The file with the accounts (default: `$VALETKEY_CONFIG`, or `valetkey.toml` in this folder, above it in the
     /// repository, or in `~/.config/valetkey`).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CONFIGURATION)]
     pub(crate) config: Option<PathBuf>,
     /// The principal whose accounts to list, in place of the `principal` of the settings.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = CONFIGURATION)]
     pub(crate) principal: Option<Principal>,
     /// Print the accounts as JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
 }
 
@@ -212,13 +232,13 @@ pub(crate) struct ReportArgs {
     pub(crate) session: Option<String>,
     /// The settings file that names the audit file (default: `$VALETKEY_CONFIG`, or `valetkey.toml` in this folder, above
     /// it in the repository, or in `~/.config/valetkey`).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CONFIGURATION)]
     pub(crate) config: Option<PathBuf>,
     /// Print the report as JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
     /// Print the report as Markdown.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with = "json", help_heading = OUTPUT)]
     pub(crate) markdown: bool,
 }
 
@@ -231,7 +251,7 @@ pub(crate) struct StatusArgs {
     #[arg(long)]
     pub(crate) watch: bool,
     /// Print the status as JSON; with `--watch`, one line each time.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
 }
 

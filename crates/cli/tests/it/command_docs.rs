@@ -41,9 +41,36 @@ async fn man_writes_page_for_each_shown_command() {
 #[tokio::test]
 async fn help_has_exit_codes_and_examples() {
     let help = ProgramFixture::new().run(&["--help"]).await.stdout;
-    assert!(help.contains("Exit codes: 0 success") && help.contains("\nOutput:\n"), "{help}");
+    assert!(help.contains("Exit codes: 0 success") && help.contains("\nGlobal options:\n"), "{help}");
+    assert!(!help.contains("\nOptions:\n"), "all of its options are global: {help}");
     for command in ["adopt", "check", "completions", "exec", "serve"] {
         let help = ProgramFixture::new().run(&[command, "--help"]).await.stdout;
         assert!(help.contains(&format!("Examples:\n  valetkey {command} ")), "{help}");
+    }
+}
+
+#[tokio::test]
+async fn help_separates_options_of_command_from_global_ones() {
+    for (command, headings) in [
+        ("serve", &["Options:", "Configuration:", "Global options:"][..]),
+        ("exec", &["Arguments:", "Options:", "Configuration:", "Global options:"]),
+        ("check", &["Options:", "Configuration:", "Output:", "Global options:"]),
+        ("list", &["Configuration:", "Output:", "Global options:"]),
+        ("status", &["Options:", "Output:", "Global options:"]),
+        ("credential-process", &["Configuration:", "Global options:"]),
+    ] {
+        for option in ["-h", "--help"] {
+            let help = ProgramFixture::new().run(&[command, option]).await;
+            assert_eq!(help.code, Some(0), "{}", help.combined_output());
+            let is_heading = |line: &&str| line.ends_with(':') && !line.starts_with([' ', 'E']);
+            let shown: Vec<_> = help.stdout.lines().filter(is_heading).collect();
+            let is_same =
+                shown.len() == headings.len() && headings.iter().all(|heading| shown.contains(heading));
+            assert!(is_same && shown.last() == Some(&"Global options:"), "{command}: {shown:?}");
+            let global = help.stdout.split("Global options:").nth(1).unwrap();
+            assert!(["--color", "--log", "--help", "--version"].iter().all(|name| global.contains(name)));
+        }
+        let version = ProgramFixture::new().run(&[command, "--version"]).await;
+        assert_eq!(version.stdout.trim(), format!("valetkey-{command} {}", env!("CARGO_PKG_VERSION")));
     }
 }
