@@ -32,6 +32,7 @@ pub fn run() -> Result<()> {
 fn check_format() -> Result<()> {
     run_cargo(&["fmt", "--all", "--check"])?;
     run_cargo(&["fmt", "--manifest-path", "bench/Cargo.toml", "--check"])?;
+    run_cargo(&["fmt", "--manifest-path", "frameworks/Cargo.toml", "--check"])?;
     run_cargo(&["fmt", "--manifest-path", "rig/conformance-server/Cargo.toml", "--check"])
 }
 
@@ -48,7 +49,9 @@ fn run_lints() -> Result<()> {
     run_cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     // The benchmark is a workspace of its own, so no other step compiles it. Its tests keep it up to date with the
     // library.
-    run_cargo(&["test", "--manifest-path", "bench/Cargo.toml", "--locked", "--lib", "--quiet"])
+    run_cargo(&["test", "--manifest-path", "bench/Cargo.toml", "--locked", "--lib", "--quiet"])?;
+    // So are the samples for agent frameworks.
+    run_cargo(&["test", "--manifest-path", "frameworks/Cargo.toml", "--locked", "--quiet"])
 }
 
 /// Checks that each backend, each feature of the facade, and `core` build without the others.

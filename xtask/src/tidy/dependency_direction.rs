@@ -7,7 +7,7 @@ use super::{
 
 /// Each member, and the members that it may depend on. A member that is missing from the list is a violation: decide on
 /// its dependencies and add it.
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 14] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 15] = [
     ("valetkey-core", &[]),
     ("valetkey-backends", &["valetkey-core"]),
     ("valetkey-tools", &["valetkey-core"]),
@@ -30,6 +30,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 14] = [
     ("valetkey-rig", &[]),
     ("valetkey-conformance-server", &[]),
     ("valetkey-bench", &["valetkey-core", "valetkey-backends", "valetkey-mcp", "valetkey-signing"]),
+    ("valetkey-frameworks", &["valetkey"]),
     ("valetkey-simulate", &[]),
     ("xtask", &["valetkey-rig"]),
 ];
