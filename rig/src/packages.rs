@@ -1,4 +1,4 @@
-//! The JavaScript packages of `rig/node` and `rig/clients`, installed by the Node.js of the rig.
+//! The JavaScript packages of `rig/node`, `rig/clients` and `rig/sdks`, installed by the Node.js of the rig.
 //!
 //! A program finds them through the variable `RIG_NODE`, whatever folder it is in itself:
 //!
@@ -70,7 +70,7 @@ pub(crate) fn fetch_uv_tools() -> Result<()> {
 
 /// The files that decide what JavaScript packages an environment has; none if it has no such packages.
 pub(crate) fn manifests(venv: Venv) -> Vec<PathBuf> {
-    if !matches!(venv, Venv::Node | Venv::Clients) {
+    if !matches!(venv, Venv::Node | Venv::Clients | Venv::Sdks) {
         return Vec::new();
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(venv.name());

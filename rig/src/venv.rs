@@ -20,6 +20,8 @@ pub enum Venv {
     Node,
     /// The second generation of the official MCP SDKs, with the JavaScript packages of `rig/clients`.
     Clients,
+    /// The AWS SDK for JavaScript, with the packages of `rig/sdks`.
+    Sdks,
     /// LangGraph with LangChain's adapters for MCP, and the servers that its agents call.
     Workflow,
     /// The official Prometheus client, whose parser reads metrics as Prometheus does.
@@ -30,12 +32,13 @@ pub enum Venv {
 
 impl Venv {
     /// Those that tests need. Node.js comes before the environments whose JavaScript packages it installs.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Main,
         Self::MiniStack,
         Self::Botocore,
         Self::Node,
         Self::Clients,
+        Self::Sdks,
         Self::Workflow,
         Self::Metrics,
     ];
@@ -48,6 +51,7 @@ impl Venv {
             Self::Botocore => "botocore",
             Self::Node => "node",
             Self::Clients => "clients",
+            Self::Sdks => "sdks",
             Self::Workflow => "workflow",
             Self::Metrics => "metrics",
             Self::Proxies => "proxies",
