@@ -3,6 +3,7 @@
 //! The signature is computed again over the received request, and compared in constant time. So a change of the method,
 //! path, query, a signed header, the body, the region or the service of a request is noticed.
 
+mod authority;
 mod replay;
 
 use std::time::{Duration, SystemTime};
@@ -11,11 +12,12 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, Version};
 use subtle::ConstantTimeEq;
 
+use authority::{AUTHORITY, expected_signature};
 pub(crate) use replay::{ReplayWindow, RequestIdentity};
 
 use crate::refusal::Refusal;
@@ -116,8 +118,12 @@ impl ReceivedSignature {
         now: SystemTime,
     ) -> Result<ReceivedRequest<'r>, Refusal> {
         let signed_at = self.check_date(&parts.headers, now)?;
-        self.check_signed_headers(&parts.headers)?;
-        let (_, expected) = sign(self.signable(parts, payload_hash)?, key, self.scope(signed_at), false)?;
+        self.check_signed_headers(parts)?;
+        let expected = if self.is_signed(AUTHORITY) {
+            expected_signature(self, parts, payload_hash, (key, signed_at)).ok_or_else(mismatch)?
+        } else {
+            sign(self.signable(parts, payload_hash)?, key, self.scope(signed_at), false)?.1
+        };
         if bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) {
             Ok(ReceivedRequest { parts, signature: self, signed_at, key })
         } else {
@@ -145,11 +151,12 @@ impl ReceivedSignature {
     }
 
     /// The host, and all headers that AWS gives a meaning, must be signed.
-    fn check_signed_headers(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let unsigned =
-            headers.keys().find(|name| name.as_str().starts_with("x-amz-") && !self.is_signed(name.as_str()));
-        let required = ["host", DATE_HEADER, TOKEN_HEADER];
-        if unsigned.is_some() || required.iter().any(|name| !self.is_signed(name)) {
+    fn check_signed_headers(&self, parts: &Parts) -> Result<(), Refusal> {
+        let mut names = parts.headers.keys().map(HeaderName::as_str);
+        let has_unsigned = names.any(|name| name.starts_with("x-amz-") && !self.is_signed(name));
+        let has_authority = parts.version == Version::HTTP_2 && self.is_signed(AUTHORITY);
+        let has_host = self.is_signed(HOST.as_str()) || has_authority;
+        if has_unsigned || !has_host || !self.is_signed(DATE_HEADER) || !self.is_signed(TOKEN_HEADER) {
             return Err(Refusal::signature("`Host` and all `X-Amz-*` headers must be signed"));
         }
         Ok(())
@@ -217,6 +224,9 @@ fn parse_basic_date(basic: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderValue, Request};
+    use proptest::prelude::*;
+
     use super::*;
 
     const HEADER: &str = "AWS4-HMAC-SHA256 Credential=ASIA/20260101/r/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature=";
@@ -244,6 +254,27 @@ mod tests {
         for wrong in ["", "20260131T235959", "2026-01-31T23:59:59Z", "20261301T000000Z", "ééééééééé"]
         {
             assert!(parse_basic_date(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_headers_are_no_signature(
+            start in prop::sample::select(vec![String::new(), HEADER.to_owned(), format!("{HEADER}{}", "ab".repeat(32))]),
+            header in prop::collection::vec(any::<u8>(), 0..200),
+            date in "[ -~]{0,20}|20260101T[0-9]{6}Z",
+        ) {
+            let value = HeaderValue::from_bytes(&[start.as_bytes(), &header].concat());
+            let mut request = Request::new(());
+            request.headers_mut().extend(value.ok().map(|value| (AUTHORIZATION, value)));
+            request.headers_mut().insert(DATE_HEADER, HeaderValue::from_str(&date).unwrap());
+            request.headers_mut().insert(HOST, HeaderValue::from_static("127.0.0.1"));
+            let (parts, ()) = request.into_parts();
+            if let Ok(parsed) = ReceivedSignature::from_parts(&parts) {
+                let key = Credentials::new("ASIA", "secret", None, None, "test");
+                let now = parse_basic_date("20260101T000000Z").unwrap();
+                prop_assert!(parsed.verify(&parts, "hash", &key, now).is_err());
+            }
         }
     }
 }

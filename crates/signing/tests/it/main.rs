@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here fails a test")]
 
 mod audit;
+mod hostile_bytes;
+mod http2;
 mod real;
+mod recording_service;
 mod request_fixture;
 mod routes;

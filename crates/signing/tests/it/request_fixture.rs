@@ -17,6 +17,8 @@ use tokio::task::JoinHandle;
 use valetkey_core::{Clock, SystemClock};
 use valetkey_signing::Placeholder;
 
+const PATH: &str = "/~dynamodb/";
+
 /// A service that reads one request and sends the same bytes whatever it is. The connection stays open after a response,
 /// and is closed without one.
 pub(crate) struct ServiceFixture {
@@ -72,14 +74,18 @@ impl ReceivedResponse {
     }
 }
 
-/// Sends a request to DynamoDB in `eu-west-1`, on a connection of its own that ends with the response.
-pub(crate) async fn send(placeholder: &Placeholder, target: &str, body: &'static str) -> ReceivedResponse {
+/// Returns a request to DynamoDB in `eu-west-1`. Its path is not absolute.
+pub(crate) fn signed_request(
+    placeholder: &Placeholder,
+    target: &str,
+    body: &'static str,
+) -> Request<Full<Bytes>> {
     let (secret, token) = (placeholder.expose_secret_access_key(), placeholder.expose_session_token());
     let key = Credentials::new(placeholder.access_key_id(), secret, Some(token.to_owned()), None, "test");
     let (url, identity) = (placeholder.url(), key.into());
     let host = url.strip_prefix("http://").unwrap();
     let headers = [("host", host), ("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)];
-    let uri = format!("{url}/~dynamodb/");
+    let uri = format!("{url}{PATH}");
     let signable =
         SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
     let params = v4::SigningParams::builder()
@@ -91,11 +97,17 @@ pub(crate) async fn send(placeholder: &Placeholder, target: &str, body: &'static
         .build()
         .unwrap();
     let (instructions, _) = sign(signable.unwrap(), &params.into()).unwrap().into_parts();
-    let mut request = Request::builder().method("POST").uri(uri);
+    let mut request = Request::builder().method("POST").uri(PATH);
     for (name, value) in headers.into_iter().chain(instructions.headers()) {
         request = request.header(name, value);
     }
+    request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap()
+}
+
+/// Sends a request to DynamoDB, on a connection of its own that ends with the response.
+pub(crate) async fn send(placeholder: &Placeholder, target: &str, body: &'static str) -> ReceivedResponse {
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-    let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap();
+    let mut request = signed_request(placeholder, target, body);
+    *request.uri_mut() = format!("{}{PATH}", placeholder.url()).parse().unwrap();
     ReceivedResponse(client.request(request).await.unwrap())
 }

@@ -41,13 +41,16 @@ pub(super) fn placeholder(proxy: &SigningProxy, session: &SessionContext) -> Pla
     proxy.placeholder(account, "test", Rules::default())
 }
 
-fn script(code: &str, environment: Vec<(String, String)>) -> Script {
-    let region =
-        [("AWS_REGION", REGION), ("AWS_DEFAULT_REGION", REGION), ("AWS_EC2_METADATA_DISABLED", "true")];
-    Script::new("-c").arg(code).envs(environment).envs(region)
+/// The variables beside keys and endpoint.
+pub(super) fn region() -> [(&'static str, &'static str); 3] {
+    [("AWS_REGION", REGION), ("AWS_DEFAULT_REGION", REGION), ("AWS_EC2_METADATA_DISABLED", "true")]
 }
 
-fn direct(url: &str, key: &AccessKey) -> Vec<(String, String)> {
+pub(super) fn script(code: &str, environment: Vec<(String, String)>) -> Script {
+    Script::new("-c").arg(code).envs(environment).envs(region())
+}
+
+pub(super) fn direct(url: &str, key: &AccessKey) -> Vec<(String, String)> {
     [
         ("AWS_ENDPOINT_URL", url),
         ("AWS_ACCESS_KEY_ID", &key.access_key_id),
