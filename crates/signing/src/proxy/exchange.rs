@@ -165,7 +165,91 @@ fn split_path<'a>(uri: &'a Uri, signing_name: &str) -> Result<(Option<&'a str>, 
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+
     use super::*;
+    use crate::proxy::ProxySettings;
+    use crate::routes::{EndpointVariant, Routes, ServiceRoute};
+
+    /// Parts of paths, names and regions, some of which select an entry of the table.
+    const WORDS: [&str; 24] = [
+        "/",
+        "//",
+        "/~",
+        "~",
+        "s3",
+        "sts",
+        "bedrock-runtime",
+        "bedrock",
+        "dynamodb",
+        "us-east-1",
+        "eu-west-1",
+        "..",
+        ".",
+        "%2f",
+        "%2E",
+        "@",
+        "attacker.example",
+        ":80",
+        "\\",
+        "?",
+        "&",
+        "Action=GetCallerIdentity",
+        "{region}",
+        "{suffix}",
+    ];
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            3 => prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..8).prop_map(|words| words.concat()),
+            1 => any::<String>(),
+        ]
+    }
+
+    fn hosts(routes: &Routes) -> HashSet<String> {
+        let found = |service: &ServiceRoute, region: &str| {
+            let name = Some(service.name());
+            routes.find(service.signing_name(), region, name, EndpointVariant::Standard).ok()
+        };
+        let regions: Vec<&str> = routes.regions().collect();
+        routes
+            .services()
+            .flat_map(|service| regions.iter().filter_map(move |region| found(service, region)))
+            .map(|route| route.host().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn arbitrary_request_selects_host_of_table_or_none() {
+        let routes = Routes::new().unwrap();
+        let (hosts, settings) = (hosts(&routes), ProxySettings::default());
+        let (mut runner, selected) = (TestRunner::default(), Cell::new(0));
+        let name = prop::sample::select(vec!["s3", "sts", "bedrock", "dynamodb", "attacker.example"]);
+        let region = prop_oneof![Just("us-east-1".to_owned()), text()];
+        let outcome = runner.run(&(name, region, text(), text()), |(name, region, path, target)| {
+            let request =
+                Request::builder().method("POST").uri(format!("/{path}")).header("x-amz-target", target);
+            let Ok(request) = request.body(()) else { return Ok(()) };
+            let (parts, ()) = request.into_parts();
+            let Ok((service, rest)) = split_path(&parts.uri, name) else { return Ok(()) };
+            let Ok(route) = routes.find(name, &region, service, EndpointVariant::Standard) else {
+                return Ok(());
+            };
+            selected.set(selected.get() + 1);
+            prop_assert!(hosts.contains(route.host()), "{}", route.host());
+            let _refused = RequestedOperation::find(&routes, route.service(), (&parts, &rest), b"");
+            if let Some(uri) = settings.upstream(&route, &rest) {
+                prop_assert_eq!((uri.scheme_str(), uri.host()), (Some("https"), Some(route.host())));
+            }
+            Ok(())
+        });
+        outcome.unwrap();
+        assert!(selected.get() > 0);
+    }
 
     #[test]
     fn split_path_prefix_is_service() {
