@@ -24,6 +24,7 @@ pub mod program;
 mod report;
 mod results;
 mod rounds;
+mod signing;
 mod subject;
 mod subjects;
 

@@ -11,6 +11,7 @@ pub(crate) mod instructions;
 mod keep_warm;
 pub(crate) mod memory;
 pub(crate) mod python;
+mod signing;
 pub(crate) mod warm;
 
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "python", run: python::run },
     Measure { name: "endpoint", run: endpoint::run },
     Measure { name: "gateway", run: gateway::run },
+    Measure { name: "signing", run: signing::run },
 ];
 
 /// Returns the measures of these names, or all if there are none.

@@ -14,6 +14,7 @@ use crate::gateway::{load, peer, subjects::Programs};
 use crate::measure::{self, allocations, instructions, memory};
 use crate::profile::BenchProfile;
 use crate::report::{BenchRun, table};
+use crate::signing::in_progress::measure_in_progress;
 
 /// Compares valetkey with other credential caches: figures, ratios, goals.
 #[derive(Parser)]
@@ -41,7 +42,8 @@ pub fn bench() -> ExitCode {
     exit_code(run_bench(BenchCli::parse()))
 }
 
-/// Runs the program with a counting allocator: `counted allocations`, `counted memory HOLDER COUNT`.
+/// Runs the program with a counting allocator: `counted allocations`, `counted memory HOLDER COUNT`,
+/// `counted in-progress WAY upload|download`.
 #[must_use]
 pub fn counted(allocator: &StatsAlloc<System>) -> ExitCode {
     exit_code(run_counted(allocator, &program_arguments()))
@@ -126,7 +128,13 @@ fn run_counted(allocator: &StatsAlloc<System>, words: &[String]) -> Result<()> {
         ["memory", holder, count] => {
             serde_json::to_string(&memory::measure_memory(allocator, holder, count.parse()?)?)?
         }
-        _ => return Err("usage: counted allocations | memory HOLDER COUNT".into()),
+        ["in-progress", way, direction @ ("upload" | "download")] => {
+            serde_json::to_string(&measure_in_progress(allocator, way, *direction == "upload")?)?
+        }
+        _ => {
+            let usage = "usage: counted allocations | memory HOLDER COUNT | in-progress WAY upload|download";
+            return Err(usage.into());
+        }
     };
     println!("{found}");
     Ok(())
