@@ -69,9 +69,11 @@ impl Tenants {
             SessionNotice::Ended { id } => self.end(records, id),
             SessionNotice::Outdated { id, change } => {
                 self.with_open(records, id, async |session, tenant, record| {
-                    record.mark_changed();
-                    if change == Change::Cleared {
-                        session.clear();
+                    match change {
+                        Change::Rotated => record.mark_changed(),
+                        Change::Cleared => record.mark_cleared(|| {
+                            session.clear();
+                        }),
                     }
                     self.load_changes(records, session, tenant, record).await
                 })

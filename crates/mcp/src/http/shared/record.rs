@@ -71,6 +71,16 @@ impl SessionRecord {
         self.state.lock().changes += 1;
     }
 
+    /// Remembers that another node has cleared the record, and clears the session in the same step. A load that includes
+    /// this change therefore restores the session after `clear`, and a call that has changed the session is made again.
+    pub(super) fn mark_cleared(&self, clear: impl FnOnce()) {
+        self.restore(|| {
+            self.mark_changed();
+            clear();
+            true
+        });
+    }
+
     /// Returns the number of changes that a load which begins now includes.
     pub(super) fn changes(&self) -> u64 {
         self.state.lock().changes
@@ -122,5 +132,39 @@ impl SessionRecord {
             state.touched_at = Instant::now();
         }
         is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn load_during_clear_restores_session_after_it() {
+        let caller = VerifiedCaller::new("alice".parse().unwrap());
+        let record = SessionRecord::new(ClientHandle::random().unwrap(), &caller);
+        let (steps, log) = mpsc::channel();
+        thread::scope(|scope| {
+            let (begin, begun) = mpsc::channel();
+            record.mark_cleared(|| {
+                let (record, steps) = (&record, steps.clone());
+                let load_steps = steps.clone();
+                scope.spawn(move || {
+                    let changes = record.missing_changes().unwrap();
+                    begin.send(()).unwrap();
+                    record.loaded(RecordGeneration::FIRST, changes, || load_steps.send("restored").is_ok());
+                });
+                begun.recv().unwrap();
+                // The load has begun. It must not end before the clear.
+                thread::yield_now();
+                steps.send("cleared").unwrap();
+            });
+        });
+        drop(steps);
+        assert_eq!(log.iter().collect::<Vec<_>>(), ["cleared", "restored"]);
+        assert_eq!(record.missing_changes(), None);
     }
 }
