@@ -10,6 +10,7 @@ mod metrics;
 mod response;
 pub(crate) mod runtime_dir;
 mod state;
+mod store_metrics;
 
 use std::convert::Infallible;
 use std::future::pending;

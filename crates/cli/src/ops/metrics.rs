@@ -14,8 +14,9 @@ use serde::Serialize;
 use valetkey::audit::{AuditRecord, RequestDetails};
 
 use super::state::Status;
+use super::store_metrics::StoreMetrics;
 
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// The upper bounds of the durations of requests, in seconds. A Lambda function may run for 15 minutes.
 const DURATION_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 900.0];
@@ -29,7 +30,7 @@ pub(super) struct Metrics {
     request_bytes: Family<Labels, Counter>,
     request_duration: Histogram,
     ready: Gauge,
-    store_reached: Gauge,
+    store: StoreMetrics,
     sessions: Gauge,
     processes: Gauge,
     requests_in_progress: Gauge,
@@ -48,7 +49,7 @@ impl Metrics {
             request_bytes: Family::default(),
             request_duration: Histogram::new(DURATION_BUCKETS),
             ready: Gauge::default(),
-            store_reached: Gauge::default(),
+            store: StoreMetrics::default(),
             sessions: Gauge::default(),
             processes: Gauge::default(),
             requests_in_progress: Gauge::default(),
@@ -74,8 +75,7 @@ impl Metrics {
             self.request_duration.clone(),
         );
         registry.register("ready", "1 if the gateway is ready", self.ready.clone());
-        let store = "1 if the session store is reached, or if there is none";
-        registry.register("store_reached", store, self.store_reached.clone());
+        self.store.register(registry);
         registry.register("sessions", "Open sessions", self.sessions.clone());
         registry.register("server_processes", "Processes of MCP servers", self.processes.clone());
         let in_progress = "Requests and event streams of MCP clients in progress";
@@ -107,7 +107,7 @@ impl Metrics {
     pub(super) fn to_text(&self, status: &Status, start_time: f64) -> String {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.ready.set(i64::from(status.ready));
-        self.store_reached.set(i64::from(status.store.as_ref().is_none_or(|store| store.reached)));
+        self.store.set(status.store.as_ref());
         self.sessions.set(number(status.sessions.len()));
         self.processes.set(number(status.processes));
         self.requests_in_progress.set(number(status.requests));

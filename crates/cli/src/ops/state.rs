@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use valetkey::audit::AuditRecord;
 use valetkey::mcp::McpHost;
-use valetkey::mcp::http::{GatewayMonitor, SharedSessions};
+use valetkey::mcp::http::{GatewayMonitor, SharedSessions, StoreOperationStatus};
 use valetkey::{Clock, Expiry, SessionStatus, SystemClock, WeakSession};
 
 use super::audit::ObservedAudit;
@@ -62,11 +62,23 @@ pub(super) struct StoreEntry {
     unreachable_seconds: Option<u64>,
     open_sessions: usize,
     /// Clears that the other gateways do not know of yet. They are lost with this process.
-    pending_clears: usize,
-    refreshes_led: u64,
-    refreshes_followed: u64,
-    refreshes_alone: u64,
-    refused_records: BTreeMap<&'static str, u64>,
+    pub(super) pending_clears: usize,
+    pub(super) refreshes_led: u64,
+    pub(super) refreshes_followed: u64,
+    pub(super) refreshes_alone: u64,
+    pub(super) refused_records: BTreeMap<&'static str, u64>,
+    /// The operations that were called at least once, by name.
+    pub(super) operations: BTreeMap<&'static str, OperationEntry>,
+}
+
+/// The calls of one operation of the session store.
+#[derive(Debug, Serialize)]
+pub(super) struct OperationEntry {
+    pub(super) calls: u64,
+    /// How long all of them took together.
+    pub(super) total_seconds: f64,
+    /// Calls that failed, by the kind of error.
+    pub(super) errors: BTreeMap<&'static str, u64>,
 }
 
 /// One session.
@@ -127,6 +139,13 @@ impl OpsState {
     }
 }
 
+impl From<StoreOperationStatus> for OperationEntry {
+    fn from(status: StoreOperationStatus) -> Self {
+        let StoreOperationStatus { calls, total_time, errors, .. } = status;
+        Self { calls, total_seconds: total_time.as_secs_f64(), errors }
+    }
+}
+
 impl Status {
     /// Returns why the gateway is not ready.
     fn read_gateway(&mut self, monitor: &GatewayMonitor) -> Option<&'static str> {
@@ -164,6 +183,7 @@ impl Status {
             refreshes_followed: store.refreshes_followed,
             refreshes_alone: store.refreshes_alone,
             refused_records: store.refused_records,
+            operations: store.operations.into_iter().map(|(name, calls)| (name, calls.into())).collect(),
         });
         (!reached).then_some("the session store is not reached")
     }

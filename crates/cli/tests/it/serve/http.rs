@@ -72,14 +72,34 @@ impl HttpGatewayFixture {
 
     /// Calls a tool, and returns the status and the message.
     pub(crate) async fn call(&self, token: Option<&str>, name: &str, arguments: Value) -> (u16, Value) {
-        let reply = self.request(token, "tools/call", json!({"name": name, "arguments": arguments})).await;
-        let status = reply.split_whitespace().nth(1).unwrap().parse().unwrap();
-        let body = reply.split_once("\r\n\r\n").unwrap().1;
-        (status, serde_json::from_str(body).unwrap_or_else(|_| body.into()))
+        self.try_call(token, name, arguments).await.unwrap()
+    }
+
+    /// Calls a tool of a gateway that may be killed meanwhile. `None` without a whole response.
+    pub(crate) async fn try_call(
+        &self,
+        token: Option<&str>,
+        name: &str,
+        arguments: Value,
+    ) -> Option<(u16, Value)> {
+        let params = json!({"name": name, "arguments": arguments});
+        let reply = self.try_request(token, "tools/call", params).await.ok()?;
+        let status = reply.split_whitespace().nth(1)?.parse().unwrap();
+        let body = reply.split_once("\r\n\r\n")?.1;
+        Some((status, serde_json::from_str(body).unwrap_or_else(|_| body.into())))
     }
 
     /// Sends a request of a modern client, and returns the whole reply, with its headers.
-    pub(super) async fn request(&self, token: Option<&str>, method: &str, mut params: Value) -> String {
+    pub(super) async fn request(&self, token: Option<&str>, method: &str, params: Value) -> String {
+        self.try_request(token, method, params).await.unwrap()
+    }
+
+    async fn try_request(
+        &self,
+        token: Option<&str>,
+        method: &str,
+        mut params: Value,
+    ) -> std::io::Result<String> {
         let name = params["name"].as_str().unwrap_or_default();
         let name = if name.is_empty() { String::new() } else { format!("Mcp-Name: {name}\r\n") };
         params["_meta"] = json!({
@@ -97,11 +117,11 @@ impl HttpGatewayFixture {
             self.address,
             body.len()
         );
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = TcpStream::connect(&self.address).await?;
+        stream.write_all(request.as_bytes()).await?;
         let mut reply = String::new();
-        stream.read_to_string(&mut reply).await.unwrap();
-        reply
+        stream.read_to_string(&mut reply).await?;
+        Ok(reply)
     }
 
     /// Opens a credential session, and returns the names of its accounts.
