@@ -18,8 +18,8 @@ use valetkey_rig::Redis;
 
 use super::store_relay::{HoldPoint, Operation, StoreRelay};
 use super::{
-    ALICE, BOB, STORE, check, create, create_as, is_outage, keys, result, set, settings_with_ring, state,
-    state_as, try_set, until_state, with_session,
+    ALICE, BOB, STORE, check, create, create_as, is_outage, keys, poll, result, set, settings_with_ring,
+    state, state_as, try_set, until_state, with_session,
 };
 use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
@@ -242,9 +242,11 @@ impl FaultFleet {
         set(&self.nodes[0].gateway, &self.kept, &marker).await;
         for node in &self.nodes {
             until_state(&node.gateway, &self.kept, &marker).await;
-            assert_eq!(state(&node.gateway, session).await, agreed, "{case:?}");
-            assert_eq!(state_as(&node.gateway, BOB, session).await, "closed", "{case:?}");
-            assert_eq!(state_as(&node.gateway, BOB, &self.of_bob).await, "BOBS", "{case:?}");
+            let states = [(ALICE, session, &*agreed), (BOB, session, "closed"), (BOB, &*self.of_bob, "BOBS")];
+            for (token, session, expected) in states {
+                let found = state_after_outage(&node.gateway, token, session).await;
+                assert_eq!(found, expected, "{case:?} {token:?}");
+            }
         }
         let next = case.key('Z');
         for node in self.nodes.iter().rev() {
@@ -271,6 +273,15 @@ impl FaultFleet {
             }
         }
     }
+}
+
+/// Returns the state of a session as soon as the gateway knows it. It may still be saving a clear.
+async fn state_after_outage(gateway: &HttpGatewayFixture, token: Option<&str>, session: &str) -> String {
+    poll("state", async || {
+        let found = state_as(gateway, token, session).await;
+        if is_outage(&found) { Err(found) } else { Ok(found) }
+    })
+    .await
 }
 
 async fn begin_fault(fault: Fault, redis: &mut Redis, gateway: u32) {
