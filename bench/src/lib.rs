@@ -13,6 +13,7 @@ mod competitors;
 mod contender;
 mod env;
 mod fake_source;
+mod fleet;
 mod gateway;
 mod goal;
 mod load;
@@ -25,6 +26,7 @@ mod report;
 mod results;
 mod rounds;
 mod signing;
+pub mod soak;
 mod subject;
 mod subjects;
 

@@ -12,6 +12,7 @@ mod keep_warm;
 pub(crate) mod memory;
 pub(crate) mod python;
 mod signing;
+pub(crate) mod store;
 pub(crate) mod warm;
 
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "endpoint", run: endpoint::run },
     Measure { name: "gateway", run: gateway::run },
     Measure { name: "signing", run: signing::run },
+    Measure { name: "store", run: store::run },
 ];
 
 /// Returns the measures of these names, or all if there are none.

@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 use crate::Result;
 use crate::env::{BenchEnv, ExternalPrograms};
 use crate::gateway::{load, peer, subjects::Programs};
-use crate::measure::{self, allocations, instructions, memory};
+use crate::measure::{self, allocations, instructions, memory, store};
 use crate::profile::BenchProfile;
 use crate::report::{BenchRun, table};
 use crate::signing::in_progress::measure_in_progress;
@@ -43,7 +43,7 @@ pub fn bench() -> ExitCode {
 }
 
 /// Runs the program with a counting allocator: `counted allocations`, `counted memory HOLDER COUNT`,
-/// `counted in-progress WAY upload|download`.
+/// `counted in-progress WAY upload|download`, `counted store URL DIVISOR`.
 #[must_use]
 pub fn counted(allocator: &StatsAlloc<System>) -> ExitCode {
     exit_code(run_counted(allocator, &program_arguments()))
@@ -131,8 +131,12 @@ fn run_counted(allocator: &StatsAlloc<System>, words: &[String]) -> Result<()> {
         ["in-progress", way, direction @ ("upload" | "download")] => {
             serde_json::to_string(&measure_in_progress(allocator, way, *direction == "upload")?)?
         }
+        ["store", url, divisor] => {
+            serde_json::to_string(&store::memory::measure_process(allocator, url, divisor.parse()?)?)?
+        }
         _ => {
-            let usage = "usage: counted allocations | memory HOLDER COUNT | in-progress WAY upload|download";
+            let usage = "usage: counted allocations | memory HOLDER COUNT | in-progress WAY upload|download | \
+                         store URL DIVISOR";
             return Err(usage.into());
         }
     };

@@ -16,6 +16,7 @@ mod error;
 pub mod loom;
 pub mod rig;
 pub mod simulate;
+pub mod soak;
 mod step;
 pub mod test;
 pub mod tidy;

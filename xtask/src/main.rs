@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Result, api, bench, book, ci, conformance, endpoints, loom, rig, simulate, test, tidy};
+use xtask::{Result, api, bench, book, ci, conformance, endpoints, loom, rig, simulate, soak, test, tidy};
 
 /// The development tasks of this workspace.
 #[derive(Parser)]
@@ -29,6 +29,10 @@ enum Task {
     /// Simulate a day of a million sessions on many nodes; `--help` lists the options.
     #[command(disable_help_flag = true)]
     Simulate(simulate::SimulateArgs),
+    /// Run three gateways over one Redis for half an hour, and kill one of them or Redis every two minutes; `--help` lists
+    /// the options.
+    #[command(disable_help_flag = true)]
+    Soak(soak::SoakArgs),
     /// Compare the public API of the libraries with its snapshots under docs/api.
     Api(api::ApiArgs),
     /// Run the official MCP conformance suite against the gateway over HTTP, alone and as the proxy of a server.
@@ -62,6 +66,7 @@ fn run(task: Task) -> Result<()> {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Simulate(options) => simulate::run(&options),
+        Task::Soak(options) => soak::run(&options),
         Task::Api(options) => api::run(&options),
         Task::Conformance(options) => conformance::run(&options),
         Task::Endpoints => endpoints::run(),

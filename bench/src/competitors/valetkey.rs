@@ -122,7 +122,7 @@ impl Subject for BoxedFuture {
 }
 
 /// The upstream as a provider of valetkey.
-struct UpstreamProvider(Upstream);
+pub(crate) struct UpstreamProvider(pub(crate) Upstream);
 
 impl fmt::Debug for UpstreamProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

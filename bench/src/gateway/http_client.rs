@@ -74,7 +74,7 @@ impl HttpClient {
     }
 }
 
-async fn open_connection(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
+pub(crate) async fn open_connection(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -83,7 +83,7 @@ async fn open_connection(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>
 }
 
 /// Returns the data of the last event that has any.
-fn last_event(stream: &[u8]) -> Result<&[u8]> {
+pub(crate) fn last_event(stream: &[u8]) -> Result<&[u8]> {
     let lines = stream.split(|byte| *byte == b'\n');
     let mut data = lines.filter_map(|line| line.strip_prefix(b"data:")).filter(|data| data.len() > 2);
     data.next_back().ok_or_else(|| "the stream has no response".into())

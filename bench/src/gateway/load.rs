@@ -146,7 +146,8 @@ async fn open_sessions(client: &mut McpClient, principal: usize) -> Result<()> {
     Ok(())
 }
 
-fn anonymous_memory(pid: u32) -> Result<f64> {
+/// Returns the anonymous memory of a process, in bytes.
+pub(crate) fn anonymous_memory(pid: u32) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:"));
     let number = line.and_then(|rest| rest.split_whitespace().next());

@@ -63,7 +63,7 @@ impl Programs {
         let accounts = "[accounts.dev]\nprovider = \"environment\"\n";
         write("stdio.toml", accounts.to_owned())?;
         write("http.toml", format!("{accounts}\n[http]\nauth = \"none\"\n"))?;
-        write(MEMORY_SETTINGS, format!("{accounts}{}", principal_settings()))?;
+        write(MEMORY_SETTINGS, format!("{accounts}{}", principal_settings(PRINCIPALS)))?;
         write("fastmcp_proxy.py", FASTMCP_SCRIPT.to_owned())?;
         write(
             "proxy.toml",
@@ -173,13 +173,13 @@ pub(crate) fn token_of(principal: usize) -> String {
 }
 
 /// Returns the settings of many principals, each with a token.
-fn principal_settings() -> String {
+pub(crate) fn principal_settings(count: usize) -> String {
     let principal = |number: usize| {
         let digest = digest(&SHA256, token_of(number).as_bytes());
         let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         format!("[principals.p{number}]\naccounts = [\"dev\"]\ntoken_sha256 = [\"{digest}\"]\n")
     };
-    (0..PRINCIPALS).map(principal).collect()
+    (0..count).map(principal).collect()
 }
 
 /// A subject that listens.
@@ -214,7 +214,7 @@ async fn listening(mut command: Command, port: u16, path: &'static str) -> Resul
     Ok(RunningHttp { process, address, path })
 }
 
-async fn first_line(stream: impl AsyncRead + Unpin + Send + 'static) -> Result<String> {
+pub(crate) async fn first_line(stream: impl AsyncRead + Unpin + Send + 'static) -> Result<String> {
     let mut lines = BufReader::new(stream).lines();
     let line = timeout(START_TIMEOUT, lines.next_line()).await??.ok_or("the subject ended at once")?;
     // Read on, so that the subject never waits for a reader.
