@@ -285,7 +285,7 @@ impl SessionInner {
         let cleared = {
             let _topology = self.topology_lock();
             let cleared = cache.clear(ClearKind::Alone);
-            self.invalidate_issued();
+            self.invalidate_others(&cache);
             cleared
         };
         clear_provider_caches(&cleared);

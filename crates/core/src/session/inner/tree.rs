@@ -52,18 +52,17 @@ impl SessionInner {
         child
     }
 
-    /// Invalidates what providers issued here and in the children: it may have been derived from what was replaced.
-    pub(in crate::session) fn invalidate_issued(&self) {
-        self.own_accounts().iter().for_each(|cache| cache.invalidate_issued());
-        self.for_each_child(Self::invalidate_issued);
-    }
-
-    /// Invalidates what providers issued to the other accounts here, and to all in the children. A fetch of `changed` may
-    /// have begun since it was changed, and stays.
+    /// Invalidates what providers issued to the other accounts here, and to all in the children: it may have been derived
+    /// from what was replaced. A fetch of `changed` may have begun since it was changed, and stays.
     pub(in crate::session) fn invalidate_others(&self, changed: &AccountCache) {
         let accounts = self.own_accounts();
         let others = accounts.iter().filter(|cache| !std::ptr::eq(Arc::as_ptr(cache), changed));
         others.for_each(|cache| cache.invalidate_issued());
+        self.for_each_child(Self::invalidate_issued);
+    }
+
+    fn invalidate_issued(&self) {
+        self.own_accounts().iter().for_each(|cache| cache.invalidate_issued());
         self.for_each_child(Self::invalidate_issued);
     }
 
