@@ -42,6 +42,12 @@ struct Entry {
     narrowing: Option<Narrowing>,
 }
 
+impl Entry {
+    fn is_granted(&self) -> bool {
+        self.narrowing.is_none()
+    }
+}
+
 impl SessionStore {
     pub(crate) fn new(own: SessionContext, configured: BTreeSet<AccountName>) -> Self {
         Self(Arc::new(SharedSessions {
@@ -110,10 +116,7 @@ impl SessionStore {
 
     /// Closes the sessions that a person has granted.
     pub(crate) fn close_granted(&self) {
-        let is_granted = |entry: &&Entry| entry.narrowing.is_none();
-        let granted: Vec<_> =
-            self.narrowed_handles().values().filter(is_granted).map(|entry| entry.session.clone()).collect();
-        granted.iter().for_each(|session| drop(session.close()));
+        self.snapshot(Entry::is_granted).iter().for_each(|(_, session)| drop(session.close()));
         self.remove_ended();
     }
 
@@ -152,12 +155,8 @@ impl SessionStore {
         self.remove_ended();
         let is_wanted = |handle: &SessionHandle| wanted.iter().any(|session| session.handle == *handle);
         let mut is_changed = false;
-        let is_granted = |handle: &SessionHandle| {
-            self.narrowed_handles().get(handle).is_some_and(|entry| entry.narrowing.is_none())
-        };
-        for (_, session) in
-            self.snapshot().iter().filter(|(handle, _)| !is_wanted(handle) && !is_granted(handle))
-        {
+        let narrowed = self.snapshot(|entry| !entry.is_granted());
+        for (_, session) in narrowed.iter().filter(|(handle, _)| !is_wanted(handle)) {
             session.close();
             is_changed = true;
         }
@@ -205,14 +204,16 @@ impl SessionStore {
     /// Removes the sessions that have ended. `is_closed` closes a session whose deadline has passed, which may run user
     /// code, so it is called without the lock.
     fn remove_ended(&self) {
-        for (handle, _) in self.snapshot().iter().filter(|(_, session)| session.is_closed()) {
+        for (handle, _) in self.snapshot(|_| true).iter().filter(|(_, session)| session.is_closed()) {
             self.narrowed_handles().remove(handle);
         }
     }
 
-    /// Returns the narrowed sessions, for what must not run with the lock.
-    fn snapshot(&self) -> Vec<(SessionHandle, SessionContext)> {
-        self.narrowed_handles().iter().map(|(handle, entry)| (*handle, entry.session.clone())).collect()
+    /// Returns the sessions of some entries, for what must not run with the lock.
+    fn snapshot(&self, is_included: impl Fn(&Entry) -> bool) -> Vec<(SessionHandle, SessionContext)> {
+        let narrowed = self.narrowed_handles();
+        let included = narrowed.iter().filter(|(_, entry)| is_included(entry));
+        included.map(|(handle, entry)| (*handle, entry.session.clone())).collect()
     }
 
     fn narrowed_handles(&self) -> MutexGuard<'_, HashMap<SessionHandle, Entry>> {
