@@ -38,7 +38,7 @@ use transport::{RawTransport, ServerWriter};
 use watched::WatchedResources;
 
 use crate::Redactor;
-use crate::client::{ClientContext, ClientSlot};
+use crate::client::{ClientContext, ClientSlot, Refusal};
 use crate::json::JsonLineDecoder;
 use crate::meta::{LOG_LEVEL, PROGRESS_TOKEN, client_meta};
 
@@ -90,6 +90,12 @@ pub(crate) struct RefusedRequest {
     pub(crate) code: i32,
     pub(crate) message: String,
     pub(crate) data: Option<Value>,
+}
+
+impl From<Refusal> for RefusedRequest {
+    fn from(refusal: Refusal) -> Self {
+        Self { code: refusal.code(), message: refusal.message().to_owned(), data: None }
+    }
 }
 
 impl Connection {

@@ -113,10 +113,6 @@ impl<T> Default for InterruptedCalls<T> {
 }
 
 impl<T: Send + 'static> InterruptedCalls<T> {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Runs a call until it ends or requires input. `call` gets the context of the call, which outlives the request of
     /// the client.
     ///
@@ -270,7 +266,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn interrupted_call_continues_until_it_expires() {
-        let calls = InterruptedCalls::new();
+        let calls = InterruptedCalls::default();
         let input = interrupt(&calls).await.unwrap();
         sleep(INPUT_TIMEOUT - Duration::from_secs(1)).await;
         let resumed = calls.resume(input, identity(), &client()).await;
@@ -287,7 +283,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn interrupted_call_that_is_dropped_is_cancelled() {
-        let calls = InterruptedCalls::new();
+        let calls = InterruptedCalls::default();
         let (sender, ended) = oneshot::channel();
         let call = |context: ClientContext| async move {
             let cancelled = context.cancelled.clone();
@@ -302,7 +298,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn repeated_call_is_cancelled_by_its_client() {
-        let calls = InterruptedCalls::new();
+        let calls = InterruptedCalls::default();
         let mut input = interrupt(&calls).await.unwrap();
         input.responses.clear();
         let context = client();
@@ -313,7 +309,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn interrupted_calls_are_limited_in_number() {
-        let calls = InterruptedCalls::new();
+        let calls = InterruptedCalls::default();
         let mut inputs = Vec::new();
         for _ in 0..MAX_CALLS {
             inputs.push(interrupt(&calls).await.unwrap());

@@ -133,26 +133,22 @@ impl OwnCalls {
         let input = GivenInput::take(&mut call.other);
         let identity = CallIdentity::new("tools/call", call.params(), None);
         let outcome = match input {
-            Some(input) => self.interrupted.resume(input, identity, context).await,
+            Some(input) => self.interrupted.resume(input, identity, context).await?,
             None => {
                 let (tools, ToolCall { name, arguments, .. }) = (tools.clone(), call);
                 let run = |context: ClientContext| async move {
                     call_tool(&tools, &name, arguments, &context).await
                 };
-                self.interrupted.run(identity, context, run).await
+                self.interrupted.run(identity, context, run).await?
             }
         };
-        match outcome {
-            Ok(CallOutcome::Ended(output)) => Ok(output.map(call_result)),
-            Ok(CallOutcome::InputRequired(result)) => Ok(Some(result)),
-            Ok(CallOutcome::Lost) => {
-                Ok(Some(error_result(&Error::new(ErrorKind::Internal, "the task of the call failed"))))
+        Ok(match outcome {
+            CallOutcome::Ended(output) => output.map(call_result),
+            CallOutcome::InputRequired(result) => Some(result),
+            CallOutcome::Lost => {
+                Some(error_result(&Error::new(ErrorKind::Internal, "the task of the call failed")))
             }
-            Err(refusal) => {
-                let message = refusal.message().to_owned();
-                Err(RefusedRequest { code: refusal.code(), message, data: None })
-            }
-        }
+        })
     }
 }
 

@@ -428,7 +428,7 @@ impl McpHostBuilder {
             retired: Mutex::new(Some(JoinSet::new())),
             stopping: CancellationToken::new(),
             tasks: TaskOwners::new(),
-            interrupted: InterruptedCalls::new(),
+            interrupted: InterruptedCalls::default(),
             narrowed_pool: Arc::new(NarrowedServerPool::new(Arc::clone(&spawn_config), narrowed_limits)),
             spawn_config,
             timeouts,

@@ -48,8 +48,7 @@ impl From<RefusedRequest> for RequestFailure {
 
 impl From<Refusal> for RequestFailure {
     fn from(refusal: Refusal) -> Self {
-        let message = refusal.message().to_owned();
-        Self::Refused(RefusedRequest { code: refusal.code(), message, data: None })
+        Self::Refused(refusal.into())
     }
 }
 
