@@ -5,7 +5,8 @@ use std::time::Duration;
 use valetkey::tools::RequestableAccess;
 
 use super::ConfiguredPolicies;
-use crate::settings::{Diagnostic, ScopeSettings, Settings, suggest_name};
+use super::scopes::unknown_scope;
+use crate::settings::{Diagnostic, ScopeSettings, Settings};
 
 /// A grant is for a task. For longer access, a person starts a session that has it.
 const MAX_LIFETIME_SECONDS: u64 = 12 * 60 * 60;
@@ -91,12 +92,4 @@ fn requestable(
         access = access.policy(policies.find(policy).ok()??);
     }
     Some(access)
-}
-
-fn unknown_scope(settings: &Settings, name: &str) -> String {
-    let names: Vec<_> = settings.scopes.keys().map(String::as_str).collect();
-    match names.as_slice() {
-        [] => "names no scope of the settings; add a `[scopes.NAME]`".to_owned(),
-        _ => format!("names no scope of the settings; {}", suggest_name(name, &names)),
-    }
 }

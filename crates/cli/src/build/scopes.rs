@@ -34,17 +34,20 @@ pub(crate) fn narrow_to_scope(
     name: Option<&str>,
 ) -> Result<SessionContext, String> {
     let Some(name) = name else { return Ok(session.clone()) };
-    let Some(scope) = settings.scopes.get(name) else { return Err(unknown_scope(settings, name)) };
+    let Some(scope) = settings.scopes.get(name) else {
+        return Err(format!("`--scope` {}", unknown_scope(settings, name)));
+    };
     let built = build_scope(settings, name, scope, policies, &mut Vec::new());
     let built = built.ok_or_else(|| "the scope is invalid".to_owned())?;
     session.narrow(built).map_err(|error| error.to_string())
 }
 
-fn unknown_scope(settings: &Settings, name: &str) -> String {
+/// Returns what is wrong with a name of no scope.
+pub(super) fn unknown_scope(settings: &Settings, name: &str) -> String {
     let names: Vec<_> = settings.scopes.keys().map(String::as_str).collect();
     match names.as_slice() {
-        [] => "`--scope` names no scope of the settings; add a `[scopes.NAME]`".to_owned(),
-        _ => format!("`--scope` names no scope of the settings; {}", suggest_name(name, &names)),
+        [] => "names no scope of the settings; add a `[scopes.NAME]`".to_owned(),
+        _ => format!("names no scope of the settings; {}", suggest_name(name, &names)),
     }
 }
 
