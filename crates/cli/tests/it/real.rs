@@ -20,7 +20,7 @@ mod workflow;
 
 use std::path::{Path, PathBuf};
 
-use valetkey_rig::{AccessKey, aws_environment, program};
+use valetkey_rig::{AccessKey, Tenant, aws_environment, program};
 
 use crate::program_fixture::ProgramFixture;
 
@@ -35,6 +35,26 @@ fn node_script(name: &str) -> PathBuf {
 /// Returns the path of a program of the rig, as an argument.
 fn program_path(name: &str) -> String {
     program(name).unwrap().to_str().unwrap().to_owned()
+}
+
+/// Settings of an account that assumes the role of a tenant with the keys of the environment, and of a policy.
+fn tenant_settings(tenant: &Tenant) -> String {
+    let Tenant { role_arn, external_id, .. } = tenant;
+    format!(
+        r#"
+[session]
+default_account = "tenant"
+[accounts.keys]
+provider = "environment"
+[accounts.tenant]
+provider = "assume-role"
+source = "keys"
+role_arn = "{role_arn}"
+external_id = "{external_id}"
+[policies.reading]
+read_only = ["s3"]
+"#
+    )
 }
 
 /// A fixture with a key, and AWS at `endpoint`.

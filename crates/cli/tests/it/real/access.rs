@@ -1,32 +1,19 @@
 //! A model requests access through the official client, whose user decides; AWS enforces the floor and the grant.
 
 use serde_json::{Value, json};
-use valetkey_rig::{MiniStack, Script, Seed, Tenant, Venv, aws_environment};
+use valetkey_rig::{MiniStack, Script, Seed, Venv, aws_environment};
 
-use super::{program_path, python_script};
+use super::{program_path, python_script, tenant_settings};
 use crate::program_fixture::ProgramFixture;
 use crate::serve::mcp_config;
 
 /// How a client negotiates the revision: in each era, requests reach it in another way.
 const MODES: [&str; 2] = ["legacy", "auto"];
 
-fn settings(tenant: &Tenant) -> String {
-    let Tenant { role_arn, external_id, .. } = tenant;
-    format!(
-        r#"
-[session]
-default_account = "tenant"
-[accounts.keys]
-provider = "environment"
-[accounts.tenant]
-provider = "assume-role"
-source = "keys"
-role_arn = "{role_arn}"
-external_id = "{external_id}"
-[policies.reading]
-read_only = ["s3"]
+/// Beside those of the tenant.
+const SETTINGS: &str = r#"
 [policies.writing]
-document = '{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}}}}'
+document = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}}'
 [scopes.look]
 accounts = ["tenant"]
 policy = "reading"
@@ -39,9 +26,7 @@ floor = "look"
 requests = ["write"]
 [audit]
 file = "audit.jsonl"
-"#
-    )
-}
+"#;
 
 struct AccessFixture {
     ministack: MiniStack,
@@ -57,7 +42,7 @@ impl AccessFixture {
             "env": {"AWS_ENDPOINT_URL": ministack.url()}});
         let program = ProgramFixture::new()
             .file("mcp.json", mcp_config(json!({"buckets": buckets})))
-            .file("valetkey.toml", settings(&seed.tenants[0]));
+            .file("valetkey.toml", tenant_settings(&seed.tenants[0]) + SETTINGS);
         Self { ministack, seed, program }
     }
 

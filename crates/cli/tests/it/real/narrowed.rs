@@ -2,33 +2,18 @@
 //! policies.
 
 use serde_json::{Value, json};
-use valetkey_rig::{MiniStack, Script, Tenant, aws_environment};
+use valetkey_rig::{MiniStack, Script, aws_environment};
 
-use super::{program_path, python_script};
+use super::{program_path, python_script, tenant_settings};
 use crate::program_fixture::ProgramFixture;
 use crate::serve::mcp_config;
 
-fn settings(tenant: &Tenant) -> String {
-    let Tenant { role_arn, external_id, .. } = tenant;
-    format!(
-        r#"
-[session]
-default_account = "tenant"
-[accounts.keys]
-provider = "environment"
-[accounts.tenant]
-provider = "assume-role"
-source = "keys"
-role_arn = "{role_arn}"
-external_id = "{external_id}"
-[policies.reading]
-read_only = ["s3"]
+/// Beside those of the tenant.
+const SETTINGS: &str = r#"
 [servers.buckets.tool_policies]
 reader = "reading"
-writer = '{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}}}}'
-"#
-    )
-}
+writer = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}}'
+"#;
 
 /// Returns the results of listing and of writing, which must be the same in all responses.
 fn allowed_operations(responses: &Value) -> (&str, &str) {
@@ -51,7 +36,7 @@ async fn narrowed_tools_and_sub_agents_have_only_own_access() {
     let buckets = json!({"command": program_path("python"), "args": [python_script("bucket_server.py")],
         "env": {"AWS_ENDPOINT_URL": ministack.url()}});
     let fixture = ProgramFixture::new().file("mcp.json", mcp_config(json!({"buckets": buckets})));
-    let fixture = fixture.file("valetkey.toml", settings(tenant));
+    let fixture = fixture.file("valetkey.toml", tenant_settings(tenant) + SETTINGS);
     let output = Script::new(python_script("narrowed_client.py"))
         .arg(env!("CARGO_BIN_EXE_valetkey"))
         .arg(fixture.path("mcp.json"))
