@@ -32,6 +32,11 @@ pub(crate) fn body(reply: &str) -> &str {
     reply.split_once("\r\n\r\n").unwrap().1
 }
 
+/// Waits until the gateway serves: it is announced just before.
+pub(crate) async fn until_ready(gateway: &HttpGatewayFixture) {
+    while !get(gateway, "/readyz", "").await.starts_with("HTTP/1.1 200") {}
+}
+
 async fn start(fixture: &ProgramFixture) -> HttpGatewayFixture {
     HttpGatewayFixture::start(fixture, &["--ops", "127.0.0.1:0"]).await
 }
@@ -46,6 +51,7 @@ async fn ops_listener_reports_sessions_without_secrets() {
     let fixture = fixture().env("VALETKEY_LOG", "trace");
     let gateway = start(&fixture).await;
     assert!(get(&gateway, "/healthz", "").await.ends_with("\r\n\r\nok\n"));
+    until_ready(&gateway).await;
     assert!(get(&gateway, "/readyz", "").await.ends_with("\r\n\r\nready\n"));
     let arguments = json!({"label": canary.expose_secret()});
     let (_, created) = gateway.call(TOKEN, "create_credential_session", arguments).await;

@@ -125,4 +125,6 @@ const [state, sessions, servers, recent] = [
 const unnamed = await evaluate("[...document.querySelectorAll('th')].filter((cell) => !cell.scope).length");
 console.log(JSON.stringify({ state, sessions, servers, recent, schemes, focused, paused, resumed, page, requested, errors, unnamed }));
 sessionId = undefined;
-await send("Browser.close");
+// The browser may end before its response is read, which resets the pipe.
+for (const pipe of browser.stdio.slice(3)) pipe.on("error", () => {});
+void send("Browser.close");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use valetkey_rig::{Script, Venv};
 
 use super::python_script;
-use crate::ops::{body, get};
+use crate::ops::{body, get, until_ready};
 use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
 
@@ -32,7 +32,7 @@ fn sample(metrics: &Value, family: &str, name: &str, labels: &Value) -> f64 {
 async fn metrics_are_read_by_parser_of_prometheus_client() {
     let fixture = ProgramFixture::new().file("valetkey.toml", PRINCIPALS);
     let gateway = HttpGatewayFixture::start(&fixture, &["--ops", "127.0.0.1:0"]).await;
-    while !get(&gateway, "/readyz", "").await.starts_with("HTTP/1.1 200") {}
+    until_ready(&gateway).await;
     let before = read_metrics(&gateway, &fixture).await;
     let families = ["build", "ready", "store_reached", "sessions", "server_processes", "start_time_seconds"];
     for family in families.map(|name| format!("valetkey_{name}")) {
