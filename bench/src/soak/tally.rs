@@ -1,8 +1,9 @@
 //! `Tally`: what a soak has found.
 
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 /// Counts of all workers.
 #[derive(Debug, Default)]
@@ -55,7 +56,7 @@ impl Tally {
 
     pub(super) fn add_violation(&self, count: Count, description: String) {
         self.add(count);
-        let mut violations = self.violations.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut violations = self.violations.lock();
         if violations.len() < MAX_DESCRIBED {
             violations.push(description);
         }
@@ -76,7 +77,7 @@ impl fmt::Display for Tally {
         for (count, name) in Count::ALL {
             writeln!(f, "{name}: {}", self.get(count))?;
         }
-        let violations = self.violations.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let violations = self.violations.lock();
         violations.iter().try_for_each(|violation| writeln!(f, "  {violation}"))
     }
 }
