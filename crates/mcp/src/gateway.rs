@@ -26,9 +26,11 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 
+use crate::catalog::ItemCatalog;
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
-use crate::host::{ItemCatalog, ItemRequest, RequestFailure, ToolCall, add_account_argument, error_result};
+use crate::host::{ItemRequest, ToolCall, add_account_argument, error_result};
+use crate::server::RequestFailure;
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 use crate::{McpHost, ServerError};
 use approval::OwnCalls;

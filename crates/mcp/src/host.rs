@@ -3,11 +3,9 @@
 mod authority;
 mod builder;
 mod calls;
-mod catalog;
 mod narrowed;
 mod process_quota;
 mod requests;
-mod server;
 mod spawn;
 mod table;
 
@@ -22,29 +20,28 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
 
 use crate::CredentialEndpoint;
+use crate::catalog::{ItemCatalog, ServerError, ToolCatalog};
 use crate::client::InterruptedCalls;
 use crate::config::{ConfigError, McpConfig};
 use crate::connection::ListKind;
+use crate::server::{ServerHandle, Timeouts};
 use crate::shared_proxy::SharedProxy;
 use crate::tasks::TaskOwners;
 
 pub(crate) use authority::add_account_argument;
 pub use builder::McpHostBuilder;
-pub(crate) use calls::{ToolCall, error_result};
-pub(crate) use catalog::ItemCatalog;
-pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
+pub(crate) use calls::{Receipt, ToolCall, error_result};
+pub(crate) use process_quota::{CallCounter, ProcessSlot};
 pub use process_quota::{ProcessLimits, ProcessQuota};
 #[cfg(feature = "http")]
 pub(crate) use requests::unknown_task;
 pub(crate) use requests::{ItemMethod, ItemRequest};
-pub(crate) use server::RequestFailure;
+pub(crate) use spawn::{Access, SpawnConfig, SpawnedServer};
 pub(crate) use table::{ChangeCounters, ListChanges};
 
 use authority::SelectableAccounts;
 use narrowed::NarrowedServerPool;
 use requests::FinishedRequest;
-use server::{ServerHandle, Timeouts};
-use spawn::SpawnConfig;
 use table::ServerTable;
 
 /// Runs the MCP servers of one session.

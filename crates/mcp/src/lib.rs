@@ -35,6 +35,7 @@
 //! its log target with [`RMCP_LOG_DIRECTIVE`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod catalog;
 pub mod child;
 mod client;
 pub mod config;
@@ -51,14 +52,16 @@ mod peer;
 mod redact;
 mod remote;
 mod resolver;
+mod server;
 mod shared_proxy;
 mod subscriptions;
 mod tasks;
 
+pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;
 pub use gateway::Gateway;
-pub use host::{McpHost, McpHostBuilder, ProcessLimits, ProcessQuota, ProxiedTool, ServerError, ToolCatalog};
+pub use host::{McpHost, McpHostBuilder, ProcessLimits, ProcessQuota};
 pub use redact::Redactor;
 pub use resolver::McpToolResolver;
 pub use valetkey_signing as signing;

@@ -25,7 +25,8 @@ use super::protocol::{ProtocolHandler, is_modern};
 use super::source::ContentSource;
 use crate::client::ClientContext;
 use crate::connection::ListKind;
-use crate::host::{ItemMethod, ItemRequest, RequestFailure, ToolCall};
+use crate::host::{ItemMethod, ItemRequest, ToolCall};
+use crate::server::RequestFailure;
 use crate::subscriptions::MAX_SUBSCRIPTIONS;
 
 /// The start of the instructions, followed by the accounts.

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
-use crate::host::{ItemRequest, RequestFailure, ToolCall};
+use crate::host::{ItemRequest, ToolCall};
+use crate::server::RequestFailure;
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 
 /// Lists and serves what a gateway offers.

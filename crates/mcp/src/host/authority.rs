@@ -25,7 +25,7 @@ use valetkey_core::{
     SessionPolicy, WeakSession,
 };
 
-use super::{ProxiedTool, ServerError};
+use crate::catalog::{ProxiedTool, ServerError};
 use crate::child::Delivery;
 use crate::client::ClientProfile;
 use crate::config::{McpConfig, ServerConfig};

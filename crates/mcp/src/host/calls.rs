@@ -23,13 +23,13 @@ use valetkey_tools::ToolOutput;
 use super::authority::CallAuthority;
 use super::narrowed::ServerLease;
 use super::requests::{RequestMethod, ServerRequest};
-use super::server::{RequestFailure, ServerHandle, cancelled_error};
 use super::table::{ItemRoute, ServerTable};
 use super::{McpHost, session_account};
 use crate::child::Delivery;
 use crate::client::{CallIdentity, ClientContext, ClientLink, GivenInput};
 use crate::connection::{ListKind, RefusedRequest};
 use crate::json::round_numbers;
+use crate::server::{RequestFailure, ServerHandle, cancelled_error};
 
 /// The parameters of `tools/call`. Fields without a meaning here are passed on.
 #[derive(Debug, Clone)]
@@ -303,11 +303,11 @@ impl McpHost {
 const RECEIPT_KEY: &str = "valetkey/receipt";
 
 /// The receipt of one call; empty for a server that is given no credentials.
-pub(super) struct Receipt(Option<Value>);
+pub(crate) struct Receipt(Option<Value>);
 
 impl Receipt {
     /// Describes the credentials that `account` serves now.
-    pub(super) fn new(account: &SessionAccount, delivery: Delivery) -> Self {
+    pub(crate) fn new(account: &SessionAccount, delivery: Delivery) -> Self {
         let current = account.current().filter(|_| delivery != Delivery::None);
         Self(current.map(|current| {
             json!({
@@ -321,7 +321,7 @@ impl Receipt {
 
     /// Adds the receipt to a result. The rest of the server's `_meta` is kept; a receipt that the server wrote itself
     /// is replaced or removed.
-    pub(super) fn add_to(self, result: &mut Value) {
+    pub(crate) fn add_to(self, result: &mut Value) {
         let Value::Object(fields) = result else { return };
         if let Some(Value::Object(meta)) = fields.get_mut("_meta") {
             meta.shift_remove(RECEIPT_KEY);

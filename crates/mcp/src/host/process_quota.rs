@@ -96,7 +96,7 @@ pub(super) struct ProcessOwner {
 }
 
 /// The place of one process. Dropped when the process has exited.
-pub(super) struct ProcessSlot {
+pub(crate) struct ProcessSlot {
     quota: Arc<QuotaInner>,
     state: Arc<SlotState>,
 }
@@ -198,22 +198,22 @@ fn make_room(
 
 impl ProcessSlot {
     /// The counter of the calls on this process.
-    pub(super) fn calls(&self) -> Arc<CallCounter> {
+    pub(crate) fn calls(&self) -> Arc<CallCounter> {
         Arc::clone(&self.state.calls)
     }
 
     /// Records that the process has started: it may make room for another one from now on.
-    pub(super) fn mark_started(&self) {
+    pub(crate) fn mark_started(&self) {
         self.state.calls.end();
     }
 
     /// Records that the process is stopping. A start that needs room waits for it.
-    pub(super) fn mark_stopping(&self) {
+    pub(crate) fn mark_stopping(&self) {
         self.state.stopping.cancel();
     }
 
     /// Waits until the process is to stop. Cancel safe.
-    pub(super) async fn wait_evicted(&self) {
+    pub(crate) async fn wait_evicted(&self) {
         self.state.stopping.cancelled().await;
     }
 }
@@ -235,7 +235,7 @@ impl fmt::Debug for ProcessQuota {
 }
 
 /// Counts the calls in progress. Beginning and ending a call wakes only what waits for the end of the last one.
-pub(super) struct CallCounter {
+pub(crate) struct CallCounter {
     activity: Mutex<Activity>,
     /// Notified when the last call in progress ends.
     idle: Arc<Notify>,
@@ -263,18 +263,18 @@ impl Default for CallCounter {
 
 impl CallCounter {
     /// Creates a counter that notifies `idle` whenever the last call in progress ends.
-    pub(super) fn with_notify(idle: Arc<Notify>) -> Self {
+    pub(crate) fn with_notify(idle: Arc<Notify>) -> Self {
         Self { activity: Mutex::new(Activity { calls: 0, last_used: Instant::now() }), idle }
     }
 
     /// Counts a call until [`end`](Self::end), and returns whether it is the only one.
-    pub(super) fn begin(&self) -> bool {
+    pub(crate) fn begin(&self) -> bool {
         let mut activity = self.activity.lock();
         activity.calls += 1;
         activity.calls == 1
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let is_idle = {
             let mut activity = self.activity.lock();
             activity.calls -= 1;
@@ -287,22 +287,22 @@ impl CallCounter {
     }
 
     /// Counts a call until the returned guard is dropped.
-    pub(super) fn enter(&self) -> ActiveCall<'_> {
+    pub(crate) fn enter(&self) -> ActiveCall<'_> {
         self.begin();
         ActiveCall(self)
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.activity.lock().is_idle()
     }
 
     /// Returns when the last call ended.
-    pub(super) fn last_used(&self) -> Instant {
+    pub(crate) fn last_used(&self) -> Instant {
         self.activity.lock().last_used
     }
 
     /// Waits until no call is in progress. Cancel safe.
-    pub(super) async fn wait_idle(&self) {
+    pub(crate) async fn wait_idle(&self) {
         loop {
             let mut notified = pin!(self.idle.notified());
             // Registered before the check, so that an end after it is noticed.
@@ -316,7 +316,7 @@ impl CallCounter {
 
     /// Waits until no call was in progress for `timeout`. Cancel safe: a later call of this function continues the
     /// same period.
-    pub(super) async fn wait_unused(&self, timeout: Duration) {
+    pub(crate) async fn wait_unused(&self, timeout: Duration) {
         loop {
             let current = *self.activity.lock();
             let unused_at = current.last_used + timeout;
@@ -333,7 +333,7 @@ impl CallCounter {
 }
 
 /// A call in progress.
-pub(super) struct ActiveCall<'a>(&'a CallCounter);
+pub(crate) struct ActiveCall<'a>(&'a CallCounter);
 
 impl Drop for ActiveCall<'_> {
     fn drop(&mut self) {

@@ -17,12 +17,12 @@ use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 
 use super::McpHost;
 use super::calls::{CallTarget, Caller};
-use super::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
 use super::table::{ItemRoute, ServerTable};
 use crate::client::{
     CallIdentity, CallOutcome, ClientContext, ClientLink, GivenInput, MAX_ROUNDS, Refusal, requires_input,
 };
 use crate::connection::{ListKind, RefusedRequest};
+use crate::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 const INVALID_PARAMS: i32 = -32602;

@@ -31,34 +31,34 @@ use super::ChangeCounters;
 use super::process_quota::{ProcessOwner, ProcessSlot};
 
 /// The configuration that all servers of a host are started with.
-pub(super) struct SpawnConfig {
-    pub(super) driver: SessionId,
+pub(crate) struct SpawnConfig {
+    pub(crate) driver: SessionId,
     /// The session that the processes count for: that of the host, also for narrowed sessions.
     pub(super) owner: ProcessOwner,
-    pub(super) environment: HostEnvironment,
-    pub(super) launcher: Option<Launcher>,
-    pub(super) endpoint: CredentialEndpoint,
-    pub(super) proxy: SharedProxy,
+    pub(crate) environment: HostEnvironment,
+    pub(crate) launcher: Option<Launcher>,
+    pub(crate) endpoint: CredentialEndpoint,
+    pub(crate) proxy: SharedProxy,
     /// The clock of the session.
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) advertised_expiry: AdvertisedExpiry,
-    pub(super) session_dir: SessionDir,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) advertised_expiry: AdvertisedExpiry,
+    pub(crate) session_dir: SessionDir,
     /// The timeout of the handshake.
-    pub(super) start_timeout: Duration,
-    pub(super) redactor: Arc<Redactor>,
+    pub(crate) start_timeout: Duration,
+    pub(crate) redactor: Arc<Redactor>,
     /// The clients of the servers that are started with this configuration.
-    pub(super) clients: Arc<ClientSlot>,
+    pub(crate) clients: Arc<ClientSlot>,
     /// Count changes of the lists that are not yet in a catalog.
-    pub(super) change_counters: Arc<ChangeCounters>,
+    pub(crate) change_counters: Arc<ChangeCounters>,
 }
 
 /// A started server that has completed the handshake.
-pub(super) struct SpawnedServer {
-    pub(super) slot: ProcessSlot,
-    pub(super) peer: ServerPeer,
-    pub(super) session: ConnectionDriver,
-    pub(super) connection: Connection,
-    pub(super) access: Access,
+pub(crate) struct SpawnedServer {
+    pub(crate) slot: ProcessSlot,
+    pub(crate) peer: ServerPeer,
+    pub(crate) session: ConnectionDriver,
+    pub(crate) connection: Connection,
+    pub(crate) access: Access,
 }
 
 /// A server before its handshake.
@@ -70,7 +70,7 @@ struct StartedPeer {
 }
 
 /// The right of one process to act as its account, revoked on drop.
-pub(super) enum Access {
+pub(crate) enum Access {
     /// The process has no access, or has keys in its environment. The requests to a remote server are signed one by one.
     None,
     Endpoint(Grant),
@@ -79,7 +79,7 @@ pub(super) enum Access {
 
 impl Access {
     /// Returns the grant of a process that reads from the endpoint.
-    pub(super) fn grant(&self) -> Option<&Grant> {
+    pub(crate) fn grant(&self) -> Option<&Grant> {
         match self {
             Self::Endpoint(grant) => Some(grant),
             Self::None | Self::Proxy(_) => None,
@@ -116,7 +116,7 @@ impl SpawnConfig {
 
     /// Starts a server, with or without credentials, once the quota has room for its process. `handshake` is where the attempts begin, and is set to the
     /// handshake that succeeded, for the next start.
-    pub(super) async fn start_server(
+    pub(crate) async fn start_server(
         &self,
         name: &str,
         config: &ServerConfig,

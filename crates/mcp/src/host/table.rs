@@ -16,12 +16,12 @@ use tokio::time::timeout;
 use valetkey_core::Result;
 
 use super::authority::{AccountArgument, ToolPolicies};
-use super::catalog::{ItemCatalog, NamePrefixes, NameStyle, split_errors};
-use super::server::{ItemList, RequestFailure, ServerHandle, Timeouts};
 use super::spawn::SpawnConfig;
-use super::{McpHostBuilder, ProxiedTool, ServerError, session_account};
+use super::{McpHostBuilder, session_account};
+use crate::catalog::{ItemCatalog, NamePrefixes, NameStyle, ProxiedTool, ServerError, split_errors};
 use crate::config::{ConfigError, ServerConfig};
 use crate::connection::{ListKind, PerList, RefusedRequest};
+use crate::server::{ItemList, RequestFailure, ServerHandle, Timeouts};
 
 /// The protocol error for a resource that does not exist.
 const RESOURCE_NOT_FOUND: i32 = -32002;
@@ -270,7 +270,7 @@ fn account_argument(server: &ServerHandle, tool: &ProxiedTool) -> AccountArgumen
 pub(crate) struct ChangeCounters(PerList<watch::Sender<u64>>);
 
 impl ChangeCounters {
-    pub(super) fn get(&self, kind: ListKind) -> &watch::Sender<u64> {
+    pub(crate) fn get(&self, kind: ListKind) -> &watch::Sender<u64> {
         self.0.get(match kind {
             ListKind::ResourceTemplates => ListKind::Resources,
             kind => kind,

@@ -16,7 +16,8 @@ use super::tenants::{TenantGuard, Tenants, no_session};
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
 use crate::gateway::{ContentSource, call_result};
-use crate::host::{ItemRequest, RequestFailure, ToolCall, error_result, unknown_task};
+use crate::host::{ItemRequest, ToolCall, error_result, unknown_task};
+use crate::server::RequestFailure;
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 
 /// The maximum length of a session's label.

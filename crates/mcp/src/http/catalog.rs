@@ -12,9 +12,10 @@ use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
 use super::encoded_list::EncodedList;
 use super::session_factory::{Listeners, SessionFactory, host_builder};
 use crate::McpHost;
+use crate::catalog::ItemCatalog;
 use crate::connection::ListKind;
 use crate::gateway::{ChangeNotifier, ContentSource, GatewayInner, tool_definition};
-use crate::host::{ItemCatalog, ItemRequest};
+use crate::host::ItemRequest;
 
 /// The maximum number of lists that are kept encoded. Callers whose sessions have the same accounts share one.
 const MAX_ENCODED_LISTS: u64 = 64;

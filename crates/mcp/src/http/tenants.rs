@@ -23,7 +23,8 @@ use crate::ProcessQuota;
 use crate::client::ClientContext;
 use crate::connection::RefusedRequest;
 use crate::gateway::{ContentSource, GatewayInner};
-use crate::host::{ChangeCounters, ItemRequest, ListChanges, RequestFailure, ToolCall, error_result};
+use crate::host::{ChangeCounters, ItemRequest, ListChanges, ToolCall, error_result};
+use crate::server::RequestFailure;
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 /// The maximum number of callers whose small state is kept between requests.
@@ -324,13 +325,9 @@ impl Tenants {
         call: ToolCall,
         context: &ClientContext,
     ) -> std::result::Result<Option<Value>, RefusedRequest> {
-        match &session.value().tools {
-            Ok(tools) if tools.get(&call.name).is_some() => {
-                return self
-                    .call_shared(session, &GatewayInner::new(tools.clone(), None), call, context)
-                    .await;
-            }
-            _ => {}
+        if let Some(tools) = session.value().tools().filter(|tools| tools.get(&call.name).is_some()) {
+            let gateway = GatewayInner::new(tools.clone(), None);
+            return self.call_shared(session, &gateway, call, context).await;
         }
         match self.gateway(session).await {
             Ok(gateway) => gateway.call_tool(call, context).await,

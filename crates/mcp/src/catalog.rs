@@ -21,9 +21,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use valetkey_core::{Error, ErrorKind, Result};
 
-use super::server::ItemList;
 use crate::connection::ListKind;
-pub(super) use item::{NamePrefixes, NameStyle};
+use crate::server::ItemList;
+pub(crate) use item::{NamePrefixes, NameStyle};
 use item::{hashed_name, normalize_item};
 
 /// The tools of every server that responded, and the errors of servers that did not.
@@ -112,7 +112,7 @@ impl ServerError {
 
 impl ToolCatalog {
     /// Joins a catalog with the errors of servers whose lists are missing or incomplete.
-    pub(super) fn new(catalog: &ItemCatalog, list_errors: Vec<ServerError>) -> Self {
+    pub(crate) fn new(catalog: &ItemCatalog, list_errors: Vec<ServerError>) -> Self {
         let errors = list_errors.into_iter().chain(catalog.errors().iter().cloned());
         Self { tools: catalog.items().to_vec(), errors: errors.collect() }
     }
@@ -122,7 +122,7 @@ impl ToolCatalog {
 type ServerItems<'a> = (&'a str, Arc<Vec<Value>>);
 
 /// Separates the lists of servers from the errors of those that are missing or incomplete.
-pub(super) fn split_errors<'a>(
+pub(crate) fn split_errors<'a>(
     listed: impl IntoIterator<Item = (&'a str, Result<ItemList>)>,
 ) -> (Vec<ServerItems<'a>>, Vec<ServerError>) {
     let (mut lists, mut errors) = (Vec::new(), Vec::new());
@@ -150,7 +150,7 @@ pub(crate) struct ItemCatalog {
 
 impl ItemCatalog {
     /// Collects the items that servers list. A malformed definition excludes only its own item.
-    pub(super) fn collect<'a>(
+    pub(crate) fn collect<'a>(
         kind: ListKind,
         prefixes: &NamePrefixes,
         listed: impl IntoIterator<Item = (&'a str, Arc<Vec<Value>>)>,
@@ -177,7 +177,7 @@ impl ItemCatalog {
         &self.items
     }
 
-    pub(super) fn items_mut(&mut self) -> &mut [ProxiedTool] {
+    pub(crate) fn items_mut(&mut self) -> &mut [ProxiedTool] {
         &mut self.items
     }
 

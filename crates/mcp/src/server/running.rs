@@ -20,8 +20,7 @@ use crate::Redactor;
 use crate::child::Delivery;
 use crate::connection::{Announcement, Connection, ConnectionDriver, ListKind, PerList};
 use crate::endpoint::Grant;
-use crate::host::process_quota::{CallCounter, ProcessSlot};
-use crate::host::spawn::Access;
+use crate::host::{Access, CallCounter, ProcessSlot};
 use crate::peer::{FailureSource, ServerPeer};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
@@ -219,7 +218,7 @@ impl CredentialSnapshot {
 
 impl ServerHandle {
     /// Subscribes to a resource, which starts the server. `queue` gets its updates while the returned value lives.
-    pub(in crate::host) async fn subscribe(
+    pub(crate) async fn subscribe(
         &self,
         uri: &str,
         queue: &Arc<UpdateQueue>,
@@ -236,7 +235,7 @@ impl ServerHandle {
     }
 
     /// Returns the instructions of the process that ran last, masked.
-    pub(in crate::host) fn instructions(&self) -> Option<String> {
+    pub(crate) fn instructions(&self) -> Option<String> {
         let instructions = self.shared.with_status(|status| status.instructions.clone())?;
         Some(mask_instructions(&self.shared.spawn_config.redactor, &instructions))
     }

@@ -168,7 +168,7 @@ const MIN_SERVER_LEN: usize = 8;
 
 /// How the tools and prompts of a server are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::host) enum NameStyle {
+pub(crate) enum NameStyle {
     /// `server__name`.
     Prefixed,
     /// As the server names them.
@@ -178,11 +178,11 @@ pub(in crate::host) enum NameStyle {
 /// The name prefix of each server, or `None` for a server whose names are listed unchanged. It depends on the
 /// configuration alone, so a name never changes its meaning to another server's tool.
 #[derive(Debug, Default)]
-pub(in crate::host) struct NamePrefixes(BTreeMap<String, Option<String>>);
+pub(crate) struct NamePrefixes(BTreeMap<String, Option<String>>);
 
 impl NamePrefixes {
     /// Adds a hash to the prefixes of servers whose names differ only in characters that no client accepts.
-    pub(in crate::host) fn new<'a>(servers: impl Iterator<Item = (&'a str, NameStyle)> + Clone) -> Self {
+    pub(crate) fn new<'a>(servers: impl Iterator<Item = (&'a str, NameStyle)> + Clone) -> Self {
         let mut count: BTreeMap<String, usize> = BTreeMap::new();
         for (server, _) in servers.clone() {
             *count.entry(sanitize(server)).or_default() += 1;
@@ -207,7 +207,7 @@ impl NamePrefixes {
 
     /// Returns the name under which `tool` of `server` is listed. A name that is too long with its prefix is truncated
     /// and ends with a stable hash.
-    pub(in crate::host) fn name(&self, server: &str, tool: &str) -> String {
+    pub(crate) fn name(&self, server: &str, tool: &str) -> String {
         let prefix = match self.0.get(server) {
             Some(Some(prefix)) => prefix.clone(),
             Some(None) => return tool.to_owned(),
@@ -218,7 +218,7 @@ impl NamePrefixes {
     }
 
     /// Whether `name` begins with the prefix of `server`, truncated or not. A server without a prefix may own any name.
-    pub(in crate::host) fn may_own(&self, server: &str, name: &str) -> bool {
+    pub(crate) fn may_own(&self, server: &str, name: &str) -> bool {
         let prefix = match self.0.get(server) {
             Some(Some(prefix)) => prefix,
             Some(None) => return true,
@@ -231,7 +231,7 @@ impl NamePrefixes {
 }
 
 /// Returns the name of `tool` of `server` with its hash, which is unique to the pair. A long name is truncated.
-pub(in crate::host) fn hashed_name(server: &str, tool: &str) -> String {
+pub(super) fn hashed_name(server: &str, tool: &str) -> String {
     let available = MAX_PREFIXED_NAME_LEN - "__".len() - "_".len() - HASH_LEN;
     let (mut server_part, mut tool_part) = (sanitize(server), sanitize(tool));
     server_part.truncate(available.saturating_sub(tool_part.len()).max(MIN_SERVER_LEN));

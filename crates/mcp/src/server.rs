@@ -26,34 +26,31 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
-use super::calls::Receipt;
-use super::process_quota::CallCounter;
-use super::spawn::SpawnConfig;
 use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::config::ServerConfig;
 use crate::connection::{ListKind, PerList, RequestError};
+use crate::host::{CallCounter, Receipt, SpawnConfig};
 use crate::subscriptions::SubscriptionHub;
 
-pub(crate) use failure::RequestFailure;
-pub(super) use failure::{cancelled_error, with_set_credentials_hint};
-pub(super) use lists::ItemList;
+pub(crate) use failure::{RequestFailure, cancelled_error, with_set_credentials_hint};
+pub(crate) use lists::ItemList;
 use lists::{ListCache, Lister};
 use running::{CallGuard, RunningServer, watch_resources};
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 
 /// The timeouts of requests to a running server, and of the server itself.
 #[derive(Clone, Copy)]
-pub(super) struct Timeouts {
-    pub(super) list: Duration,
-    pub(super) call: Duration,
+pub(crate) struct Timeouts {
+    pub(crate) list: Duration,
+    pub(crate) call: Duration,
     /// The time without a call after which a process is stopped, if it is stopped.
-    pub(super) idle: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
 }
 
 /// Whether a request needs credentials of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CredentialNeed {
+pub(crate) enum CredentialNeed {
     /// The request is refused without usable credentials.
     Required,
     /// The server describes itself, which it can do without credentials.
@@ -68,7 +65,7 @@ type CallRequest = oneshot::Sender<Result<CallGuard>>;
 ///
 /// Invariant: `call_requests` is the only lasting strong sender, since the lister has a weak one. So the supervisor
 /// ends with the handle.
-pub(super) struct ServerHandle {
+pub(crate) struct ServerHandle {
     shared: Arc<ServerShared>,
     timeouts: Timeouts,
     call_requests: mpsc::Sender<CallRequest>,
@@ -103,7 +100,7 @@ struct ServerStatus {
 
 impl ServerHandle {
     /// Spawns the supervising task. The process is started when it is first needed.
-    pub(super) fn supervise(
+    pub(crate) fn supervise(
         name: String,
         config: ServerConfig,
         account: SessionAccount,
@@ -151,32 +148,32 @@ impl ServerHandle {
         }
     }
 
-    /// Returns the same server for `account` and `recipe`. It has a process of its own and shares no state with this
+    /// Returns the same server for `account`, started with `spawn_config`. It has a process of its own and shares no state with this
     /// one.
-    pub(super) fn clone_for(&self, account: SessionAccount, spawn_config: Arc<SpawnConfig>) -> Self {
+    pub(crate) fn clone_for(&self, account: SessionAccount, spawn_config: Arc<SpawnConfig>) -> Self {
         let ServerShared { name, config, .. } = &*self.shared;
         Self::supervise(name.clone(), config.clone(), account, spawn_config, self.timeouts)
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.shared.name
     }
 
-    pub(super) fn config(&self) -> &ServerConfig {
+    pub(crate) fn config(&self) -> &ServerConfig {
         &self.shared.config
     }
 
-    pub(super) fn account(&self) -> &SessionAccount {
+    pub(crate) fn account(&self) -> &SessionAccount {
         &self.shared.account
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.shared.with_status(|status| status.pid)
     }
 
     /// Reads a list for a catalog, waiting at most `budget`. Returns the items known by then, and why the list may be
     /// incomplete.
-    pub(super) async fn list_within(&self, kind: ListKind, budget: Duration) -> Result<ItemList> {
+    pub(crate) async fn list_within(&self, kind: ListKind, budget: Duration) -> Result<ItemList> {
         let list = self.shared.lists.get(kind);
         tokio::select! {
             () = list.wait_listed_within(budget) => {}
@@ -186,7 +183,7 @@ impl ServerHandle {
     }
 
     /// Reads a list, waiting until it is complete or has failed.
-    pub(super) async fn list(&self, kind: ListKind) -> Result<ItemList> {
+    pub(crate) async fn list(&self, kind: ListKind) -> Result<ItemList> {
         tokio::select! {
             () = self.shared.lists.get(kind).wait_listed() => {}
             () = self.call_requests.closed() => return Err(self.shared.stopped_error()),
@@ -195,23 +192,23 @@ impl ServerHandle {
     }
 
     /// Whether the server has items of this list, as far as is known.
-    pub(super) fn offers(&self, kind: ListKind) -> bool {
+    pub(crate) fn offers(&self, kind: ListKind) -> bool {
         self.shared.with_status(|status| *status.offers.get(kind))
     }
 
     /// Whether a call may return a task, as far as is known.
-    pub(super) fn supports_tasks(&self) -> bool {
+    pub(crate) fn supports_tasks(&self) -> bool {
         self.shared.with_status(|status| status.supports_tasks)
     }
 
     /// Returns the items that are known now.
-    pub(super) fn cached_list(&self, kind: ListKind) -> Result<ItemList> {
+    pub(crate) fn cached_list(&self, kind: ListKind) -> Result<ItemList> {
         self.shared.lists.get(kind).current()
     }
 
     /// Calls a tool with the current credentials of the session. `params` are those of `tools/call`. The
     /// result contains their [`Receipt`].
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         params: Value,
         context: &ClientContext,
@@ -233,7 +230,7 @@ impl ServerHandle {
     }
 
     /// Sends a request that is no call of a tool, and returns the result as the server sent it.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         method: &str,
         params: Value,
@@ -272,7 +269,7 @@ impl ServerHandle {
 
     /// Stops the server when its calls in progress have ended, after 15 minutes at the latest, or when `stopping`
     /// fires. Waits until it has exited.
-    pub(super) async fn drain(self: Arc<Self>, stopping: CancellationToken) {
+    pub(crate) async fn drain(self: Arc<Self>, stopping: CancellationToken) {
         tokio::select! {
             _drained = timeout(CALL_DRAIN_TIMEOUT, self.active_calls.wait_idle()) => {}
             () = stopping.cancelled() => {}
@@ -281,7 +278,7 @@ impl ServerHandle {
     }
 
     /// Stops the server and waits until it has exited.
-    pub(super) async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.stop.cancel();
         let task = self.task.lock().take();
         if let Some(task) = task {

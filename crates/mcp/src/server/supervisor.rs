@@ -38,7 +38,7 @@ use super::running::{
 };
 use crate::child::Delivery;
 use crate::connection::{Announcement, Handshake, ListKind, PerList};
-use crate::host::spawn::SpawnedServer;
+use crate::host::SpawnedServer;
 
 /// The timeout of calls on a server that was replaced: 15 min, the duration of the shortest STS session.
 pub(super) const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);

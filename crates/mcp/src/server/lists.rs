@@ -22,11 +22,11 @@ use crate::connection::{ListKind, RequestError};
 
 /// The items of one list of a server.
 #[derive(Debug, Clone, Default)]
-pub(in crate::host) struct ItemList {
+pub(crate) struct ItemList {
     /// The same allocation until the list changes.
-    pub(in crate::host) items: Arc<Vec<Value>>,
+    pub(crate) items: Arc<Vec<Value>>,
     /// Why the list is incomplete, if it could not be read to its end.
-    pub(in crate::host) incomplete: Option<Error>,
+    pub(crate) incomplete: Option<Error>,
 }
 
 /// State shared by the task, which reads the list, and the callers, which wait for it.

@@ -32,7 +32,7 @@ impl RequestFailure {
     }
 
     /// Returns the error for a caller that is no MCP client. The request was for this server.
-    pub(in crate::host) fn into_error(self, server: &str) -> Error {
+    pub(crate) fn into_error(self, server: &str) -> Error {
         match self {
             Self::Refused(refused) => refusal_error(&refused).with_provider(server.to_owned()),
             Self::Failed(error) => error,
@@ -108,7 +108,7 @@ fn refusal_error(RefusedRequest { code, message, .. }: &RefusedRequest) -> Error
     Error::new(ErrorKind::Invalid, format!("the server refused the request (code {code}): {message}"))
 }
 
-pub(in crate::host) fn cancelled_error() -> Error {
+pub(crate) fn cancelled_error() -> Error {
     Error::new(ErrorKind::TimedOut, "the call was cancelled")
 }
 
@@ -116,7 +116,7 @@ pub(in crate::host) fn cancelled_error() -> Error {
 ///
 /// A tool can provide them if the session, or the source account of a role, has no provider. If a provider has no
 /// credentials, only the person who configured it can help: keys set by a model would belong to another account.
-pub(in crate::host) fn with_set_credentials_hint(error: Error, account: &SessionAccount) -> Error {
+pub(crate) fn with_set_credentials_hint(error: Error, account: &SessionAccount) -> Error {
     if account.is_cleared() {
         return error.with_next_step(
             "call `set_aws_credentials_context`, or `refresh_aws_credentials` for an account that is configured; then \
