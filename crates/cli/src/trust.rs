@@ -85,7 +85,7 @@ fn canonical_path(path: &Path) -> io::Result<PathBuf> {
 }
 
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {

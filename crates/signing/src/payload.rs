@@ -94,15 +94,11 @@ pub(crate) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
 
 /// Returns the hash of a body as hexadecimal digits.
 pub(crate) fn sha256_hex(body: &[u8]) -> String {
-    hex(&Sha256::digest(body))
+    hex::encode(Sha256::digest(body))
 }
 
 pub(crate) fn differs_from_hash() -> Refusal {
     Refusal::signature("the body differs from its signed hash")
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns a buffered body.
@@ -131,7 +127,7 @@ struct VerifiedBody {
 
 impl VerifiedBody {
     fn check(&self) -> Result<(), BodyError> {
-        if hex(&self.hasher.clone().finalize()) == self.expected {
+        if hex::encode(self.hasher.clone().finalize()) == self.expected {
             return Ok(());
         }
         self.failure.store(differs_from_hash());

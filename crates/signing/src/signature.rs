@@ -7,11 +7,13 @@ use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
     SigningInstructions, SigningParams, SigningSettings, UriPathNormalizationMode,
 };
-use aws_sigv4::sign::v4;
+use aws_sigv4::sign::v4::{self, calculate_signature, generate_signing_key};
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::http::Headers;
-use bytes::Bytes;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use secrecy::{ExposeSecret, SecretBox};
 use tracing::Dispatch;
 
 use crate::refusal::Refusal;
@@ -19,6 +21,9 @@ use crate::refusal::Refusal;
 pub(crate) const TOKEN_HEADER: &str = "x-amz-security-token";
 pub(crate) const DATE_HEADER: &str = "x-amz-date";
 pub(crate) const CONTENT_HASH_HEADER: &str = "x-amz-content-sha256";
+
+/// The SHA-256 of an empty text.
+const HASH_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// What a signature is valid for.
 #[derive(Clone, Copy)]
@@ -119,30 +124,42 @@ fn settings(signing_name: &str, with_hash: bool) -> SigningSettings {
 /// Computes the signatures of the chunks of a body, each of which includes that of the chunk before it.
 ///
 /// The first one includes the signature of the request. So chunks cannot be left out, added or reordered.
+///
+/// A signature of a chunk is computed from its hash, which is the same for the received and the sent chunk, and with a key
+/// that is derived once. The function for chunks in `aws-sigv4` does both again for each signature.
 pub(crate) struct ChunkSigner {
     identity: Identity,
     region: String,
     signing_name: String,
     time: SystemTime,
+    /// Derived for the date, region and service.
+    signing_key: SecretBox<[u8]>,
     /// The latest signature; at first that of the request.
     signature: String,
 }
 
 impl ChunkSigner {
     pub(crate) fn new(key: &Credentials, scope: Scope<'_>, request_signature: String) -> Self {
+        let derived =
+            generate_signing_key(key.secret_access_key(), scope.time, scope.region, scope.signing_name);
         Self {
             identity: key.clone().into(),
             region: scope.region.to_owned(),
             signing_name: scope.signing_name.to_owned(),
             time: scope.time,
+            signing_key: SecretBox::new(derived.as_ref().into()),
             signature: request_signature,
         }
     }
 
-    /// Returns the signature of the next chunk.
-    pub(crate) fn sign_chunk(&mut self, data: &Bytes) -> Result<&str, Refusal> {
-        let signed = v4::sign_chunk(data, &self.signature, &self.params()?).map_err(|_| unsignable())?;
-        self.signature = signed.into_parts().1;
+    /// Returns the signature of the next chunk, whose data has this hash in hexadecimal digits.
+    pub(crate) fn sign_chunk(&mut self, hash: &str) -> Result<&str, Refusal> {
+        let (date, date_time) = basic_date(self.time)?;
+        let text = format!(
+            "AWS4-HMAC-SHA256-PAYLOAD\n{date_time}\n{date}/{}/{}/aws4_request\n{}\n{HASH_OF_NOTHING}\n{hash}",
+            self.region, self.signing_name, self.signature,
+        );
+        self.signature = calculate_signature(self.signing_key.expose_secret(), text.as_bytes());
         Ok(&self.signature)
     }
 
@@ -152,22 +169,26 @@ impl ChunkSigner {
         for (name, value) in fields {
             headers.try_append(name.clone(), value.clone()).map_err(|_| unsignable())?;
         }
-        let signed =
-            v4::sign_trailer(&headers, &self.signature, &self.params()?).map_err(|_| unsignable())?;
-        self.signature = signed.into_parts().1;
-        Ok(&self.signature)
-    }
-
-    fn params(&self) -> Result<v4::SigningParams<'_, ()>, Refusal> {
-        v4::SigningParams::builder()
+        let params = v4::SigningParams::builder()
             .identity(&self.identity)
             .region(&self.region)
             .name(&self.signing_name)
             .time(self.time)
             .settings(())
             .build()
-            .map_err(|_| unsignable())
+            .map_err(|_| unsignable())?;
+        let signed = v4::sign_trailer(&headers, &self.signature, &params).map_err(|_| unsignable())?;
+        self.signature = signed.into_parts().1;
+        Ok(&self.signature)
     }
+}
+
+/// Returns a time as `20260131` and as `20260131T235959Z`.
+fn basic_date(time: SystemTime) -> Result<(String, String), Refusal> {
+    let seconds = DateTime::from_secs(DateTime::from(time).secs());
+    let mut text = seconds.fmt(Format::DateTime).map_err(|_| unsignable())?;
+    text.retain(|digit| !matches!(digit, '-' | ':'));
+    Ok((text.chars().take("20260131".len()).collect(), text))
 }
 
 pub(crate) fn unsignable() -> Refusal {

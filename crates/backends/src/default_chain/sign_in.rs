@@ -106,12 +106,12 @@ impl SignIn {
         let aws = || variable("HOME").map(|home| PathBuf::from(home).join(".aws"));
         let (folder, digest) = match &self.kind {
             Kind::SsoSession(name) | Kind::SsoStartUrl(name) => {
-                (aws()?.join("sso/cache"), hex(&Sha1::digest(name.as_bytes())))
+                (aws()?.join("sso/cache"), hex::encode(Sha1::digest(name.as_bytes())))
             }
             Kind::Login(session) => {
                 let named = variable("AWS_LOGIN_CACHE_DIRECTORY").map(PathBuf::from);
                 let folder = named.or_else(|| Some(aws()?.join("login/cache")))?;
-                (folder, hex(&Sha256::digest(session.trim().as_bytes())))
+                (folder, hex::encode(Sha256::digest(session.trim().as_bytes())))
             }
         };
         Some(folder.join(digest).with_extension("json"))
@@ -138,10 +138,6 @@ fn value<'p>(profile: &'p Profile, key: &str) -> Option<&'p str> {
 
 fn variable(name: &str) -> Option<String> {
     Env::real().get(name).ok().filter(|value| !value.is_empty())
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// More than any sign-in takes. A file is not read any further, and one that is cut off is no JSON.

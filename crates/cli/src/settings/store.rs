@@ -50,6 +50,6 @@ impl Settings {
             digest.update(text.len().to_be_bytes());
             digest.update(text);
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(digest.finalize())
     }
 }

@@ -241,7 +241,7 @@ pub(super) fn hashed_name(server: &str, tool: &str) -> String {
 
 fn short_hash(parts: &[&str]) -> String {
     let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
-    digest.iter().take(HASH_LEN / 2).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest[..HASH_LEN / 2])
 }
 
 /// Maps each character to one ASCII character, so that truncation never splits a character.

@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame};
 use subtle::ConstantTimeEq;
 
 use super::chunks::{ChunkDecoder, MalformedChunk, SignedPart};
-use super::{BodyError, FailureSlot};
+use super::{BodyError, FailureSlot, sha256_hex};
 use crate::refusal::Refusal;
 use crate::signature::ChunkSigner;
 
@@ -71,8 +71,9 @@ impl PartSigner {
     fn sign(&mut self, part: SignedPart) -> Result<(), Refusal> {
         match part {
             SignedPart::Chunk { size, data, signature } => {
-                verify(self.received.sign_chunk(&data)?, &signature)?;
-                let signature = self.sent.sign_chunk(&data)?;
+                let hash = sha256_hex(&data);
+                verify(self.received.sign_chunk(&hash)?, &signature)?;
+                let signature = self.sent.sign_chunk(&hash)?;
                 self.ready.push_back(format!("{size};chunk-signature={signature}\r\n").into());
                 if !data.is_empty() {
                     self.ready.extend([data, LINE_END]);
@@ -179,7 +180,7 @@ mod tests {
     fn write(mut signer: ChunkSigner, chunks: &[&[u8]], fields: &[(String, String)]) -> Vec<u8> {
         let mut body = Vec::new();
         for chunk in chunks.iter().chain([&&b""[..]]) {
-            let signature = signer.sign_chunk(&Bytes::copy_from_slice(chunk)).unwrap();
+            let signature = signer.sign_chunk(&sha256_hex(chunk)).unwrap();
             body.extend(format!("{:x};chunk-signature={signature}\r\n", chunk.len()).bytes());
             body.extend(*chunk);
             body.extend(if chunk.is_empty() { &b""[..] } else { b"\r\n" });

@@ -117,7 +117,7 @@ impl VerifiedCaller {
         add(&rules.len().to_string());
         rules.iter().for_each(|rule| add(rule));
         claims.iter().flat_map(|(name, value)| [name, value]).for_each(|text| add(text));
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(digest.finalize())
     }
 
     /// Takes over the token of a later request of this caller.
