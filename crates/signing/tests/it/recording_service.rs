@@ -20,7 +20,9 @@ pub(crate) type RecordedRequest = (String, String, Bytes);
 /// A proxy in front of a service that returns an empty response to every complete request.
 pub(crate) struct RecordingFixture {
     pub(crate) placeholder: Placeholder,
-    requests: UnboundedReceiver<RecordedRequest>,
+    /// Where the service itself listens.
+    pub(crate) service_url: String,
+    requests: UnboundedReceiver<Request<Bytes>>,
     _session: SessionContext,
     _proxy: SigningProxy,
 }
@@ -44,7 +46,7 @@ impl RecordingFixture {
         let proxy = SigningProxy::start_with(settings).await.unwrap();
         let account = session.account(session.default_account()).unwrap();
         let placeholder = proxy.placeholder(account, "test", Rules::default());
-        Self { placeholder, requests, _session: session, _proxy: proxy }
+        Self { placeholder, service_url: url, requests, _session: session, _proxy: proxy }
     }
 
     /// Returns the address of the proxy.
@@ -52,21 +54,29 @@ impl RecordingFixture {
         self.placeholder.url().strip_prefix("http://").unwrap().to_owned()
     }
 
-    /// Returns what reached the service since the last call.
-    pub(crate) fn recorded(&mut self) -> Vec<RecordedRequest> {
+    /// Returns the requests that reached the service since the last call.
+    pub(crate) fn requests(&mut self) -> Vec<Request<Bytes>> {
         std::iter::from_fn(|| self.requests.try_recv().ok()).collect()
+    }
+
+    /// Returns the main parts of the requests that reached the service since the last call.
+    pub(crate) fn recorded(&mut self) -> Vec<RecordedRequest> {
+        self.requests().into_iter().map(recorded).collect()
     }
 }
 
+fn recorded(request: Request<Bytes>) -> RecordedRequest {
+    let target = request.headers().get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
+    (format!("{} {}", request.method(), request.uri()), target.unwrap_or_default(), request.into_body())
+}
+
 async fn respond(
-    sender: UnboundedSender<RecordedRequest>,
+    sender: UnboundedSender<Request<Bytes>>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
-    let target = parts.headers.get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
     if let Ok(body) = body.collect().await {
-        let line = format!("{} {}", parts.method, parts.uri);
-        let _test_ended = sender.send((line, target.unwrap_or_default(), body.to_bytes()));
+        let _test_ended = sender.send(Request::from_parts(parts, body.to_bytes()));
     }
     Ok(Response::default())
 }

@@ -1,0 +1,63 @@
+//! Paths in the manner of Bedrock, with names of models that contain `:` and `/`, as botocore signs them.
+
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+
+use super::boto3::{direct, key, script};
+use crate::recording_service::RecordingFixture;
+
+/// The keys of the session of [`RecordingFixture`].
+const KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "secret");
+const CALLS: &str = include_str!("bedrock.py");
+const VERIFY: &str = include_str!("bedrock_verify.py");
+
+fn to_json(request: &Request<Bytes>) -> Value {
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| json!([name.as_str(), value.to_str().unwrap()]));
+    json!({
+        "method": request.method().as_str(),
+        "path": request.uri().to_string(),
+        "headers": headers.collect::<Vec<_>>(),
+        "body": String::from_utf8(request.body().to_vec()).unwrap(),
+    })
+}
+
+/// Returns for each request whether botocore computes the same signature for it.
+async fn verify(requests: &[Request<Bytes>]) -> Vec<bool> {
+    let requests = Value::from_iter(requests.iter().map(to_json)).to_string();
+    let environment = [("REQUESTS", requests.as_str()), ("KEY_ID", KEY.0), ("SECRET", KEY.1)];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    serde_json::from_str(&script(VERIFY, environment.into()).run().await.unwrap()).unwrap()
+}
+
+fn lines(requests: &[Request<Bytes>]) -> Vec<String> {
+    requests.iter().map(|request| format!("{} {}", request.method(), request.uri())).collect()
+}
+
+#[tokio::test]
+async fn bedrock_paths_have_signature_of_botocore() {
+    let mut fixture = RecordingFixture::start().await;
+    let key = key(KEY.0, KEY.1);
+    let expected = script(CALLS, direct(&fixture.service_url, &key)).run().await.unwrap();
+    let direct = fixture.requests();
+    let proxied = script(CALLS, fixture.placeholder.environment()).run().await.unwrap();
+    let through_proxy = fixture.requests();
+    assert_eq!(proxied, expected);
+    assert_eq!(lines(&through_proxy), lines(&direct));
+    assert!(lines(&direct).iter().any(|line| line.contains("%3A") && line.contains("%2F")), "{direct:?}");
+    assert_eq!(verify(&direct).await, vec![true; direct.len()]);
+    assert_eq!(verify(&through_proxy).await, vec![true; direct.len()]);
+    assert!(direct.len() >= 8);
+}
+
+#[tokio::test]
+async fn bedrock_changed_path_fails_signature_of_botocore() {
+    let mut fixture = RecordingFixture::start().await;
+    script(CALLS, fixture.placeholder.environment()).run().await.unwrap();
+    let mut requests = fixture.requests();
+    for request in &mut requests {
+        *request.uri_mut() = format!("{}x", request.uri()).parse().unwrap();
+    }
+    assert_eq!(verify(&requests).await, vec![false; requests.len()]);
+}
