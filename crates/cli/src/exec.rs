@@ -106,7 +106,7 @@ fn with_markers(
 
 /// Starts a proxy that sends requests where the SDKs of this process would send them. It runs as long as its placeholder.
 async fn start_proxy(host: &HostEnvironment, session: &SessionContext) -> Result<SigningProxy, CliError> {
-    let settings = ProxySettings::default().clock(session.clock()).variables(host.endpoints())?;
+    let settings = ProxySettings::default().clock(session.clock()).variables(host.upstream_variables())?;
     Ok(SigningProxy::start_with(settings).await?)
 }
 

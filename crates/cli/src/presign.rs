@@ -41,7 +41,8 @@ async fn presign(
     let request = command.region.iter().cloned().fold(request, PresignRequest::region);
     // The URL names the endpoint to which the SDKs of this process would send the request.
     let environment = HostEnvironment::from_process();
-    let settings = ProxySettings::default().clock(session.clock()).variables(environment.endpoints())?;
+    let settings =
+        ProxySettings::default().clock(session.clock()).variables(environment.upstream_variables())?;
     request.sign(account, &settings).await.map_err(|error| match error.kind() {
         ErrorKind::Invalid => CliError::usage(error.to_string()),
         _ => error.into(),

@@ -25,7 +25,8 @@ impl SharedProxy {
         clock: Arc<dyn Clock>,
     ) -> Result<&SigningProxy> {
         let start = || async {
-            let settings = ProxySettings::default().clock(clock).variables(environment.endpoints())?;
+            let settings =
+                ProxySettings::default().clock(clock).variables(environment.upstream_variables())?;
             SigningProxy::start_with(settings).await
         };
         self.0.get_or_try_init(start).await

@@ -8,6 +8,7 @@ mod revocation;
 mod server;
 mod settings;
 mod upstream;
+mod upstream_client;
 
 use std::fmt;
 use std::sync::Arc;

@@ -12,13 +12,9 @@ use http::Request;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
-use rustls::crypto::aws_lc_rs::default_provider;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -28,7 +24,8 @@ use valetkey_core::{Error, ErrorKind, Result};
 use super::ProxySettings;
 use super::connections::{ConnectionSet, InProgress};
 use super::exchange::handle_request;
-use crate::payload::{BodyError, ForwardedBody};
+use super::upstream_client::UpstreamClient;
+use crate::payload::BodyError;
 use crate::placeholder::PlaceholderState;
 use crate::routes::Routes;
 
@@ -36,15 +33,11 @@ use crate::routes::Routes;
 pub(super) const MAX_REQUESTS: usize = 512;
 /// Limit on the time for a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Limit on the time to connect to a service.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delay before accepting again after an error, for example when the machine is out of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Limit on the size of a request head, and of the buffer of a connection, in bytes.
-const MAX_HEAD_SIZE: usize = 64 * 1024;
-
-/// Sends requests over pooled connections. Redirects are not followed.
-pub(super) type UpstreamClient = Client<HttpsConnector<HttpConnector>, ForwardedBody>;
+/// Limit on the size of the head of a request or response, and on each buffer of a connection, in bytes. A transfer whose
+/// receiver is slow fills two to four buffers; smaller ones cost throughput (`cargo xtask bench --only signing`).
+pub(super) const MAX_BUFFER: usize = 64 * 1024;
 
 /// The state that the listener's task and all placeholders share.
 ///
@@ -69,8 +62,8 @@ impl ProxyServer {
             address: listener.local_addr().map_err(unbound)?,
             placeholders: Mutex::default(),
             routes: Routes::new()?,
+            client: UpstreamClient::new(settings.https_proxy.as_ref())?,
             settings,
-            client: upstream_client()?,
             requests: Semaphore::new(MAX_REQUESTS),
             task: Mutex::new(None),
         });
@@ -119,23 +112,6 @@ impl Drop for ProxyServer {
     }
 }
 
-fn upstream_client() -> Result<UpstreamClient> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(default_provider())
-        .map_err(|error| {
-            Error::new(ErrorKind::Internal, "the trusted certificates cannot be read").with_source(error)
-        })?
-        .https_or_http()
-        .enable_http1()
-        .enable_http2()
-        .wrap_connector(http);
-    Ok(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector))
-}
-
 /// Accepts connections until the future is dropped, which ends every open connection.
 async fn accept_connections(listener: TcpListener, server: Weak<ProxyServer>) {
     let mut open = ConnectionSet::default();
@@ -165,7 +141,7 @@ pub(super) async fn serve_connection(
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_SIZE);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_BUFFER);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64).max_header_list_size(64 * 1024);
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection of the signing proxy ended");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Uri;
+use secrecy::SecretString;
 use valetkey_core::{Clock, Error, Result, SystemClock};
 
 use crate::routes::{EndpointVariant, Route, Routes};
@@ -25,6 +26,15 @@ pub struct ProxySettings {
     pub(crate) variant: EndpointVariant,
     endpoint: Option<Uri>,
     service_endpoints: HashMap<String, Uri>,
+    pub(crate) https_proxy: Option<HttpsProxy>,
+}
+
+/// An HTTP proxy for requests to `https` endpoints. Its URL may contain a password.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpsProxy {
+    pub(crate) url: SecretString,
+    /// The hosts that are reached directly, as `NO_PROXY` lists them.
+    pub(crate) exceptions: String,
 }
 
 impl Default for ProxySettings {
@@ -34,6 +44,7 @@ impl Default for ProxySettings {
             variant: EndpointVariant::Standard,
             endpoint: None,
             service_endpoints: HashMap::new(),
+            https_proxy: None,
         }
     }
 }
@@ -97,9 +108,29 @@ impl ProxySettings {
         Ok(self)
     }
 
+    /// Reaches `https` endpoints through an HTTP proxy, by `CONNECT`: it sees the host and no more. `exceptions` lists the
+    /// hosts that are reached directly, as the variable `NO_PROXY` does; loopback addresses and `http` endpoints always
+    /// are.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_signing::ProxySettings;
+    ///
+    /// let settings = ProxySettings::default().https_proxy("http://proxy.example:3128", "vpce.amazonaws.com")?;
+    /// assert!(settings.https_proxy("socks5://proxy.example", "").is_err());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    /// # Errors
+    /// `Invalid` for a URL that is not `http` or `https`.
+    pub fn https_proxy(mut self, url: &str, exceptions: impl Into<String>) -> Result<Self> {
+        self.https_proxy = Some(HttpsProxy::parse("https_proxy", url, exceptions.into())?);
+        Ok(self)
+    }
+
     /// Applies the variables with which AWS SDKs select endpoints: `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<SERVICE>`,
-    /// `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`. Other variables
-    /// have no effect.
+    /// `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`; and those that
+    /// select the proxy to reach them: `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, of which the spelling in lower case takes
+    /// precedence. Other variables have no effect.
     ///
     /// Give it the environment of the host, so that requests go where they would go without the proxy.
     ///
@@ -113,7 +144,8 @@ impl ProxySettings {
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     /// # Errors
-    /// `Invalid`, with the variable as field, for a URL that [`endpoint`](Self::endpoint) does not accept.
+    /// `Invalid`, with the variable as field, for a URL that [`endpoint`](Self::endpoint) or
+    /// [`https_proxy`](Self::https_proxy) does not accept.
     pub fn variables<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
         let variables: HashMap<_, _> = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let is_true = |name| variables.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
@@ -123,6 +155,14 @@ impl ProxySettings {
             (false, true) => EndpointVariant::DualStack,
             (true, true) => EndpointVariant::FipsDualStack,
         };
+        let exceptions = ["no_proxy", "NO_PROXY"].iter().find_map(|name| variables.get(name));
+        let proxy = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+            .iter()
+            .find_map(|name| Some((*name, *variables.get(name)?)));
+        if let Some((name, url)) = proxy {
+            let exceptions = exceptions.copied().unwrap_or_default().to_owned();
+            self.https_proxy = Some(HttpsProxy::parse(name, url, exceptions)?);
+        }
         if is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
             return Ok(self);
         }
@@ -154,6 +194,17 @@ impl ProxySettings {
             None => ("https", route.host()),
         };
         Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().ok()
+    }
+}
+
+impl HttpsProxy {
+    /// `field` names the source of the URL. A URL without a scheme is that of an HTTP proxy.
+    fn parse(field: &str, url: &str, exceptions: String) -> Result<Self> {
+        let invalid = || Error::invalid(field.to_owned(), "must be the `http` or `https` URL of a proxy");
+        let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let parsed: Uri = url.parse().map_err(|_| invalid())?;
+        let is_valid = matches!(parsed.scheme_str(), Some("http" | "https")) && parsed.host().is_some();
+        if is_valid { Ok(Self { url: url.into(), exceptions }) } else { Err(invalid()) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use valetkey_core::{ExposeSecret, SecretString};
 
 use super::Variables;
-use super::lists::{is_inheritable, is_secret_var, overrides_credentials, selects_endpoint};
+use super::lists::{is_inheritable, is_secret_var, overrides_credentials, selects_upstream};
 use super::tools::UserDirs;
 
 /// The part of the host's environment that children may inherit.
@@ -29,8 +29,8 @@ use super::tools::UserDirs;
 pub struct HostEnvironment {
     pub(super) inherited: Variables,
     pub(super) user_dirs: UserDirs,
-    /// The variables that select the endpoints of AWS services, also those that no child inherits.
-    endpoints: Vec<(String, String)>,
+    /// The variables that decide how AWS services are reached, also those that no child inherits.
+    upstream: Vec<(String, String)>,
     /// AWS secrets, which no child inherits. A child may still read them from the environment of this process, so its
     /// output is masked.
     secrets: Vec<SecretString>,
@@ -80,7 +80,7 @@ impl HostEnvironment {
         self.secrets.iter().map(ExposeSecret::expose_secret)
     }
 
-    /// Returns the variables that select the endpoints of AWS services, for
+    /// Returns the variables that decide how AWS services are reached, such as `AWS_ENDPOINT_URL` and `HTTPS_PROXY`, for
     /// [`ProxySettings::variables`](valetkey_signing::ProxySettings::variables).
     ///
     /// # Examples
@@ -89,10 +89,10 @@ impl HostEnvironment {
     ///
     /// let variables = [("AWS_ENDPOINT_URL", "http://127.0.0.1:5000"), ("AWS_USE_FIPS_ENDPOINT", "true")];
     /// let host = HostEnvironment::new(variables.map(|(name, value)| (name.into(), value.into())));
-    /// assert_eq!(host.endpoints().count(), 2);
+    /// assert_eq!(host.upstream_variables().count(), 2);
     /// ```
-    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.endpoints.iter().map(|(name, value)| (&**name, &**value))
+    pub fn upstream_variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.upstream.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Returns a variable that children inherit.
@@ -115,11 +115,11 @@ impl HostEnvironment {
         let user_dirs = UserDirs::new(&inherited);
         let secrets = inherited.iter().filter(|(name, _)| is_secret_var(name));
         let secrets = secrets.filter_map(|(_, value)| value.to_str()).map(SecretString::from).collect();
-        let endpoints = inherited.iter().filter(|(name, _)| selects_endpoint(name));
-        let endpoints = endpoints.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-        let endpoints = endpoints.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let upstream = inherited.iter().filter(|(name, _)| selects_upstream(name));
+        let upstream = upstream.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        let upstream = upstream.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         inherited.retain(|name, _| is_kept(name));
-        Self { inherited, user_dirs, endpoints, secrets }
+        Self { inherited, user_dirs, upstream, secrets }
     }
 }
 

@@ -84,6 +84,12 @@ pub(crate) fn selects_endpoint(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with(ENDPOINT_VAR_PREFIX) || ENDPOINT_VARS.contains(&name))
 }
 
+/// Whether the variable decides how valetkey itself reaches AWS services: their endpoints, and the proxy before them.
+pub(super) fn selects_upstream(name: &OsStr) -> bool {
+    let is_proxy = |name: &str| PROXY_VARS.contains(&name) || NO_PROXY_VARS.contains(&name);
+    selects_endpoint(name) || name.to_str().is_some_and(is_proxy)
+}
+
 /// Whether the variable is an AWS secret.
 pub(super) fn is_secret_var(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| SECRET_VARS.contains(&name) || name.starts_with(BLOCKED_VAR_PREFIX))
