@@ -187,22 +187,10 @@ pub(crate) fn apply_server_settings(
 ) {
     for (name, server_settings) in &settings.servers {
         let section = ["servers", name];
-        let account =
-            server_settings.account.as_deref().map(|account| match account.parse::<AccountName>() {
-                Ok(_) if !settings.allows_for_any_principal(account) => {
-                    Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED))
-                }
-                Ok(_) if !settings.allows(account) => {
-                    Err(settings
-                        .diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED_FOR_PRINCIPAL))
-                }
-                Ok(alias) if settings.contains_account(account) => Ok(alias),
-                _ => Err(settings.diagnostic(
-                    &["servers", name, "account"],
-                    settings.unknown_account_message(server_settings.account.as_deref().unwrap_or_default()),
-                )),
-            });
-        let account = account.transpose().map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
+        let account = server_account(settings, name, server_settings.account.as_deref());
+        let account = account.map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
+        let list_account = list_account(settings, name, server_settings.list_account.as_deref());
+        let list_account = list_account.map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
         let requests = requests::build_rules(settings, name, diagnostics);
         let region = server_settings.region.as_deref().map(str::parse).transpose();
         let region =
@@ -218,6 +206,7 @@ pub(crate) fn apply_server_settings(
             server.idle_timeout =
                 server_settings.idle_seconds.map(Duration::from_secs).or(server.idle_timeout);
             server.account = account.or(server.account.take());
+            server.list_account = list_account.or(server.list_account.take());
             server.tools.deny.extend_from_slice(&server_settings.tools.deny);
             if let Some(allowed) = &server_settings.tools.allow {
                 server.tools.restrict_to(allowed.clone());
@@ -231,6 +220,37 @@ pub(crate) fn apply_server_settings(
         }
     }
     tool_resolver::hide_resolver_tool(settings, config, diagnostics);
+}
+
+/// Returns the account of a server, which the principal must be allowed to use.
+fn server_account(
+    settings: &Settings,
+    server: &str,
+    account: Option<&str>,
+) -> Result<Option<AccountName>, Diagnostic> {
+    let Some(account) = account else { return Ok(None) };
+    let error = |message| Err(settings.diagnostic(&["servers", server, "account"], message));
+    match account.parse::<AccountName>() {
+        Ok(_) if !settings.allows_for_any_principal(account) => error(accounts::NOT_ALLOWED.to_owned()),
+        Ok(_) if !settings.allows(account) => error(accounts::NOT_ALLOWED_FOR_PRINCIPAL.to_owned()),
+        Ok(name) if settings.contains_account(account) => Ok(Some(name)),
+        _ => error(settings.unknown_account_message(account)),
+    }
+}
+
+/// Returns the account that signs the lists of a server. It need not be one that the principal may use.
+fn list_account(
+    settings: &Settings,
+    server: &str,
+    account: Option<&str>,
+) -> Result<Option<AccountName>, Diagnostic> {
+    let Some(account) = account else { return Ok(None) };
+    let error = |message| Err(settings.diagnostic(&["servers", server, "list_account"], message));
+    match account.parse::<AccountName>() {
+        Ok(_) if !settings.allows_for_any_principal(account) => error(accounts::NOT_ALLOWED.to_owned()),
+        Ok(name) if settings.contains_account(account) => Ok(Some(name)),
+        _ => error(settings.unknown_account_message(account)),
+    }
 }
 
 fn unknown_server_message(name: &str, config: &McpConfig) -> String {

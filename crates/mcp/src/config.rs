@@ -91,6 +91,10 @@ pub struct ServerConfig {
     pub home: HomeFolder,
     /// The account of the session that the server acts in (default: the session's default account).
     pub account: Option<AccountName>,
+    /// The account whose credentials sign the requests for the lists that an HTTP gateway shows to every caller, with
+    /// [`Delivery::SigV4`] (default: none, so that such a gateway does not list the items of this server). Calls are signed
+    /// with the credentials of the caller's session.
+    pub list_account: Option<AccountName>,
     /// Which tools of the server are usable.
     pub tools: ToolFilter,
     /// Whether the names of its tools and prompts are listed as `server__name`. Without the prefix they are listed
@@ -130,6 +134,7 @@ impl ServerConfig {
             headers: BTreeMap::new(),
             signing_service: None,
             signing_region: None,
+            list_account: None,
             delivery: Delivery::Endpoint,
             requests: Rules::default(),
             home: HomeFolder::Session,

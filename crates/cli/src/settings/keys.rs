@@ -128,6 +128,7 @@ mod tests {
             "idle_seconds",
             "service",
             "region",
+            "list_account",
             "tool_policies",
         ];
         assert_eq!(field_names::<ServerSettings>(), fields);

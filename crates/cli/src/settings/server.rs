@@ -22,6 +22,8 @@ pub(crate) struct ServerSettings {
     pub(crate) service: Option<String>,
     /// The region that they are signed for.
     pub(crate) region: Option<String>,
+    /// The account that signs the requests for the lists of `serve --http`.
+    pub(crate) list_account: Option<String>,
     /// The tools that are usable. A table of its own, read beside the others.
     #[serde(skip)]
     pub(crate) tools: ToolSettings,

@@ -12,10 +12,12 @@ mod narrowed;
 mod presign;
 mod quick_starts;
 mod redis_fleet;
+mod remote;
 mod resolver;
 mod roles;
 mod serve;
 mod terminal;
+mod upstream_proxy;
 mod workflow;
 
 use std::path::{Path, PathBuf};

@@ -51,7 +51,7 @@ impl ServerConfig {
     /// # Errors
     /// `Invalid`, naming the field: `credentials` if the delivery is for the other kind of server; `requests` if there are
     /// rules without [`Delivery::Proxy`], which would never apply; `env` for a variable that selects an endpoint, with
-    /// [`Delivery::Proxy`]; `headers` for a header that the protocol uses, or that
+    /// [`Delivery::Proxy`]; `list_account` without [`Delivery::SigV4`]; `headers` for a header that the protocol uses, or that
     /// would replace a signature.
     pub fn check(&self) -> Result<()> {
         if self.delivery != Delivery::Proxy && self.requests != super::Rules::default() {
@@ -66,6 +66,10 @@ impl ServerConfig {
                 "selects an endpoint, which delivery `proxy` overrides",
             )
             .with_next_step("set it in the environment of valetkey itself, or use delivery `endpoint`"));
+        }
+        if self.delivery != Delivery::SigV4 && self.list_account.is_some() {
+            return Err(Error::invalid("list_account", "applies only with `credentials = \"sigv4\"`")
+                .with_next_step("remove it: the other servers are listed without credentials"));
         }
         let is_remote = self.url.is_some();
         match self.delivery {

@@ -75,6 +75,8 @@ const DEFAULT_MAX_NARROWED_SESSIONS: usize = 16;
 pub struct McpHostBuilder {
     pub(super) session: SessionContext,
     pub(super) config: McpConfig,
+    /// The session of the accounts that sign lists, in a host that only lists.
+    pub(super) list_session: Option<SessionContext>,
     pub(super) policies: ToolPolicies,
     environment: HostEnvironment,
     launcher: Option<Launcher>,
@@ -94,6 +96,7 @@ impl McpHostBuilder {
         Self {
             session: session.clone(),
             config,
+            list_session: None,
             policies: ToolPolicies::default(),
             environment: HostEnvironment::default(),
             launcher: None,
@@ -110,6 +113,14 @@ impl McpHostBuilder {
                 idle_timeout: DEFAULT_NARROWED_IDLE_TIMEOUT,
             },
         }
+    }
+
+    /// Uses the accounts of another session for the servers that have a
+    /// [`list_account`](crate::config::ServerConfig::list_account).
+    #[cfg(feature = "http")]
+    pub(crate) fn list_session(mut self, session: Option<SessionContext>) -> Self {
+        self.list_session = session;
+        self
     }
 
     /// Sets the environment that child processes may inherit (default: empty).

@@ -68,7 +68,7 @@ impl CachedCatalog {
 
 impl ServerTable {
     /// Builds the table of the servers that `builder` configures. A server of `before` with the same configuration is
-    /// kept.
+    /// kept, unless its account belongs to the session for lists: a new builder has a new one.
     pub(super) fn build(
         builder: McpHostBuilder,
         before: &[Arc<ServerHandle>],
@@ -85,13 +85,20 @@ impl ServerTable {
         let mut config_errors = builder.config.errors;
         let mut servers = Vec::new();
         for (name, config) in builder.config.servers {
-            if let Some(kept) =
-                before.iter().find(|server| server.name() == name && *server.config() == config)
-            {
+            let lists_with = builder.list_session.as_ref().zip(config.list_account.as_ref());
+            let is_kept = |server: &&Arc<ServerHandle>| server.name() == name && *server.config() == config;
+            if let Some(kept) = before.iter().find(is_kept).filter(|_| lists_with.is_none()) {
                 servers.push(Arc::clone(kept));
                 continue;
             }
-            match session_account(&builder.session, config.account.as_ref()) {
+            let account = match lists_with {
+                Some((session, account)) => {
+                    session.observe(&spawn_config.redactor);
+                    session_account(session, Some(account))
+                }
+                None => session_account(&builder.session, config.account.as_ref()),
+            };
+            match account {
                 Ok(account) => {
                     let spawn_config = Arc::clone(spawn_config);
                     let server = ServerHandle::supervise(name, config, account, spawn_config, timeouts);

@@ -1,10 +1,12 @@
-//! `Catalog`: the tools that every principal is shown, listed by servers that have no credentials.
+//! `Catalog`: the tools that every principal is shown, listed by servers that have no credentials. Only a remote server
+//! that requires signed requests is listed with an account, which its configuration names for this purpose.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use valetkey_core::{AccountName, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
@@ -28,6 +30,8 @@ pub(super) const CLOSE_SESSION: &str = "close_credential_session";
 /// for another one.
 pub(super) struct Catalog {
     session: SessionContext,
+    /// Signs the lists of remote servers that require it.
+    list_session: Mutex<Option<SessionContext>>,
     tools: GatewayInner,
     /// Whether the tools of the current servers were listed.
     is_listed: AtomicBool,
@@ -46,21 +50,24 @@ impl Catalog {
     /// Starts the host of the catalog's session. Its servers have no credentials, and are started at the first list.
     pub(super) async fn start(factory: &dyn SessionFactory, listeners: &Listeners) -> Result<Self> {
         let session = factory.catalog_session();
-        let host = listeners.host_builder(factory, &session);
+        let list_session = factory.list_session();
+        let host = listeners.host_builder(factory, &session).list_session(list_session.clone());
         // Without an idle timeout, because these servers announce changes of their tools.
         let host = host.idle_timeout(Duration::ZERO).start().await?;
         let tools = valetkey_tools::ToolSet::for_session(session.clone());
         let tools = GatewayInner::new(tools, Some(Arc::new(host)));
         let encoded = Cache::new(MAX_ENCODED_LISTS);
-        Ok(Self { session, tools, is_listed: AtomicBool::new(false), encoded })
+        let (list_session, is_listed) = (Mutex::new(list_session), AtomicBool::new(false));
+        Ok(Self { session, list_session, tools, is_listed, encoded })
     }
 
     /// Takes the servers of `factory`, and announces the change.
     pub(super) fn reload(&self, factory: &dyn SessionFactory) {
-        if let Some(Err(error)) =
-            self.tools.host().map(|host| host.reconfigure(host_builder(factory, &self.session)))
-        {
-            tracing::error!(%error, "the catalog keeps its servers");
+        let list_session = factory.list_session();
+        let builder = host_builder(factory, &self.session).list_session(list_session.clone());
+        match self.tools.host().map(|host| host.reconfigure(builder)) {
+            Some(Err(error)) => tracing::error!(%error, "the catalog keeps its servers"),
+            _ => close(std::mem::replace(&mut *self.list_session.lock(), list_session)),
         }
         self.is_listed.store(false, Ordering::Release);
     }
@@ -169,6 +176,13 @@ impl Catalog {
         if let Some(host) = self.tools.host() {
             host.stop().await;
         }
+        close(self.list_session.lock().take());
+    }
+}
+
+fn close(list_session: Option<SessionContext>) {
+    if let Some(session) = list_session {
+        session.close();
     }
 }
 

@@ -143,6 +143,13 @@ pub trait SessionFactory: Send + Sync + 'static {
         SessionContext::builder().build()
     }
 
+    /// Returns a session for the accounts that sign lists: those that servers name as their
+    /// [`list_account`](crate::config::ServerConfig::list_account) (default: none, so that the items of these servers are
+    /// not listed). The gateway uses no other account of it, and closes it at the next reload and when it stops.
+    fn list_session(&self) -> Option<SessionContext> {
+        None
+    }
+
     /// Returns the accounts that a new session of this caller has, the default one first. The gateway lists them as
     /// the values of the argument `aws_account` of servers' tools, if there are several (default: none, so that the
     /// argument is not listed until the session of a request is known).

@@ -92,6 +92,24 @@ impl SessionFactory for ConfiguredSessions {
         inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build()
     }
 
+    fn list_session(&self) -> Option<SessionContext> {
+        self.config.servers.values().find(|server| server.list_account.is_some())?;
+        let inputs = SessionInputs {
+            settings: &self.settings,
+            base: &self.base,
+            terminal: &self.terminal,
+            observers: &CredentialObservers::new(),
+            claims: ClaimSource::Absent,
+        };
+        let mut diagnostics = Vec::new();
+        let builder = inputs.session_builder(BuildMode::Run, self.audit.clone(), &mut diagnostics);
+        let session = builder.build();
+        inputs.set_providers(&session, &mut diagnostics);
+        // An account that depends on a caller has no provider here, which matters only if it is to sign lists.
+        diagnostics.iter().for_each(|diagnostic| tracing::debug!(%diagnostic, "not an account for lists"));
+        Some(session)
+    }
+
     fn accounts(&self, caller: &VerifiedCaller) -> Vec<AccountName> {
         let settings = Settings::clone(&self.settings).for_caller(caller);
         let inputs = SessionInputs {

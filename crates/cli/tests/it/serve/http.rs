@@ -90,7 +90,7 @@ impl HttpGatewayFixture {
     }
 
     /// Sends a request of a modern client, and returns the whole reply, with its headers.
-    pub(super) async fn request(&self, token: Option<&str>, method: &str, params: Value) -> String {
+    pub(crate) async fn request(&self, token: Option<&str>, method: &str, params: Value) -> String {
         self.try_request(token, method, params).await.unwrap()
     }
 
