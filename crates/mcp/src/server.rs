@@ -7,10 +7,21 @@
 //! is one that may run it. Otherwise it requests a [`CallGuard`] from the task, and requires credentials again, since a
 //! start takes seconds. Then it sends the request. A failure at any step is an error
 //! with the name of the server and the next step.
+//!
+//! | module | content |
+//! |---|---|
+//! | `spawn` | starts a process, with the configuration that the servers of a host share |
+//! | `supervisor` | the task: when a process is started, replaced and stopped |
+//! | `running` | the process that runs, the calls on it, and their receipts |
+//! | `lists` | what the server offers |
+//! | `process_quota` | how many processes run at once, and which makes room |
+//! | `failure` | the errors that callers get, and the delay of starts after them |
 
 mod failure;
 mod lists;
+mod process_quota;
 mod running;
+mod spawn;
 mod supervisor;
 
 use std::sync::Arc;
@@ -30,13 +41,16 @@ use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::config::ServerConfig;
 use crate::connection::{ListKind, PerList, RequestError};
-use crate::host::{CallCounter, Receipt, SpawnConfig};
 use crate::subscriptions::SubscriptionHub;
 
 pub(crate) use failure::{RequestFailure, cancelled_error, with_set_credentials_hint};
-pub(crate) use lists::ItemList;
+pub(crate) use lists::{ChangeCounters, ItemList, ListChanges};
+pub(crate) use process_quota::{CallCounter, ProcessOwner};
+pub use process_quota::{ProcessLimits, ProcessQuota};
+pub(crate) use spawn::SpawnConfig;
+
 use lists::{ListCache, Lister};
-use running::{CallGuard, RunningServer, watch_resources};
+use running::{CallGuard, Receipt, RunningServer, watch_resources};
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 
 /// The timeouts of requests to a running server, and of the server itself.

@@ -1,23 +1,11 @@
-//! Calls of tools: the process that runs a call, its result, and the [`Receipt`] of the credentials that it ran with.
-//!
-//! The receipt is in the `_meta` of the result.
-//!
-//! | field | type | meaning |
-//! |---|---|---|
-//! | `account` | string | the name of the account in the session |
-//! | `account_id` | string or `null` | the AWS account, if the provider reported it |
-//! | `generation` | number | the version of the account's credentials |
-//! | `expires_at` | string or `null` | when they expire; `null` for long-lived keys |
-//!
-//! The credentials are those that the account served when the call began. A server that reads them from the credential
-//! endpoint may get a renewal during the call. A receipt contains neither a secret nor a handle.
+//! Calls of tools: the process that runs a call, and its result.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Error, ErrorKind, Result, SessionAccount, SessionContext};
+use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::ToolOutput;
 
 use super::authority::CallAuthority;
@@ -296,42 +284,6 @@ impl McpHost {
         }
         let authority = CallAuthority { account, selected, policy };
         self.narrowed_pool.lease_server(server, authority, caller.client).map(CallTarget::Narrowed)
-    }
-}
-
-/// The key of the receipt in `_meta`.
-const RECEIPT_KEY: &str = "valetkey/receipt";
-
-/// The receipt of one call; empty for a server that is given no credentials.
-pub(crate) struct Receipt(Option<Value>);
-
-impl Receipt {
-    /// Describes the credentials that `account` serves now.
-    pub(crate) fn new(account: &SessionAccount, delivery: Delivery) -> Self {
-        let current = account.current().filter(|_| delivery != Delivery::None);
-        Self(current.map(|current| {
-            json!({
-                "account": account.account_name(),
-                "account_id": current.credentials.account_id(),
-                "generation": current.id.generation(),
-                "expires_at": current.credentials.expiry(),
-            })
-        }))
-    }
-
-    /// Adds the receipt to a result. The rest of the server's `_meta` is kept; a receipt that the server wrote itself
-    /// is replaced or removed.
-    pub(crate) fn add_to(self, result: &mut Value) {
-        let Value::Object(fields) = result else { return };
-        if let Some(Value::Object(meta)) = fields.get_mut("_meta") {
-            meta.shift_remove(RECEIPT_KEY);
-        }
-        let Some(receipt) = self.0 else { return };
-        match fields.entry("_meta").or_insert_with(|| Value::Object(Map::new())) {
-            Value::Object(meta) => drop(meta.insert(RECEIPT_KEY.to_owned(), receipt)),
-            // The protocol allows only an object.
-            malformed => *malformed = json!({RECEIPT_KEY: receipt}),
-        }
     }
 }
 
