@@ -35,8 +35,8 @@ pub(crate) use requests::unknown_task;
 pub(crate) use requests::{ItemMethod, ItemRequest};
 
 use authority::SelectableAccounts;
+use calls::FinishedRequest;
 use narrowed::NarrowedServerPool;
-use requests::FinishedRequest;
 use table::ServerTable;
 
 /// Runs the MCP servers of one session.

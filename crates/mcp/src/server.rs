@@ -53,6 +53,8 @@ use lists::{ListCache, Lister};
 use running::{CallGuard, Receipt, RunningServer, watch_resources};
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 
+const TOOL_CALL: &str = "tools/call";
+
 /// The timeouts of requests to a running server, and of the server itself.
 #[derive(Clone, Copy)]
 pub(crate) struct Timeouts {
@@ -69,6 +71,21 @@ pub(crate) enum CredentialNeed {
     Required,
     /// The server describes itself, which it can do without credentials.
     Optional,
+}
+
+/// A request to a server, with the server's own name for the tool or prompt.
+#[derive(Clone)]
+pub(crate) struct ServerRequest {
+    pub(crate) method: &'static str,
+    pub(crate) params: Value,
+    pub(crate) need: CredentialNeed,
+}
+
+impl ServerRequest {
+    /// Creates a call of a tool. `params` are those of `tools/call`.
+    pub(crate) fn tool_call(params: Value) -> Self {
+        Self { method: TOOL_CALL, params, need: CredentialNeed::Required }
+    }
 }
 
 /// A request to the supervisor for a call on the up-to-date server. The reply is sent through it.
@@ -220,37 +237,14 @@ impl ServerHandle {
         self.shared.lists.get(kind).current()
     }
 
-    /// Calls a tool with the current credentials of the session. `params` are those of `tools/call`. The
-    /// result contains their [`Receipt`].
-    pub(crate) async fn call(
-        &self,
-        params: Value,
-        context: &ClientContext,
-    ) -> std::result::Result<Value, RequestFailure> {
-        let _active = self.active_calls.enter();
-        let call = tokio::select! {
-            call = self.begin_with_credentials() => call?,
-            () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
-        };
-        let receipt = Receipt::new(self.account(), self.config().delivery);
-        match self.send(&call, "tools/call", params, context).await {
-            Ok(mut result) => {
-                call.mark_served();
-                receipt.add_to(&mut result);
-                Ok(result)
-            }
-            Err(error) => Err(self.shared.to_failure(error, &call).await),
-        }
-    }
-
-    /// Sends a request that is no call of a tool, and returns the result as the server sent it.
+    /// Sends a request, with the current credentials of the session, and returns the result as the server sent it. The
+    /// result of a tool call also contains its [`Receipt`].
     pub(crate) async fn request(
         &self,
-        method: &str,
-        params: Value,
-        need: CredentialNeed,
+        request: ServerRequest,
         context: &ClientContext,
     ) -> std::result::Result<Value, RequestFailure> {
+        let ServerRequest { method, params, need } = request;
         let _active = self.active_calls.enter();
         let begin = async {
             match need {
@@ -262,8 +256,15 @@ impl ServerHandle {
             call = begin => call?,
             () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
         };
+        let receipt = (method == TOOL_CALL).then(|| Receipt::new(self.account(), self.config().delivery));
         match self.send(&call, method, params, context).await {
-            Ok(result) => Ok(result),
+            Ok(mut result) => {
+                if let Some(receipt) = receipt {
+                    call.mark_served();
+                    receipt.add_to(&mut result);
+                }
+                Ok(result)
+            }
             Err(error) => Err(self.shared.to_failure(error, &call).await),
         }
     }
