@@ -12,7 +12,6 @@
 mod backoff;
 mod clear;
 mod freshness;
-mod lazy;
 mod policy;
 mod refresh;
 mod refresh_queue;
@@ -41,11 +40,10 @@ pub use version::{CredentialsVersion, CurrentCredentials, Generation};
 
 pub(crate) use clear::{ClearKind, ClearedProviders};
 pub(crate) use freshness::IssueMetadata;
-pub(crate) use lazy::{LazyArcSwap, LazyWatch};
 pub(crate) use refresh_queue::RefreshQueue;
 pub(crate) use refresher::run_refreshes;
-pub(crate) use version::{RenewalChain, RotationState};
-pub(crate) use versioned_cell::Sentinel;
+pub(crate) use version::{LazyWatch, RenewalChain, RotationState};
+pub(crate) use versioned_cell::{LazyArcSwap, Sentinel};
 
 use freshness::RefreshWindows;
 use refresh_queue::RefreshTimes;

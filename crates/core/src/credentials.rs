@@ -1,21 +1,19 @@
 //! `Credentials`: an access key with its secret, opaque, cheap to clone, cleared when the last clone is dropped.
 
 mod builder;
-mod inner;
 mod json;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::Guard;
 
-use crate::cache::IssueMetadata;
+use crate::cache::{IssueMetadata, Sentinel};
 use crate::{AccessKeyId, AccountId, Expiry, Region};
 
 pub use builder::CredentialsBuilder;
-pub(crate) use inner::CredentialsInner;
-use inner::{CredentialsData, RegionOrigin};
 
 /// Holds an access key, its secret, and the data that belongs to them.
 ///
@@ -40,6 +38,58 @@ use inner::{CredentialsData, RegionOrigin};
 /// ```
 // Two words, of which the `Arc` is never null, so that an `Option` of this type is also passed in registers.
 pub struct Credentials(Guard<Arc<CredentialsInner>>);
+
+/// The value behind [`Credentials`]: the parts, and how a session obtained them. The parts do not change once they are
+/// shared.
+///
+/// One allocation, because a session swaps the whole value with one atomic store: a reader never sees the keys of one
+/// issue with the metadata of another.
+pub(crate) struct CredentialsInner {
+    data: CredentialsData,
+    metadata: IssueMetadata,
+}
+
+/// The parts that the builder collects. The account id and the expiry are also in `keys`, where the AWS SDK reads them.
+#[derive(Clone)]
+struct CredentialsData {
+    /// Holds the secrets, and clears them when the last clone is dropped.
+    keys: aws_credential_types::Credentials,
+    /// The id in its checked type: `keys` holds it as plain text, whose `Debug` shows it whole.
+    access_key_id: AccessKeyId,
+    account_id: Option<AccountId>,
+    region: Option<RegionOrigin>,
+    provider: Cow<'static, str>,
+    max_age: Option<Duration>,
+}
+
+/// A region and its precedence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum RegionOrigin {
+    /// Belongs to the keys.
+    Credentials(Region),
+    /// Specified by the environment in which the provider fetched the keys.
+    Environment(Region),
+}
+
+/// The empty value: credentials that were issued to no session and are never served. All other values in a cell were
+/// issued to its session.
+impl Sentinel for CredentialsInner {
+    fn sentinel() -> Arc<Self> {
+        let parts = CredentialsData {
+            keys: aws_credential_types::Credentials::new("", "", None, None, "nothing"),
+            access_key_id: AccessKeyId::placeholder(),
+            account_id: None,
+            region: None,
+            provider: Cow::Borrowed("nothing"),
+            max_age: None,
+        };
+        Arc::new(Self { data: parts, metadata: IssueMetadata::placeholder() })
+    }
+
+    fn is_sentinel(&self) -> bool {
+        self.metadata.is_placeholder()
+    }
+}
 
 /// Traits that [`Credentials`] must never implement. Each example proves it by code that does not compile:
 ///

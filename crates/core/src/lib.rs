@@ -50,7 +50,6 @@ mod credentials;
 mod error;
 mod expiry;
 mod ident;
-mod isolate;
 mod key_exchange;
 mod observer;
 mod policy;

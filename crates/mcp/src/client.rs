@@ -1,32 +1,34 @@
-//! `ClientLink`: the way from a server back to the client whose request it serves.
+//! `ClientLink`: the way from a server back to the client whose request it serves; `ClientContext`: what a request brings
+//! besides its method and its parameters; `ClientSlot`: the clients of the servers that are started with one configuration.
 //!
 //! Messages of a server are [`ServerMessage`]s whose parameters stay the JSON that the server sent. Each kind of
 //! connection has a link: the one stream of [`Gateway`](crate::Gateway), and the response and the session of a request
 //! over HTTP. No link ever waits for a client that does not read.
 
-mod context;
 mod input;
 mod interrupted;
 mod level;
 mod pending;
 mod profile;
-mod slot;
+
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rmcp::RoleServer;
 use rmcp::model::{
-    CustomNotification, CustomRequest, JsonRpcMessage, ProgressToken, ServerNotification, ServerRequest,
+    ClientRequest, CustomNotification, CustomRequest, GetExtensions, JsonRpcMessage, ProgressToken,
+    ServerNotification, ServerRequest,
 };
-use rmcp::service::TxJsonRpcMessage;
+use rmcp::service::{RequestContext, TxJsonRpcMessage};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-pub(crate) use context::{ClientContext, attach_link};
 pub(crate) use input::{MAX_ROUNDS, requires_input};
 pub(crate) use interrupted::{CallIdentity, CallOutcome, GivenInput, InputSender, InterruptedCalls};
 pub(crate) use level::{ChosenLevel, LogLevel};
 pub(crate) use pending::PendingRequests;
 pub(crate) use profile::{ClientProfile, Refusal};
-pub(crate) use slot::ClientSlot;
 
 /// A message for a client.
 pub(crate) type ServerMessage = TxJsonRpcMessage<RoleServer>;
@@ -133,5 +135,90 @@ impl Drop for NotifyCancelled<'_> {
             // A client that does not read keeps its dialog open.
             let _sent = self.link.try_send(notification("notifications/cancelled", Some(params)));
         }
+    }
+}
+
+/// The context of one request of a client.
+#[derive(Clone, Default)]
+pub(crate) struct ClientContext {
+    /// Fires when the client cancels the request.
+    pub(crate) cancelled: CancellationToken,
+    /// The way back to the client; `None` for a call through the library.
+    pub(crate) link: Option<Arc<dyn ClientLink>>,
+    /// The token under which the client wants to be notified of progress.
+    pub(crate) progress_token: Option<ProgressToken>,
+}
+
+/// A link that travels with a request through rmcp, as an extension of the request.
+#[derive(Clone)]
+struct AttachedLink(Arc<dyn ClientLink>);
+
+impl ClientContext {
+    /// Creates the context of a request that no MCP client has sent, such as a call through the library.
+    pub(crate) fn without_client(cancelled: &CancellationToken) -> Self {
+        Self { cancelled: cancelled.clone(), ..Self::default() }
+    }
+
+    /// Creates the context of a request that a transport has attached a link to.
+    pub(crate) fn from_request(context: &RequestContext<RoleServer>) -> Self {
+        Self {
+            cancelled: context.ct.clone(),
+            link: context.extensions.get::<AttachedLink>().map(|link| Arc::clone(&link.0)),
+            progress_token: context.meta.get_progress_token(),
+        }
+    }
+
+    /// Whether a server can request input during the request, which the client then repeats.
+    pub(crate) fn is_interruptible(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.profile().is_interruptible())
+    }
+
+    /// Returns the same context with a token of its own, which the client's cancellation fires as well.
+    pub(crate) fn child(&self) -> Self {
+        Self { cancelled: self.cancelled.child_token(), ..self.clone() }
+    }
+}
+
+/// Attaches the way back to its client to a request.
+pub(crate) fn attach_link(request: &mut ClientRequest, link: Arc<dyn ClientLink>) {
+    request.extensions_mut().insert(AttachedLink(link));
+}
+
+/// The profile that servers are initialized with, which is that of the first client; and the client that called last.
+#[derive(Default)]
+pub(crate) struct ClientSlot {
+    profile: OnceLock<ClientProfile>,
+    latest: Mutex<Option<Arc<dyn ClientLink>>>,
+}
+
+impl ClientSlot {
+    /// Creates a slot for clients of this profile.
+    pub(crate) fn with_profile(profile: ClientProfile) -> Self {
+        Self { profile: profile.into(), latest: Mutex::default() }
+    }
+
+    /// Returns the profile of the servers' clients. From then on it is fixed.
+    pub(crate) fn profile(&self) -> &ClientProfile {
+        self.profile.get_or_init(ClientProfile::default)
+    }
+
+    /// Records a request of `client`, and returns whether it can use the servers of this slot, that is, whether its
+    /// profile is that of the first client.
+    pub(crate) fn admit(&self, client: Option<&Arc<dyn ClientLink>>) -> bool {
+        let fixed = match client {
+            Some(client) => self.profile.get_or_init(|| client.profile().clone()),
+            None => self.profile(),
+        };
+        let Some(client) = client else { return true };
+        let is_admitted = fixed == client.profile();
+        if is_admitted {
+            *self.latest.lock() = Some(Arc::clone(client));
+        }
+        is_admitted
+    }
+
+    /// Returns the client that called last. It takes the messages that a server sends while no call is in progress.
+    pub(crate) fn latest(&self) -> Option<Arc<dyn ClientLink>> {
+        self.latest.lock().clone()
     }
 }

@@ -6,7 +6,6 @@
 //! running.
 
 mod grant;
-mod response;
 mod server;
 
 use std::fmt;

@@ -3,10 +3,8 @@
 mod approval;
 mod changes;
 mod direct_call;
-mod params;
 mod protocol;
 mod service;
-mod source;
 mod stream_client;
 mod transport;
 
@@ -44,9 +42,8 @@ pub(crate) use changes::ChangeNotifier;
 pub(crate) use direct_call::DirectCall;
 use direct_call::DirectCalls;
 #[cfg(feature = "http")]
-pub(crate) use params::attach_params;
-pub(crate) use service::GatewayService;
-pub(crate) use source::ContentSource;
+pub(crate) use service::attach_params;
+pub(crate) use service::{ContentSource, GatewayService};
 
 /// The time for sending responses to a client that has closed its side, before its servers are stopped; and again
 /// before the connection is abandoned.

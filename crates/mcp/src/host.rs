@@ -4,12 +4,11 @@ mod authority;
 mod builder;
 mod calls;
 mod narrowed;
-mod process_quota;
 mod requests;
-mod spawn;
 mod table;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -24,24 +23,20 @@ use crate::catalog::{ItemCatalog, ServerError, ToolCatalog};
 use crate::client::InterruptedCalls;
 use crate::config::{ConfigError, McpConfig};
 use crate::connection::ListKind;
-use crate::server::{ServerHandle, Timeouts};
+use crate::server::{ListChanges, ServerHandle, SpawnConfig, Timeouts};
 use crate::shared_proxy::SharedProxy;
 use crate::tasks::TaskOwners;
 
 pub(crate) use authority::add_account_argument;
 pub use builder::McpHostBuilder;
-pub(crate) use calls::{Receipt, ToolCall, error_result};
-pub(crate) use process_quota::{CallCounter, ProcessSlot};
-pub use process_quota::{ProcessLimits, ProcessQuota};
+pub(crate) use calls::{ToolCall, error_result};
 #[cfg(feature = "http")]
 pub(crate) use requests::unknown_task;
 pub(crate) use requests::{ItemMethod, ItemRequest};
-pub(crate) use spawn::{Access, SpawnConfig, SpawnedServer};
-pub(crate) use table::{ChangeCounters, ListChanges};
 
 use authority::SelectableAccounts;
+use calls::FinishedRequest;
 use narrowed::NarrowedServerPool;
-use requests::FinishedRequest;
 use table::ServerTable;
 
 /// Runs the MCP servers of one session.
@@ -102,6 +97,11 @@ pub struct McpHost {
     owned_endpoint: Option<CredentialEndpoint>,
     /// `None` when hosts share the proxy.
     owned_proxy: Option<SharedProxy>,
+}
+
+/// Returns a conversion of I/O errors into errors with this message.
+fn internal_error(what: &'static str) -> impl Fn(io::Error) -> Error {
+    move |error| Error::new(ErrorKind::Internal, what).with_source(error)
 }
 
 fn session_account(session: &SessionContext, account: Option<&AccountName>) -> Result<SessionAccount> {

@@ -61,9 +61,10 @@ pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;
 pub use gateway::Gateway;
-pub use host::{McpHost, McpHostBuilder, ProcessLimits, ProcessQuota};
+pub use host::{McpHost, McpHostBuilder};
 pub use redact::Redactor;
 pub use resolver::McpToolResolver;
+pub use server::{ProcessLimits, ProcessQuota};
 pub use valetkey_signing as signing;
 
 /// Directives for an `EnvFilter` that silence log targets which would otherwise log messages, and secrets with them.

@@ -7,10 +7,21 @@
 //! is one that may run it. Otherwise it requests a [`CallGuard`] from the task, and requires credentials again, since a
 //! start takes seconds. Then it sends the request. A failure at any step is an error
 //! with the name of the server and the next step.
+//!
+//! | module | content |
+//! |---|---|
+//! | `spawn` | starts a process, with the configuration that the servers of a host share |
+//! | `supervisor` | the task: when a process is started, replaced and stopped |
+//! | `running` | the process that runs, the calls on it, and their receipts |
+//! | `lists` | what the server offers |
+//! | `process_quota` | how many processes run at once, and which makes room |
+//! | `failure` | the errors that callers get, and the delay of starts after them |
 
 mod failure;
 mod lists;
+mod process_quota;
 mod running;
+mod spawn;
 mod supervisor;
 
 use std::sync::Arc;
@@ -30,14 +41,19 @@ use crate::child::Delivery;
 use crate::client::ClientContext;
 use crate::config::ServerConfig;
 use crate::connection::{ListKind, PerList, RequestError};
-use crate::host::{CallCounter, Receipt, SpawnConfig};
 use crate::subscriptions::SubscriptionHub;
 
 pub(crate) use failure::{RequestFailure, cancelled_error, with_set_credentials_hint};
-pub(crate) use lists::ItemList;
+pub(crate) use lists::{ChangeCounters, ItemList, ListChanges};
+pub(crate) use process_quota::{CallCounter, ProcessOwner};
+pub use process_quota::{ProcessLimits, ProcessQuota};
+pub(crate) use spawn::SpawnConfig;
+
 use lists::{ListCache, Lister};
-use running::{CallGuard, RunningServer, watch_resources};
+use running::{CallGuard, Receipt, RunningServer, watch_resources};
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
+
+const TOOL_CALL: &str = "tools/call";
 
 /// The timeouts of requests to a running server, and of the server itself.
 #[derive(Clone, Copy)]
@@ -55,6 +71,21 @@ pub(crate) enum CredentialNeed {
     Required,
     /// The server describes itself, which it can do without credentials.
     Optional,
+}
+
+/// A request to a server, with the server's own name for the tool or prompt.
+#[derive(Clone)]
+pub(crate) struct ServerRequest {
+    pub(crate) method: &'static str,
+    pub(crate) params: Value,
+    pub(crate) need: CredentialNeed,
+}
+
+impl ServerRequest {
+    /// Creates a call of a tool. `params` are those of `tools/call`.
+    pub(crate) fn tool_call(params: Value) -> Self {
+        Self { method: TOOL_CALL, params, need: CredentialNeed::Required }
+    }
 }
 
 /// A request to the supervisor for a call on the up-to-date server. The reply is sent through it.
@@ -206,37 +237,14 @@ impl ServerHandle {
         self.shared.lists.get(kind).current()
     }
 
-    /// Calls a tool with the current credentials of the session. `params` are those of `tools/call`. The
-    /// result contains their [`Receipt`].
-    pub(crate) async fn call(
-        &self,
-        params: Value,
-        context: &ClientContext,
-    ) -> std::result::Result<Value, RequestFailure> {
-        let _active = self.active_calls.enter();
-        let call = tokio::select! {
-            call = self.begin_with_credentials() => call?,
-            () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
-        };
-        let receipt = Receipt::new(self.account(), self.config().delivery);
-        match self.send(&call, "tools/call", params, context).await {
-            Ok(mut result) => {
-                call.mark_served();
-                receipt.add_to(&mut result);
-                Ok(result)
-            }
-            Err(error) => Err(self.shared.to_failure(error, &call).await),
-        }
-    }
-
-    /// Sends a request that is no call of a tool, and returns the result as the server sent it.
+    /// Sends a request, with the current credentials of the session, and returns the result as the server sent it. The
+    /// result of a tool call also contains its [`Receipt`].
     pub(crate) async fn request(
         &self,
-        method: &str,
-        params: Value,
-        need: CredentialNeed,
+        request: ServerRequest,
         context: &ClientContext,
     ) -> std::result::Result<Value, RequestFailure> {
+        let ServerRequest { method, params, need } = request;
         let _active = self.active_calls.enter();
         let begin = async {
             match need {
@@ -248,8 +256,15 @@ impl ServerHandle {
             call = begin => call?,
             () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
         };
+        let receipt = (method == TOOL_CALL).then(|| Receipt::new(self.account(), self.config().delivery));
         match self.send(&call, method, params, context).await {
-            Ok(result) => Ok(result),
+            Ok(mut result) => {
+                if let Some(receipt) = receipt {
+                    call.mark_served();
+                    receipt.add_to(&mut result);
+                }
+                Ok(result)
+            }
             Err(error) => Err(self.shared.to_failure(error, &call).await),
         }
     }

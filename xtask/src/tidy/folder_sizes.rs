@@ -9,9 +9,9 @@ use super::{
 /// modules.
 const MAX_FILES: [(&str, usize); 5] = [
     ("crates/core/src/session", 16),
-    ("crates/core/src/cache", 14),
+    ("crates/core/src/cache", 12),
     ("crates/core/src/registry", 9),
-    ("crates/mcp/src/host", 9),
+    ("crates/mcp/src/host", 7),
     ("crates/backends/src", 36),
 ];
 

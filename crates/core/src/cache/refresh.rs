@@ -11,9 +11,8 @@ use super::versioned_cell::Epoch;
 use super::{AccountCache, Generation, State, StateGuard};
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::clock::nanos;
-use crate::isolate::{Callee, call_isolated};
 use crate::session::error;
-use crate::single_flight::Flight;
+use crate::single_flight::{Callee, Flight, call_isolated};
 use crate::{Credentials, Error, ErrorKind, Result};
 
 /// How a fetch ended, shared by all callers that wait for it.

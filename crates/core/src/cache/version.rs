@@ -1,8 +1,10 @@
-//! Versions of credentials: generations and renewal chains. No secrets are compared.
+//! Versions of credentials: generations and renewal chains, and the channel on which a cache announces them. No secrets
+//! are compared.
 
 use std::fmt;
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::Credentials;
 
@@ -170,4 +172,28 @@ pub(crate) struct RotationState {
     pub(crate) generation: Generation,
     /// The cache was closed: no other generation follows.
     pub(crate) closed: bool,
+}
+
+/// A watch channel that exists only while there are receivers.
+///
+/// The owner keeps it under a lock, so that subscribing and sending are ordered. Most sessions have no watcher, and
+/// pay for no channel.
+pub(crate) struct LazyWatch<T>(Option<watch::Sender<T>>);
+
+impl<T> LazyWatch<T> {
+    /// Subscribes to the channel, which starts with the value `now`.
+    pub(crate) fn subscribe(&mut self, now: T) -> watch::Receiver<T> {
+        self.0.get_or_insert_with(|| watch::Sender::new(now)).subscribe()
+    }
+
+    /// Sends `value`, and drops the channel when no receivers are left.
+    pub(crate) fn notify(&mut self, value: T) {
+        self.0 = self.0.take().filter(|sender| sender.send(value).is_ok());
+    }
+}
+
+impl<T> Default for LazyWatch<T> {
+    fn default() -> Self {
+        Self(None)
+    }
 }

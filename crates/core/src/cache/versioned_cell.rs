@@ -1,4 +1,5 @@
-//! `VersionedCell`: the value that one account serves, and the lock under which it changes.
+//! `VersionedCell`: the value that one account serves, and the lock under which it changes; `LazyArcSwap`: an optional
+//! value without a lock.
 //!
 //! The value is read without a lock. Writers enter the cell one at a time. A fetch remembers the epoch in which it
 //! began, and publishes its result only if the epoch has not changed since. The interleavings are model-checked in
@@ -10,7 +11,7 @@ mod model;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::Guard;
+use arc_swap::{ArcSwapOption, Guard};
 
 use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 
@@ -23,7 +24,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 /// - A reader may still use a value that it read before the value was replaced; the value is dropped with its last
 ///   reader.
 pub(super) struct VersionedCell<V, S> {
-    /// Created with the first value, as in [`LazyArcSwap`](super::LazyArcSwap).
+    /// Created with the first value, as in [`LazyArcSwap`].
     value: OnceLock<Swap<V>>,
     inside: Mutex<Locked<S>>,
 }
@@ -156,6 +157,44 @@ impl<V, S> Deref for WriteGuard<'_, V, S> {
 impl<V, S> DerefMut for WriteGuard<'_, V, S> {
     fn deref_mut(&mut self) -> &mut S {
         &mut self.inside.state
+    }
+}
+
+/// Holds an optional value that is read without a lock.
+///
+/// Allocates the `ArcSwapOption` with the first value: dropping one scans the reader list even when it is empty, which
+/// dominates the cost of a short session.
+pub(crate) struct LazyArcSwap<V>(OnceLock<ArcSwapOption<V>>);
+
+impl<V> LazyArcSwap<V> {
+    /// Returns the value, borrowed.
+    #[inline]
+    pub(crate) fn load(&self) -> Guard<Option<Arc<V>>> {
+        self.0.get().map_or_else(|| Guard::from_inner(None), ArcSwapOption::load)
+    }
+
+    /// Returns the value, owned.
+    pub(crate) fn load_full(&self) -> Option<Arc<V>> {
+        self.0.get()?.load_full()
+    }
+
+    /// Stores the value. Storing `None` before the first value allocates nothing.
+    pub(crate) fn store(&self, value: Option<Arc<V>>) {
+        if self.0.get().is_some() || value.is_some() {
+            self.0.get_or_init(ArcSwapOption::empty).store(value);
+        }
+    }
+
+    /// Replaces the value with one that is computed from it. `update` runs again if another thread stored a value
+    /// meanwhile.
+    pub(crate) fn rcu(&self, update: impl FnMut(&Option<Arc<V>>) -> Option<Arc<V>>) {
+        self.0.get_or_init(ArcSwapOption::empty).rcu(update);
+    }
+}
+
+impl<V> Default for LazyArcSwap<V> {
+    fn default() -> Self {
+        Self(OnceLock::new())
     }
 }
 

@@ -8,8 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::SessionAccount;
 use crate::cache::CredentialsVersion;
-use crate::isolate::{Callee, call_isolated};
-use crate::single_flight::{Flight, SingleFlight};
+use crate::single_flight::{Callee, Flight, SingleFlight, call_isolated};
 use crate::{CallerIdentity, CallerIdentityProvider, Credentials, Result};
 
 /// `None` if the runtime of the timer was shut down.

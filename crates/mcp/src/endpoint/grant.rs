@@ -17,9 +17,11 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
-use valetkey_core::{Credentials, CredentialsVersion, CurrentCredentials, SessionAccount};
+use valetkey_core::{
+    Credentials, CredentialsVersion, CurrentCredentials, Error, ErrorKind, Result, SessionAccount,
+};
 
 use super::AdvertisedExpiry;
 use super::server::{CREDENTIALS_PATH, EndpointServer};
@@ -28,6 +30,9 @@ use crate::Redactor;
 /// Limit on concurrent requests per grant; further ones are rejected. A reader that waits for an account's first
 /// credentials thus leaves capacity for other readers.
 const MAX_REQUESTS_PER_GRANT: usize = 64;
+
+/// Limit on waiting for an account's first credentials: SDKs give up after 2 s.
+const FIRST_FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The right of one reader to the credentials of one account. Dropping the grant revokes it.
 ///
@@ -64,7 +69,7 @@ pub(super) struct GrantState {
     pub(super) account: SessionAccount,
     pub(super) holder: String,
     pub(super) advertised_expiry: AdvertisedExpiry,
-    pub(super) rotation_hold: RotationHold,
+    rotation_hold: RotationHold,
     pub(super) requests: Semaphore,
     served: Mutex<ServedVersions>,
     redactor: Option<Arc<Redactor>>,
@@ -165,8 +170,38 @@ impl GrantState {
         token_digest(token).ct_eq(&self.digest).into()
     }
 
+    /// Returns the credentials to serve. They come from the cache unless the account has none yet: refreshing ahead of
+    /// expiry is left to the session.
+    ///
+    /// The version is recorded before it is compared with the account's current one again. So either a switch of
+    /// credentials sees that the reader has the old ones, or the reader gets the new ones.
+    pub(super) async fn current_credentials(&self, now: SystemTime) -> Result<Credentials> {
+        loop {
+            let current = match self.account.current() {
+                Some(served) => served,
+                None => self.fetch_first().await?,
+            };
+            self.record_served(current.id);
+            if self.account.current().is_some_and(|now| now.id == current.id) {
+                return Ok(self.rotation_hold.select(current, now));
+            }
+        }
+    }
+
+    /// Fetches the credentials of an account that has none yet. The wait is shorter than the timeout of SDKs, so that
+    /// they report this error and not a timeout of their own.
+    async fn fetch_first(&self) -> Result<CurrentCredentials> {
+        let fetched = timeout(FIRST_FETCH_TIMEOUT, self.account.credentials()).await.map_err(|_elapsed| {
+            Error::new(ErrorKind::TimedOut, "the first credentials of this account are still being fetched")
+        })?;
+        fetched?;
+        self.account.current().ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "the account moved on while its credentials were fetched")
+        })
+    }
+
     /// Records that the version `id` is about to be served to the reader.
-    pub(super) fn record_served(&self, id: CredentialsVersion) {
+    fn record_served(&self, id: CredentialsVersion) {
         let mut served = self.lock_served();
         let first = *served.first.get_or_insert(id);
         served.mixed |= !is_same_or_renewal(first, id);
@@ -206,7 +241,7 @@ const MAX_ROTATION_HOLD: Duration = Duration::from_secs(5);
 
 /// Defers rotation until the end of a burst of requests.
 #[derive(Default)]
-pub(super) struct RotationHold(Mutex<Option<HeldCredentials>>);
+struct RotationHold(Mutex<Option<HeldCredentials>>);
 
 /// The credentials of the last response, which the next request of the burst gets too.
 struct HeldCredentials {
@@ -218,7 +253,7 @@ struct HeldCredentials {
 
 impl RotationHold {
     /// Returns the credentials to serve while the account's current ones are `current`.
-    pub(super) fn select(&self, current: CurrentCredentials, now: SystemTime) -> Credentials {
+    fn select(&self, current: CurrentCredentials, now: SystemTime) -> Credentials {
         let requested_at = Instant::now();
         let mut held = self.0.lock();
         if let Some(held) = held.as_mut()
@@ -238,7 +273,7 @@ impl RotationHold {
     }
 
     /// Ends the burst.
-    pub(super) fn release(&self) {
+    fn release(&self) {
         *self.0.lock() = None;
     }
 }

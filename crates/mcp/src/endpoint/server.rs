@@ -1,4 +1,4 @@
-//! The listener, the limits on its connections, and the checks that precede any access to credentials.
+//! The listener, the limits on its connections, the checks that precede any access to credentials, and the responses.
 //!
 //! Connections are limited in number and duration, and serve one request each. A child that opens connections without
 //! sending a request must not lock out the others: at the limit, the oldest connection without a request is closed.
@@ -12,7 +12,12 @@
 //! | a request that went through a proxy | 400 `Forwarded` |
 //! | another method | 405 `MethodNotAllowed` |
 //! | more than 256 requests at once, or 64 of one grant | 429 `TooManyRequests` |
-//! | the account has no credentials | the status of the error's kind, see the module `response` |
+//! | the account has no credentials: `Closed`, `NotConfigured` | 403 |
+//! | the same: `Denied`, `Invalid`, `InteractionRequired` | 400 |
+//! | the same: every other kind, which a later request may not meet | 503 |
+//!
+//! SDKs retry after 5xx and give up after 4xx. So a status of 4xx means that a repeated request cannot succeed without
+//! another action.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -20,25 +25,29 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, AUTHORIZATION, HOST, HeaderValue};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use parking_lot::{Mutex, MutexGuard};
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Clock, Error, ErrorKind};
+use valetkey_core::{Clock, Credentials, Error, ErrorKind, Expiry};
 
+use super::AdvertisedExpiry;
 use super::grant::GrantState;
-use super::response::{self, Response, error_response};
+
+type Response = hyper::Response<Full<Bytes>>;
 
 /// The path prefix of all grants; the grant's id follows.
 pub(super) const CREDENTIALS_PATH: &str = "/credentials/";
@@ -52,6 +61,8 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Limit on the size of a request head, in bytes. No SDK sends larger ones.
 const MAX_HEAD_SIZE: usize = 16 * 1024;
+/// The expiry reported for credentials that never expire, in [`AdvertisedExpiry::Actual`] mode.
+const DEFAULT_ADVERTISED_EXPIRY: Duration = Duration::from_secs(3600);
 /// Present in requests that went through a proxy.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -134,15 +145,15 @@ impl EndpointServer {
             return error_response(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
         };
         let Ok(_permit) = grant.requests.try_acquire() else { return too_many_requests_response() };
-        match response::current_credentials(&grant, self.clock.now()).await {
+        match grant.current_credentials(self.clock.now()).await {
             Ok(credentials) => {
                 grant.register_secret(&credentials);
                 grant.account.audit(AuditEvent::Serve, &grant.holder, None);
-                response::credentials_response(&credentials, grant.advertised_expiry, self.clock.now())
+                credentials_response(&credentials, grant.advertised_expiry, self.clock.now())
             }
             Err(error) => {
                 grant.account.audit(AuditEvent::Deny, &grant.holder, Some(&error));
-                response::response_from_error(&error)
+                response_from_error(&error)
             }
         }
     }
@@ -251,5 +262,84 @@ async fn handle_request(server: Weak<EndpointServer>, request: &Request<Incoming
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Builds the response. All four fields are always present, because SDKs require them. For keys without a session
+/// token, `Token` is empty, which boto3, the CLI and JavaScript treat as absent.
+fn credentials_response(
+    credentials: &Credentials,
+    advertised_expiry: AdvertisedExpiry,
+    now: SystemTime,
+) -> Response {
+    let mut body = json!({
+        "AccessKeyId": credentials.access_key_id().as_str(),
+        "SecretAccessKey": credentials.expose_secret_access_key(),
+        "Token": credentials.expose_session_token().unwrap_or_default(),
+        "Expiration": advertised_expiry_at(credentials.expiry(), advertised_expiry, now).to_string(),
+    });
+    if let (Some(account), Some(fields)) = (credentials.account_id(), body.as_object_mut()) {
+        fields.insert("AccountId".to_owned(), Value::from(account.as_str()));
+    }
+    json_response(StatusCode::OK, &body)
+}
+
+/// Returns the expiry to report. It is never later than the real one, so that no client uses credentials that AWS
+/// rejects.
+fn advertised_expiry_at(expiry: Expiry, advertised_expiry: AdvertisedExpiry, now: SystemTime) -> Expiry {
+    let real = expiry.instant();
+    let advertised = match advertised_expiry {
+        AdvertisedExpiry::AtMost(limit) => now + limit,
+        AdvertisedExpiry::Actual => real.unwrap_or(now + DEFAULT_ADVERTISED_EXPIRY),
+    };
+    Expiry::At(real.map_or(advertised, |real| real.min(advertised)))
+}
+
+/// Builds the response for an error. SDKs show its text to people: it has a code and a sentence, and no secret.
+fn response_from_error(error: &Error) -> Response {
+    let status = match error.kind() {
+        ErrorKind::Closed | ErrorKind::NotConfigured => StatusCode::FORBIDDEN,
+        ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::InteractionRequired => StatusCode::BAD_REQUEST,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    error_response(status, error.kind().code(), &error.to_string())
+}
+
+fn error_response(status: StatusCode, code: &str, message: &str) -> Response {
+    json_response(status, &json!({"code": code, "message": message}))
+}
+
+/// Closes the connection after the response, so that an idle client does not occupy a connection.
+fn json_response(status: StatusCode, body: &Value) -> Response {
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    for (name, value) in
+        [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (CONNECTION, "close")]
+    {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use valetkey_core::testing::ManualClock;
+
+    #[test]
+    fn advertised_expiry_is_the_earlier_of_limit_and_actual_expiry() {
+        let now = ManualClock::new().now();
+        let minute = Duration::from_secs(60);
+        let limit = AdvertisedExpiry::AtMost(4 * minute);
+        assert_eq!(advertised_expiry_at(Expiry::At(now + minute), limit, now), Expiry::At(now + minute));
+        assert_eq!(
+            advertised_expiry_at(Expiry::At(now + 60 * minute), limit, now),
+            Expiry::At(now + 4 * minute)
+        );
+        assert_eq!(advertised_expiry_at(Expiry::Never, limit, now), Expiry::At(now + 4 * minute));
+        assert_eq!(
+            advertised_expiry_at(Expiry::At(now + 60 * minute), AdvertisedExpiry::Actual, now),
+            Expiry::At(now + 60 * minute)
+        );
     }
 }

@@ -13,7 +13,7 @@ use rmcp::service::{Peer, SubscriptionContext, SubscriptionSendError};
 
 use crate::McpHost;
 use crate::connection::ListKind;
-use crate::host::ListChanges;
+use crate::server::ListChanges;
 use crate::subscriptions::{MAX_SUBSCRIPTIONS, UpdateQueue};
 
 /// A change that a client is notified of.

@@ -31,9 +31,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::params::RawParams;
-use super::service::call_legacy;
-use super::source::ContentSource;
+use super::service::{ContentSource, call_legacy};
 use crate::client::{ClientContext, ClientLink};
 use crate::json::request_id;
 use crate::meta::{PROGRESS_TOKEN, is_protocol_key};
@@ -84,7 +82,7 @@ impl DirectCall {
         cancelled: CancellationToken,
     ) -> TxJsonRpcMessage<RoleServer> {
         let context = ClientContext { cancelled, link: Some(link), progress_token: self.progress_token };
-        match call_legacy(source, RawParams::new(self.params), &context).await {
+        match call_legacy(source, self.params, &context).await {
             Ok(result) => {
                 let result = CustomResult(Value::Object(result));
                 JsonRpcMessage::response(ServerResult::CustomResult(result), self.id)

@@ -18,7 +18,7 @@ use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::changes::{ChangeNotifier, accepted_filter};
-use super::source::ContentSource;
+use super::service::ContentSource;
 use crate::client::{ClientContext, LogLevel};
 
 pub(super) fn is_modern(context: &RequestContext<RoleServer>) -> bool {

@@ -1,38 +1,85 @@
 //! `GatewayService`: the protocol side of the gateway. rmcp negotiates and validates; the contents pass through as
-//! JSON.
+//! JSON. `ContentSource`: the tools, prompts and resources behind it.
 //!
 //! A request is served in these steps:
 //!
 //! 1. rmcp validates the message and negotiates the protocol version.
-//! 2. The parameters of a request that is passed on are taken as JSON. rmcp's models are not used for them, because they
-//!    drop fields that they do not know.
+//! 2. The parameters of a request that is passed on are taken as JSON (`RawParams`). rmcp's models are not used for
+//!    them, because they drop fields that they do not know.
 //! 3. A credential tool of that name is called; otherwise the request is sent to the server that has the tool, prompt or
 //!    resource, for the session that the request selects.
 //! 4. The result is masked and written as it is.
 
 use std::sync::Arc;
 
-use rmcp::model::{ClientRequest, CustomResult, ErrorCode, ServerConfig, ServerResult};
-use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole};
+use async_trait::async_trait;
+use rmcp::model::{
+    ClientRequest, CustomResult, ErrorCode, GetExtensions, JsonRpcMessage, ServerConfig, ServerResult,
+};
+use rmcp::service::{NotificationContext, RequestContext, RxJsonRpcMessage, Service, ServiceRole};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
-
 use valetkey_core::{Error, ErrorKind, SessionContext};
 
 use super::changes::ChangeNotifier;
-use super::params::RawParams;
 use super::protocol::{ProtocolHandler, is_modern};
-use super::source::ContentSource;
 use crate::client::ClientContext;
-use crate::connection::ListKind;
+use crate::connection::{ListKind, RefusedRequest};
 use crate::host::{ItemMethod, ItemRequest, ToolCall};
+use crate::meta::{PROGRESS_TOKEN, is_protocol_key};
 use crate::server::RequestFailure;
-use crate::subscriptions::MAX_SUBSCRIPTIONS;
+use crate::subscriptions::{ClientSubscriptions, MAX_SUBSCRIPTIONS, ResourceSubscription, UpdateQueue};
 
 /// The start of the instructions, followed by the accounts.
 const INSTRUCTIONS: &str = "\
 AWS credentials for this session; every tool runs with them, also tools of servers that were started before. Secrets are \
 never returned: `get_aws_credentials_context` shows the status of an account, without the keys. ";
+
+/// Lists and serves what a gateway offers.
+///
+/// The gateway over one stream serves one session. The gateway over HTTP serves to each request the session that the
+/// request selects.
+#[async_trait]
+pub(crate) trait ContentSource: Send + Sync {
+    /// Records that the client has sent a valid request.
+    fn record_request(&self, _client: &ClientContext) {}
+
+    /// Whether there are servers, which may have prompts and resources.
+    fn has_servers(&self) -> bool;
+
+    /// Whether a call may return a task, as far as is known.
+    fn has_tasks(&self) -> bool;
+
+    /// Returns the MCP definitions of one list.
+    async fn list(&self, kind: ListKind) -> Vec<Value>;
+
+    /// Calls a tool and returns its MCP result, or `None` when no such tool exists.
+    ///
+    /// # Errors
+    /// The protocol error of the server. Every other failure is a result with `isError`, which the model reads.
+    async fn call_tool(
+        &self,
+        call: ToolCall,
+        context: &ClientContext,
+    ) -> Result<Option<Value>, RefusedRequest>;
+
+    /// Returns the instructions of servers for the client's model.
+    async fn instructions(&self) -> Vec<(String, String)>;
+
+    /// Subscribes to a resource: `queue` gets its updates while the returned value lives.
+    async fn subscribe(
+        &self,
+        uri: &str,
+        queue: &Arc<UpdateQueue>,
+        context: &ClientContext,
+    ) -> Result<ResourceSubscription, RequestFailure>;
+
+    /// Returns the subscriptions that a legacy client begins and ends by separate requests.
+    fn subscriptions(&self) -> Option<&ClientSubscriptions>;
+
+    /// Sends a request for a prompt, a resource, a completion or a task to its server, and returns the MCP result.
+    async fn request(&self, request: ItemRequest, context: &ClientContext) -> Result<Value, RequestFailure>;
+}
 
 /// Serves a source over rmcp, for one connection or for one request over HTTP.
 pub(crate) struct GatewayService {
@@ -94,11 +141,11 @@ async fn call_tool(
 /// Calls a tool for a legacy client, whose request needs no validation by rmcp.
 pub(super) async fn call_legacy(
     source: &dyn ContentSource,
-    params: RawParams,
+    params: Map<String, Value>,
     client: &ClientContext,
 ) -> Result<Map<String, Value>, ErrorData> {
     source.record_request(client);
-    let contents = result_fields(call_tool(source, params.for_server(), client, false).await?)?;
+    let contents = result_fields(call_tool(source, RawParams(params).for_server(), client, false).await?)?;
     let envelope = [("content".to_owned(), Value::Array(Vec::new())), ("isError".to_owned(), false.into())];
     fill_envelope(envelope.into_iter().collect(), contents, false)
 }
@@ -107,6 +154,42 @@ fn result_fields(result: Value) -> Result<Map<String, Value>, ErrorData> {
     match result {
         Value::Object(fields) => Ok(fields),
         _ => Err(ErrorData::internal_error("the server's result is not an object", None)),
+    }
+}
+
+/// The parameters of a request as the client sent them. They travel with the request through rmcp, as an extension of it.
+#[derive(Debug, Clone)]
+struct RawParams(Map<String, Value>);
+
+impl RawParams {
+    /// Returns the parameters for a server: without the parts of `_meta` that belong to the connection of the client.
+    fn for_server(self) -> Map<String, Value> {
+        let mut params = self.0;
+        if let Some(Value::Object(meta)) = params.get_mut("_meta") {
+            meta.retain(|key, _| key != PROGRESS_TOKEN && !is_protocol_key(key));
+        }
+        if params.get("_meta").and_then(Value::as_object).is_some_and(Map::is_empty) {
+            params.shift_remove("_meta");
+        }
+        params
+    }
+}
+
+/// Attaches the parameters to a request that is passed on to a server.
+pub(crate) fn attach_params(message: &mut RxJsonRpcMessage<RoleServer>, params: Option<Value>) {
+    let JsonRpcMessage::Request(request) = message else { return };
+    let is_passed_on = matches!(
+        request.request,
+        ClientRequest::CallToolRequest(_)
+            | ClientRequest::GetPromptRequest(_)
+            | ClientRequest::ReadResourceRequest(_)
+            | ClientRequest::CompleteRequest(_)
+            | ClientRequest::GetTaskRequest(_)
+            | ClientRequest::UpdateTaskRequest(_)
+            | ClientRequest::CancelTaskRequest(_)
+    );
+    if let (true, Some(Value::Object(params))) = (is_passed_on, params) {
+        request.request.extensions_mut().insert(RawParams(params));
     }
 }
 
@@ -282,4 +365,23 @@ pub(super) fn describe_accounts(session: &SessionContext) -> String {
         format!("`{name}`{default}: {source}")
     });
     format!("Accounts: {}.", described.collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn raw_params_for_server_have_no_connection_metadata() {
+        let for_server = |params: Value| match params {
+            Value::Object(params) => Value::Object(RawParams(params).for_server()),
+            _ => panic!("{params}"),
+        };
+        let meta = json!({"progressToken": 1, "io.modelcontextprotocol/clientInfo": {}, "traceparent": "00"});
+        let params = json!({"name": "t", "_meta": meta, "x-unknown": [1]});
+        let expected = json!({"name": "t", "_meta": {"traceparent": "00"}, "x-unknown": [1]});
+        assert_eq!(for_server(params), expected);
+        assert_eq!(for_server(json!({"name": "t", "_meta": {"progressToken": 1}})), json!({"name": "t"}));
+    }
 }

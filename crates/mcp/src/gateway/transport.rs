@@ -18,7 +18,7 @@ use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
 use super::direct_call::{DirectCall, DirectCalls};
-use super::params::attach_params;
+use super::service::attach_params;
 use super::stream_client::StreamClient;
 use crate::client::attach_link;
 use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage, request_id};

@@ -1,35 +1,24 @@
-//! Calls of tools: the process that runs a call, its result, and the [`Receipt`] of the credentials that it ran with.
-//!
-//! The receipt is in the `_meta` of the result.
-//!
-//! | field | type | meaning |
-//! |---|---|---|
-//! | `account` | string | the name of the account in the session |
-//! | `account_id` | string or `null` | the AWS account, if the provider reported it |
-//! | `generation` | number | the version of the account's credentials |
-//! | `expires_at` | string or `null` | when they expire; `null` for long-lived keys |
-//!
-//! The credentials are those that the account served when the call began. A server that reads them from the credential
-//! endpoint may get a renewal during the call. A receipt contains neither a secret nor a handle.
+//! Calls of tools: the process that runs a call, and how a request is sent whose server may require input of the client.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Error, ErrorKind, Result, SessionAccount, SessionContext};
+use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::ToolOutput;
 
 use super::authority::CallAuthority;
 use super::narrowed::ServerLease;
-use super::requests::{RequestMethod, ServerRequest};
 use super::table::{ItemRoute, ServerTable};
 use super::{McpHost, session_account};
 use crate::child::Delivery;
-use crate::client::{CallIdentity, ClientContext, ClientLink, GivenInput};
+use crate::client::{
+    CallIdentity, CallOutcome, ClientContext, ClientLink, GivenInput, MAX_ROUNDS, Refusal, requires_input,
+};
 use crate::connection::{ListKind, RefusedRequest};
 use crate::json::round_numbers;
-use crate::server::{RequestFailure, ServerHandle, cancelled_error};
+use crate::server::{RequestFailure, ServerHandle, ServerRequest, cancelled_error};
 
 /// The parameters of `tools/call`. Fields without a meaning here are passed on.
 #[derive(Debug, Clone)]
@@ -79,6 +68,9 @@ pub(super) struct Caller<'a> {
     pub(super) narrowed: Option<&'a SessionContext>,
     pub(super) client: Option<&'a Arc<dyn ClientLink>>,
 }
+
+/// The server of a request that has ended, and the result.
+pub(super) type FinishedRequest = (CallTarget, Result<Value, RequestFailure>);
 
 /// The server process that runs one call.
 pub(super) enum CallTarget {
@@ -195,7 +187,7 @@ impl McpHost {
         narrowed: Option<&SessionContext>,
         call: ToolCall,
         context: &ClientContext,
-    ) -> std::result::Result<Option<Value>, RefusedRequest> {
+    ) -> Result<Option<Value>, RefusedRequest> {
         let name = call.name.clone();
         let result = match self.forward_call(narrowed, call, context).await {
             Ok(None) => return Ok(None),
@@ -220,7 +212,7 @@ impl McpHost {
         narrowed: Option<&SessionContext>,
         mut call: ToolCall,
         context: &ClientContext,
-    ) -> std::result::Result<Option<Value>, RequestFailure> {
+    ) -> Result<Option<Value>, RequestFailure> {
         self.admit_client(context);
         let input = GivenInput::take(&mut call.other);
         let identity = || CallIdentity::new("tools/call", call.params(), narrowed.map(SessionContext::id));
@@ -236,8 +228,7 @@ impl McpHost {
         let Some(route) = route else { return Ok(None) };
         let caller = Caller { narrowed, client: context.link.as_ref() };
         let server = self.call_target(&table, &route, &caller, call.arguments.as_mut())?;
-        let request =
-            ServerRequest { method: RequestMethod::ToolCall, params: call.into_params(&route.own_name) };
+        let request = ServerRequest::tool_call(call.into_params(&route.own_name));
         self.send_with_input(server, request, identity, context).await.map(Some)
     }
 
@@ -254,7 +245,8 @@ impl McpHost {
         let unknown = || Error::new(ErrorKind::NotConfigured, "the server is not configured");
         let server = found.ok_or_else(unknown)?;
         let params = json!({"name": tool, "arguments": arguments});
-        let called = server.call(params, &ClientContext::without_client(cancelled)).await;
+        let context = ClientContext::without_client(cancelled);
+        let called = server.request(ServerRequest::tool_call(params), &context).await;
         called.map_err(|failure| failure.into_error(server.name()))
     }
 
@@ -297,41 +289,105 @@ impl McpHost {
         let authority = CallAuthority { account, selected, policy };
         self.narrowed_pool.lease_server(server, authority, caller.client).map(CallTarget::Narrowed)
     }
-}
 
-/// The key of the receipt in `_meta`.
-const RECEIPT_KEY: &str = "valetkey/receipt";
-
-/// The receipt of one call; empty for a server that is given no credentials.
-pub(crate) struct Receipt(Option<Value>);
-
-impl Receipt {
-    /// Describes the credentials that `account` serves now.
-    pub(crate) fn new(account: &SessionAccount, delivery: Delivery) -> Self {
-        let current = account.current().filter(|_| delivery != Delivery::None);
-        Self(current.map(|current| {
-            json!({
-                "account": account.account_name(),
-                "account_id": current.credentials.account_id(),
-                "generation": current.id.generation(),
-                "expires_at": current.credentials.expiry(),
-            })
-        }))
+    /// Sends a request that may require input of its client. A request with an identity can be interrupted.
+    pub(super) async fn send_with_input(
+        &self,
+        server: CallTarget,
+        request: ServerRequest,
+        identity: Option<CallIdentity>,
+        context: &ClientContext,
+    ) -> Result<Value, RequestFailure> {
+        let outcome = match (context.link.as_ref(), identity) {
+            (_, Some(identity)) => {
+                let send = |context: ClientContext| async move {
+                    let result = server.request(request, &context).await;
+                    (server, result)
+                };
+                self.interrupted.run(identity, context, send).await
+            }
+            (Some(link), None) if link.profile().is_legacy() => {
+                let result = self.send_and_gather(&server, request, &**link, context).await;
+                Ok(CallOutcome::Ended((server, result)))
+            }
+            _ => {
+                let result = server.request(request, context).await;
+                Ok(CallOutcome::Ended((server, result)))
+            }
+        };
+        self.result_of(outcome)
     }
 
-    /// Adds the receipt to a result. The rest of the server's `_meta` is kept; a receipt that the server wrote itself
-    /// is replaced or removed.
-    pub(crate) fn add_to(self, result: &mut Value) {
-        let Value::Object(fields) = result else { return };
-        if let Some(Value::Object(meta)) = fields.get_mut("_meta") {
-            meta.shift_remove(RECEIPT_KEY);
+    /// Continues an interrupted request.
+    pub(super) async fn resume(
+        &self,
+        input: GivenInput,
+        identity: CallIdentity,
+        context: &ClientContext,
+    ) -> Result<Value, RequestFailure> {
+        self.result_of(self.interrupted.resume(input, identity, context).await)
+    }
+
+    fn result_of(
+        &self,
+        outcome: Result<CallOutcome<FinishedRequest>, Refusal>,
+    ) -> Result<Value, RequestFailure> {
+        match outcome {
+            Ok(CallOutcome::Ended((server, result))) => {
+                let result = result?;
+                self.record_task(&result, &server)?;
+                Ok(result)
+            }
+            Ok(CallOutcome::InputRequired(result)) => Ok(result),
+            Ok(CallOutcome::Lost) => {
+                Err(Error::new(ErrorKind::Internal, "the task of the call failed").into())
+            }
+            Err(refusal) => Err(refusal.into()),
         }
-        let Some(receipt) = self.0 else { return };
-        match fields.entry("_meta").or_insert_with(|| Value::Object(Map::new())) {
-            Value::Object(meta) => drop(meta.insert(RECEIPT_KEY.to_owned(), receipt)),
-            // The protocol allows only an object.
-            malformed => *malformed = json!({RECEIPT_KEY: receipt}),
+    }
+
+    /// Sends a request, and again with the input that a modern server requires of a legacy client.
+    async fn send_and_gather(
+        &self,
+        server: &ServerHandle,
+        mut request: ServerRequest,
+        link: &dyn ClientLink,
+        context: &ClientContext,
+    ) -> Result<Value, RequestFailure> {
+        let failed = |message: String| {
+            Error::new(ErrorKind::Unavailable, message).with_provider(server.name().to_owned())
+        };
+        for _ in 0..MAX_ROUNDS {
+            let result = server.request(request.clone(), context).await?;
+            if !requires_input(&result) {
+                return Ok(result);
+            }
+            let input = tokio::select! {
+                input = link.gather_input(result, &self.spawn_config.redactor) => input,
+                () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
+            };
+            let input =
+                input.map_err(|why| failed(format!("the server requires input, but {}", why.message())))?;
+            if let Some(params) = request.params.as_object_mut() {
+                params.shift_remove("requestState");
+                params.extend(input);
+            }
         }
+        Err(failed("the server requires input again and again".to_owned()).into())
+    }
+
+    /// Remembers the server of a task, if the result of its call is one.
+    fn record_task(&self, result: &Value, server: &Arc<ServerHandle>) -> Result<()> {
+        if result.get("resultType").is_none_or(|kind| kind != "task") {
+            return Ok(());
+        }
+        let id = result.get("taskId").and_then(Value::as_str);
+        if id.is_some_and(|id| self.tasks.insert(id, server)) {
+            return Ok(());
+        }
+        let unusable =
+            Error::new(ErrorKind::Invalid, "the server started a task with an id that cannot be used");
+        Err(unusable.with_provider(server.name().to_owned()))
     }
 }
 

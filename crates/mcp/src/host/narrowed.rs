@@ -21,12 +21,10 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount, SessionContext};
 
 use super::authority::{CallAuthority, GroupKey};
-use super::process_quota::CallCounter;
-use super::spawn::SpawnConfig;
-use super::spawn::internal_error;
+use super::internal_error;
 use crate::child::SessionDir;
 use crate::client::{ClientLink, ClientProfile, ClientSlot};
-use crate::server::{ServerHandle, with_set_credentials_hint};
+use crate::server::{CallCounter, ServerHandle, SpawnConfig, with_set_credentials_hint};
 
 /// Limits of a pool: the number of groups, and the idle time after which a group is stopped.
 #[derive(Clone, Copy)]

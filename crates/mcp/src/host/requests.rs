@@ -1,5 +1,4 @@
-//! Requests to servers: which server one for a prompt, a resource or a completion is for, and how a request is sent whose
-//! server may require input of the client.
+//! Requests that are no calls of tools: which server a request for a prompt, a resource, a completion or a task is for.
 //!
 //! | request | server |
 //! |---|---|
@@ -18,11 +17,9 @@ use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 use super::McpHost;
 use super::calls::{CallTarget, Caller};
 use super::table::{ItemRoute, ServerTable};
-use crate::client::{
-    CallIdentity, CallOutcome, ClientContext, ClientLink, GivenInput, MAX_ROUNDS, Refusal, requires_input,
-};
+use crate::client::{CallIdentity, ClientContext, GivenInput};
 use crate::connection::{ListKind, RefusedRequest};
-use crate::server::{CredentialNeed, RequestFailure, ServerHandle, cancelled_error};
+use crate::server::{CredentialNeed, RequestFailure, ServerHandle, ServerRequest, cancelled_error};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 const INVALID_PARAMS: i32 = -32602;
@@ -44,34 +41,6 @@ pub(crate) enum ItemMethod {
     CancelTask,
 }
 
-/// The server of a request that has ended, and the result.
-pub(super) type FinishedRequest = (CallTarget, Result<Value, RequestFailure>);
-
-/// A request for one server, which has its own name for the tool or prompt.
-#[derive(Clone)]
-pub(super) struct ServerRequest {
-    pub(super) method: RequestMethod,
-    pub(super) params: Value,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum RequestMethod {
-    ToolCall,
-    Item(ItemMethod),
-}
-
-impl ServerRequest {
-    /// Returns the result as the server sent it. That of a tool call also has its receipt.
-    async fn send(self, server: &ServerHandle, context: &ClientContext) -> Result<Value, RequestFailure> {
-        match self.method {
-            RequestMethod::ToolCall => server.call(self.params, context).await,
-            RequestMethod::Item(method) => {
-                server.request(method.name(), self.params, method.credential_need(), context).await
-            }
-        }
-    }
-}
-
 impl ItemRequest {
     pub(crate) fn task_id(&self) -> &str {
         text_field(&self.params, "taskId")
@@ -79,7 +48,7 @@ impl ItemRequest {
 }
 
 impl ItemMethod {
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::GetPrompt => "prompts/get",
             Self::ReadResource => "resources/read",
@@ -95,14 +64,17 @@ impl ItemMethod {
         matches!(self, Self::GetTask | Self::UpdateTask | Self::CancelTask)
     }
 
+    /// Returns the request for a server, with these parameters.
+    ///
     /// A resource or a task may show what an account contains. Prompts and completions describe the server.
-    pub(super) fn credential_need(self) -> CredentialNeed {
-        match self {
+    fn to_server_request(self, params: Map<String, Value>) -> ServerRequest {
+        let need = match self {
             Self::ReadResource | Self::GetTask | Self::UpdateTask | Self::CancelTask => {
                 CredentialNeed::Required
             }
             Self::GetPrompt | Self::Complete => CredentialNeed::Optional,
-        }
+        };
+        ServerRequest { method: self.name(), params: Value::Object(params), need }
     }
 }
 
@@ -118,8 +90,8 @@ impl McpHost {
         self.admit_client(context);
         if request.method.is_of_task() {
             let owner = self.tasks.get(request.task_id()).ok_or_else(unknown_task)?;
-            let (need, params) = (request.method.credential_need(), Value::Object(request.params));
-            return self.mask(owner.request(request.method.name(), params, need, context).await?).await;
+            let request = request.method.to_server_request(request.params);
+            return self.mask(owner.request(request, context).await?).await;
         }
         let result = self.forward_request(narrowed, request, context).await?;
         self.mask(result).await
@@ -147,114 +119,13 @@ impl McpHost {
         // A policy for every tool of a server limits its other requests as well.
         let caller = Caller { narrowed, client: context.link.as_ref() };
         let target = self.call_target(&table, &ItemRoute::to_server(server), &caller, None)?;
-        let request = ServerRequest { method: RequestMethod::Item(method), params: Value::Object(params) };
-        self.send_with_input(target, request, identity, context).await
+        self.send_with_input(target, method.to_server_request(params), identity, context).await
     }
 
     /// Whether a request would find the task.
     #[cfg(feature = "http")]
     pub(crate) fn has_task(&self, id: &str) -> bool {
         self.tasks.get(id).is_some()
-    }
-
-    /// Remembers the server of a task, if the result of its call is one.
-    pub(super) fn record_task(&self, result: &Value, server: &Arc<ServerHandle>) -> Result<()> {
-        if result.get("resultType").is_none_or(|kind| kind != "task") {
-            return Ok(());
-        }
-        let id = result.get("taskId").and_then(Value::as_str);
-        if id.is_some_and(|id| self.tasks.insert(id, server)) {
-            return Ok(());
-        }
-        let unusable =
-            Error::new(ErrorKind::Invalid, "the server started a task with an id that cannot be used");
-        Err(unusable.with_provider(server.name().to_owned()))
-    }
-
-    /// Sends a request that may require input of its client. A request with an identity can be interrupted.
-    pub(super) async fn send_with_input(
-        &self,
-        server: CallTarget,
-        request: ServerRequest,
-        identity: Option<CallIdentity>,
-        context: &ClientContext,
-    ) -> Result<Value, RequestFailure> {
-        let outcome = match (context.link.as_ref(), identity) {
-            (_, Some(identity)) => {
-                let send = |context: ClientContext| async move {
-                    let result = request.send(&server, &context).await;
-                    (server, result)
-                };
-                self.interrupted.run(identity, context, send).await
-            }
-            (Some(link), None) if link.profile().is_legacy() => {
-                let result = self.send_and_gather(&server, request, &**link, context).await;
-                Ok(CallOutcome::Ended((server, result)))
-            }
-            _ => {
-                let result = request.send(&server, context).await;
-                Ok(CallOutcome::Ended((server, result)))
-            }
-        };
-        self.result_of(outcome)
-    }
-
-    /// Continues an interrupted request.
-    pub(super) async fn resume(
-        &self,
-        input: GivenInput,
-        identity: CallIdentity,
-        context: &ClientContext,
-    ) -> Result<Value, RequestFailure> {
-        self.result_of(self.interrupted.resume(input, identity, context).await)
-    }
-
-    fn result_of(
-        &self,
-        outcome: Result<CallOutcome<FinishedRequest>, Refusal>,
-    ) -> Result<Value, RequestFailure> {
-        match outcome {
-            Ok(CallOutcome::Ended((server, result))) => {
-                let result = result?;
-                self.record_task(&result, &server)?;
-                Ok(result)
-            }
-            Ok(CallOutcome::InputRequired(result)) => Ok(result),
-            Ok(CallOutcome::Lost) => {
-                Err(Error::new(ErrorKind::Internal, "the task of the call failed").into())
-            }
-            Err(refusal) => Err(refusal.into()),
-        }
-    }
-
-    /// Sends a request, and again with the input that a modern server requires of a legacy client.
-    async fn send_and_gather(
-        &self,
-        server: &ServerHandle,
-        mut request: ServerRequest,
-        link: &dyn ClientLink,
-        context: &ClientContext,
-    ) -> Result<Value, RequestFailure> {
-        let failed = |message: String| {
-            Error::new(ErrorKind::Unavailable, message).with_provider(server.name().to_owned())
-        };
-        for _ in 0..MAX_ROUNDS {
-            let result = request.clone().send(server, context).await?;
-            if !requires_input(&result) {
-                return Ok(result);
-            }
-            let input = tokio::select! {
-                input = link.gather_input(result, &self.spawn_config.redactor) => input,
-                () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
-            };
-            let input =
-                input.map_err(|why| failed(format!("the server requires input, but {}", why.message())))?;
-            if let Some(params) = request.params.as_object_mut() {
-                params.shift_remove("requestState");
-                params.extend(input);
-            }
-        }
-        Err(failed("the server requires input again and again".to_owned()).into())
     }
 
     async fn mask(&self, result: Value) -> Result<Value, RequestFailure> {

@@ -1,5 +1,4 @@
-//! `ServerTable`: the servers that one configuration describes, and the catalogs of what they list; `ChangeCounters`:
-//! counts the changes of these lists.
+//! `ServerTable`: the servers that one configuration describes, and the catalogs of what they list.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,17 +10,15 @@ use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use regex_lite::Regex;
 use serde_json::Value;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use valetkey_core::Result;
 
 use super::authority::{AccountArgument, ToolPolicies};
-use super::spawn::SpawnConfig;
 use super::{McpHostBuilder, session_account};
 use crate::catalog::{ItemCatalog, NamePrefixes, NameStyle, ProxiedTool, ServerError, split_errors};
 use crate::config::{ConfigError, ServerConfig};
 use crate::connection::{ListKind, PerList, RefusedRequest};
-use crate::server::{ItemList, RequestFailure, ServerHandle, Timeouts};
+use crate::server::{ItemList, RequestFailure, ServerHandle, SpawnConfig, Timeouts};
 
 /// The protocol error for a resource that does not exist.
 const RESOURCE_NOT_FOUND: i32 = -32002;
@@ -269,56 +266,6 @@ fn matches_template(template: &str, uri: &str) -> bool {
 
 fn account_argument(server: &ServerHandle, tool: &ProxiedTool) -> AccountArgument {
     AccountArgument::of_tool(server.config(), &tool.definition)
-}
-
-/// Counts the changes of each list that no catalog contains yet. Resource templates count as resources, because
-/// clients are notified of both alike.
-#[derive(Debug, Default)]
-pub(crate) struct ChangeCounters(PerList<watch::Sender<u64>>);
-
-impl ChangeCounters {
-    pub(crate) fn get(&self, kind: ListKind) -> &watch::Sender<u64> {
-        self.0.get(match kind {
-            ListKind::ResourceTemplates => ListKind::Resources,
-            kind => kind,
-        })
-    }
-
-    /// Counts a change of every list.
-    pub(super) fn count_all(&self) {
-        for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
-            self.get(kind).send_modify(|count| *count += 1);
-        }
-    }
-
-    pub(crate) fn subscribe(&self) -> ListChanges {
-        let receiver = |kind| self.get(kind).subscribe();
-        ListChanges {
-            tools: receiver(ListKind::Tools),
-            prompts: receiver(ListKind::Prompts),
-            resources: receiver(ListKind::Resources),
-        }
-    }
-}
-
-/// The changes of the lists of one host since this value was created.
-#[derive(Debug, Clone)]
-pub(crate) struct ListChanges {
-    tools: watch::Receiver<u64>,
-    prompts: watch::Receiver<u64>,
-    resources: watch::Receiver<u64>,
-}
-
-impl ListChanges {
-    /// Waits for the next change, and returns the list. Never returns after the host was dropped. Cancel safe.
-    pub(crate) async fn next(&mut self) -> ListKind {
-        tokio::select! {
-            Ok(()) = self.tools.changed() => ListKind::Tools,
-            Ok(()) = self.prompts.changed() => ListKind::Prompts,
-            Ok(()) = self.resources.changed() => ListKind::Resources,
-            else => std::future::pending().await,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ use crate::ProcessQuota;
 use crate::client::ClientContext;
 use crate::connection::RefusedRequest;
 use crate::gateway::{ContentSource, GatewayInner};
-use crate::host::{ChangeCounters, ItemRequest, ListChanges, ToolCall, error_result};
-use crate::server::RequestFailure;
+use crate::host::{ItemRequest, ToolCall, error_result};
+use crate::server::{ChangeCounters, ListChanges, RequestFailure};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 /// The maximum number of callers whose small state is kept between requests.

@@ -1,5 +1,5 @@
-//! `RunningServer`: a running server as its callers see it, the calls in progress on it, the subscriptions to its
-//! resources, and its process.
+//! `RunningServer`: a running server as its callers see it, the calls in progress on it and their receipts, the
+//! subscriptions to its resources, and its process.
 //!
 //! A process reads credentials at a time that it chooses, and may keep them. So whether it can stay after a change
 //! depends on what it may hold: [`CredentialSnapshot`] records what it was started with, and its [`Grant`] what it has
@@ -10,17 +10,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{CredentialsVersion, Region};
+use valetkey_core::{CredentialsVersion, Region, SessionAccount};
 
+use super::process_quota::{CallCounter, ProcessSlot};
+use super::spawn::Access;
 use super::{CallRequest, ItemList, RequestFailure, ServerHandle, ServerShared};
 use crate::Redactor;
 use crate::child::Delivery;
 use crate::connection::{Announcement, Connection, ConnectionDriver, ListKind, PerList};
 use crate::endpoint::Grant;
-use crate::host::{Access, CallCounter, ProcessSlot};
 use crate::peer::{FailureSource, ServerPeer};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
@@ -102,6 +104,53 @@ impl CallGuard {
 impl Drop for CallGuard {
     fn drop(&mut self) {
         self.0.active_calls.end();
+    }
+}
+
+/// The key of the receipt in `_meta`.
+const RECEIPT_KEY: &str = "valetkey/receipt";
+
+/// Which credentials a call of a tool ran with; empty for a server that is given none. It is in the `_meta` of the
+/// result.
+///
+/// | field | type | meaning |
+/// |---|---|---|
+/// | `account` | string | the name of the account in the session |
+/// | `account_id` | string or `null` | the AWS account, if the provider reported it |
+/// | `generation` | number | the version of the account's credentials |
+/// | `expires_at` | string or `null` | when they expire; `null` for long-lived keys |
+///
+/// The credentials are those that the account served when the call began. A server that reads them from the credential
+/// endpoint may get a renewal during the call. A receipt contains neither a secret nor a handle.
+pub(super) struct Receipt(Option<Value>);
+
+impl Receipt {
+    /// Describes the credentials that `account` serves now.
+    pub(super) fn new(account: &SessionAccount, delivery: Delivery) -> Self {
+        let current = account.current().filter(|_| delivery != Delivery::None);
+        Self(current.map(|current| {
+            json!({
+                "account": account.account_name(),
+                "account_id": current.credentials.account_id(),
+                "generation": current.id.generation(),
+                "expires_at": current.credentials.expiry(),
+            })
+        }))
+    }
+
+    /// Adds the receipt to a result. The rest of the server's `_meta` is kept; a receipt that the server wrote itself
+    /// is replaced or removed.
+    pub(super) fn add_to(self, result: &mut Value) {
+        let Value::Object(fields) = result else { return };
+        if let Some(Value::Object(meta)) = fields.get_mut("_meta") {
+            meta.shift_remove(RECEIPT_KEY);
+        }
+        let Some(receipt) = self.0 else { return };
+        match fields.entry("_meta").or_insert_with(|| Value::Object(Map::new())) {
+            Value::Object(meta) => drop(meta.insert(RECEIPT_KEY.to_owned(), receipt)),
+            // The protocol allows only an object.
+            malformed => *malformed = json!({RECEIPT_KEY: receipt}),
+        }
     }
 }
 

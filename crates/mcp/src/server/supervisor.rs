@@ -36,9 +36,9 @@ use super::lists::ListCache;
 use super::running::{
     CallGuard, CredentialSnapshot, ProcessEvent, RunningProcess, RunningServer, next_event,
 };
+use super::spawn::SpawnedServer;
 use crate::child::Delivery;
 use crate::connection::{Announcement, Handshake, ListKind, PerList};
-use crate::host::SpawnedServer;
 
 /// The timeout of calls on a server that was replaced: 15 min, the duration of the shortest STS session.
 pub(super) const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);

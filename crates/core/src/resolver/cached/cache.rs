@@ -12,8 +12,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use crate::isolate::{Callee, call_isolated};
-use crate::single_flight::{Flight, SingleFlight};
+use crate::single_flight::{Callee, Flight, SingleFlight, call_isolated};
 use crate::{Clock, CredentialId, CredentialResolver, Credentials, Error, ErrorKind, Result};
 
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);

@@ -4,7 +4,6 @@
 //! before a process was started, or an error of the process with the end of its standard error, masked. In the second
 //! case a retry is pointless, so no backoff is needed.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Clock, Credentials, Error, ErrorKind, Region, Result, SessionAccount, SessionId};
 
+use super::lists::ChangeCounters;
+use super::process_quota::{ProcessOwner, ProcessSlot};
 use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HomeFolder, HostEnvironment, Launcher,
     SessionDir, Stdio,
@@ -27,14 +28,11 @@ use crate::remote::{RemoteLink, RemoteServer, RemoteSettings, RemoteStreams};
 use crate::shared_proxy::{MaskedPlaceholder, SharedProxy};
 use crate::{CredentialEndpoint, Redactor};
 
-use super::ChangeCounters;
-use super::process_quota::{ProcessOwner, ProcessSlot};
-
 /// The configuration that all servers of a host are started with.
 pub(crate) struct SpawnConfig {
     pub(crate) driver: SessionId,
     /// The session that the processes count for: that of the host, also for narrowed sessions.
-    pub(super) owner: ProcessOwner,
+    pub(crate) owner: ProcessOwner,
     pub(crate) environment: HostEnvironment,
     pub(crate) launcher: Option<Launcher>,
     pub(crate) endpoint: CredentialEndpoint,
@@ -53,12 +51,12 @@ pub(crate) struct SpawnConfig {
 }
 
 /// A started server that has completed the handshake.
-pub(crate) struct SpawnedServer {
-    pub(crate) slot: ProcessSlot,
-    pub(crate) peer: ServerPeer,
-    pub(crate) session: ConnectionDriver,
-    pub(crate) connection: Connection,
-    pub(crate) access: Access,
+pub(super) struct SpawnedServer {
+    pub(super) slot: ProcessSlot,
+    pub(super) peer: ServerPeer,
+    pub(super) session: ConnectionDriver,
+    pub(super) connection: Connection,
+    pub(super) access: Access,
 }
 
 /// A server before its handshake.
@@ -70,7 +68,7 @@ struct StartedPeer {
 }
 
 /// The right of one process to act as its account, revoked on drop.
-pub(crate) enum Access {
+pub(super) enum Access {
     /// The process has no access, or has keys in its environment. The requests to a remote server are signed one by one.
     None,
     Endpoint(Grant),
@@ -79,7 +77,7 @@ pub(crate) enum Access {
 
 impl Access {
     /// Returns the grant of a process that reads from the endpoint.
-    pub(crate) fn grant(&self) -> Option<&Grant> {
+    pub(super) fn grant(&self) -> Option<&Grant> {
         match self {
             Self::Endpoint(grant) => Some(grant),
             Self::None | Self::Proxy(_) => None,
@@ -89,7 +87,7 @@ impl Access {
 
 impl SpawnConfig {
     /// Returns the same configuration for servers of another session or for other clients, which have their own folder.
-    pub(super) fn for_session(&self, session: SessionId, home: SessionDir, clients: ClientSlot) -> Self {
+    pub(crate) fn for_session(&self, session: SessionId, home: SessionDir, clients: ClientSlot) -> Self {
         Self {
             driver: session,
             owner: self.owner.clone(),
@@ -108,7 +106,7 @@ impl SpawnConfig {
     }
 
     /// Removes the session's folder. Its servers must have exited.
-    pub(super) async fn remove_session_dir(&self) {
+    pub(crate) async fn remove_session_dir(&self) {
         if let Err(error) = self.session_dir.remove().await {
             tracing::warn!(%error, "the session's folder cannot be removed; the next start tries again");
         }
@@ -116,7 +114,7 @@ impl SpawnConfig {
 
     /// Starts a server, with or without credentials, once the quota has room for its process. `handshake` is where the attempts begin, and is set to the
     /// handshake that succeeded, for the next start.
-    pub(crate) async fn start_server(
+    pub(super) async fn start_server(
         &self,
         name: &str,
         config: &ServerConfig,
@@ -304,9 +302,4 @@ fn server_region(account: &SessionAccount, vars: &[(String, String)]) -> Region 
         values.filter_map(|(_, value)| value.parse().ok()).next()
     };
     account.region().or_else(configured).unwrap_or_else(|| account.resolved_region())
-}
-
-/// Returns a conversion of I/O errors into errors with this message.
-pub(super) fn internal_error(what: &'static str) -> impl Fn(io::Error) -> Error {
-    move |error| Error::new(ErrorKind::Internal, what).with_source(error)
 }

@@ -89,14 +89,14 @@ struct QuotaInner {
 
 /// The session that starts processes, as the quota counts them.
 #[derive(Clone)]
-pub(super) struct ProcessOwner {
-    pub(super) quota: ProcessQuota,
-    pub(super) session: SessionId,
-    pub(super) principal: Option<Principal>,
+pub(crate) struct ProcessOwner {
+    pub(crate) quota: ProcessQuota,
+    pub(crate) session: SessionId,
+    pub(crate) principal: Option<Principal>,
 }
 
 /// The place of one process. Dropped when the process has exited.
-pub(crate) struct ProcessSlot {
+pub(super) struct ProcessSlot {
     quota: Arc<QuotaInner>,
     state: Arc<SlotState>,
 }
@@ -198,22 +198,22 @@ fn make_room(
 
 impl ProcessSlot {
     /// The counter of the calls on this process.
-    pub(crate) fn calls(&self) -> Arc<CallCounter> {
+    pub(super) fn calls(&self) -> Arc<CallCounter> {
         Arc::clone(&self.state.calls)
     }
 
     /// Records that the process has started: it may make room for another one from now on.
-    pub(crate) fn mark_started(&self) {
+    pub(super) fn mark_started(&self) {
         self.state.calls.end();
     }
 
     /// Records that the process is stopping. A start that needs room waits for it.
-    pub(crate) fn mark_stopping(&self) {
+    pub(super) fn mark_stopping(&self) {
         self.state.stopping.cancel();
     }
 
     /// Waits until the process is to stop. Cancel safe.
-    pub(crate) async fn wait_evicted(&self) {
+    pub(super) async fn wait_evicted(&self) {
         self.state.stopping.cancelled().await;
     }
 }
@@ -263,7 +263,7 @@ impl Default for CallCounter {
 
 impl CallCounter {
     /// Creates a counter that notifies `idle` whenever the last call in progress ends.
-    pub(crate) fn with_notify(idle: Arc<Notify>) -> Self {
+    pub(super) fn with_notify(idle: Arc<Notify>) -> Self {
         Self { activity: Mutex::new(Activity { calls: 0, last_used: Instant::now() }), idle }
     }
 
@@ -287,7 +287,7 @@ impl CallCounter {
     }
 
     /// Counts a call until the returned guard is dropped.
-    pub(crate) fn enter(&self) -> ActiveCall<'_> {
+    pub(super) fn enter(&self) -> ActiveCall<'_> {
         self.begin();
         ActiveCall(self)
     }
@@ -297,7 +297,7 @@ impl CallCounter {
     }
 
     /// Returns when the last call ended.
-    pub(crate) fn last_used(&self) -> Instant {
+    pub(super) fn last_used(&self) -> Instant {
         self.activity.lock().last_used
     }
 
@@ -333,7 +333,7 @@ impl CallCounter {
 }
 
 /// A call in progress.
-pub(crate) struct ActiveCall<'a>(&'a CallCounter);
+pub(super) struct ActiveCall<'a>(&'a CallCounter);
 
 impl Drop for ActiveCall<'_> {
     fn drop(&mut self) {
