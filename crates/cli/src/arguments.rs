@@ -1,5 +1,6 @@
 //! The arguments of the command line.
 
+mod access;
 mod examples;
 
 use std::ffi::OsString;
@@ -17,9 +18,10 @@ use valetkey::{AccountName, Error, Expiry, Principal, Region, SessionId};
 
 use crate::error::CliError;
 use crate::ops::OpsAddress;
+pub(crate) use access::{AccessArgs, AccessCommand, AccessDecisionArgs, AccessListArgs, AccessPageArgs};
 use examples::{
-    ADOPT_EXAMPLES, CHECK_EXAMPLES, COMPLETIONS_EXAMPLES, EXEC_EXAMPLES, PRESIGN_EXAMPLES, REPORT_EXAMPLES,
-    SERVE_EXAMPLES,
+    ACCESS_EXAMPLES, ADOPT_EXAMPLES, CHECK_EXAMPLES, COMPLETIONS_EXAMPLES, EXEC_EXAMPLES, PRESIGN_EXAMPLES,
+    REPORT_EXAMPLES, SERVE_EXAMPLES,
 };
 
 /// The heading of the options that every command has.
@@ -101,6 +103,9 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Show the running gateways of this user: their sessions, accounts, expiry and server processes.
     Status(StatusArgs),
+    /// Decide about the requests for access of the running gateways of this user (`request_aws_access`).
+    #[command(after_help = ACCESS_EXAMPLES)]
+    Access(AccessArgs),
     /// Allow a settings file that is found to be used without `--config`, until the file changes.
     Trust(TrustArgs),
     /// Print the completions of this command line for a shell.

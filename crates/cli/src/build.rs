@@ -32,7 +32,7 @@ use crate::settings::{
     did_you_mean,
 };
 use crate::terminal::Terminal;
-pub(crate) use access::{ConfiguredAccess, refuse_access_over_http};
+pub(crate) use access::{ConfiguredAccess, refuse_access_with_store};
 use accounts::{AccountBuilder, region_or_default};
 pub(crate) use audit::open_sink;
 pub(crate) use claims::{ClaimSource, is_decided_by_caller, used_claims};

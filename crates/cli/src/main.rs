@@ -1,5 +1,6 @@
 //! `valetkey`: the composition root. It reads arguments, files and the environment and passes them to the library.
 
+mod access;
 mod adopt;
 mod arguments;
 mod build;
@@ -84,6 +85,7 @@ async fn run(arguments: Cli) -> Result<ExitCode, CliError> {
         Command::Check(command) => check::run(&command).await,
         Command::Report(command) => report::run(&command).await,
         Command::Status(command) => status::run(&command).await,
+        Command::Access(command) => access::run(&command.command).await,
         Command::Trust(command) => trust::run(&command),
         Command::Completions(command) => command_docs::print_completions(&command),
         Command::Man(command) => command_docs::write_pages(&command),

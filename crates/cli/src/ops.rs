@@ -1,14 +1,17 @@
 //! The operations listener of `serve`: health, readiness, metrics, the status as JSON, and a page that shows it.
 //!
-//! It is separate from the MCP endpoint. No response has a secret or the handle of a session.
+//! An operator decides about requests for access, too. It is separate from the MCP endpoint. No response of a read has a
+//! secret or the handle of a session.
 
 mod access;
 mod address;
 mod audit;
+mod client;
+mod decisions;
 mod listener;
 mod metrics;
 mod response;
-pub(crate) mod runtime_dir;
+mod runtime_dir;
 mod state;
 mod store_metrics;
 
@@ -17,9 +20,12 @@ use std::future::pending;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use valetkey::mcp::AccessRequests;
 
 pub(crate) use address::OpsAddress;
 pub(crate) use audit::ObservedAudit;
+pub(crate) use client::{OpsRequest, OpsResponse};
+pub(crate) use decisions::Decisions;
 pub(crate) use state::{OpsState, StatusSource};
 
 use crate::error::CliError;
@@ -36,7 +42,6 @@ pub(crate) struct OpsConfig {
 
 /// The open listeners. Each stops, and removes its socket, when this value is dropped.
 pub(crate) struct OpsListeners {
-    state: Arc<OpsState>,
     listeners: Vec<OpsListener>,
 }
 
@@ -69,7 +74,7 @@ impl OpsConfig {
 
     /// Opens the listeners, and prints their address. Without a runtime folder, there is no socket for
     /// `valetkey status`, which is no reason not to serve.
-    pub(crate) async fn open(self, state: OpsState) -> Result<OpsListeners, CliError> {
+    pub(crate) async fn open(self) -> Result<OpsListeners, CliError> {
         let mut listeners = Vec::new();
         if let Some(address) = &self.address {
             let opened = OpsListener::bind(address, |bound| Access::new(bound, self.tokens)).await;
@@ -87,14 +92,23 @@ impl OpsConfig {
         if let (Some(_), Some(listener)) = (&self.address, listeners.first()) {
             print_address(listener.url());
         }
-        Ok(OpsListeners { state: Arc::new(state), listeners })
+        Ok(OpsListeners { listeners })
     }
 }
 
 impl OpsListeners {
+    /// Returns a list for requests for access, with the decisions of an operator about them. `None` without a socket, by
+    /// which the operator proves who decides.
+    pub(crate) fn access_requests(&self) -> Option<(AccessRequests, Decisions)> {
+        let requests = self.listeners.iter().any(OpsListener::is_socket).then(AccessRequests::new)?;
+        let page = self.listeners.iter().find_map(OpsListener::page).map(str::to_owned);
+        Some((requests.clone(), Decisions::new(requests, page)))
+    }
+
     /// Serves until the future is dropped.
-    pub(crate) async fn serve(&self) -> Infallible {
-        join_all(self.listeners.iter().map(|listener| listener.serve(&self.state))).await;
+    pub(crate) async fn serve(&self, state: OpsState) -> Infallible {
+        let state = Arc::new(state);
+        join_all(self.listeners.iter().map(|listener| listener.serve(&state))).await;
         // Without a listener there is nothing to serve.
         pending().await
     }

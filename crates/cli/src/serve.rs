@@ -27,7 +27,7 @@ use crate::build::{self, BuildMode, ConfiguredAccess, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
 use crate::nested;
-use crate::ops::{ObservedAudit, OpsConfig, OpsState, StatusSource};
+use crate::ops::{Decisions, ObservedAudit, OpsConfig, OpsListeners, OpsState, StatusSource};
 use crate::outstanding_report;
 use crate::settings::{Consent, Diagnostic, Settings};
 use reload::ReloadTrigger;
@@ -74,7 +74,9 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     }
     let stop = cancel_on_signal()?;
     let source = StatusSource::Stdio { session: session.downgrade(), host: Arc::downgrade(&host) };
-    let ops = ops.open(OpsState::new(source, audit)).await?;
+    let ops = ops.open().await?;
+    let gateway = Gateway::new(served.clone(), tools).with_host(Arc::clone(&host));
+    let (gateway, decisions) = with_access_requests(gateway, &ops);
     let reloading = StdioReload {
         trigger: ReloadTrigger::new(&command.config_args)?,
         arguments: &command.config_args,
@@ -84,15 +86,22 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
         host: &host,
         rejected,
     };
-    let gateway = Gateway::new(served.clone(), tools).with_host(Arc::clone(&host));
     let ended = tokio::select! {
         ended = gateway.serve_stdio(stop) => ended,
         never = reloading.run() => match never {},
-        never = ops.serve() => match never {},
+        never = ops.serve(OpsState::new(source, audit, decisions)) => match never {},
     };
     outstanding_report::report_outstanding(&session.close());
     ended?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lists the requests for access of the gateway, if an operator can decide about them.
+fn with_access_requests(gateway: Gateway, ops: &OpsListeners) -> (Gateway, Option<Decisions>) {
+    match ops.access_requests() {
+        Some((requests, decisions)) => (gateway.with_access_requests(requests), Some(decisions)),
+        None => (gateway, None),
+    }
 }
 
 /// Reads the servers, with what the settings say about them.

@@ -1,20 +1,18 @@
 //! `valetkey status`: the running gateways of this user, read from their sockets.
 
-mod client;
-mod text;
+pub(crate) mod text;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::arguments::StatusArgs;
 use crate::error::CliError;
-use crate::ops::runtime_dir;
+use crate::ops::OpsRequest;
 use crate::output::{print_json, print_json_line, write_stdout};
 
 /// How often `--watch` shows the status.
@@ -33,28 +31,16 @@ pub(crate) async fn run(command: &StatusArgs) -> Result<ExitCode, CliError> {
     }
 }
 
-/// Returns the status of each gateway that responds. A gateway that ends meanwhile is left out.
-async fn read_gateways(socket: Option<&PathBuf>) -> Result<Vec<Value>, CliError> {
-    if let Some(socket) = socket {
-        let status = client::read_status(socket).await;
-        return status.map(|status| vec![status]).map_err(|error| {
-            CliError::failed(format!(
-                "{} cannot be read: {error}; name the socket of a running gateway",
-                socket.display()
-            ))
-        });
-    }
-    let sockets = runtime_dir::sockets().map_err(|error| CliError::failed(error.to_string()))?;
-    let read = join_all(sockets.iter().map(|socket| client::read_status(socket))).await;
+/// Returns the status of each gateway of this user that responds, or of the one with this socket.
+pub(crate) async fn read_gateways(socket: Option<&PathBuf>) -> Result<Vec<Value>, CliError> {
     let mut gateways = Vec::new();
-    for (socket, status) in sockets.iter().zip(read) {
-        match status {
-            Ok(status) => gateways.push(status),
-            // Its gateway was killed. The folder is that of this user.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                let _gone = std::fs::remove_file(socket);
+    for response in OpsRequest::status().send_all(socket).await? {
+        match (response.json(), socket) {
+            (Ok(status), _) => gateways.push(status),
+            (Err(what), Some(socket)) => {
+                return Err(CliError::failed(format!("{} cannot be read: {what}", socket.display())));
             }
-            Err(error) => tracing::warn!(socket = %socket.display(), %error, "a gateway does not respond"),
+            (Err(what), None) => tracing::warn!("the status of a gateway cannot be read: {what}"),
         }
     }
     Ok(gateways)

@@ -24,7 +24,7 @@ use std::fmt;
 
 pub use json_lines::JsonLines;
 pub use memory::InMemoryAudit;
-pub use record::{AuditEvent, AuditRecord, NarrowDetails};
+pub use record::{AuditEvent, AuditRecord, DecisionChannel, NarrowDetails};
 pub use request::{RequestDetails, RequestRecord};
 
 /// Receives audit records.

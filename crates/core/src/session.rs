@@ -21,7 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::audit::{AuditEvent, AuditRecord, NarrowDetails};
+use crate::audit::{AuditEvent, AuditRecord, DecisionChannel, NarrowDetails};
 use crate::cache::{self, CurrentCredentials, Generation, RefreshLimits, RefreshQueue};
 use crate::{
     AccessKeyId, AccountName, Clock, CredentialId, CredentialObserver, CredentialObservers,
@@ -392,7 +392,7 @@ impl SessionContext {
     }
 
     /// Adds a step of a request for the access `name`, which this session does not have, to its audit log. `granted`
-    /// describes the session that has the access.
+    /// describes the session that has the access, and `decided_by` states where a person has decided.
     ///
     /// # Examples
     /// ```
@@ -401,7 +401,7 @@ impl SessionContext {
     /// # use valetkey_core::audit::{AuditEvent, InMemoryAudit};
     /// let audit = Arc::new(InMemoryAudit::default());
     /// let session = SessionContext::builder().audit(audit.clone()).build();
-    /// session.audit_access(AuditEvent::RequestAccess, "deploy", None, None);
+    /// session.audit_access(AuditEvent::RequestAccess, "deploy", None, None, None);
     /// assert_eq!(audit.records()[0].component.as_deref(), Some("deploy"));
     /// ```
     pub fn audit_access(
@@ -409,11 +409,13 @@ impl SessionContext {
         event: AuditEvent,
         name: &str,
         granted: Option<&NarrowDetails>,
+        decided_by: Option<DecisionChannel>,
         failure: Option<&Error>,
     ) {
         self.inner().shared.audit(event, |record| {
             let record = record.with_component(name);
             let record = granted.cloned().into_iter().fold(record, AuditRecord::with_narrow_details);
+            let record = decided_by.into_iter().fold(record, AuditRecord::with_decision);
             failure.into_iter().fold(record, AuditRecord::with_failure)
         });
     }

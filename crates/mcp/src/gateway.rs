@@ -30,11 +30,11 @@ use crate::connection::{ListKind, RefusedRequest};
 use crate::host::{ItemRequest, ToolCall, add_account_argument, error_result};
 use crate::server::RequestFailure;
 use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
-use crate::{McpHost, ServerError};
-use approval::OwnCalls;
+use crate::{AccessRequests, McpHost, ServerError};
 use service::describe_accounts;
 use transport::{ClientTransport, EofNotifier};
 
+pub(crate) use approval::OwnCalls;
 #[cfg(feature = "http")]
 pub(crate) use changes::Change;
 pub(crate) use changes::ChangeNotifier;
@@ -76,7 +76,7 @@ pub struct Gateway {
 pub(crate) struct GatewayInner {
     tools: ToolSet,
     host: Option<Arc<McpHost>>,
-    own_calls: OwnCalls,
+    own_calls: Arc<OwnCalls>,
     /// Whether the client has sent a valid request.
     initialized: AtomicBool,
     subscriptions: ClientSubscriptions,
@@ -86,7 +86,7 @@ impl Gateway {
     /// Creates a gateway that serves `tools`, which act on `session`.
     #[must_use]
     pub fn new(session: SessionContext, tools: ToolSet) -> Self {
-        Self { session, inner: GatewayInner::new(tools, None) }
+        Self { session, inner: GatewayInner::new(tools, None, Arc::default()) }
     }
 
     /// Adds the tools of the host's servers.
@@ -112,6 +112,28 @@ impl Gateway {
     #[must_use]
     pub fn with_host(mut self, host: impl Into<Arc<McpHost>>) -> Self {
         self.inner.host = Some(host.into());
+        self
+    }
+
+    /// Lists requests for access, so that an operator can decide about them (default: only the person at the client
+    /// decides). A client that cannot show a form then waits for the operator.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::SessionContext;
+    /// use valetkey_mcp::{AccessRequests, Gateway};
+    /// use valetkey_tools::ToolSet;
+    ///
+    /// let requests = AccessRequests::new();
+    /// let session = SessionContext::builder().build();
+    /// let tools = ToolSet::for_session(session.clone());
+    /// let gateway = Gateway::new(session, tools).with_access_requests(requests.clone());
+    /// assert!(requests.list().is_empty());
+    /// # drop(gateway);
+    /// ```
+    #[must_use]
+    pub fn with_access_requests(mut self, requests: AccessRequests) -> Self {
+        self.inner.own_calls = Arc::new(OwnCalls::new(Some(requests)));
         self
     }
 
@@ -229,11 +251,11 @@ impl Gateway {
 }
 
 impl GatewayInner {
-    pub(crate) fn new(tools: ToolSet, host: Option<Arc<McpHost>>) -> Self {
+    pub(crate) fn new(tools: ToolSet, host: Option<Arc<McpHost>>, own_calls: Arc<OwnCalls>) -> Self {
         Self {
             tools,
             host,
-            own_calls: OwnCalls::default(),
+            own_calls,
             initialized: AtomicBool::new(false),
             subscriptions: ClientSubscriptions::default(),
         }
@@ -268,16 +290,20 @@ impl GatewayInner {
     /// Returns the definition of every tool, with those of servers in `catalog`, for a session with these accounts. Tools
     /// of servers can select an account if there are several.
     pub(crate) fn define_tools(&self, catalog: &ItemCatalog, accounts: &[AccountName]) -> Vec<Value> {
-        let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
-        let proxied = catalog.items().iter().filter(|tool| self.tools.get(&tool.name).is_none());
-        tools.extend(proxied.map(|tool| self.with_session_argument(add_account_argument(tool, accounts))));
-        tools
+        self.define_tools_beside(&self.tools, catalog, accounts)
     }
 
-    /// Whether a name is that of a credential tool.
-    #[cfg(feature = "http")]
-    pub(crate) fn is_own_tool(&self, name: &str) -> bool {
-        self.tools.get(name).is_some()
+    /// Like [`define_tools`](Self::define_tools), with other credential tools.
+    pub(crate) fn define_tools_beside(
+        &self,
+        own: &ToolSet,
+        catalog: &ItemCatalog,
+        accounts: &[AccountName],
+    ) -> Vec<Value> {
+        let mut tools: Vec<Value> = own.definitions().map(tool_definition).collect();
+        let proxied = catalog.items().iter().filter(|tool| own.get(&tool.name).is_none());
+        tools.extend(proxied.map(|tool| self.with_session_argument(add_account_argument(tool, accounts))));
+        tools
     }
 
     /// Adds the session argument, which is never passed on to the server, to the definition of a server's tool.

@@ -6,7 +6,7 @@
 //! | `auth`, `challenge` | the sender of a request, and the response to a request that is refused |
 //! | `post`, `exchange` | one message: its protocol era, its run through rmcp, its response |
 //! | `protocol_sessions` | the sessions of legacy clients, which are small records |
-//! | `caller`, `tenants` | which credential session a call acts on, with its tools and processes |
+//! | `caller`, `tenant`, `tenants` | which credential session a call acts on, with its tools and processes |
 //! | `session_key`, `shared` | the handle of a session, and sessions that several gateways serve from one store |
 //! | `catalog` | the tools that every principal is shown |
 //! | `live_config` | what a reload replaces |
@@ -36,6 +36,7 @@ mod session_key;
 mod shared;
 mod site;
 mod stream;
+mod tenant;
 mod tenants;
 mod tls;
 
@@ -56,7 +57,7 @@ use protocol_sessions::ProtocolSessions;
 use quota::Quotas;
 use router::HttpState;
 use session_factory::Listeners;
-use tenants::Tenants;
+use tenants::{Tenants, TenantsConfig};
 
 pub use auth::{
     Authenticator, CallerToken, ClaimRule, JwksSource, JwksUrl, JwtIssuer, JwtIssuerBuilder, StaticJwks,
@@ -163,16 +164,19 @@ impl HttpGateway {
             records,
             process_quota,
             shared,
+            access_requests,
             monitor,
         } = self.0;
         // Subscribes first, so that no reload after the catalog's start is missed.
         let reloads = live.reloads();
         site.add_listener(address, tls.is_some());
         let catalog = Arc::new(Catalog::start(&*live.current().factory, &listeners).await?);
+        let tenants = TenantsConfig { listeners, registry, process_quota, shared, access_requests };
+        let tenants = Arc::new(Tenants::new(live.clone(), tenants)?);
         let state = Arc::new(HttpState {
             site,
             tls,
-            tenants: Arc::new(Tenants::new(live.clone(), listeners, registry, process_quota, shared)?),
+            tenants,
             live,
             catalog,
             protocol_sessions: ProtocolSessions::new(records),

@@ -35,6 +35,7 @@
 //! its log target with [`RMCP_LOG_DIRECTIVE`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access_requests;
 mod catalog;
 pub mod child;
 mod client;
@@ -57,6 +58,7 @@ mod shared_proxy;
 mod subscriptions;
 mod tasks;
 
+pub use access_requests::{AccessRequests, PendingAccessRequest};
 pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;

@@ -8,8 +8,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use valetkey_core::audit::DecisionChannel;
 use valetkey_core::{
-    AccessScope, AccountName, Error, ErrorKind, Result, SessionPolicy, escape_control_chars,
+    AccessScope, AccountName, Error, ErrorKind, Principal, Result, SessionId, SessionPolicy,
+    escape_control_chars,
 };
 
 pub(crate) use request::{AccessOffers, RequestAccess};
@@ -55,6 +57,12 @@ impl RequestableAccess {
         self
     }
 
+    /// Whether a session with these accounts can have the access.
+    #[must_use]
+    pub fn is_within(&self, accounts: &[AccountName]) -> bool {
+        self.accounts.iter().flatten().all(|account| accounts.contains(account))
+    }
+
     /// Returns the scope of a session that has this access for `lifetime`.
     fn scope(&self, lifetime: Duration) -> AccessScope {
         let scope = AccessScope::new().lifetime(lifetime);
@@ -77,6 +85,10 @@ pub struct AccessRequest {
     pub reason: String,
     /// For how long the access is granted.
     pub lifetime: Duration,
+    /// The session that would have the access, as an operator sees it.
+    pub session: SessionId,
+    /// The principal that the session acts for.
+    pub principal: Option<Principal>,
 }
 
 impl AccessRequest {
@@ -97,9 +109,16 @@ impl AccessRequest {
         };
         // Writing to a string does not fail.
         let _ok = writeln!(message, "{}", escape_control_chars(&policy));
-        let reason = escape_control_chars(&self.reason).replace('"', "'");
-        let _ok = write!(message, "Reason that the agent gives (not verified): \"{reason}\"");
+        let _ok =
+            write!(message, "Reason that the agent gives (not verified): \"{}\"", self.quotable_reason());
         message
+    }
+
+    /// Returns the reason as it can be shown between quotation marks: on one line, without control characters and
+    /// without the character `"`.
+    #[must_use]
+    pub fn quotable_reason(&self) -> String {
+        escape_control_chars(&self.reason).replace('"', "'")
     }
 }
 
@@ -111,23 +130,54 @@ fn lifetime_text(lifetime: Duration) -> String {
     }
 }
 
+/// What a person has decided about a request for access, and where.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum AccessDecision {
+    /// The person grants the request.
+    Granted(DecisionChannel),
+    /// The person refuses the request. The error describes the refusal to the model.
+    Refused(DecisionChannel, Error),
+}
+
+impl AccessDecision {
+    /// Returns the decision of a person who refuses, with a message for the model.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_core::audit::DecisionChannel;
+    /// use valetkey_tools::AccessDecision;
+    ///
+    /// let refused = AccessDecision::refused(DecisionChannel::Terminal, "the person has refused the request");
+    /// assert!(matches!(refused, AccessDecision::Refused(DecisionChannel::Terminal, _)));
+    /// ```
+    #[must_use]
+    pub fn refused(channel: DecisionChannel, message: &'static str) -> Self {
+        let error = Error::new(ErrorKind::Denied, message)
+            .with_next_step("continue without this access, or report to the user what it is needed for");
+        Self::Refused(channel, error)
+    }
+}
+
 /// Reaches the person who decides about requests for access.
 ///
 /// The host implements it, and passes it to [`ToolSet::call_with`](crate::ToolSet::call_with). A model cannot: no argument
 /// of a tool grants a request.
 ///
 /// # Contract for implementors
-/// - *Only a person decides.* `Ok` states that a person has granted this request. Everything else is an error: a refusal,
-///   silence, a response that cannot be read.
+/// - *Only a person decides.* [`AccessDecision::Granted`] states that a person has granted this request. Silence, and a
+///   response that cannot be read, are errors.
 /// - *Bounded.* `decide` ends by itself after some minutes.
 #[async_trait]
 pub trait Approver: Send + Sync {
-    /// Returns `Ok` if a person has granted the request.
+    /// Returns what a person has decided.
     ///
     /// # Errors
-    /// `NotConfigured` if no person can be reached in this way, `Denied` if the person has refused, and any other kind if
-    /// there was no decision.
-    async fn decide(&self, request: &AccessRequest) -> Result<()>;
+    /// `NotConfigured` if no person can be reached in this way, and any other kind if there was no decision.
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws the request: it does not wait for the person any more.
+    async fn decide(&self, request: &AccessRequest) -> Result<AccessDecision>;
 
     /// Runs a future that completes when a granted session has ended, and that records it in the audit log (default:
     /// drops it, so that only the session itself records its end).
@@ -139,7 +189,7 @@ pub(crate) struct NoApprover;
 
 #[async_trait]
 impl Approver for NoApprover {
-    async fn decide(&self, _request: &AccessRequest) -> Result<()> {
+    async fn decide(&self, _request: &AccessRequest) -> Result<AccessDecision> {
         Err(Error::new(
             ErrorKind::NotConfigured,
             "no person can be reached who would decide about the request",
@@ -160,6 +210,8 @@ mod tests {
             policy: Some(SessionPolicy::read_only(["s3"]).unwrap()),
             reason: "done\"\nAccounts: none \u{202e}\u{1b}[2J".to_owned(),
             lifetime: Duration::from_secs(900),
+            session: SessionId::random(),
+            principal: None,
         };
         let message = request.to_message();
         let lines: Vec<_> = message.lines().collect();

@@ -29,7 +29,9 @@ mod set;
 mod stack_job;
 mod tool;
 
-pub use access::{AccessRequest, Approver, REQUEST_ACCESS_TOOL as REQUEST_ACCESS, RequestableAccess};
+pub use access::{
+    AccessDecision, AccessRequest, Approver, REQUEST_ACCESS_TOOL as REQUEST_ACCESS, RequestableAccess,
+};
 pub use credentials::SecretExposure;
 pub use narrowed::NarrowedSession;
 pub use sessions::CREDENTIAL_SESSION_ARG as CREDENTIAL_SESSION;

@@ -88,6 +88,24 @@ impl ToolSet {
         Ok(self)
     }
 
+    /// Returns the session that the tools act on when a call names no other. `None` for a tool set without a session.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccessScope, Result, SessionContext};
+    /// # use valetkey_tools::ToolSet;
+    /// # fn demo(session: SessionContext) -> Result<()> {
+    /// let floor = session.narrow(AccessScope::new())?;
+    /// let tools = ToolSet::for_session(floor.clone());
+    /// assert_eq!(tools.session().map(SessionContext::id), Some(floor.id()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn session(&self) -> Option<&SessionContext> {
+        self.sessions.as_ref().map(SessionStore::own)
+    }
+
     /// Returns the definition of each tool, in order.
     pub fn definitions(&self) -> impl ExactSizeIterator<Item = &ToolDefinition> {
         self.tools.iter().map(|tool| tool.definition())

@@ -12,6 +12,12 @@ Examples:
   valetkey serve --mcp-config servers.json --config valetkey.toml
   valetkey serve --http 127.0.0.1:7070 --mcp-config servers.json --config valetkey.toml";
 
+pub(super) const ACCESS_EXAMPLES: &str = "\
+Examples:
+  valetkey access list
+  valetkey access approve 4b1f0c9d2e7a
+  valetkey access page";
+
 pub(super) const ADOPT_EXAMPLES: &str = "\
 Examples:
   valetkey adopt .mcp.json --dry-run

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use valetkey::SessionContext;
 use valetkey::tools::RequestableAccess;
 
 use super::ConfiguredPolicies;
@@ -43,6 +44,16 @@ impl ConfiguredAccess {
         Self { floor: Some(access.floor.clone()), offers }
     }
 
+    /// Returns the access that may be requested beyond a session: the offers whose accounts it has.
+    pub(crate) fn offers_for(
+        &self,
+        session: &SessionContext,
+    ) -> impl Iterator<Item = (String, RequestableAccess)> {
+        let accounts = session.accounts();
+        let offers = self.offers.iter().filter(move |(_, offer)| offer.is_within(&accounts));
+        offers.cloned()
+    }
+
     /// Returns the scope to serve, and what may be requested beyond it. A scope of the command line is a decision of the
     /// person who starts the gateway: nothing can be requested beyond it.
     pub(crate) fn select(self, scope: Option<&str>) -> Self {
@@ -53,11 +64,10 @@ impl ConfiguredAccess {
     }
 }
 
-/// Reports that the gateway over HTTP would serve sessions without their floor.
-pub(crate) fn refuse_access_over_http(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
-    if settings.access.is_some() {
-        let what = "holds on standard input and output only; leave out `--http`, or remove the section and give each \
-                    principal only the accounts that it may use without a request";
+/// Reports that gateways that share sessions would not know the grants of each other.
+pub(crate) fn refuse_access_with_store(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) {
+    if settings.access.is_some() && settings.store.is_some() {
+        let what = "cannot be combined with `[store]`: a grant is known to one gateway only; remove one of the sections";
         diagnostics.push(settings.diagnostic(&["access"], what));
     }
 }

@@ -17,7 +17,18 @@ const FETCH_SITE: &str = "sec-fetch-site";
 pub(super) struct Access {
     /// The values that `Host` may have. Empty where a browser has no access, or a token is needed that it has not.
     hosts: Vec<String>,
+    peer: Peer,
     tokens: Vec<TokenDigest>,
+}
+
+/// Who can reach a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Peer {
+    /// The processes of the user of this program.
+    SameUser,
+    /// The users of this machine.
+    SameMachine,
+    OtherMachine,
 }
 
 /// The SHA-256 digest of a token, in lower-case hexadecimal digits.
@@ -43,7 +54,30 @@ impl Access {
             }
             OpsAddress::Tcp(_) | OpsAddress::Unix(_) => Vec::new(),
         };
-        Self { hosts, tokens }
+        let peer = match address {
+            OpsAddress::Unix(_) => Peer::SameUser,
+            OpsAddress::Tcp(_) if address.is_remote() => Peer::OtherMachine,
+            OpsAddress::Tcp(_) => Peer::SameMachine,
+        };
+        Self { hosts, peer, tokens }
+    }
+
+    /// Whether only processes of the user of this program can open the listener.
+    pub(super) fn is_same_user(&self) -> bool {
+        self.peer == Peer::SameUser
+    }
+
+    /// Whether the status page of this listener can take decisions, with a code.
+    pub(super) fn accepts_code(&self) -> bool {
+        self.peer == Peer::SameMachine
+    }
+
+    /// Whether a page has sent a request that [is own](Self::is_own): that of this listener, since no other `Origin` is
+    /// accepted. A browser states the origin of each POST.
+    pub(super) fn is_from_page(headers: &HeaderMap) -> bool {
+        let is_same_site =
+            !headers.contains_key(FETCH_SITE) || single(headers, FETCH_SITE) == Some("same-origin");
+        headers.contains_key(ORIGIN) && is_same_site
     }
 
     /// Whether the request was sent to the listener itself, and not by a page of another site.
@@ -75,7 +109,7 @@ impl Access {
 }
 
 /// Returns the value of a header that occurs once.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
@@ -118,6 +152,25 @@ mod tests {
             assert!(!own(refused), "{refused:?}");
         }
         assert!(Access::new(&"/run/ops.sock".parse().unwrap(), Vec::new()).is_own(&headers(&[])));
+    }
+
+    #[test]
+    fn is_from_page_requires_origin() {
+        for (pairs, is_from_page) in [
+            (&[("origin", "http://127.0.0.1:9464"), ("sec-fetch-site", "same-origin")][..], true),
+            (&[("origin", "http://127.0.0.1:9464")], true),
+            (&[("sec-fetch-site", "same-origin")], false),
+            (&[("origin", "http://127.0.0.1:9464"), ("sec-fetch-site", "none")], false),
+            (&[], false),
+        ] {
+            assert_eq!(Access::is_from_page(&headers(pairs)), is_from_page, "{pairs:?}");
+        }
+        let kinds = |address: &str| {
+            let access = Access::new(&address.parse().unwrap(), Vec::new());
+            (access.is_same_user(), access.accepts_code())
+        };
+        assert_eq!((kinds("/run/ops.sock"), kinds("[::1]:1")), ((true, false), (false, true)));
+        assert_eq!(kinds("10.0.0.1:1"), (false, false));
     }
 
     #[test]

@@ -12,8 +12,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::geteuid;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -38,6 +39,8 @@ pub(super) struct OpsListener {
     socket: Socket,
     access: Arc<Access>,
     url: String,
+    /// Whether the listener shows a status page whose decisions it can take.
+    has_page: bool,
     _file: Option<SocketFile>,
 }
 
@@ -67,10 +70,12 @@ impl OpsListener {
                 let listener = TcpListener::bind(address).await?;
                 let address = listener.local_addr()?;
                 let access = Arc::new(access(&OpsAddress::Tcp(address)));
+                let has_page = access.accepts_code();
                 Ok(Self {
                     socket: Socket::Tcp(listener),
                     access,
                     url: format!("http://{address}/"),
+                    has_page,
                     _file: None,
                 })
             }
@@ -93,7 +98,23 @@ impl OpsListener {
         let url = format!("unix:{}", path.display());
         let file = SocketFile(path);
         std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Self { socket: Socket::Unix(listener), access: Arc::new(access), url, _file: Some(file) })
+        Ok(Self {
+            socket: Socket::Unix(listener),
+            access: Arc::new(access),
+            url,
+            has_page: false,
+            _file: Some(file),
+        })
+    }
+
+    /// Whether only processes of the user of this program can open it.
+    pub(super) fn is_socket(&self) -> bool {
+        matches!(self.socket, Socket::Unix(_))
+    }
+
+    /// Returns the address of the status page, if it can take decisions.
+    pub(super) fn page(&self) -> Option<&str> {
+        self.has_page.then_some(self.url.as_str())
     }
 
     pub(super) fn url(&self) -> &str {
@@ -114,7 +135,9 @@ impl OpsListener {
                     connections.spawn(serve_connection(stream, state, access));
                 }),
                 Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                    connections.spawn(serve_connection(stream, state, access));
+                    if is_same_user(&stream) {
+                        connections.spawn(serve_connection(stream, state, access));
+                    }
                 }),
             };
             if let Err(error) = accepted {
@@ -126,14 +149,13 @@ impl OpsListener {
 }
 
 async fn serve_connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     state: Arc<OpsState>,
     access: Arc<Access>,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let what = (request.method(), request.uri().path());
-        let response = respond(&state, &access, what, request.headers());
-        async move { Ok::<_, Infallible>(response) }
+        let (state, access) = (Arc::clone(&state), Arc::clone(&access));
+        async move { Ok::<_, Infallible>(respond(&state, &access, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -142,6 +164,12 @@ async fn serve_connection(
         .serve_connection(TokioIo::new(stream), service);
     // Errors of a connection concern only its client.
     let _ended = timeout(CONNECTION_TIMEOUT, connection).await;
+}
+
+/// Whether the process on the other side is one of the same user, or of root. Another one can open the socket only before
+/// its mode is set.
+fn is_same_user(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw() || peer.uid() == 0)
 }
 
 /// Removes a socket that no program listens on any more. Any other file is left, and binding fails.

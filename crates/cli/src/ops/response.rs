@@ -7,38 +7,57 @@
 //! | `/readyz` | 200 if MCP clients can be sent here, otherwise 503 with the reason |
 //! | `/metrics` | the metrics, in the OpenMetrics text format |
 //! | `/status` | the status, as JSON |
+//! | `/access/…` | a decision of the operator, for POST only: see `decisions` |
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::{Method, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
 
 use super::access::Access;
+use super::decisions::{Decisions, Reply};
 use super::state::OpsState;
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
-/// The page contains its style and its script, and reads nothing but the status.
+/// The page contains its style and its script, and reads and sends nothing elsewhere.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                            connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Returns the response to a request, whose body is not read.
-pub(super) fn respond(
+/// Returns the response to a request. Only the body of a decision is read.
+pub(super) async fn respond(
     state: &OpsState,
     access: &Access,
-    (method, path): (&Method, &str),
-    headers: &HeaderMap,
+    request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let (path, headers) = (head.uri.path(), &head.headers);
     if !access.is_own(headers) {
         return text(
             StatusCode::FORBIDDEN,
             "send the request to the address of this listener, and from no other site",
         );
     }
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are supported");
+    match (head.method, Decisions::is_path(path)) {
+        (Method::GET | Method::HEAD, false) => read(state, access, path, headers),
+        (Method::POST, true) if !access.is_authorized(headers) => unauthorized(),
+        (Method::POST, true) => match &state.decisions {
+            Some(decisions) => match decisions.respond(access, path, headers, body).await {
+                Reply::Json(json) => typed(StatusCode::OK, JSON, json),
+                Reply::Text(status, what) => text(status, what),
+            },
+            None => text(StatusCode::FORBIDDEN, "this gateway takes no decisions: it has no socket"),
+        },
+        (_, true) => not_allowed("POST", "only POST decides"),
+        (_, false) => not_allowed("GET, HEAD", "only GET and HEAD are supported"),
     }
+}
+
+/// Returns the response to a request that changes nothing.
+fn read(state: &OpsState, access: &Access, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
     // Probes have no token, and learn nothing about a session.
     match path {
         "/healthz" => return text(StatusCode::OK, "ok"),
@@ -49,17 +68,27 @@ pub(super) fn respond(
             };
         }
         _ if access.is_authorized(headers) => {}
-        _ => return text(StatusCode::UNAUTHORIZED, "a bearer token of `[ops] token_sha256` is needed"),
+        _ => return unauthorized(),
     }
     match path {
         "/" => page(),
         "/metrics" => typed(StatusCode::OK, OPEN_METRICS, state.metrics()),
-        "/status" => match serde_json::to_string(&state.full_status()) {
-            Ok(status) => typed(StatusCode::OK, "application/json", status),
+        "/status" => match serde_json::to_string(&state.full_status(access)) {
+            Ok(status) => typed(StatusCode::OK, JSON, status),
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the status cannot be serialized"),
         },
         _ => text(StatusCode::NOT_FOUND, "use /healthz, /readyz, /metrics or /status"),
     }
+}
+
+fn unauthorized() -> Response<Full<Bytes>> {
+    text(StatusCode::UNAUTHORIZED, "a bearer token of `[ops] token_sha256` is needed")
+}
+
+fn not_allowed(methods: &'static str, what: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, what);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

@@ -10,7 +10,9 @@ use valetkey::mcp::McpHost;
 use valetkey::mcp::http::{GatewayMonitor, SharedSessions, StoreOperationStatus};
 use valetkey::{Clock, Expiry, SessionStatus, SystemClock, WeakSession};
 
+use super::access::Access;
 use super::audit::ObservedAudit;
+use super::decisions::{AccessStatus, Decisions};
 
 /// What is served, and where its state is read.
 pub(crate) enum StatusSource {
@@ -24,6 +26,8 @@ pub(crate) enum StatusSource {
 pub(crate) struct OpsState {
     source: StatusSource,
     audit: Arc<ObservedAudit>,
+    /// The requests for access, if an operator can decide about them.
+    pub(super) decisions: Option<Decisions>,
     started: SystemTime,
 }
 
@@ -52,6 +56,8 @@ pub(super) struct FullStatus {
     #[serde(flatten)]
     status: Status,
     recent: Vec<AuditRecord>,
+    /// The requests for access, if an operator can decide about them.
+    access: Option<AccessStatus>,
 }
 
 /// How the gateway gets on with the session store.
@@ -97,8 +103,8 @@ struct ServerEntry {
 }
 
 impl OpsState {
-    pub(crate) fn new(source: StatusSource, audit: Arc<ObservedAudit>) -> Self {
-        Self { source, audit, started: SystemClock.now() }
+    pub(crate) fn new(source: StatusSource, audit: Arc<ObservedAudit>, decisions: Option<Decisions>) -> Self {
+        Self { source, audit, decisions, started: SystemClock.now() }
     }
 
     pub(super) fn status(&self) -> Status {
@@ -127,10 +133,12 @@ impl OpsState {
         status
     }
 
-    pub(super) fn full_status(&self) -> FullStatus {
+    /// Returns the state as a listener with these rules shows it.
+    pub(super) fn full_status(&self, access: &Access) -> FullStatus {
         let mut recent = self.audit.recent();
         recent.reverse();
-        FullStatus { status: self.status(), recent }
+        let access = self.decisions.as_ref().map(|decisions| decisions.status(access));
+        FullStatus { status: self.status(), recent, access }
     }
 
     pub(super) fn metrics(&self) -> String {

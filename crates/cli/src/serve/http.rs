@@ -24,7 +24,7 @@ use super::{
     without_gateways,
 };
 use crate::arguments::{ConfigArgs, ServeArgs};
-use crate::build::{self, BuildMode, ConfiguredPolicies};
+use crate::build::{self, BuildMode, ConfiguredAccess, ConfiguredPolicies};
 use crate::error::CliError;
 use crate::ops::{ObservedAudit, OpsConfig, OpsState, StatusSource};
 use crate::settings::{Consent, Diagnostic, HttpAuth, HttpSettings, Settings};
@@ -79,16 +79,20 @@ pub(super) async fn run(command: &ServeArgs, address: SocketAddr) -> Result<Exit
     if let Ok(address) = listener.local_addr() {
         print_address(address, tls.is_some());
     }
+    let ops = ops.open().await?;
+    let (gateway, decisions) = match ops.access_requests() {
+        Some((requests, decisions)) => (gateway.access_requests(requests), Some(decisions)),
+        None => (gateway, None),
+    };
     let gateway = gateway.build();
     let (stop, reloader) = (cancel_on_signal()?, gateway.reloader());
     let source = StatusSource::Http { monitor: gateway.monitor(), shared };
-    let ops = ops.open(OpsState::new(source, audit)).await?;
     let trigger = ReloadTrigger::new(arguments)?;
     tokio::select! {
         served = gateway.serve(listener, stop) => served?,
         () = keep_tls_current(tls) => {}
         never = inputs.keep_reloaded(loaded, &reloader, trigger) => match never {},
-        never = ops.serve() => match never {},
+        never = ops.serve(OpsState::new(source, audit, decisions)) => match never {},
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -170,10 +174,17 @@ impl GatewayInputs<'_> {
                 diagnostics.push(settings.diagnostic(&["http"], what));
             }
         }
-        build::refuse_access_over_http(&settings, diagnostics);
+        build::refuse_access_with_store(&settings, diagnostics);
         let template =
             build::build_session(&settings, &self.base, &self.terminal, BuildMode::CheckOnly, diagnostics);
         let policies = ConfiguredPolicies::new(&settings, &template, diagnostics);
+        let access = ConfiguredAccess::read(&settings, &policies, diagnostics);
+        if diagnostics.is_empty()
+            && let Err(what) =
+                build::narrow_to_scope(&settings, &template, &policies, access.floor.as_deref())
+        {
+            diagnostics.push(settings.diagnostic(&["access", "floor"], what));
+        }
         let authenticator = build_authenticator(&settings, diagnostics)?;
         if !diagnostics.is_empty() {
             return None;
@@ -185,6 +196,7 @@ impl GatewayInputs<'_> {
             audit: Some(Arc::clone(&self.audit)),
             config: without_gateways(config),
             policies: Arc::new(policies),
+            access: Arc::new(access),
             launcher: self.launcher.clone(),
             replaced: before.map(|before| Arc::clone(&before.settings)),
         };

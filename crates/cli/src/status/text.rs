@@ -6,6 +6,7 @@ use crate::table::table_text;
 
 const ACCOUNT_HEADINGS: [&str; 7] =
     ["SESSION", "PRINCIPAL", "ACCOUNT", "REGION", "PROVIDER", "KEY", "EXPIRES"];
+const REQUEST_HEADINGS: [&str; 4] = ["SESSION", "PRINCIPAL", "REQUESTED ACCESS", "REQUEST"];
 const SERVER_HEADINGS: [&str; 3] = ["SESSION", "SERVER", "PROCESS"];
 /// How many digits of a session's id are shown.
 const SHORT_ID: usize = 8;
@@ -43,6 +44,11 @@ fn gateway_text(gateway: &Value) -> String {
     if !servers.is_empty() {
         section += &table_text(SERVER_HEADINGS, servers);
     }
+    let requests: Vec<_> = list(&gateway["access"]["requests"]).iter().map(request_row).collect();
+    if !requests.is_empty() {
+        section += &table_text(REQUEST_HEADINGS, requests);
+        section += "decide with `valetkey access`\n";
+    }
     section
 }
 
@@ -74,15 +80,19 @@ fn server_rows(session: &Value) -> Vec<[String; 3]> {
     list(&session["servers"]).iter().map(row).collect()
 }
 
-fn short_id(session: &Value) -> String {
+fn request_row(request: &Value) -> [String; 4] {
+    [short_id(request), text(&request["principal"]), text(&request["access"]), text(&request["id"])]
+}
+
+pub(crate) fn short_id(session: &Value) -> String {
     text(&session["session"]).chars().take(SHORT_ID).collect()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),

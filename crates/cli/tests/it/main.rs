@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
+mod access;
 mod adopt;
 mod aws_fixture;
 mod check;

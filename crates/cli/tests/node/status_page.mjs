@@ -1,4 +1,5 @@
 // Reads the status page in a headless Chromium, in both color schemes and with the keyboard alone; prints JSON.
+// If a request for access waits, approves it.
 // Run: status_page.mjs CHROMIUM URL FOLDER. The folder gets a screenshot for each color scheme.
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -84,7 +85,7 @@ const contrast = `(() => {
   document.body.append(canvas);
   const background = luminance(getComputedStyle(canvas).color);
   canvas.remove();
-  const texts = [...document.querySelectorAll("h1, h2, p, th, td")].map((item) => luminance(getComputedStyle(item).color));
+  const texts = [...document.querySelectorAll("h1, h2, p, th, td, dt, dd, code")].map((item) => luminance(getComputedStyle(item).color));
   const ratio = (text) => (Math.max(text, background) + 0.05) / (Math.min(text, background) + 0.05);
   return { background, lowest: Math.min(...texts.map(ratio)) };
 })()`;
@@ -114,6 +115,19 @@ const paused = await evaluate("[document.activeElement.textContent, document.act
 await press("Enter", 13, "\r");
 const resumed = await evaluate("[document.activeElement.textContent, document.activeElement.ariaPressed]");
 
+// Decides with the keyboard.
+const requests = () => evaluate("[...document.querySelectorAll('#requests > li')].map((item) => item.innerText)");
+const access = { waiting: await requests(), how: await evaluate("document.getElementById('access-how').textContent") };
+access.address = await evaluate("location.href");
+access.buttons = await evaluate(`[...document.querySelectorAll("#requests button")]
+  .filter((button) => button.checkVisibility()).map((button) => [button.textContent, button.getAttribute("aria-label"), button.tabIndex])`);
+if (access.buttons.length > 0) {
+  await evaluate("document.querySelector('#requests button').focus()");
+  await press("Enter", 13, "\r");
+  await until("document.querySelector('#requests > li > p').textContent === 'approved'");
+  access.outcome = await evaluate("document.getElementById('access-outcome').textContent");
+}
+
 const page = await evaluate("document.documentElement.outerHTML");
 const rows = (id) => evaluate(`[...document.querySelectorAll("#${id} tr")].map((row) => [...row.cells].map((cell) => cell.textContent))`);
 const [state, sessions, servers, recent] = [
@@ -123,7 +137,7 @@ const [state, sessions, servers, recent] = [
   await rows("recent"),
 ];
 const unnamed = await evaluate("[...document.querySelectorAll('th')].filter((cell) => !cell.scope).length");
-console.log(JSON.stringify({ state, sessions, servers, recent, schemes, focused, paused, resumed, page, requested, errors, unnamed }));
+console.log(JSON.stringify({ state, sessions, servers, recent, schemes, focused, paused, resumed, access, page, requested, errors, unnamed }));
 sessionId = undefined;
 // The browser may end before its response is read, which resets the pipe.
 for (const pipe of browser.stdio.slice(3)) pipe.on("error", () => {});

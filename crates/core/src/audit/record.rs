@@ -55,9 +55,31 @@ pub enum AuditEvent {
     Close,
 }
 
+/// Where a person has decided about a request for access.
+///
+/// Serialized in `snake_case`. Channels may be added.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::audit::DecisionChannel;
+/// assert_eq!(serde_json::to_value(DecisionChannel::StatusPage).unwrap(), "status_page");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DecisionChannel {
+    /// In a form of the MCP client.
+    Elicitation,
+    /// On the status page of the gateway.
+    StatusPage,
+    /// In a terminal, by a command.
+    Terminal,
+}
+
 /// Describes one event. The record id, session, principal, account and key suffix join it to other logs.
 ///
-/// Serialized as an object with a key for each field; a value that is absent is `null`, and `narrow` and `request` are then left out.
+/// Serialized as an object with a key for each field; a value that is absent is `null`, and `narrow`, `request` and
+/// `decided_by` are then left out.
 ///
 /// # Examples
 /// ```
@@ -106,6 +128,10 @@ pub struct AuditRecord {
     /// The request to AWS; with [`AuditEvent::Request`], and with [`AuditEvent::Deny`] if a request was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestDetails>,
+    /// Where a person has decided; with [`AuditEvent::GrantAccess`], and with [`AuditEvent::RefuseAccess`] if a person has
+    /// refused the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<DecisionChannel>,
 }
 
 /// Describes the authority of a narrowed child session.
@@ -153,6 +179,7 @@ impl AuditRecord {
             failure: None,
             narrow: None,
             request: None,
+            decided_by: None,
         }
     }
 
@@ -196,6 +223,11 @@ impl AuditRecord {
 
     pub(crate) fn with_request(mut self, request: RequestDetails) -> Self {
         self.request = Some(request);
+        self
+    }
+
+    pub(crate) fn with_decision(mut self, channel: DecisionChannel) -> Self {
+        self.decided_by = Some(channel);
         self
     }
 

@@ -1,4 +1,6 @@
-//! Requests for access: the person at the client decides, by an elicitation.
+//! Requests for access: the person at the client decides by an elicitation, or an operator decides outside the client.
+//!
+//! Both ways are open at the same time, as far as there are both: the first decision counts, and the other way is closed.
 //!
 //! | response of the client | decision |
 //! |---|---|
@@ -6,22 +8,32 @@
 //! | `accept` with any other content, `decline`, `cancel` | refused |
 //! | an error, another shape, none within five minutes; the client leaves or cancels the call | refused |
 //!
+//! | operator | decision |
+//! |---|---|
+//! | the request in [`AccessRequests`] is approved | granted |
+//! | it is denied, or nothing is decided within five minutes | refused |
+//!
 //! Only a response to the gateway's own request counts. Its id, or for a modern client its state, is unknown to the model,
 //! and a model's arguments reach only the tool.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
+use valetkey_core::audit::DecisionChannel;
 use valetkey_core::{Error, ErrorKind, Result};
-use valetkey_tools::{AccessRequest, Approver, REQUEST_ACCESS, ToolOutput, ToolSet};
+use valetkey_tools::{AccessDecision, AccessRequest, Approver, REQUEST_ACCESS, ToolOutput, ToolSet};
 
 use super::call_result;
-use crate::client::{CallIdentity, CallOutcome, ClientContext, GivenInput, InterruptedCalls, Refusal};
+use crate::AccessRequests;
+use crate::access_requests::WaitingRequest;
+use crate::client::{
+    CallIdentity, CallOutcome, ClientContext, ClientLink, GivenInput, InterruptedCalls, Refusal,
+};
 use crate::connection::RefusedRequest;
 use crate::host::{ToolCall, error_result};
 use crate::json::round_numbers;
@@ -30,33 +42,72 @@ use crate::json::round_numbers;
 const DECISION_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The JSON-RPC code of a client that has no such method.
 const METHOD_NOT_FOUND: i32 = -32601;
+/// The method by which a client shows a form.
+const ELICITATION: &str = "elicitation/create";
 /// The field of the form that must be `true`.
 const GRANT_FIELD: &str = "grant";
 const NOTHING_GRANTED: &str = "nothing was granted; request it again if it is needed";
 
-/// Reaches the person at the client of one call.
-struct ClientApprover<'a>(&'a ClientContext);
+/// Reaches the person at the client of one call, and the operator of the gateway.
+struct CallApprover<'a> {
+    client: &'a ClientContext,
+    requests: Option<&'a AccessRequests>,
+}
 
 #[async_trait]
-impl Approver for ClientApprover<'_> {
-    async fn decide(&self, request: &AccessRequest) -> Result<()> {
-        let link = self.0.link.as_ref().ok_or_else(|| unreachable_person(&Refusal::NO_CLIENT))?;
-        let params = elicitation(request);
-        tokio::select! {
-            biased;
-            () = self.0.cancelled.cancelled() => Err(undecided("the call was cancelled before a decision")),
-            response = timeout(DECISION_TIMEOUT, link.request("elicitation/create", Some(params))) => match response {
-                Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the person did not decide in time")
-                    .with_next_step(NOTHING_GRANTED)),
-                Ok(Err(refusal)) => Err(unreachable_person(&refusal)),
-                Ok(Ok(response)) => read_decision(&response),
+impl Approver for CallApprover<'_> {
+    async fn decide(&self, request: &AccessRequest) -> Result<AccessDecision> {
+        let form = elicitation(request);
+        let client = self.find_form_client(&form);
+        let mut waiting = match (self.requests, &client) {
+            (Some(requests), client) => match requests.insert(request, DECISION_TIMEOUT) {
+                Ok(waiting) => Some(waiting),
+                Err(error) if client.is_err() => return Err(error),
+                // The person at the client can decide.
+                Err(_full) => None,
             },
-        }
+            (None, Ok(_)) => None,
+            (None, Err(refusal)) => return Err(unreachable_person(refusal)),
+        };
+        let decided = tokio::select! {
+            biased;
+            () = self.client.cancelled.cancelled() => return Err(undecided("the call was cancelled before a decision")),
+            decision = operator_decision(waiting.as_mut()) => Ok(decision),
+            decision = timeout(DECISION_TIMEOUT, client_decision(client.ok(), form)) => decision.unwrap_or_else(|_elapsed| {
+                Err(Error::new(ErrorKind::TimedOut, "the person did not decide in time").with_next_step(NOTHING_GRANTED))
+            }),
+        };
+        // The operator may have decided in the same moment, and sees that decision.
+        waiting.and_then(WaitingRequest::withdraw).map_or(decided, Ok)
     }
 
     fn spawn_watch(&self, ended: Pin<Box<dyn Future<Output = ()> + Send>>) {
         tokio::spawn(ended);
     }
+}
+
+impl CallApprover<'_> {
+    /// Returns the client if it can show its user a form.
+    fn find_form_client(&self, form: &Value) -> std::result::Result<&dyn ClientLink, Refusal> {
+        let link = self.client.link.as_deref().ok_or(Refusal::NO_CLIENT)?;
+        link.profile().check_request(ELICITATION, Some(form))?;
+        Ok(link)
+    }
+}
+
+/// Waits for the decision of an operator. Never completes if no operator can decide.
+async fn operator_decision(waiting: Option<&mut WaitingRequest>) -> AccessDecision {
+    match waiting {
+        Some(waiting) => waiting.decision().await,
+        None => pending().await,
+    }
+}
+
+/// Waits for the decision of the person at the client. Never completes without a client that can show a form.
+async fn client_decision(client: Option<&dyn ClientLink>, form: Value) -> Result<AccessDecision> {
+    let Some(client) = client else { return pending().await };
+    let response = client.request(ELICITATION, Some(form)).await;
+    read_decision(&response.map_err(|refusal| unreachable_person(&refusal))?)
 }
 
 /// Returns the parameters of the form for the person.
@@ -76,20 +127,20 @@ fn elicitation(request: &AccessRequest) -> Value {
     })
 }
 
-/// Returns `Ok` only for a response that grants the request in every part.
-fn read_decision(response: &Value) -> Result<()> {
+/// Returns a grant only for a response that grants the request in every part.
+fn read_decision(response: &Value) -> Result<AccessDecision> {
+    let channel = DecisionChannel::Elicitation;
     let result = &response["result"];
     match result["action"].as_str() {
-        Some("accept") if result["content"][GRANT_FIELD] == Value::Bool(true) => Ok(()),
-        Some("accept" | "decline") => Err(refused("the person has refused the request")),
-        Some("cancel") => Err(refused("the person has dismissed the request")),
+        Some("accept") if result["content"][GRANT_FIELD] == Value::Bool(true) => {
+            Ok(AccessDecision::Granted(channel))
+        }
+        Some("accept" | "decline") => {
+            Ok(AccessDecision::refused(channel, "the person has refused the request"))
+        }
+        Some("cancel") => Ok(AccessDecision::refused(channel, "the person has dismissed the request")),
         _ => Err(undecided("the client has sent no decision that can be read")),
     }
-}
-
-fn refused(message: &'static str) -> Error {
-    Error::new(ErrorKind::Denied, message)
-        .with_next_step("continue without this access, or report to the user what it is needed for")
 }
 
 fn undecided(message: &'static str) -> Error {
@@ -103,19 +154,27 @@ fn unreachable_person(refusal: &Refusal) -> Error {
     }
     let message = format!("no person can be reached: {}", refusal.message());
     Error::new(ErrorKind::NotConfigured, message).with_next_step(
-        "continue without this access; the user needs an MCP client that supports elicitation (forms), or a person starts \
-         the gateway with the access (`valetkey serve --scope`)",
+        "continue without this access; the user needs an MCP client that supports elicitation (forms), a gateway that \
+         lists requests for its operator (`valetkey access list`), or one that is started with the access \
+         (`valetkey serve --scope`)",
     )
 }
 
 /// Calls the credential tools, and continues requests for access of modern clients, which repeat their call with the
 /// decision.
 #[derive(Default)]
-pub(super) struct OwnCalls {
+pub(crate) struct OwnCalls {
+    /// The requests that an operator can decide about, if there is one.
+    requests: Option<AccessRequests>,
     interrupted: InterruptedCalls<Option<ToolOutput>>,
 }
 
 impl OwnCalls {
+    /// Creates calls whose requests for access are listed in `requests`.
+    pub(crate) fn new(requests: Option<AccessRequests>) -> Self {
+        Self { requests, interrupted: InterruptedCalls::default() }
+    }
+
     /// Calls a tool, and returns its MCP result, or `None` if the tool set has no such tool.
     ///
     /// # Errors
@@ -127,7 +186,8 @@ impl OwnCalls {
         context: &ClientContext,
     ) -> std::result::Result<Option<Value>, RefusedRequest> {
         if call.name != REQUEST_ACCESS || !context.is_interruptible() {
-            let output = call_tool(tools, &call.name, call.arguments, context).await;
+            let requests = self.requests.as_ref();
+            let output = call_tool(tools, &call.name, call.arguments, context, requests).await;
             return Ok(output.map(call_result));
         }
         let input = GivenInput::take(&mut call.other);
@@ -136,8 +196,9 @@ impl OwnCalls {
             Some(input) => self.interrupted.resume(input, identity, context).await?,
             None => {
                 let (tools, ToolCall { name, arguments, .. }) = (tools.clone(), call);
+                let requests = self.requests.clone();
                 let run = |context: ClientContext| async move {
-                    call_tool(&tools, &name, arguments, &context).await
+                    call_tool(&tools, &name, arguments, &context, requests.as_ref()).await
                 };
                 self.interrupted.run(identity, context, run).await?
             }
@@ -156,11 +217,12 @@ async fn call_tool(
     tools: &ToolSet,
     name: &str,
     arguments: Option<Map<String, Value>>,
-    context: &ClientContext,
+    client: &ClientContext,
+    requests: Option<&AccessRequests>,
 ) -> Option<ToolOutput> {
     let mut input = arguments.map_or(Value::Null, Value::Object);
     round_numbers(&mut input);
-    tools.call_with(name, input, &ClientApprover(context)).await
+    tools.call_with(name, input, &CallApprover { client, requests }).await
 }
 
 impl fmt::Debug for OwnCalls {
@@ -173,10 +235,21 @@ impl fmt::Debug for OwnCalls {
 mod tests {
     use super::*;
 
+    /// Returns the kind of the error to which a response leads; `None` for a grant.
+    fn error_kind(response: &Value) -> Option<ErrorKind> {
+        match read_decision(response) {
+            Ok(AccessDecision::Granted(DecisionChannel::Elicitation)) => None,
+            Ok(AccessDecision::Refused(DecisionChannel::Elicitation, error)) | Err(error) => {
+                Some(error.kind())
+            }
+            Ok(other) => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn decision_grants_only_explicit_acceptance() {
         let granted = json!({"result": {"action": "accept", "content": {"grant": true}}});
-        assert!(read_decision(&granted).is_ok());
+        assert_eq!(error_kind(&granted), None);
         for (response, kind) in [
             (json!({"result": {"action": "accept", "content": {"grant": false}}}), ErrorKind::Denied),
             (json!({"result": {"action": "accept", "content": {"grant": "true"}}}), ErrorKind::Denied),
@@ -191,7 +264,7 @@ mod tests {
             (json!({"error": {"code": -1, "message": "accept"}}), ErrorKind::Unavailable),
             (json!({}), ErrorKind::Unavailable),
         ] {
-            assert_eq!(read_decision(&response).unwrap_err().kind(), kind, "{response}");
+            assert_eq!(error_kind(&response), Some(kind), "{response}");
         }
     }
 }

@@ -16,7 +16,7 @@ use super::session_factory::SessionFactory;
 use super::shared::SharedSessions;
 use super::site::Site;
 use super::tls::TlsIdentity;
-use crate::ProcessQuota;
+use crate::{AccessRequests, ProcessQuota};
 
 /// Configures an [`HttpGateway`]. Created by [`HttpGateway::builder`].
 ///
@@ -29,6 +29,7 @@ use crate::ProcessQuota;
 /// | [`sessions`](Self::sessions) | limits of credential sessions | those of [`RegistryBuilder`] |
 /// | [`shared_sessions`](Self::shared_sessions) | the store of sessions that several gateways serve | none |
 /// | [`process_quota`](Self::process_quota) | limits of server processes | those of [`ProcessLimits`](crate::ProcessLimits) |
+/// | [`access_requests`](Self::access_requests) | the requests for access that an operator can decide about | none |
 /// | [`max_requests`](Self::max_requests) | requests in progress | 1,024 |
 /// | [`max_requests_per_principal`](Self::max_requests_per_principal) | those of one principal | 256 |
 /// | [`max_protocol_sessions_per_principal`](Self::max_protocol_sessions_per_principal) | sessions of its legacy clients | 1,000 |
@@ -54,6 +55,7 @@ pub struct HttpGatewayBuilder {
     pub(super) records: RecordLimits,
     pub(super) process_quota: ProcessQuota,
     pub(super) shared: Option<SharedSessions>,
+    pub(super) access_requests: Option<AccessRequests>,
     pub(super) monitor: GatewayMonitor,
 }
 
@@ -68,6 +70,7 @@ impl HttpGatewayBuilder {
             records: RecordLimits { per_principal: 1_000, total: 10_000 },
             process_quota: ProcessQuota::default(),
             shared: None,
+            access_requests: None,
             monitor: GatewayMonitor::default(),
         }
     }
@@ -149,6 +152,24 @@ impl HttpGatewayBuilder {
     /// [`ProcessLimits`](crate::ProcessLimits)). The processes that list the tools of the catalog do not count.
     pub fn process_quota(mut self, quota: ProcessQuota) -> Self {
         self.process_quota = quota;
+        self
+    }
+
+    /// Lists requests for access, so that an operator can decide about them (default: only the person at the client
+    /// decides). A client that cannot show a form then waits for the operator.
+    ///
+    /// # Examples
+    /// ```
+    /// use valetkey_mcp::AccessRequests;
+    /// use valetkey_mcp::http::HttpGatewayBuilder;
+    ///
+    /// fn with_operator(gateway: HttpGatewayBuilder) -> (HttpGatewayBuilder, AccessRequests) {
+    ///     let requests = AccessRequests::new();
+    ///     (gateway.access_requests(requests.clone()), requests)
+    /// }
+    /// ```
+    pub fn access_requests(mut self, requests: AccessRequests) -> Self {
+        self.access_requests = Some(requests);
         self
     }
 

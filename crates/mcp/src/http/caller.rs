@@ -151,7 +151,7 @@ impl CallerTools {
             None => None,
         };
         match selected {
-            Some(session) => session.accounts(),
+            Some(session) => session.value().served_session().unwrap_or(&session).accounts(),
             None => self.tenants.factory().accounts(&self.caller),
         }
     }

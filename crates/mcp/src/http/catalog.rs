@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use valetkey_core::{AccountName, Result, SessionContext};
-use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition};
+use valetkey_tools::{CREDENTIAL_SESSION, ToolAnnotations, ToolDefinition, ToolSet};
 
 use super::encoded_list::EncodedList;
 use super::session_factory::{Listeners, SessionFactory, host_builder};
@@ -33,6 +33,8 @@ pub(super) struct Catalog {
     /// Signs the lists of remote servers that require it.
     list_session: Mutex<Option<SessionContext>>,
     tools: GatewayInner,
+    /// The credential tools that are listed, which a reload replaces.
+    own_tools: RwLock<ToolSet>,
     /// Whether the tools of the current servers were listed.
     is_listed: AtomicBool,
     /// The lists that were encoded last, by the accounts that their tools can select.
@@ -54,15 +56,22 @@ impl Catalog {
         let host = listeners.host_builder(factory, &session).list_session(list_session.clone());
         // Without an idle timeout, because these servers announce changes of their tools.
         let host = host.idle_timeout(Duration::ZERO).start().await?;
-        let tools = valetkey_tools::ToolSet::for_session(session.clone());
-        let tools = GatewayInner::new(tools, Some(Arc::new(host)));
+        let own_tools = factory.catalog_tools(&session);
+        let tools = GatewayInner::new(own_tools.clone(), Some(Arc::new(host)), Arc::default());
         let encoded = Cache::new(MAX_ENCODED_LISTS);
-        let (list_session, is_listed) = (Mutex::new(list_session), AtomicBool::new(false));
-        Ok(Self { session, list_session, tools, is_listed, encoded })
+        Ok(Self {
+            session,
+            list_session: Mutex::new(list_session),
+            tools,
+            own_tools: RwLock::new(own_tools),
+            is_listed: AtomicBool::new(false),
+            encoded,
+        })
     }
 
     /// Takes the servers of `factory`, and announces the change.
     pub(super) fn reload(&self, factory: &dyn SessionFactory) {
+        *self.own_tools.write() = factory.catalog_tools(&self.session);
         let list_session = factory.list_session();
         let builder = host_builder(factory, &self.session).list_session(list_session.clone());
         match self.tools.host().map(|host| host.reconfigure(builder)) {
@@ -153,14 +162,14 @@ impl Catalog {
     fn tools_of(&self, catalog: &ItemCatalog, accounts: &[AccountName]) -> Vec<Value> {
         let mut tools = vec![tool_definition(&create_session()), tool_definition(&list_sessions())];
         let is_own = |tool: &Value| tool["name"].as_str().is_some_and(is_catalog_tool);
-        let listed = self.tools.define_tools(catalog, accounts);
+        let listed = self.tools.define_tools_beside(&self.own_tools.read(), catalog, accounts);
         tools.extend(listed.into_iter().filter(|tool| !is_own(tool)));
         tools
     }
 
     /// Whether a name is that of a tool of no server.
     pub(super) fn is_own_tool(&self, name: &str) -> bool {
-        is_catalog_tool(name) || self.tools.is_own_tool(name)
+        is_catalog_tool(name) || self.own_tools.read().get(name).is_some()
     }
 
     /// Returns the tools of servers as they were listed last, or lists them if they were not.

@@ -81,6 +81,9 @@ impl fmt::Debug for NewSession {
 pub trait SessionFactory: Send + Sync + 'static {
     /// Returns a new session for an authenticated caller. The gateway sets the session's principal.
     ///
+    /// The servers of the session run for the session of its tools: for tools of a part of the session
+    /// ([narrowed](SessionContext::narrow)), they have no more authority than that part.
+    ///
     /// # Errors
     /// `Denied` when the caller may have no session.
     fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession>;
@@ -148,6 +151,13 @@ pub trait SessionFactory: Send + Sync + 'static {
     /// not listed). The gateway uses no other account of it, and closes it at the next reload and when it stops.
     fn list_session(&self) -> Option<SessionContext> {
         None
+    }
+
+    /// Returns the credential tools that the gateway lists, which are the same for every principal. `session` is that of
+    /// the catalog (default: the tools of [`ToolSet::for_session`]). Override it if the tools of sessions include others,
+    /// such as [`request_aws_access`](valetkey_tools::REQUEST_ACCESS).
+    fn catalog_tools(&self, session: &SessionContext) -> ToolSet {
+        ToolSet::for_session(session.clone())
     }
 
     /// Returns the accounts that a new session of this caller has, the default one first. The gateway lists them as

@@ -54,7 +54,8 @@ use valetkey_store::{
     RecordOwner, SealedRecord, SessionContents, SessionStore, StoreError,
 };
 
-use super::tenants::{Tenant, TenantGuard};
+use super::tenant::Tenant;
+use super::tenants::TenantGuard;
 use metered_store::MeteredStore;
 use pending_clears::PendingClears;
 use status::{Counted, StatusRecorder};

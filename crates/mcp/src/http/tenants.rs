@@ -9,68 +9,26 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use valetkey_core::{
     Error, ErrorKind, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionGuard,
-    SessionHandle, SessionId, SessionRegistry, WeakSession,
+    SessionHandle, SessionId, SessionRegistry,
 };
-use valetkey_tools::ToolSet;
 
 use super::auth::VerifiedCaller;
-use super::live_config::{LiveConfig, LiveConfigCell};
-use super::monitor::{RunningServer, TenantStatus};
-use super::session_factory::{Listeners, NewSession, SessionFactory, host_builder};
+use super::live_config::LiveConfigCell;
+use super::monitor::TenantStatus;
+use super::session_factory::{Listeners, NewSession, SessionFactory};
 use super::session_key::SessionKey;
 use super::shared::{SessionRecord, SharedRecords, SharedSessions};
-use crate::ProcessQuota;
+use super::tenant::{RunningTenant, Tenant};
 use crate::client::ClientContext;
 use crate::connection::RefusedRequest;
-use crate::gateway::{ContentSource, GatewayInner};
+use crate::gateway::{ContentSource, GatewayInner, OwnCalls};
 use crate::host::{ItemRequest, ToolCall, error_result};
 use crate::server::{ChangeCounters, ListChanges, RequestFailure};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
+use crate::{AccessRequests, ProcessQuota};
 
 /// The maximum number of callers whose small state is kept between requests.
 const MAX_CALLERS: u64 = 10_000;
-
-/// The part of a session that is kept beside it: its tools, and its servers from the first call on.
-pub(super) struct Tenant {
-    session: WeakSession,
-    tools: Result<ToolSet>,
-    /// The caller that opened the session.
-    caller: VerifiedCaller,
-    running: OnceCell<RunningTenant>,
-    pub(super) label: Option<String>,
-    /// The record of a session that other nodes may serve.
-    pub(super) record: Option<Arc<SessionRecord>>,
-}
-
-impl Tenant {
-    /// Returns the credential tools, if the session could be opened.
-    pub(super) fn tools(&self) -> Option<&ToolSet> {
-        self.tools.as_ref().ok()
-    }
-
-    /// Whether the narrowed session that the arguments name was narrowed from this one.
-    pub(super) fn has_narrowed(&self, arguments: &Map<String, Value>) -> bool {
-        let extract = |tools: &ToolSet| tools.extract_session(&mut arguments.clone());
-        self.tools().is_some_and(|tools| matches!(extract(tools), Ok(Some(_))))
-    }
-
-    pub(super) fn caller(&self) -> &VerifiedCaller {
-        &self.caller
-    }
-
-    pub(super) fn principal(&self) -> &Principal {
-        self.caller.principal()
-    }
-
-    /// Describes the session; `None` once it has ended.
-    fn status(&self) -> Option<TenantStatus> {
-        let session = self.session.upgrade()?.status();
-        let host = self.running.get().and_then(|running| running.gateway.host());
-        let pids = host.into_iter().flat_map(|host| host.pids().chain(host.narrowed_pids()));
-        let servers = pids.map(RunningServer::new).collect();
-        (!session.closed).then(|| TenantStatus { session, label: self.label.clone(), servers })
-    }
-}
 
 /// What distinguishes a session that is about to be opened from the others of its caller.
 #[derive(Default)]
@@ -81,31 +39,18 @@ pub(super) struct NewTenant {
     pub(super) session: Option<SessionId>,
 }
 
-/// The servers of a session, from the first call on.
-struct RunningTenant {
-    session: SessionContext,
-    gateway: GatewayInner,
-    /// The configuration that the servers have.
-    generation: Mutex<u64>,
-}
-
-impl RunningTenant {
-    /// Gives the servers the current configuration, if they have an earlier one.
-    fn refresh(&self, live: &LiveConfig) {
-        let mut generation = self.generation.lock();
-        if *generation >= live.generation {
-            return;
-        }
-        *generation = live.generation;
-        let builder = host_builder(&*live.factory, &self.session);
-        if let Some(Err(error)) = self.gateway.host().map(|host| host.reconfigure(builder)) {
-            tracing::error!(session = %self.session.id(), %error, "the session keeps its servers");
-        }
-    }
-}
-
 /// An open session in use.
 pub(super) type TenantGuard = SessionGuard<Arc<Tenant>>;
+
+/// What the sessions of all principals have in common, and their limits.
+pub(super) struct TenantsConfig {
+    pub(super) listeners: Listeners,
+    pub(super) registry: RegistryBuilder,
+    pub(super) process_quota: ProcessQuota,
+    pub(super) shared: Option<SharedSessions>,
+    /// The requests for access that an operator can decide about, if there is one.
+    pub(super) access_requests: Option<AccessRequests>,
+}
 
 /// The sessions of all principals.
 pub(super) struct Tenants {
@@ -116,6 +61,8 @@ pub(super) struct Tenants {
     registry: SessionRegistry<Arc<Tenant>>,
     /// Shared by the hosts of all sessions, too.
     process_quota: ProcessQuota,
+    /// The requests for access that an operator can decide about, if there is one.
+    access_requests: Option<AccessRequests>,
     /// Count the changes that servers of a principal's sessions announce.
     change_counters: Cache<Principal, Arc<ChangeCounters>>,
     /// The session of each caller for servers that are given no credentials.
@@ -125,13 +72,8 @@ pub(super) struct Tenants {
 }
 
 impl Tenants {
-    pub(super) fn new(
-        live: LiveConfigCell,
-        listeners: Listeners,
-        registry: RegistryBuilder,
-        process_quota: ProcessQuota,
-        shared: Option<SharedSessions>,
-    ) -> Result<Self> {
+    pub(super) fn new(live: LiveConfigCell, config: TenantsConfig) -> Result<Self> {
+        let TenantsConfig { listeners, registry, process_quota, shared, access_requests } = config;
         let shared = shared.map(SharedRecords::new).transpose()?.map(Arc::new);
         Ok(Self {
             live,
@@ -139,6 +81,7 @@ impl Tenants {
             listeners,
             registry: registry.build_with(),
             process_quota,
+            access_requests,
             change_counters: Cache::new(MAX_CALLERS),
             credential_free: Cache::new(MAX_CALLERS),
             shared,
@@ -166,6 +109,7 @@ impl Tenants {
                 tools,
                 caller,
                 running: OnceCell::new(),
+                own_calls: Arc::new(OwnCalls::new(self.access_requests.clone())),
                 label,
                 record,
             })
@@ -243,6 +187,11 @@ impl Tenants {
     /// opened with other claims has another authority, and is not found.
     pub(super) fn find_local(&self, caller: &VerifiedCaller, handle: &SessionHandle) -> Result<TenantGuard> {
         let found = self.registry.find(caller.principal(), handle)?;
+        if found.value().served_session().is_some_and(SessionContext::is_closed) {
+            // The tools had a part of the session, which a clear or its lifetime has ended.
+            self.close_local(caller.principal(), handle);
+            return Err(Error::new(ErrorKind::Closed, "the session of the tools has ended"));
+        }
         if found.value().caller == *caller {
             found.value().caller.renew_token(caller);
             return Ok(found);
@@ -326,7 +275,8 @@ impl Tenants {
         context: &ClientContext,
     ) -> std::result::Result<Option<Value>, RefusedRequest> {
         if let Some(tools) = session.value().tools().filter(|tools| tools.get(&call.name).is_some()) {
-            let gateway = GatewayInner::new(tools.clone(), None);
+            let own_calls = Arc::clone(&session.value().own_calls);
+            let gateway = GatewayInner::new(tools.clone(), None, own_calls);
             return self.call_shared(session, &gateway, call, context).await;
         }
         match self.gateway(session).await {
@@ -370,11 +320,12 @@ impl Tenants {
         let tools = session.value().tools.clone()?;
         let live = self.live.current();
         let counters = self.counters(session.value().caller.principal());
-        let host = self.listeners.host_builder(&*live.factory, session);
+        let served = tools.session().unwrap_or(session).clone();
+        let host = self.listeners.host_builder(&*live.factory, &served);
         let host = host.process_quota(self.process_quota.clone()).change_counters(counters).start().await?;
         Ok(RunningTenant {
-            session: SessionContext::clone(session),
-            gateway: GatewayInner::new(tools, Some(Arc::new(host))),
+            session: served,
+            gateway: GatewayInner::new(tools, Some(Arc::new(host)), Arc::clone(&session.value().own_calls)),
             generation: Mutex::new(live.generation),
         })
     }

@@ -2,6 +2,7 @@
 
 mod access_tokens;
 mod accounts;
+mod approval;
 mod canary;
 mod challenge;
 pub(crate) mod client_fixture;

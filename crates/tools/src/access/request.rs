@@ -19,15 +19,18 @@
 //! - `Closed`: the session has ended meanwhile.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use valetkey_core::audit::{AuditEvent, NarrowDetails};
+use valetkey_core::audit::{AuditEvent, DecisionChannel, NarrowDetails};
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
-use super::{AccessRequest, Approver, NoApprover, REQUEST_ACCESS_TOOL, RequestableAccess};
+use super::{AccessDecision, AccessRequest, Approver, NoApprover, REQUEST_ACCESS_TOOL, RequestableAccess};
 use crate::arguments::{ToolArguments, missing_field};
 use crate::sessions::{CREDENTIAL_SESSION_ARG, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
@@ -67,13 +70,14 @@ impl RequestAccess {
     async fn request(&self, input: Value, approver: &dyn Approver) -> Result<ToolOutput> {
         let (access, request) = self.parse(input)?;
         let mut pending = PendingRequest::begin(self, &request.name)?;
-        let granted = match approver.decide(&request).await {
-            Ok(()) => self.grant(access, &request),
-            Err(error) => Err(error),
+        let (channel, granted) = match self.decide(&request, approver).await {
+            Ok(AccessDecision::Granted(channel)) => (Some(channel), self.grant(access, &request)),
+            Ok(AccessDecision::Refused(channel, error)) => (Some(channel), Err(error)),
+            Err(error) => (None, Err(error)),
         };
-        pending.end(granted.as_ref().err());
+        pending.end(channel, granted.as_ref().err());
         let (session, handle) = granted?;
-        self.record_grant(&session, &request, approver);
+        self.record_grant(&session, &request, channel, approver);
         let ends_at = session.expires_at();
         let text = format!(
             "A person has granted the access `{}` until {ends_at}. Give `{CREDENTIAL_SESSION_ARG}`: {handle} in each \
@@ -84,6 +88,17 @@ impl RequestAccess {
             CREDENTIAL_SESSION_ARG: handle, "access": request.name, "accounts": session.accounts(), "ends_at": ends_at,
         });
         Ok(ToolOutput::ok(text).with_structured(structured))
+    }
+
+    /// Waits for the person, or for the end of the session, after which there is nothing to decide.
+    async fn decide(&self, request: &AccessRequest, approver: &dyn Approver) -> Result<AccessDecision> {
+        let mut ended = pin!(self.sessions.own().closed());
+        let mut decided = approver.decide(request);
+        poll_fn(|context| match ended.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(session_ended())),
+            Poll::Pending => decided.as_mut().poll(context),
+        })
+        .await
     }
 
     fn parse(&self, input: Value) -> Result<(&RequestableAccess, AccessRequest)> {
@@ -99,7 +114,16 @@ impl RequestAccess {
             None => access.max_lifetime,
         };
         let accounts = access.accounts.clone().unwrap_or_else(|| self.offers.session.accounts());
-        Ok((access, AccessRequest { name, accounts, policy: access.policy.clone(), reason, lifetime }))
+        let request = AccessRequest {
+            name,
+            accounts,
+            policy: access.policy.clone(),
+            reason,
+            lifetime,
+            session: self.offers.session.id(),
+            principal: self.offers.session.principal().cloned(),
+        };
+        Ok((access, request))
     }
 
     fn unknown_access(&self) -> Error {
@@ -112,7 +136,7 @@ impl RequestAccess {
     fn grant(&self, access: &RequestableAccess, request: &AccessRequest) -> Result<(SessionContext, String)> {
         let own = self.sessions.own();
         if own.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "the session has ended; nothing was granted"));
+            return Err(session_ended());
         }
         let remaining = own.expires_at().remaining(own.clock().now());
         let lifetime = remaining.into_iter().fold(request.lifetime, Duration::min);
@@ -121,15 +145,21 @@ impl RequestAccess {
         Ok((granted, handle.to_string()))
     }
 
-    fn record_grant(&self, granted: &SessionContext, request: &AccessRequest, approver: &dyn Approver) {
+    fn record_grant(
+        &self,
+        granted: &SessionContext,
+        request: &AccessRequest,
+        channel: Option<DecisionChannel>,
+        approver: &dyn Approver,
+    ) {
         let details = NarrowDetails::of(granted, request.policy.as_ref().map(SessionPolicy::digest));
         let own = self.sessions.own();
-        own.audit_access(AuditEvent::GrantAccess, &request.name, Some(&details), None);
+        own.audit_access(AuditEvent::GrantAccess, &request.name, Some(&details), channel, None);
         let (ended, own, name) = (granted.closed(), own.downgrade(), request.name.clone());
         approver.spawn_watch(Box::pin(async move {
             ended.await;
             if let Some(own) = own.upgrade() {
-                own.audit_access(AuditEvent::EndAccess, &name, Some(&details), None);
+                own.audit_access(AuditEvent::EndAccess, &name, Some(&details), None, None);
             }
         }));
     }
@@ -155,11 +185,11 @@ impl<'a> PendingRequest<'a> {
             return Err(Error::new(ErrorKind::Throttled, message).with_next_step("wait until it is decided"));
         }
         drop(state);
-        tool.sessions.own().audit_access(AuditEvent::RequestAccess, name, None, None);
+        tool.sessions.own().audit_access(AuditEvent::RequestAccess, name, None, None, None);
         Ok(Self { tool, name, is_decided: false })
     }
 
-    fn end(&mut self, failure: Option<&Error>) {
+    fn end(&mut self, channel: Option<DecisionChannel>, failure: Option<&Error>) {
         self.is_decided = true;
         let mut state = self.tool.state.lock();
         state.is_waiting = false;
@@ -171,7 +201,8 @@ impl<'a> PendingRequest<'a> {
         }
         drop(state);
         if let Some(error) = failure {
-            self.tool.sessions.own().audit_access(AuditEvent::RefuseAccess, self.name, None, Some(error));
+            let own = self.tool.sessions.own();
+            own.audit_access(AuditEvent::RefuseAccess, self.name, None, channel, Some(error));
         }
     }
 }
@@ -179,7 +210,7 @@ impl<'a> PendingRequest<'a> {
 impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
         if !self.is_decided {
-            self.end(Some(&Error::new(ErrorKind::Unavailable, "the call ended before a decision")));
+            self.end(None, Some(&Error::new(ErrorKind::Unavailable, "the call ended before a decision")));
         }
     }
 }
@@ -197,6 +228,10 @@ impl Tool for RequestAccess {
     async fn call_with(&self, input: Value, approver: &dyn Approver) -> ToolOutput {
         self.request(input, approver).await.into()
     }
+}
+
+fn session_ended() -> Error {
+    Error::new(ErrorKind::Closed, "the session has ended; nothing was granted")
 }
 
 fn parse_lifetime(given: &Value, max: Duration) -> Result<Duration> {

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+use valetkey_core::audit::{AuditEvent, DecisionChannel, InMemoryAudit};
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{AccessScope, Error, ErrorKind, Result, SessionContext, SessionPolicy};
-use valetkey_tools::{AccessRequest, Approver, RequestableAccess, ToolOutput, ToolSet};
+use valetkey_tools::{AccessDecision, AccessRequest, Approver, RequestableAccess, ToolOutput, ToolSet};
 
 use crate::fixture::{
     CLEAR_CREDENTIALS, CLOSE_SESSION, GET_CREDENTIALS, NARROW_CREDENTIALS, REQUEST_ACCESS, error_json,
@@ -45,12 +45,16 @@ impl PersonFixture {
 
 #[async_trait]
 impl Approver for PersonFixture {
-    async fn decide(&self, request: &AccessRequest) -> Result<()> {
+    async fn decide(&self, request: &AccessRequest) -> Result<AccessDecision> {
         self.requests.lock().push(request.clone());
         if self.is_silent {
             pending::<()>().await;
         }
-        self.refusal.map_or(Ok(()), |kind| Err(Error::new(kind, "refused")))
+        match self.refusal {
+            Some(ErrorKind::Denied) => Ok(AccessDecision::refused(DecisionChannel::Terminal, "refused")),
+            Some(kind) => Err(Error::new(kind, "undecided")),
+            None => Ok(AccessDecision::Granted(DecisionChannel::StatusPage)),
+        }
     }
 
     fn spawn_watch(&self, ended: Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -152,6 +156,8 @@ async fn access_granted_acts_by_handle_until_it_ends() {
     let narrowed = records.iter().rfind(|record| record.event == AuditEvent::Narrow).unwrap();
     assert_eq!(record(GrantAccess).narrow, narrowed.narrow, "the session of the grant is named");
     assert_eq!(record(GrantAccess).component.as_deref(), Some("deploy"));
+    assert_eq!(record(GrantAccess).decided_by, Some(DecisionChannel::StatusPage));
+    assert_eq!((record(RequestAccess).decided_by, record(EndAccess).decided_by), (None, None));
 }
 
 #[tokio::test]
@@ -226,6 +232,9 @@ async fn access_refused_three_times_is_not_requested_again() {
     for _ in 0..2 {
         assert_eq!(error_json(&fixture.request(&refusing, valid_input()).await)["code"], "denied");
     }
+    let refusals = fixture.audit.records().into_iter().filter(|record| record.failure.is_some());
+    let channels: Vec<_> = refusals.map(|record| record.decided_by).collect();
+    assert_eq!(channels, [Some(DecisionChannel::Terminal); 2]);
     fixture.granted(&PersonFixture::default()).await;
     for _ in 0..5 {
         assert_eq!(error_json(&fixture.request(&refusing, valid_input()).await)["code"], "denied");
@@ -247,6 +256,18 @@ async fn access_request_that_is_dropped_is_refused() {
     let refused = (AuditEvent::RefuseAccess, Some(ErrorKind::Unavailable));
     assert_eq!(fixture.events(), [(AuditEvent::RequestAccess, None), refused]);
     fixture.granted(&PersonFixture::default()).await;
+}
+
+#[tokio::test]
+async fn access_request_ends_with_its_session() {
+    let (fixture, silent) = (AccessFixture::new(), PersonFixture::silent());
+    let mut waiting = Box::pin(fixture.request(&silent, valid_input()));
+    assert!((&mut waiting).now_or_never().is_none());
+    fixture.session.close();
+    let output = waiting.await;
+    assert_eq!(error_json(&output)["code"], "closed", "{}", output.text);
+    let refused = (AuditEvent::RefuseAccess, Some(ErrorKind::Closed));
+    assert_eq!(fixture.events(), [(AuditEvent::RequestAccess, None), refused]);
 }
 
 #[tokio::test]

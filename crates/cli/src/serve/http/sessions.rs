@@ -1,5 +1,6 @@
 //! `ConfiguredSessions`: the sessions that the settings describe, one or more for each principal.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use valetkey::audit::AuditSink;
@@ -7,9 +8,13 @@ use valetkey::backends::AwsClientConfig;
 use valetkey::mcp::child::{HostEnvironment, Launcher};
 use valetkey::mcp::http::{NewSession, SessionFactory, VerifiedCaller};
 use valetkey::mcp::{McpConfig, McpHost, McpHostBuilder};
+use valetkey::tools::ToolSet;
 use valetkey::{AccountName, CredentialObservers, Error, ErrorKind, Principal, Result, SessionContext};
 
-use crate::build::{BuildMode, ClaimSource, ConfiguredPolicies, SessionInputs, with_tool_resolver};
+use crate::build::{
+    BuildMode, ClaimSource, ConfiguredAccess, ConfiguredPolicies, SessionInputs, narrow_to_scope,
+    with_tool_resolver,
+};
 use crate::serve::{tools_builder, with_idle_timeout, with_tool_policies};
 use crate::settings::{Diagnostic, Settings};
 use crate::terminal::Terminal;
@@ -25,6 +30,7 @@ pub(super) struct ConfiguredSessions {
     pub(super) audit: Option<Arc<dyn AuditSink>>,
     pub(super) config: McpConfig,
     pub(super) policies: Arc<ConfiguredPolicies>,
+    pub(super) access: Arc<ConfiguredAccess>,
     pub(super) launcher: Launcher,
     /// The settings that these replace.
     pub(super) replaced: Option<Arc<Settings>>,
@@ -47,7 +53,8 @@ impl SessionFactory for ConfiguredSessions {
         check(principal, &diagnostics)?;
         let builder = with_tool_resolver(builder, &inputs, &self.config, &self.launcher);
         let (base, terminal) = (self.base.clone(), self.terminal.clone());
-        let (policies, caller) = (Arc::clone(&self.policies), caller.clone());
+        let (policies, access) = (Arc::clone(&self.policies), Arc::clone(&self.access));
+        let caller = caller.clone();
         Ok(NewSession::new(builder, move |session| {
             let inputs = SessionInputs {
                 settings: &settings,
@@ -59,7 +66,10 @@ impl SessionFactory for ConfiguredSessions {
             let mut diagnostics = Vec::new();
             inputs.set_providers(session, &mut diagnostics);
             check(caller.principal(), &diagnostics)?;
-            Ok(tools_builder(&settings, session, &policies).build())
+            let served = narrow_to_scope(&settings, session, &policies, access.floor.as_deref());
+            let served = served.map_err(|what| no_session(caller.principal(), &[what]))?;
+            let tools = tools_builder(&settings, &served, &policies);
+            Ok(tools.requestable(session.clone(), access.offers_for(session)).build())
         }))
     }
 
@@ -110,6 +120,10 @@ impl SessionFactory for ConfiguredSessions {
         Some(session)
     }
 
+    fn catalog_tools(&self, session: &SessionContext) -> ToolSet {
+        ToolSet::builder(session.clone()).requestable(session.clone(), self.access.offers.clone()).build()
+    }
+
     fn accounts(&self, caller: &VerifiedCaller) -> Vec<AccountName> {
         let settings = Settings::clone(&self.settings).for_caller(caller);
         let inputs = SessionInputs {
@@ -122,7 +136,9 @@ impl SessionFactory for ConfiguredSessions {
         let session = inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build();
         // The session serves no credentials: only the names of its accounts are read.
         inputs.set_providers(&session, &mut Vec::new());
-        session.accounts()
+        let floor = self.access.floor.as_deref();
+        let served = narrow_to_scope(&settings, &session, &self.policies, floor);
+        served.map(|served| served.accounts()).unwrap_or_default()
     }
 }
 
@@ -131,9 +147,14 @@ fn check(principal: &Principal, diagnostics: &[Diagnostic]) -> Result<()> {
     if diagnostics.is_empty() {
         return Ok(());
     }
-    for diagnostic in diagnostics {
-        tracing::error!(%principal, "{diagnostic}");
+    Err(no_session(principal, diagnostics))
+}
+
+/// Logs why the settings allow this principal no session, and returns an error without the reasons.
+fn no_session(principal: &Principal, reasons: &[impl Display]) -> Error {
+    for reason in reasons {
+        tracing::error!(%principal, "{reason}");
     }
-    Err(Error::new(ErrorKind::Denied, "the gateway's settings allow you no session")
-        .with_next_step("ask the person who runs the gateway"))
+    Error::new(ErrorKind::Denied, "the gateway's settings allow you no session")
+        .with_next_step("ask the person who runs the gateway")
 }

@@ -1,9 +1,11 @@
-//! A model requests access through the official client, whose user decides; AWS enforces the floor and the grant.
+//! A model requests access through the official client. Its user decides, or the operator in a terminal; AWS enforces the
+//! floor and the grant.
 
 use serde_json::{Value, json};
 use valetkey_rig::{MiniStack, Script, Seed, Venv, aws_environment};
 
 use super::{program_path, python_script, tenant_settings};
+use crate::access::waiting;
 use crate::program_fixture::ProgramFixture;
 use crate::serve::mcp_config;
 
@@ -35,14 +37,15 @@ struct AccessFixture {
 }
 
 impl AccessFixture {
-    async fn start() -> Self {
+    /// Starts a gateway with these settings of `[ops]`.
+    async fn start(ops: &str) -> Self {
         let ministack = MiniStack::start().await.unwrap();
         let seed = ministack.seed().await.unwrap();
         let buckets = json!({"command": program_path("python"), "args": [python_script("bucket_server.py")],
             "env": {"AWS_ENDPOINT_URL": ministack.url()}});
         let program = ProgramFixture::new()
             .file("mcp.json", mcp_config(json!({"buckets": buckets})))
-            .file("valetkey.toml", tenant_settings(&seed.tenants[0]) + SETTINGS);
+            .file("valetkey.toml", tenant_settings(&seed.tenants[0]) + SETTINGS + ops);
         Self { ministack, seed, program }
     }
 
@@ -59,6 +62,7 @@ impl AccessFixture {
             .arg("--config")
             .arg(settings)
             .envs(aws_environment(&self.ministack.url()))
+            .envs([("XDG_RUNTIME_DIR", self.program.runtime_dir().to_str().unwrap())])
             .envs([
                 ("AWS_ACCESS_KEY_ID", broker.access_key_id.as_str()),
                 ("AWS_SECRET_ACCESS_KEY", broker.secret_access_key.as_str()),
@@ -82,7 +86,7 @@ impl AccessFixture {
 
 #[tokio::test]
 async fn access_granted_by_user_is_enforced_and_ends() {
-    let fixture = AccessFixture::start().await;
+    let fixture = AccessFixture::start("").await;
     for mode in MODES {
         let output = fixture.run(mode, "grant").await;
         let asked = output["asked"][0].as_str().unwrap();
@@ -107,8 +111,28 @@ async fn access_granted_by_user_is_enforced_and_ends() {
 }
 
 #[tokio::test]
+async fn access_granted_in_terminal_is_enforced_and_ends() {
+    let fixture = AccessFixture::start("").await;
+    for mode in MODES {
+        // The client has no forms.
+        let (output, ()) = tokio::join!(fixture.run(mode, "none"), async {
+            let request = waiting(&fixture.program).await;
+            let approved = fixture.program.run(&["access", "approve", request["id"].as_str().unwrap()]).await;
+            assert_eq!(approved.code, Some(0), "{}", approved.stderr);
+        });
+        assert_eq!(
+            (&output["before"], &output["granted"]),
+            (&json!("AccessDenied"), &json!("done")),
+            "{output:#}"
+        );
+        assert_eq!((&output["beside"], &output["after"]), (&json!("AccessDenied"), &json!("AccessDenied")));
+    }
+    fixture.ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn access_refused_by_user_is_not_granted() {
-    let fixture = AccessFixture::start().await;
+    let fixture = AccessFixture::start("[ops]\nsocket = false\n").await;
     for mode in MODES {
         for (decision, expected) in [
             ("decline", "person has refused"),

@@ -18,7 +18,10 @@ const MIN_CONTRAST: f64 = 4.5;
 
 /// Opens the status page, and returns what the browser shows.
 async fn read_page(gateway: &HttpGatewayFixture, screenshots: &Path) -> Value {
-    let url = format!("http://{}/", gateway.ops_address());
+    read_page_at(&format!("http://{}/", gateway.ops_address()), screenshots).await
+}
+
+async fn read_page_at(url: &str, screenshots: &Path) -> Value {
     let script =
         Script::node(node_script("status_page.mjs")).arg(chromium().unwrap()).arg(url).arg(screenshots);
     serde_json::from_str(&script.run().await.unwrap()).unwrap()
@@ -89,5 +92,75 @@ async fn status_page_shows_sessions_and_servers_without_secrets() {
     assert_eq!(page["focused"], json!(focused), "each region is reached, and shows its focus");
     let pressed = (&page["paused"], &page["resumed"]);
     assert_eq!(pressed, (&json!(["Resume", "true"]), &json!(["Pause", "false"])));
+    gateway.stop().await;
+}
+
+const ACCESS: &str = "
+[scopes.look]
+[scopes.deploy]
+lifetime_seconds = 900
+[access]
+floor = 'look'
+requests = ['deploy']
+";
+
+/// Requests access for a session, and returns the handle of the grant.
+async fn request_access(gateway: &HttpGatewayFixture, session: &Value) -> Value {
+    let mut arguments = session.clone();
+    arguments["access"] = json!("deploy");
+    arguments["reason"] = json!("<img src=x onerror=alert(1)>");
+    // A call of more than a second has a stream of events as its response.
+    let (_, response) = gateway.call(Some("token-of-alice"), "request_aws_access", arguments).await;
+    let events = response.as_str().unwrap_or_else(|| panic!("{response}"));
+    let data = events.lines().rev().find_map(|line| line.split_once("data: ")).unwrap().1;
+    let response: Value = serde_json::from_str(data).unwrap();
+    response["result"]["structuredContent"]["credential_session"].clone()
+}
+
+#[tokio::test]
+async fn status_page_with_code_approves_access() {
+    let aws = AwsFixture::start().await;
+    // The floor takes no credentials from a tool.
+    let principals = PRINCIPALS.replacen("provider = 'memory'", "provider = 'environment'", 1);
+    let fixture = fixture_with_server(aws.url())
+        .file("valetkey.toml", principals + ACCESS)
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "made-up");
+    let gateway =
+        HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json", "--ops", "127.0.0.1:0"]).await;
+    let (_, created) = gateway.call(Some("token-of-alice"), "create_credential_session", json!({})).await;
+    let session = created["result"]["structuredContent"].clone();
+    // Starts the server.
+    let (_, called) = gateway.call(Some("token-of-alice"), CALLER_IDENTITY_TOOL, session.clone()).await;
+    assert!(called.to_string().contains("arn:aws:iam::111111111111"), "{called}");
+    let screenshots = target_dir().join("status-page").join("access");
+    let (granted, page) = tokio::join!(request_access(&gateway, &session), async {
+        while !fixture.run(&["access", "list"]).await.stdout.starts_with("request ") {}
+        // Without the code, the page shows the request and the commands.
+        let without = read_page(&gateway, &screenshots).await;
+        assert_eq!((&without["access"]["buttons"], &without["errors"]), (&json!([]), &json!([])));
+        let waiting = without["access"]["waiting"][0].as_str().unwrap();
+        assert!(waiting.contains("valetkey access approve"), "{without:#}");
+        assert!(without["access"]["how"].as_str().unwrap().contains("valetkey access page"), "{without:#}");
+        let url = fixture.run(&["access", "page"]).await.stdout;
+        let (_, code) = url.trim().split_once('#').unwrap();
+        let page = read_page_at(url.trim(), &screenshots).await;
+        assert!(
+            !page["page"].as_str().unwrap().contains(code) && !page["requested"].to_string().contains(code)
+        );
+        page
+    });
+    let access = &page["access"];
+    assert!(granted.is_string(), "{access:#}");
+    let waiting = access["waiting"][0].as_str().unwrap();
+    assert!(waiting.contains("deploy") && waiting.contains("<img src=x onerror=alert(1)>"), "{waiting}");
+    assert!(!waiting.contains("valetkey access approve"), "{waiting}");
+    assert_eq!((&access["buttons"][0][0], &access["buttons"][1][0]), (&json!("Approve"), &json!("Deny")));
+    assert_eq!((&access["outcome"], &page["errors"]), (&json!("deploy was approved"), &json!([])));
+    assert_eq!(access["address"], format!("http://{}/", gateway.ops_address()), "the code is removed");
+    for name in ["light", "dark"] {
+        let lowest = page["schemes"][name]["lowest"].as_f64().unwrap();
+        assert!(lowest >= MIN_CONTRAST, "{name}: {}", page["schemes"]);
+    }
     gateway.stop().await;
 }

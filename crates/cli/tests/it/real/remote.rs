@@ -36,7 +36,7 @@ impl RemoteServer {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = lines.next_line().await.unwrap().expect("the server prints its port");
+        let port = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("the server prints no port"));
         Self { port, _process: process }
     }
 

@@ -19,6 +19,8 @@ accounts = ['dev']
 accounts = ['prod']
 lifetime_seconds = 900
 [scopes.endless]
+[ops]
+socket = false
 ";
 
 fn fixture(access: &str) -> ProgramFixture {
@@ -65,13 +67,18 @@ async fn check_invalid_access_is_reported_with_its_line() {
 }
 
 #[tokio::test]
-async fn serve_http_with_access_is_refused() {
-    let fixture = fixture("floor = 'looking'\n[http]\nauth = 'none'");
-    let refused = fixture.run(&["serve", "--http", "127.0.0.1:0"]).await;
-    assert_eq!(refused.code, Some(78), "{}", refused.combined_output());
-    assert!(
-        refused.stderr.contains("[access]") && refused.stderr.contains("standard input"),
-        "{}",
-        refused.stderr
-    );
+async fn serve_http_with_access_and_store_is_refused() {
+    let more = "[http]\nauth = 'none'\n[store]\nurl = 'redis://127.0.0.1:1/'\nkey_ring_env = 'RING'";
+    for (access, expected) in [
+        (format!("floor = 'looking'\n{more}"), "cannot be combined with `[store]`"),
+        ("floor = 'lookin'\n[http]\nauth = 'none'".to_owned(), "did you mean `looking`"),
+    ] {
+        let refused = fixture(&access).run(&["serve", "--http", "127.0.0.1:0"]).await;
+        assert_eq!(refused.code, Some(78), "{}", refused.combined_output());
+        assert!(
+            refused.stderr.contains("[access]") && refused.stderr.contains(expected),
+            "{}",
+            refused.stderr
+        );
+    }
 }

@@ -6,7 +6,7 @@ use valetkey_core::{AccountName, SessionContext};
 use valetkey_store::{AccountContents, CredentialSource, SessionContents};
 
 use super::narrowed;
-use crate::http::tenants::Tenant;
+use crate::http::tenant::Tenant;
 
 /// Describes a session: what was set on it, and what was cleared. All else comes from the configuration of each node. What
 /// providers have issued is left out, since it may depend on what has changed.

@@ -12,7 +12,8 @@ use valetkey_store::{
 
 use super::record::SessionRecord;
 use super::{OpenRecord, SharedRecords, contents};
-use crate::http::tenants::{Tenant, TenantGuard, Tenants};
+use crate::http::tenant::Tenant;
+use crate::http::tenants::{TenantGuard, Tenants};
 
 /// How long one request for events waits. A node that missed an event has compared its sessions after this time.
 const EVENT_WAIT: Duration = Duration::from_secs(1);

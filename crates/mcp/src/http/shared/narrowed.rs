@@ -25,7 +25,8 @@ use valetkey_tools::{CREDENTIAL_SESSION, NarrowedSession};
 use super::SharedRecords;
 use super::record::SessionRecord;
 use crate::http::auth::VerifiedCaller;
-use crate::http::tenants::{Tenant, TenantGuard, Tenants};
+use crate::http::tenant::Tenant;
+use crate::http::tenants::{TenantGuard, Tenants};
 
 pub(super) fn describe(tenant: &Tenant) -> Vec<StoredNarrowing> {
     let Some(tools) = tenant.tools() else { return Vec::new() };

@@ -1,11 +1,13 @@
-//! A model requests access, and the person at the client decides. Each era has its own way to ask the client.
+//! A model requests access, and the person at the client or the operator decides. Each era has its own way to reach the
+//! client.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+use valetkey_core::audit::{AuditEvent, DecisionChannel, InMemoryAudit};
 use valetkey_core::{AccessScope, ErrorKind, SessionContext};
+use valetkey_mcp::AccessRequests;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 use valetkey_tools::{RequestableAccess, ToolSet};
@@ -21,6 +23,8 @@ struct ApprovalFixture {
     client: GatewayClientFixture,
     era: ProtocolEra,
     audit: Arc<InMemoryAudit>,
+    /// The requests that an operator can decide about; not those of a gateway without one.
+    requests: AccessRequests,
     /// Keeps the session open that has the access.
     _full: SessionContext,
 }
@@ -31,6 +35,19 @@ impl ApprovalFixture {
         capabilities: Value,
         servers: [(&str, ServerConfig); N],
     ) -> Self {
+        Self::open_gateway(era, capabilities, servers, false).await
+    }
+
+    async fn with_operator(era: ProtocolEra, capabilities: Value) -> Self {
+        Self::open_gateway(era, capabilities, [], true).await
+    }
+
+    async fn open_gateway<const N: usize>(
+        era: ProtocolEra,
+        capabilities: Value,
+        servers: [(&str, ServerConfig); N],
+        has_operator: bool,
+    ) -> Self {
         let audit = Arc::new(InMemoryAudit::default());
         let full = SessionContext::builder().audit(audit.clone());
         let full = full.provider(RoleProviderFixture::new('x')).build();
@@ -40,8 +57,10 @@ impl ApprovalFixture {
         });
         let tools = ToolSet::builder(floor.clone()).requestable(full.clone(), offers).build();
         let gateway = gateway_with_tools(&floor, tools, servers).await;
+        let requests = AccessRequests::new();
+        let gateway = if has_operator { gateway.with_access_requests(requests.clone()) } else { gateway };
         let client = GatewayClientFixture::serve_gateway(era, floor, capabilities, gateway).await;
-        Self { client, era, audit, _full: full }
+        Self { client, era, audit, requests, _full: full }
     }
 
     /// Sends a request for access. Returns what the client shows the person, and what identifies the request.
@@ -97,6 +116,19 @@ impl ApprovalFixture {
         let refused = self.audit.records().into_iter();
         let refused = refused.filter(|record| record.event == AuditEvent::RefuseAccess);
         refused.map(|record| record.failure).collect()
+    }
+
+    /// Sends a request for access, and returns the ids of the call and of the request that the operator sees.
+    async fn begin_for_operator(&mut self) -> (Value, String) {
+        let call = self.client.send_request("tools/call", call_params()).await;
+        crate::process::wait_until("the request waits", || !self.requests.list().is_empty()).await;
+        (call, self.requests.list()[0].id.clone())
+    }
+
+    fn deciders(&self) -> Vec<Option<DecisionChannel>> {
+        let is_end = |event| matches!(event, AuditEvent::GrantAccess | AuditEvent::RefuseAccess);
+        let ends = self.audit.records().into_iter().filter(|record| is_end(record.event));
+        ends.map(|record| record.decided_by).collect()
     }
 
     fn has_granted(&self) -> bool {
@@ -285,10 +317,110 @@ async fn approval_after_clear_grants_nothing() {
     for era in ERAS {
         let mut fixture = ApprovalFixture::open(era, elicitation(), []).await;
         let (_, pending) = fixture.begin().await;
-        fixture.client.call("clear_credential_context", json!({})).await;
-        let late = fixture.decide(pending, accepted()).await;
-        assert_eq!(error_of(&late)["code"], "closed", "{era:?}: {late}");
+        let clear = json!({"name": "clear_credential_context", "arguments": {}});
+        fixture.client.send_request("tools/call", clear).await;
+        // The request ends with the session: the person has nothing to decide any more.
+        let ended = match pending {
+            Pending::Legacy { call, .. } => fixture.client.receive_response(&call).await["result"].take(),
+            modern @ Pending::Modern { .. } => {
+                let is_closed = || fixture.failures() == [Some(ErrorKind::Closed)];
+                crate::process::wait_until("the request has ended", is_closed).await;
+                fixture.decide(modern, accepted()).await
+            }
+        };
+        assert_eq!(error_of(&ended)["code"], "closed", "{era:?}: {ended}");
         assert!(!fixture.has_granted());
         fixture.client.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn approval_by_operator_needs_no_forms() {
+    for era in ERAS {
+        for capabilities in [json!({}), json!({"roots": {}})] {
+            let mut fixture = ApprovalFixture::with_operator(era, capabilities).await;
+            let (call, id) = fixture.begin_for_operator().await;
+            let described = fixture.requests.approve(&id, DecisionChannel::StatusPage).unwrap();
+            assert_eq!((described.access.as_str(), described.lifetime_seconds), ("write", 600));
+            assert!(described.policy.unwrap().contains("s3:Put*"));
+            let granted = fixture.client.receive_response(&call).await["result"].take();
+            assert!(granted["structuredContent"]["credential_session"].is_string(), "{granted}");
+            let (call, id) = fixture.begin_for_operator().await;
+            fixture.requests.deny(&id, DecisionChannel::Terminal).unwrap();
+            let refused = fixture.client.receive_response(&call).await["result"].take();
+            assert_eq!(error_of(&refused)["code"], "denied", "{refused}");
+            let channels = [DecisionChannel::StatusPage, DecisionChannel::Terminal].map(Some);
+            assert_eq!(fixture.deciders(), channels);
+            assert!(fixture.requests.approve(&id, DecisionChannel::Terminal).is_err(), "it was decided");
+            fixture.client.close().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn approval_by_operator_withdraws_form() {
+    for era in ERAS {
+        let mut fixture = ApprovalFixture::with_operator(era, elicitation()).await;
+        let (_, pending) = fixture.begin().await;
+        let id = fixture.requests.list()[0].id.clone();
+        fixture.requests.approve(&id, DecisionChannel::Terminal).unwrap();
+        let late = json!({"action": "decline"});
+        let granted = match pending {
+            Pending::Legacy { call, request } => {
+                let withdrawn = fixture.client.receive().await.unwrap();
+                assert_eq!(withdrawn["method"], "notifications/cancelled", "{withdrawn}");
+                assert_eq!(withdrawn["params"]["requestId"], request);
+                fixture.decide(Pending::Legacy { call, request }, late).await
+            }
+            modern @ Pending::Modern { .. } => {
+                crate::process::wait_until("the grant is recorded", || fixture.has_granted()).await;
+                fixture.decide(modern, late).await
+            }
+        };
+        assert!(granted["structuredContent"]["credential_session"].is_string(), "{era:?}: {granted}");
+        assert_eq!(fixture.deciders(), [Some(DecisionChannel::Terminal)]);
+        fixture.client.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn approval_in_form_ends_request_of_operator() {
+    for era in ERAS {
+        let mut fixture = ApprovalFixture::with_operator(era, elicitation()).await;
+        let (_, pending) = fixture.begin().await;
+        let id = fixture.requests.list()[0].id.clone();
+        let refused = fixture.decide(pending, json!({"action": "decline"})).await;
+        assert_eq!(error_of(&refused)["code"], "denied", "{refused}");
+        assert!(fixture.requests.approve(&id, DecisionChannel::Terminal).is_err());
+        assert!(fixture.requests.list().is_empty() && !fixture.has_granted());
+        assert_eq!(fixture.deciders(), [Some(DecisionChannel::Elicitation)]);
+        fixture.client.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn approval_of_cancelled_call_leaves_list() {
+    let mut fixture = ApprovalFixture::with_operator(ProtocolEra::Legacy, json!({})).await;
+    let (call, id) = fixture.begin_for_operator().await;
+    let cancelled = json!({"requestId": call, "reason": "the user has left"});
+    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled});
+    fixture.client.send(&cancelled).await;
+    crate::process::wait_until("the request leaves", || fixture.requests.list().is_empty()).await;
+    assert!(fixture.requests.approve(&id, DecisionChannel::Terminal).is_err());
+    let requests = fixture.requests.clone();
+    let (_call, _id) = fixture.begin_for_operator().await;
+    fixture.client.close().await.unwrap();
+    crate::process::wait_until("the client has left", || requests.list().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn approval_of_operator_without_decision_times_out() {
+    let mut fixture = ApprovalFixture::with_operator(ProtocolEra::Legacy, json!({})).await;
+    let refused = fixture.client.request("tools/call", call_params()).await["result"].take();
+    let error = error_of(&refused);
+    assert_eq!(error["code"], "timed_out", "{error}");
+    assert!(error["next_step"].as_str().unwrap().contains("request it again"), "{error}");
+    assert!(fixture.requests.list().is_empty());
+    assert_eq!((fixture.deciders(), fixture.has_granted()), (vec![None], false));
+    fixture.client.close().await.unwrap();
 }
