@@ -40,9 +40,14 @@ impl RemoteServer {
         Self { port, _process: process }
     }
 
+    /// A URL with escapes, which a signature covers.
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/runtimes/arn%3Aaws/mcp?qualifier=a%2Fb&b", self.port)
+    }
+
     /// A gateway whose own environment has the key for lists.
     fn gateway(&self, list_account: &str) -> ProgramFixture {
-        let url = format!("http://127.0.0.1:{}/mcp", self.port);
+        let url = self.url();
         let settings = format!(
             "{PRINCIPALS}
             [accounts.lister]
@@ -118,7 +123,7 @@ async fn check_list_account_that_cannot_apply_is_reported() {
         ("list_account = 'lister'\n[servers.local]\nlist_account = 'lister'", "applies only with"),
     ] {
         let fixture = server.gateway(list_account);
-        let url = format!("http://127.0.0.1:{}/mcp", server.port);
+        let url = server.url();
         let servers = json!({"remote": {"type": "http", "url": url}, "local": {"command": "true"}});
         let fixture = fixture.file("mcp.json", mcp_config(servers));
         let config = fixture.path("mcp.json");
