@@ -93,11 +93,11 @@ async fn remote_tools_are_listed_with_list_account_only() {
     assert_eq!(refused["result"]["isError"], true, "{refused}");
     let [access_key_id, secret_access_key, session_token] = CALLING;
     let credentials = json!({
-        "credential_session": session,
         "access_key_id": access_key_id,
         "secret_access_key": secret_access_key,
         "session_token": session_token,
     });
+    let credentials = json!({"credential_session": session, "credentials_json": credentials.to_string()});
     let (_, set) = gateway.call(ALICE, "set_aws_credentials_context", credentials).await;
     assert_ne!(set["result"]["isError"], true, "{set}");
     let (_, called) = gateway.call(ALICE, "remote__whoami", json!({"credential_session": session})).await;
