@@ -134,33 +134,39 @@ pub(crate) struct ChunkSigner {
     time: SystemTime,
     /// Derived for the date, region and service.
     signing_key: SecretBox<[u8]>,
+    /// The first lines of what is signed for a chunk: algorithm, time and scope.
+    chunk_prefix: String,
     /// The latest signature; at first that of the request.
     signature: String,
 }
 
 impl ChunkSigner {
-    pub(crate) fn new(key: &Credentials, scope: Scope<'_>, request_signature: String) -> Self {
-        let derived =
-            generate_signing_key(key.secret_access_key(), scope.time, scope.region, scope.signing_name);
-        Self {
+    pub(crate) fn new(
+        key: &Credentials,
+        scope: Scope<'_>,
+        request_signature: String,
+    ) -> Result<Self, Refusal> {
+        let Scope { region, signing_name, time } = scope;
+        let (date, date_time) = basic_date(time)?;
+        let derived = generate_signing_key(key.secret_access_key(), time, region, signing_name);
+        Ok(Self {
             identity: key.clone().into(),
-            region: scope.region.to_owned(),
-            signing_name: scope.signing_name.to_owned(),
-            time: scope.time,
+            region: region.to_owned(),
+            signing_name: signing_name.to_owned(),
+            time,
             signing_key: SecretBox::new(derived.as_ref().into()),
+            chunk_prefix: format!(
+                "AWS4-HMAC-SHA256-PAYLOAD\n{date_time}\n{date}/{region}/{signing_name}/aws4_request"
+            ),
             signature: request_signature,
-        }
+        })
     }
 
     /// Returns the signature of the next chunk, whose data has this hash in hexadecimal digits.
-    pub(crate) fn sign_chunk(&mut self, hash: &str) -> Result<&str, Refusal> {
-        let (date, date_time) = basic_date(self.time)?;
-        let text = format!(
-            "AWS4-HMAC-SHA256-PAYLOAD\n{date_time}\n{date}/{}/{}/aws4_request\n{}\n{HASH_OF_NOTHING}\n{hash}",
-            self.region, self.signing_name, self.signature,
-        );
+    pub(crate) fn sign_chunk(&mut self, hash: &str) -> &str {
+        let text = format!("{}\n{}\n{HASH_OF_NOTHING}\n{hash}", self.chunk_prefix, self.signature);
         self.signature = calculate_signature(self.signing_key.expose_secret(), text.as_bytes());
-        Ok(&self.signature)
+        &self.signature
     }
 
     /// Returns the signature of the trailer, which follows the last chunk.

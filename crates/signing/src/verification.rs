@@ -52,7 +52,7 @@ pub(crate) struct ReceivedRequest<'r> {
 
 impl ReceivedRequest<'_> {
     /// Returns the signatures that the chunks of the body must have.
-    pub(crate) fn chunk_signer(&self) -> ChunkSigner {
+    pub(crate) fn chunk_signer(&self) -> Result<ChunkSigner, Refusal> {
         let signature = self.signature;
         ChunkSigner::new(self.key, signature.scope(self.signed_at), signature.signature.clone())
     }

@@ -72,8 +72,8 @@ impl PartSigner {
         match part {
             SignedPart::Chunk { size, data, signature } => {
                 let hash = sha256_hex(&data);
-                verify(self.received.sign_chunk(&hash)?, &signature)?;
-                let signature = self.sent.sign_chunk(&hash)?;
+                verify(self.received.sign_chunk(&hash), &signature)?;
+                let signature = self.sent.sign_chunk(&hash);
                 self.ready.push_back(format!("{size};chunk-signature={signature}\r\n").into());
                 if !data.is_empty() {
                     self.ready.extend([data, LINE_END]);
@@ -166,6 +166,7 @@ mod tests {
         let key = Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test");
         let time = UNIX_EPOCH + Duration::from_secs(1_369_353_600);
         ChunkSigner::new(&key, Scope { region: "us-east-1", signing_name: "s3", time }, seed.to_owned())
+            .unwrap()
     }
 
     fn example_signer() -> ChunkSigner {
@@ -180,7 +181,7 @@ mod tests {
     fn write(mut signer: ChunkSigner, chunks: &[&[u8]], fields: &[(String, String)]) -> Vec<u8> {
         let mut body = Vec::new();
         for chunk in chunks.iter().chain([&&b""[..]]) {
-            let signature = signer.sign_chunk(&sha256_hex(chunk)).unwrap();
+            let signature = signer.sign_chunk(&sha256_hex(chunk));
             body.extend(format!("{:x};chunk-signature={signature}\r\n", chunk.len()).bytes());
             body.extend(*chunk);
             body.extend(if chunk.is_empty() { &b""[..] } else { b"\r\n" });

@@ -66,7 +66,7 @@ pub(super) fn signed_request(
     let content = match body.content {
         Content::Complete(content) => content,
         Content::SignedChunks { body: chunks, has_trailer } => {
-            let signers = (received.chunk_signer(), ChunkSigner::new(&key, scope, signature));
+            let signers = (received.chunk_signer()?, ChunkSigner::new(&key, scope, signature)?);
             ResignedBody::new(chunks, has_trailer, signers, body.failure).boxed_unsync()
         }
     };
