@@ -75,7 +75,10 @@ impl Catalog {
         let list_session = factory.list_session();
         let builder = host_builder(factory, &self.session).list_session(list_session.clone());
         match self.tools.host().map(|host| host.reconfigure(builder)) {
-            Some(Err(error)) => tracing::error!(%error, "the catalog keeps its servers"),
+            Some(Err(error)) => {
+                tracing::error!(%error, "the catalog keeps its servers");
+                close(list_session);
+            }
             _ => close(std::mem::replace(&mut *self.list_session.lock(), list_session)),
         }
         self.is_listed.store(false, Ordering::Release);
