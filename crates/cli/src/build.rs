@@ -187,10 +187,25 @@ pub(crate) fn apply_server_settings(
 ) {
     for (name, server_settings) in &settings.servers {
         let section = ["servers", name];
-        let account = server_account(settings, name, server_settings.account.as_deref());
-        let account = account.map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
-        let list_account = list_account(settings, name, server_settings.list_account.as_deref());
-        let list_account = list_account.map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
+        let of_session =
+            |account: &str| (!settings.allows_for_any_principal(account)).then_some(accounts::NOT_ALLOWED);
+        let of_principal =
+            |account: &str| (!settings.allows(account)).then_some(accounts::NOT_ALLOWED_FOR_PRINCIPAL);
+        let account = named_account(
+            settings,
+            ["servers", name, "account"],
+            server_settings.account.as_deref(),
+            |account| of_session(account).or_else(|| of_principal(account)),
+            diagnostics,
+        );
+        // Lists are the same for every principal.
+        let list_account = named_account(
+            settings,
+            ["servers", name, "list_account"],
+            server_settings.list_account.as_deref(),
+            of_session,
+            diagnostics,
+        );
         let requests = requests::build_rules(settings, name, diagnostics);
         let region = server_settings.region.as_deref().map(str::parse).transpose();
         let region =
@@ -222,35 +237,22 @@ pub(crate) fn apply_server_settings(
     tool_resolver::hide_resolver_tool(settings, config, diagnostics);
 }
 
-/// Returns the account of a server, which the principal must be allowed to use.
-fn server_account(
+/// Returns the account of the settings that `path` names. `refusal` returns why the server may not have it.
+fn named_account(
     settings: &Settings,
-    server: &str,
+    path: [&str; 3],
     account: Option<&str>,
-) -> Result<Option<AccountName>, Diagnostic> {
-    let Some(account) = account else { return Ok(None) };
-    let error = |message| Err(settings.diagnostic(&["servers", server, "account"], message));
-    match account.parse::<AccountName>() {
-        Ok(_) if !settings.allows_for_any_principal(account) => error(accounts::NOT_ALLOWED.to_owned()),
-        Ok(_) if !settings.allows(account) => error(accounts::NOT_ALLOWED_FOR_PRINCIPAL.to_owned()),
-        Ok(name) if settings.contains_account(account) => Ok(Some(name)),
-        _ => error(settings.unknown_account_message(account)),
-    }
-}
-
-/// Returns the account that signs the lists of a server. It need not be one that the principal may use.
-fn list_account(
-    settings: &Settings,
-    server: &str,
-    account: Option<&str>,
-) -> Result<Option<AccountName>, Diagnostic> {
-    let Some(account) = account else { return Ok(None) };
-    let error = |message| Err(settings.diagnostic(&["servers", server, "list_account"], message));
-    match account.parse::<AccountName>() {
-        Ok(_) if !settings.allows_for_any_principal(account) => error(accounts::NOT_ALLOWED.to_owned()),
-        Ok(name) if settings.contains_account(account) => Ok(Some(name)),
-        _ => error(settings.unknown_account_message(account)),
-    }
+    refusal: impl Fn(&str) -> Option<&'static str>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<AccountName> {
+    let account = account?;
+    let message = match (account.parse(), refusal(account)) {
+        (Ok(name), None) if settings.contains_account(account) => return Some(name),
+        (Ok(_), Some(refusal)) => refusal.to_owned(),
+        _ => settings.unknown_account_message(account),
+    };
+    diagnostics.push(settings.diagnostic(&path, message));
+    None
 }
 
 fn unknown_server_message(name: &str, config: &McpConfig) -> String {

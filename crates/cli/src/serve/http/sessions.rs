@@ -36,18 +36,23 @@ pub(super) struct ConfiguredSessions {
     pub(super) replaced: Option<Arc<Settings>>,
 }
 
+impl ConfiguredSessions {
+    fn inputs<'a>(
+        &'a self,
+        settings: &'a Settings,
+        observers: &'a CredentialObservers,
+        claims: ClaimSource<'a>,
+    ) -> SessionInputs<'a> {
+        SessionInputs { settings, base: &self.base, terminal: &self.terminal, observers, claims }
+    }
+}
+
 impl SessionFactory for ConfiguredSessions {
     fn new_session(&self, caller: &VerifiedCaller) -> Result<NewSession> {
         let principal = caller.principal();
         let settings = Settings::clone(&self.settings).for_caller(caller);
         let observers = CredentialObservers::new();
-        let inputs = SessionInputs {
-            settings: &settings,
-            base: &self.base,
-            terminal: &self.terminal,
-            observers: &observers,
-            claims: ClaimSource::Caller(caller),
-        };
+        let inputs = self.inputs(&settings, &observers, ClaimSource::Caller(caller));
         let mut diagnostics = Vec::new();
         let builder = inputs.session_builder(BuildMode::Run, self.audit.clone(), &mut diagnostics);
         check(principal, &diagnostics)?;
@@ -91,26 +96,16 @@ impl SessionFactory for ConfiguredSessions {
     }
 
     fn catalog_session(&self) -> SessionContext {
-        let inputs = SessionInputs {
-            settings: &self.settings,
-            base: &self.base,
-            terminal: &self.terminal,
-            observers: &CredentialObservers::new(),
-            claims: ClaimSource::Placeholder,
-        };
+        let observers = CredentialObservers::new();
+        let inputs = self.inputs(&self.settings, &observers, ClaimSource::Placeholder);
         // The providers are not set, so the session never has credentials.
         inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build()
     }
 
     fn list_session(&self) -> Option<SessionContext> {
         self.config.servers.values().find(|server| server.list_account.is_some())?;
-        let inputs = SessionInputs {
-            settings: &self.settings,
-            base: &self.base,
-            terminal: &self.terminal,
-            observers: &CredentialObservers::new(),
-            claims: ClaimSource::Absent,
-        };
+        let observers = CredentialObservers::new();
+        let inputs = self.inputs(&self.settings, &observers, ClaimSource::Absent);
         let mut diagnostics = Vec::new();
         let builder = inputs.session_builder(BuildMode::Run, self.audit.clone(), &mut diagnostics);
         let session = builder.build();
@@ -126,13 +121,8 @@ impl SessionFactory for ConfiguredSessions {
 
     fn accounts(&self, caller: &VerifiedCaller) -> Vec<AccountName> {
         let settings = Settings::clone(&self.settings).for_caller(caller);
-        let inputs = SessionInputs {
-            settings: &settings,
-            base: &self.base,
-            terminal: &self.terminal,
-            observers: &CredentialObservers::new(),
-            claims: ClaimSource::Caller(caller),
-        };
+        let observers = CredentialObservers::new();
+        let inputs = self.inputs(&settings, &observers, ClaimSource::Caller(caller));
         let session = inputs.session_builder(BuildMode::CheckOnly, None, &mut Vec::new()).build();
         // The session serves no credentials: only the names of its accounts are read.
         inputs.set_providers(&session, &mut Vec::new());
