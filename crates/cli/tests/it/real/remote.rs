@@ -1,13 +1,10 @@
 //! A remote server that requires signed requests, behind the gateway over HTTP. botocore verifies the signatures.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use valetkey_rig::{PythonServer, program};
 
-use super::program_path;
 use crate::program_fixture::ProgramFixture;
 use crate::serve::http::{HttpGatewayFixture, PRINCIPALS};
 use crate::serve::mcp_config;
@@ -17,32 +14,20 @@ const ALICE: Option<&str> = Some("token-of-alice");
 const LISTING: [&str; 3] = ["ASIALISTING000000001", "listing-secret-canary", "listing-token-canary"];
 const CALLING: [&str; 3] = ["ASIACALLING000000001", "calling-secret-canary", "calling-token-canary"];
 
-/// A server in a process of its own, which is killed on drop. It accepts both keys.
-struct RemoteServer {
-    port: String,
-    _process: Child,
-}
+/// A server that accepts both keys.
+struct RemoteServer(PythonServer);
 
 impl RemoteServer {
     async fn start() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mcp/tests/python/remote_server.py");
         let [listing, calling] = [LISTING, CALLING].map(|key| key.join("="));
-        let mut process = Command::new(program_path("python"))
-            .arg(script)
-            .args(["--key", &listing, "--key", &calling])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("the server prints no port"));
-        Self { port, _process: process }
+        let arguments = ["--key", &listing, "--key", &calling];
+        Self(PythonServer::start(&program("python").unwrap(), &script, arguments).await.unwrap())
     }
 
     /// A URL with escapes, which a signature covers.
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/runtimes/arn%3Aaws/mcp?qualifier=a%2Fb&b", self.port)
+        format!("http://127.0.0.1:{}/runtimes/arn%3Aaws/mcp?qualifier=a%2Fb&b", self.0.port())
     }
 
     /// A gateway whose own environment has the key for lists.

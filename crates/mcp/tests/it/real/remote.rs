@@ -1,17 +1,14 @@
 //! Remote servers: FastMCP and the official SDK over streamable HTTP, with signatures that botocore verifies.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use valetkey_core::testing::Canary;
 use valetkey_core::{Credentials, ErrorKind, Expiry};
 use valetkey_mcp::McpConfig;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::{ServerConfig, VarLookup};
-use valetkey_rig::{Result, Venv, program};
+use valetkey_rig::{PythonServer, Result, Venv, program};
 
 use super::python_script;
 use crate::canary::captured_logs;
@@ -20,25 +17,12 @@ use crate::keys::keys;
 
 const TOKEN: &str = "t0k-3n-of-this-test";
 
-/// A server in a process of its own, which is killed on drop.
-struct RemoteFixture {
-    port: u16,
-    _process: Child,
-}
+/// A remote server.
+struct RemoteFixture(PythonServer);
 
 impl RemoteFixture {
     async fn start(python: PathBuf, script: &str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(python)
-            .arg(python_script(script))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = lines.next_line().await.unwrap().expect("the server prints its port").parse().unwrap();
-        Self { port, _process: process }
+        Self(PythonServer::start(&python, &python_script(script), arguments).await.unwrap())
     }
 
     async fn fastmcp(arguments: &[&str]) -> Result<Self> {
@@ -46,7 +30,7 @@ impl RemoteFixture {
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/mcp", self.port)
+        format!("http://127.0.0.1:{}/mcp", self.0.port())
     }
 }
 
@@ -105,7 +89,7 @@ async fn remote_server_that_restarts_is_connected_anew() -> Result<()> {
     let fixture =
         HostFixture::without_credentials([("remote", server_with_token(&server.url(), TOKEN))]).await;
     assert_eq!(echo(&fixture, "a").await, "a");
-    let port = server.port.to_string();
+    let port = server.0.port().to_string();
     drop(server);
     let gone = fixture.call_error_with("remote__echo", json!({"text": "b"})).await;
     assert!(gone.contains("remote"), "{gone}");
@@ -150,7 +134,7 @@ async fn start_signed(credentials: [&Credentials; 2], mode: &[&str]) -> Result<(
     let server = RemoteFixture::fastmcp(&arguments).await?;
     let mut config = ServerConfig::remote(format!(
         "http://127.0.0.1:{}/runtimes/arn%3Aaws/mcp?qualifier=a%2Fb&b",
-        server.port
+        server.0.port()
     ));
     config.delivery = Delivery::SigV4;
     config.signing_service = Some("bedrock-agentcore".to_owned());
