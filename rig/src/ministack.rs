@@ -6,6 +6,8 @@ use crate::{
     seed,
 };
 
+const SEEDED_SERVICES: [&str; 4] = ["sts", "iam", "s3", "secretsmanager"];
+
 /// A running MiniStack with authentication on.
 #[derive(Debug)]
 pub struct MiniStack {
@@ -13,15 +15,22 @@ pub struct MiniStack {
 }
 
 impl MiniStack {
-    /// Starts one on a free loopback port, empty.
+    /// Starts one on a free loopback port, empty, with the services that [`Seed`] uses.
     pub async fn start() -> Result<Self> {
+        Self::start_with_services(&[]).await
+    }
+
+    /// Starts one with further services. CloudTrail records every request.
+    pub async fn start_with_services(further: &[&str]) -> Result<Self> {
+        let services = [&SEEDED_SERVICES[..], further].concat().join(",");
         let (venv, program) = (Venv::MiniStack, Venv::MiniStack.program("ministack")?);
         let launch = PeerSpec { name: "ministack", venv, program, ready_path: "/_ministack/health" };
         let peer = Peer::start(launch, |command, port, _| {
             command.envs([
                 ("AUTH", "true"),
                 ("BIND_HOST", "127.0.0.1"),
-                ("SERVICES", "sts,iam,s3,secretsmanager"),
+                ("SERVICES", &services),
+                ("CLOUDTRAIL_RECORDING", "1"),
                 ("PERSIST_STATE", "0"),
             ]);
             command.env("GATEWAY_PORT", port.number().to_string());

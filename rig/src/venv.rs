@@ -22,7 +22,7 @@ pub enum Venv {
     Clients,
     /// The AWS SDK for JavaScript, with the packages of `rig/sdks`.
     Sdks,
-    /// LangGraph with LangChain's adapters for MCP, and the servers that its agents call.
+    /// LangGraph with LangChain's adapters for MCP, and servers that agents call, most of them for AWS.
     Workflow,
     /// The official Prometheus client, whose parser reads metrics as Prometheus does.
     Metrics,

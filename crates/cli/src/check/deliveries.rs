@@ -10,13 +10,9 @@ const DELIVERIES: [Delivery; 5] =
     [Delivery::Proxy, Delivery::Endpoint, Delivery::Env, Delivery::SigV4, Delivery::None];
 /// Programs that run another program in a container.
 pub(crate) const CONTAINER_PROGRAMS: [&str; 4] = ["docker", "podman", "finch", "nerdctl"];
-/// Programs whose requests do not reach the proxy, by a part of their command line, and why. botocore ignores keys in the
-/// environment, where the placeholders are, for a profile that a program names.
-const UNREACHED_PROGRAMS: [(&str, &str); 3] = [
-    ("amazon-sns-sqs-mcp-server", "it loads a profile by name, and then no keys from its environment"),
-    ("aws-sigv4-proxy", SIGNS_ITSELF),
-    ("mcp-proxy-for-aws", SIGNS_ITSELF),
-];
+/// Programs whose requests do not reach the proxy, by a part of their command line, and why.
+const UNREACHED_PROGRAMS: [(&str, &str); 2] =
+    [("aws-sigv4-proxy", SIGNS_ITSELF), ("mcp-proxy-for-aws", SIGNS_ITSELF)];
 const SIGNS_ITSELF: &str = "it signs requests itself, and sends them to the host that it is given";
 /// The longest list of operations that is shown completely.
 const MAX_SHOWN_OPERATIONS: usize = 4;
@@ -211,8 +207,7 @@ mod tests {
         );
         let maps = line("uvx", &["awslabs.aws-location-mcp-server"], |_| {});
         assert!(maps.contains("not `proxy`: SDKs do not send the requests of `location`"), "{maps}");
-        let queues = line("uvx", &["awslabs.amazon-sns-sqs-mcp-server@latest"], |_| {});
-        assert!(queues.contains("not `proxy`: it loads a profile by name"), "{queues}");
+        assert_eq!(line("uvx", &["awslabs.amazon-sns-sqs-mcp-server@latest"], |_| {}), all);
         let signing = line("uvx", &["mcp-proxy-for-aws@latest", "https://tools.example.com/mcp"], |_| {});
         assert!(signing.contains("not `proxy`: it signs requests itself"), "{signing}");
         let container = line("/usr/bin/docker", &["run", "iam"], |_| {});

@@ -7,6 +7,7 @@ mod tools;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use valetkey_core::{Credentials, Region, SessionId};
 use valetkey_signing::Placeholder;
@@ -57,6 +58,8 @@ pub const GATEWAY_MARKER: &str = "VALETKEY_GATEWAY";
 pub struct ChildEnvironment {
     variables: Variables,
     user_dirs: UserDirs,
+    /// The file for `AWS_CONFIG_FILE` of a child with keys in its environment. `None` before the isolation.
+    env_keys_config: Option<PathBuf>,
 }
 
 impl ChildEnvironment {
@@ -72,7 +75,8 @@ impl ChildEnvironment {
     /// assert!(environment.contains("LOG_LEVEL", "info"));
     /// ```
     pub fn new<'a>(host: &HostEnvironment, vars: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
-        Self { variables: host.inherited.clone(), user_dirs: host.user_dirs.clone() }.with_vars(vars)
+        let (variables, user_dirs) = (host.inherited.clone(), host.user_dirs.clone());
+        Self { variables, user_dirs, env_keys_config: None }.with_vars(vars)
     }
 
     /// Adds the variables of the child's configuration, which replace existing ones.
@@ -119,6 +123,7 @@ impl ChildEnvironment {
         // The variable of version 1 of the SDK for Java, which uses the user's home folder regardless of `HOME`.
         self.insert("AWS_CREDENTIAL_PROFILES_FILE", home.credentials_file());
         self.insert("AWS_CONFIG_FILE", home.config_file());
+        self.env_keys_config = Some(home.env_keys_config_file());
         self
     }
 
@@ -274,7 +279,7 @@ impl ChildEnvironment {
         for (name, value) in placeholder.environment() {
             self.insert(&name, value);
         }
-        self
+        self.with_env_keys_config()
     }
 
     /// Delivers credentials by environment: adds the keys themselves.
@@ -302,6 +307,13 @@ impl ChildEnvironment {
         self.insert("AWS_SECRET_ACCESS_KEY", credentials.expose_secret_access_key());
         if let Some(token) = credentials.expose_session_token() {
             self.insert("AWS_SESSION_TOKEN", token);
+        }
+        self.with_env_keys_config()
+    }
+
+    fn with_env_keys_config(mut self) -> Self {
+        if let Some(path) = self.env_keys_config.take() {
+            self.insert("AWS_CONFIG_FILE", path);
         }
         self
     }

@@ -17,6 +17,13 @@ use abandoned::remove_dir_tree;
 
 const PRIVATE_DIR_MODE: u32 = 0o700;
 const PRIVATE_FILE_MODE: u32 = 0o600;
+/// A setting of the default profile, for programs that name a profile: botocore then ignores the keys in its environment.
+/// The program that it names prints these keys.
+const KEYS_OF_ENVIRONMENT: &str = concat!(
+    r#"credential_process = sh -c 'printf "#,
+    r#""{\"Version\":1,\"AccessKeyId\":\"%s\",\"SecretAccessKey\":\"%s\",\"SessionToken\":\"%s\"}" "#,
+    r#""$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" "$AWS_SESSION_TOKEN"'"#,
+);
 
 /// A private folder of a session in the host's temporary folder. Its folders have the mode 0700 and its files 0600,
 /// regardless of the umask.
@@ -56,6 +63,7 @@ impl SessionDir {
     /// | `tmp` | the child's `TMPDIR` |
     /// | `credentials` | an empty file for `AWS_SHARED_CREDENTIALS_FILE` |
     /// | `config` | a file for `AWS_CONFIG_FILE`: a default profile and the region |
+    /// | `config-env` | the same for a child with keys in its environment: the profile refers to these keys |
     ///
     /// # Errors
     /// Returns the error of the file system. Returns `PermissionDenied` if the host's temporary folder is writable by
@@ -79,7 +87,9 @@ impl SessionDir {
         create_private_dir(&home.tmp_dir())?;
         create_private_file(&home.credentials_file(), "")?;
         let region = region.map(|region| format!("region = {region}\n")).unwrap_or_default();
-        create_private_file(&home.config_file(), &format!("[default]\n{region}"))?;
+        let profile = format!("[default]\n{region}");
+        create_private_file(&home.config_file(), &profile)?;
+        create_private_file(&home.env_keys_config_file(), &format!("{profile}{KEYS_OF_ENVIRONMENT}\n"))?;
         Ok(home)
     }
 
@@ -145,6 +155,14 @@ impl SessionDir {
     #[must_use]
     pub fn config_file(&self) -> PathBuf {
         self.path.join("config")
+    }
+
+    /// Returns the file for `AWS_CONFIG_FILE` of a child that has keys in its environment. Its default profile refers to
+    /// these keys with a `credential_process`, which every AWS SDK supports, so that programs that name a profile find
+    /// them.
+    #[must_use]
+    pub fn env_keys_config_file(&self) -> PathBuf {
+        self.path.join("config-env")
     }
 }
 

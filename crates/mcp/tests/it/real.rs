@@ -9,6 +9,7 @@ mod configuration;
 mod http;
 mod isolation;
 mod keyless;
+mod keyless_servers;
 mod listener_fixture;
 mod malformed;
 #[cfg(feature = "http")]

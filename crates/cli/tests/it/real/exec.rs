@@ -56,3 +56,17 @@ async fn exec_boto3_reads_credentials_from_each_delivery() {
     }
     moto.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn exec_program_naming_default_profile_has_credentials() {
+    let moto = Moto::start().await.unwrap();
+    let aws = program_path("aws");
+    for delivery in DELIVERIES {
+        let fixture = fixture_with_key(&moto.url(), &unknown_key());
+        let command = ["--", &aws, "--profile", "default", "sts", "get-caller-identity"];
+        let output = fixture.run(&[&["exec", "--delivery", delivery][..], &command].concat()).await;
+        assert_eq!(output.code, Some(0), "{delivery}: {}", output.stderr);
+        assert!(output.stdout.contains("arn:aws:sts::123456789012:user/moto"), "{delivery}: {output:?}");
+    }
+    moto.stop().await.unwrap();
+}

@@ -1,10 +1,12 @@
 //! Servers with delivery `proxy`: they hold no working key, and a change of the session's credentials applies to their
 //! next request without a restart.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -13,7 +15,7 @@ use valetkey_core::{ErrorKind, Expiry};
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 use valetkey_mcp::signing::Rules;
-use valetkey_rig::{AccessKey, MiniStack, Moto, Result, packages, program};
+use valetkey_rig::{AccessKey, MiniStack, Moto, Result, Script, packages, program};
 
 use super::{assume_role, python_script};
 use crate::canary::captured_logs;
@@ -50,6 +52,20 @@ async fn start_host(server: ServerConfig, url: &str) -> HostFixture {
 async fn caller(fixture: &HostFixture) -> String {
     let result = fixture.call_raw("sdk__whoami", json!({})).await;
     result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned()
+}
+
+/// Returns the variables of the server's process, as another process of the same user reads them.
+fn variables_of_server(fixture: &HostFixture) -> HashMap<String, String> {
+    let held = fs::read_to_string(format!("/proc/{}/environ", fixture.pid("sdk").unwrap())).unwrap();
+    let entries = held.split('\0').filter_map(|entry| entry.split_once('='));
+    entries.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn key_of(variables: &HashMap<String, String>) -> AccessKey {
+    AccessKey {
+        access_key_id: variables["AWS_ACCESS_KEY_ID"].clone(),
+        secret_access_key: variables["AWS_SECRET_ACCESS_KEY"].clone(),
+    }
 }
 
 /// Changes the account many times, and asserts that each request of one process acts in the account of its time.
@@ -101,19 +117,45 @@ async fn keyless_placeholders_are_refused_by_aws() -> Result<()> {
         caller(&fixture).await.contains("assumed-role/agent/keyless"),
         "the proxy's signature is accepted"
     );
-    let held = fs::read_to_string(format!("/proc/{}/environ", fixture.pid("sdk").unwrap())).unwrap();
-    let variable = |name: &str| {
-        let prefix = format!("{name}=");
-        held.split('\0').find_map(|entry| entry.strip_prefix(&prefix)).unwrap().to_owned()
-    };
-    let placeholder = AccessKey {
-        access_key_id: variable("AWS_ACCESS_KEY_ID"),
-        secret_access_key: variable("AWS_SECRET_ACCESS_KEY"),
-    };
+    let placeholder = key_of(&variables_of_server(&fixture));
     let refused = assume_role(&url, &placeholder, &role).await.unwrap_err();
     assert!(refused.to_string().contains("InvalidClientTokenId"), "{refused}");
     fixture.host.shutdown().await;
     ministack.stop().await
+}
+
+#[tokio::test]
+async fn keyless_placeholders_of_ended_server_are_refused() -> Result<()> {
+    let moto = Moto::start().await?;
+    let fixture = start_host(python_server()?, &moto.url()).await;
+    let role = "arn:aws:iam::111111111111:role/agent";
+    fixture.session.set_credentials(assume_role(&moto.url(), &any_key(), &[role, "ended"]).await?).unwrap();
+    assert!(caller(&fixture).await.contains("assumed-role/agent/ended"));
+    // What a server may have sent away before it ended.
+    let held = variables_of_server(&fixture);
+    let stolen = || {
+        let variables = held.iter().filter(|(name, _)| name.starts_with("AWS_"));
+        let program = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])";
+        Script::new("-c").arg(program).envs(variables).run()
+    };
+    assert!(
+        stolen().await?.contains("assumed-role/agent/ended"),
+        "the placeholders work while the server runs"
+    );
+    let pid = fixture.pid("sdk").unwrap();
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+    // Another process replaces it, and the proxy is the same. The call that the process ends with is lost.
+    let first = caller(&fixture).await;
+    let second = caller(&fixture).await;
+    assert!(second.contains("assumed-role/agent/ended"), "{first}, then {second}");
+    assert_eq!(variables_of_server(&fixture)["AWS_ENDPOINT_URL"], held["AWS_ENDPOINT_URL"]);
+    let refused = stolen().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("these keys are not placeholders of this proxy, or no longer valid"),
+        "{refused}"
+    );
+    fixture.host.shutdown().await;
+    moto.stop().await
 }
 
 #[tokio::test]
