@@ -66,6 +66,11 @@ pub enum Error {
     /// There is no Chromium.
     #[error("no Chromium: install one (Debian: `apt-get install chromium`; Chrome will do)")]
     NoChromium,
+    /// There is no Go compiler, or no AWS SDK for it.
+    #[error(
+        "no Go with the AWS SDK: install both (Debian: `apt-get install golang-go golang-github-aws-aws-sdk-go-v2-dev`)"
+    )]
+    NoGo,
     /// There is no Redis or Valkey server.
     #[error(
         "no such server: install one (Debian: `apt-get install redis-server`, from Debian 13 also `valkey-server`)"

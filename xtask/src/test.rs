@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every test, with real peers where they are available.
 
 use clap::Args;
-use valetkey_rig::{chromium, docker, redis_server, valkey_server};
+use valetkey_rig::{chromium, docker, go, redis_server, valkey_server};
 
 use crate::{Result, XtaskError, loom, rig, step::run_cargo};
 
@@ -14,6 +14,8 @@ const REDIS: &str = "real::redis";
 const VALKEY: &str = "real::valkey";
 /// A part of the name of every test that drives a browser.
 const CHROMIUM: &str = "real::chromium";
+/// A part of the name of every test that compiles a Go program.
+const GO: &str = "real::go_sdk";
 
 /// The options of the test run.
 #[derive(Args, Debug, Default)]
@@ -56,8 +58,13 @@ pub fn run(options: &TestArgs) -> Result<()> {
 
 /// Returns the tests whose programs are not installed, and how to install them.
 fn missing_programs() -> Vec<(&'static str, valetkey_rig::Error)> {
-    let programs =
-        [(DOCKER, docker()), (REDIS, redis_server()), (VALKEY, valkey_server()), (CHROMIUM, chromium())];
+    let programs = [
+        (DOCKER, docker()),
+        (REDIS, redis_server()),
+        (VALKEY, valkey_server()),
+        (CHROMIUM, chromium()),
+        (GO, go()),
+    ];
     programs.into_iter().filter_map(|(name, program)| Some((name, program.err()?))).collect()
 }
 
