@@ -55,12 +55,13 @@ fn run_lints() -> Result<()> {
 
 /// Checks that each backend, each feature of the facade, and `core` build without the others.
 fn check_features() -> Result<()> {
-    const BACKENDS: [&str; 8] = [
+    const BACKENDS: [&str; 9] = [
         "memory",
         "env",
         "sts",
         "experimental-scoped-credentials",
         "secrets-manager",
+        "kms",
         "process",
         "sdk",
         "ambient",

@@ -7,6 +7,7 @@
 //! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `SessionTokenProvider`, `FederationTokenProvider`, `StsKeyExchange`, `StsCallerIdentityProvider` | |
 //! | `experimental-scoped-credentials` | `ScopedProvider`; includes `sts` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
+//! | `kms` | `KmsDecryptor` | |
 //! | `process` | `ProcessProvider` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentialsProvider` | |
 //! | `ambient` | `DefaultChainProvider`, `ProfileProvider`; includes `sdk` | |
@@ -35,12 +36,14 @@ mod client_config;
 mod default_chain;
 #[cfg(feature = "env")]
 mod env;
-#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "kms", feature = "sdk"))]
 mod error;
 #[cfg(feature = "sts")]
 mod federation_token;
 #[cfg(feature = "sts")]
 mod key_exchange;
+#[cfg(feature = "kms")]
+mod kms;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "process")]
@@ -62,6 +65,7 @@ mod sts;
     feature = "env",
     feature = "sts",
     feature = "secrets-manager",
+    feature = "kms",
     feature = "sdk",
     feature = "process"
 ))]
@@ -83,6 +87,8 @@ pub use env::EnvProvider;
 pub use federation_token::{FederationTokenBuilder, FederationTokenProvider};
 #[cfg(feature = "sts")]
 pub use key_exchange::StsKeyExchange;
+#[cfg(feature = "kms")]
+pub use kms::KmsDecryptor;
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]

@@ -13,6 +13,7 @@ pub use valetkey_core::*;
     feature = "env",
     feature = "sts",
     feature = "secrets-manager",
+    feature = "kms",
     feature = "process",
     feature = "sdk",
     feature = "ambient"

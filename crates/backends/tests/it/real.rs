@@ -4,6 +4,7 @@ mod attribution;
 mod caller_identity;
 mod concurrent_accounts;
 mod identity;
+mod kms;
 mod ministack;
 mod moto;
 mod request_counter;

@@ -15,6 +15,8 @@ pub(super) struct ActivityKind {
     pub(super) component: Option<String>,
     /// The operation and region of a request; the narrowed session.
     pub(super) target: Option<String>,
+    /// Where a person has decided about a request for access.
+    pub(super) decided_by: Option<String>,
 }
 
 /// Events of one kind.
@@ -48,6 +50,7 @@ impl ActivityKind {
             account: record.account.clone(),
             component: record.component.clone(),
             target: narrowed.or_else(|| request_target(record)),
+            decided_by: record.decided_by.clone(),
         }
     }
 }

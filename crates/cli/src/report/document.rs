@@ -67,7 +67,8 @@ fn row(activity: &Activity) -> [String; 8] {
 
 fn details(activity: &Activity) -> String {
     let failures = activity.failures.iter().map(|(failure, count)| format!("{failure}: {count}"));
-    let mut parts: Vec<_> = failures.collect();
+    let decision = activity.kind.decided_by.as_ref().map(|channel| format!("decided by: {channel}"));
+    let mut parts: Vec<_> = failures.chain(decision).collect();
     if activity.kind.event == "request" {
         parts.push(format!("{} bytes sent, {} received", activity.request_bytes, activity.response_bytes));
     } else if let Some(suffix) = &activity.key_suffix {
@@ -90,7 +91,20 @@ fn markdown_text(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::activity::ActivityKind;
     use super::*;
+
+    #[test]
+    fn details_of_decision_name_its_channel() {
+        let kind = ActivityKind {
+            event: "grant_access".to_owned(),
+            account: None,
+            component: None,
+            target: None,
+            decided_by: Some("status_page".to_owned()),
+        };
+        assert_eq!(details(&Activity::new(kind, "1")), "decided by: status_page");
+    }
 
     #[test]
     fn markdown_text_has_no_meaning_as_markdown() {

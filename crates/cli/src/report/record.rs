@@ -21,6 +21,7 @@ pub(super) struct AuditLine {
     pub(super) failure: Option<String>,
     pub(super) narrow: Option<NarrowLine>,
     pub(super) request: Option<RequestLine>,
+    pub(super) decided_by: Option<String>,
 }
 
 /// The restrictions of a narrowed session.

@@ -172,4 +172,17 @@ mod tests {
         assert_eq!((activity.count, activity.failed, activity.request_bytes), (3, 2, 9));
         assert_eq!((activity.failures["404"], activity.kind.target.as_deref()), (2, Some("s3:?")));
     }
+
+    #[test]
+    fn add_keeps_decisions_of_each_channel_apart() {
+        let grant = |channel: &str| {
+            format!(r#"{{"at":"1","session":"a","event":"grant_access","decided_by":"{channel}"}}"#)
+        };
+        let (page, terminal) = (grant("status_page"), grant("terminal"));
+        let report = report(&[&page, &terminal, &page]);
+        let decisions = report.sessions[0].activities.iter();
+        let decisions: Vec<_> =
+            decisions.map(|activity| (activity.kind.decided_by.as_deref(), activity.count)).collect();
+        assert_eq!(decisions, [(Some("status_page"), 2), (Some("terminal"), 1)]);
+    }
 }

@@ -69,7 +69,7 @@ pub(super) async fn run(command: &ServeArgs, address: SocketAddr) -> Result<Exit
         gateway = gateway.tls(files.identity.clone());
     }
     let shared = match store {
-        Some(store) => Some(store.connect().await?),
+        Some(store) => Some(store.connect(&inputs.base).await?),
         None => None,
     };
     let gateway = shared.iter().cloned().fold(gateway, HttpGatewayBuilder::shared_sessions);
@@ -117,7 +117,7 @@ pub(crate) enum NoStore {}
 
 #[cfg(not(feature = "redis"))]
 impl NoStore {
-    async fn connect(self) -> valetkey::Result<valetkey::mcp::http::SharedSessions> {
+    async fn connect(self, _: &AwsClientConfig) -> valetkey::Result<valetkey::mcp::http::SharedSessions> {
         match self {}
     }
 }

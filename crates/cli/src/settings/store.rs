@@ -29,6 +29,8 @@ pub(crate) struct StoreSettings {
     pub(crate) key_ring_env: Option<String>,
     /// The file with that document.
     pub(crate) key_ring_file: Option<PathBuf>,
+    /// The ARN of the key of AWS KMS that has encrypted the document.
+    pub(crate) key_ring_kms_key: Option<String>,
     /// The file with the certificates that the server's certificate must descend from, as PEM.
     pub(crate) root_certificates: Option<PathBuf>,
     /// The time that one operation takes at most.

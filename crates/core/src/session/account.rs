@@ -137,10 +137,12 @@ impl SessionAccount {
     /// let inner = provider_fn("inner", async || Err(Error::not_configured("no keys")));
     /// let session = SessionContext::builder().provider(inner).build();
     /// let account = session.account(session.default_account())?;
+    /// let mut wrapped = String::new();
     /// account.wrap_provider(|inner| {
-    ///     assert_eq!(inner.name(), "inner");
+    ///     wrapped = inner.name().into_owned();
     ///     inner
     /// })?;
+    /// assert_eq!(wrapped, "inner");
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     pub fn wrap_provider(

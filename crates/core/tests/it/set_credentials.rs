@@ -1,5 +1,7 @@
 //! Credentials set manually, and accounts by alias.
 
+use std::sync::Arc;
+
 use valetkey_core::testing::ScriptedProvider;
 use valetkey_core::{AccountName, ErrorKind, Expiry, Region, SessionBuilder, SessionContext};
 
@@ -124,4 +126,35 @@ async fn status_names_provider_unless_cleared() {
     assert_eq!(provider().as_deref(), Some("numbered"), "which issued the credentials");
     fixture.session.clear();
     assert_eq!(provider(), None);
+}
+
+#[tokio::test]
+async fn explicit_credentials_are_only_those_that_were_set() {
+    let fixture = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]);
+    let account = fixture.session.account(fixture.session.default_account()).unwrap();
+    let explicit = || account.explicit_credentials().map(|credentials| number(&credentials));
+    assert_eq!(explicit(), None);
+    fixture.number().await.unwrap();
+    assert_eq!(explicit(), None, "a provider issued them");
+    fixture.session.set_credentials(numbered(2, Expiry::Never)).unwrap();
+    assert_eq!(explicit(), Some(2));
+    fixture.session.clear();
+    assert_eq!(explicit(), None);
+}
+
+#[tokio::test]
+async fn wrap_provider_replaces_provider_of_account() {
+    let fixture = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]);
+    let account = fixture.session.account(fixture.session.default_account()).unwrap();
+    let wrapped = Arc::new(ScriptedProvider::new([returns(&fixture.clock, 2, HOUR)]));
+    let mut inner = None;
+    account
+        .wrap_provider(|provider| {
+            inner = Some(provider.name().into_owned());
+            Arc::clone(&wrapped) as _
+        })
+        .unwrap();
+    assert_eq!(inner.as_deref(), Some("scripted"));
+    assert_eq!(fixture.number().await.unwrap(), 2);
+    assert_eq!(fixture.provider.call_count(), 0);
 }

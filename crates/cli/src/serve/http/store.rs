@@ -1,23 +1,50 @@
 //! The store of the sessions that several gateways serve, as the settings describe it.
 
+#[cfg(feature = "kms")]
+mod encrypted_ring;
+
 use std::path::Path;
 use std::time::Duration;
 
+use valetkey::backends::AwsClientConfig;
 use valetkey::mcp::http::SharedSessions;
 use valetkey::store::{KeyRing, RecordLifetime, RedisStore, RedisStoreBuilder, SessionStore};
 use valetkey::{Error, ExposeSecret, SecretString};
 
 use crate::files::{self, AllowedWriters};
 use crate::settings::{Diagnostic, Settings, StoreSettings};
+#[cfg(feature = "kms")]
+use encrypted_ring::EncryptedRing;
 
 const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
+const DEFAULT_NAMESPACE: &str = "valetkey";
+
 /// A store that is not connected yet, and the keys of its records.
 pub(crate) struct ConfiguredStore {
     builder: RedisStoreBuilder,
-    ring: KeyRing,
+    ring: ConfiguredRing,
     lifetime: RecordLifetime,
+}
+
+/// The key ring, as the settings have it.
+enum ConfiguredRing {
+    Plain(KeyRing),
+    #[cfg(feature = "kms")]
+    Encrypted(EncryptedRing),
+}
+
+impl ConfiguredRing {
+    /// Returns the ring. `base` is how KMS is called.
+    #[cfg_attr(not(feature = "kms"), allow(unused_variables, reason = "only KMS is called"))]
+    async fn read(self, base: &AwsClientConfig) -> Result<KeyRing, Error> {
+        match self {
+            Self::Plain(ring) => Ok(ring),
+            #[cfg(feature = "kms")]
+            Self::Encrypted(ring) => ring.decrypt(base).await,
+        }
+    }
 }
 
 impl ConfiguredStore {
@@ -34,19 +61,20 @@ impl ConfiguredStore {
         Some(Self { builder: builder?, ring: ring?, lifetime: lifetime? })
     }
 
-    /// Connects, and checks the server. A store that is not reached is no error: the gateway starts without it, and
+    /// Decrypts the key ring if it is encrypted, connects, and checks the server. A store that is not reached is no error: the gateway starts without it, and
     /// serves shared sessions as soon as it is reached.
     ///
     /// # Errors
-    /// Those of the store that do not pass by themselves, such as a wrong password.
-    pub(crate) async fn connect(self) -> Result<SharedSessions, Error> {
+    /// Those of the key ring, and those of the store that do not pass by themselves, such as a wrong password.
+    pub(crate) async fn connect(self, base: &AwsClientConfig) -> Result<SharedSessions, Error> {
+        let ring = self.ring.read(base).await?;
         let store = self.builder.connect_lazily()?;
         match store.position().await {
             Err(error) if !error.is_transient() => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "starting without the session store"),
             Ok(_position) => {}
         }
-        Ok(SharedSessions::new(store, self.ring).lifetime(self.lifetime))
+        Ok(SharedSessions::new(store, ring).lifetime(self.lifetime))
     }
 }
 
@@ -67,8 +95,7 @@ impl StoreReader<'_> {
         if builder.check().is_err() {
             return self.report("url", "is malformed; write `rediss://HOST:PORT/`");
         }
-        let namespace = store.namespace.as_deref().unwrap_or("valetkey");
-        let builder = match builder.namespace(namespace) {
+        let builder = match builder.namespace(self.namespace()) {
             Ok(builder) => builder,
             Err(_) => return self.report("namespace", "must be 1 to 64 of `a-z 0-9 _ -`"),
         };
@@ -103,7 +130,11 @@ impl StoreReader<'_> {
         false
     }
 
-    fn read_ring(&mut self) -> Option<KeyRing> {
+    fn namespace(&self) -> &str {
+        self.store.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
+    }
+
+    fn read_ring(&mut self) -> Option<ConfiguredRing> {
         let store = self.store;
         let variable = ("key_ring_env", store.key_ring_env.as_deref());
         let Some(document) = self.read_secret(variable, ("key_ring_file", store.key_ring_file.as_deref()))?
@@ -112,12 +143,33 @@ impl StoreReader<'_> {
                 .report("url", "needs `key_ring_file` or `key_ring_env`, the keys that seal the sessions");
         };
         let key = if store.key_ring_env.is_some() { "key_ring_env" } else { "key_ring_file" };
+        if let Some(key_arn) = &store.key_ring_kms_key {
+            return self.read_encrypted_ring(key, &document, key_arn);
+        }
         match KeyRing::parse(&document) {
-            Ok(ring) => Some(ring),
+            Ok(ring) => Some(ConfiguredRing::Plain(ring)),
             Err(error) => {
                 self.report(key, &format!("names a key ring that cannot be used: {}", error.message()))
             }
         }
+    }
+
+    #[cfg(feature = "kms")]
+    fn read_encrypted_ring(
+        &mut self,
+        key: &str,
+        document: &SecretString,
+        key_arn: &str,
+    ) -> Option<ConfiguredRing> {
+        match EncryptedRing::parse(document, key_arn, self.namespace()) {
+            Ok(ring) => Some(ConfiguredRing::Encrypted(ring)),
+            Err(what) => self.report(key, what),
+        }
+    }
+
+    #[cfg(not(feature = "kms"))]
+    fn read_encrypted_ring(&mut self, _: &str, _: &SecretString, _: &str) -> Option<ConfiguredRing> {
+        self.report("key_ring_kms_key", "needs a build with the feature `kms`")
     }
 
     fn read_lifetime(&mut self) -> Option<RecordLifetime> {

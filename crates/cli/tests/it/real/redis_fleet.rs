@@ -1,6 +1,7 @@
 //! Three gateways with one real Redis: any of them serves any session, and the loss of one, or of Redis, loses none.
 
 mod faults;
+mod kms;
 mod store_relay;
 
 use std::fs;
