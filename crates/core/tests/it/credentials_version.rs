@@ -106,3 +106,10 @@ async fn child_derived_from_parent_refetches_when_parent_changes() {
     parent.set_credentials(numbered(2, Expiry::Never)).unwrap();
     assert_eq!(number(&child.credentials().await.unwrap()), 2);
 }
+
+#[test]
+fn generation_is_displayed_as_its_number() {
+    let session = SessionContext::builder().build();
+    let generation = session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    assert_eq!(generation.to_string(), "1");
+}

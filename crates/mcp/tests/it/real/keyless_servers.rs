@@ -27,7 +27,7 @@ fn keyless_servers(egress: &Egress) -> [(&'static str, ServerConfig); 7] {
         ("api", keyless_server(Venv::Main, "awslabs.aws-api-mcp-server", &[], egress)),
         ("iam", server("awslabs.iam-mcp-server", &["--allow-write"])),
         ("ecs", server("ecs-mcp-server", &[])),
-        ("trail", server("awslabs.cloudtrail-mcp-server", &[])),
+        ("events", server("awslabs.cloudtrail-mcp-server", &[])),
         ("tables", server("awslabs.dynamodb-mcp-server", &[])),
         // The last two name the profile `default` to their SDK.
         ("topics", server("awslabs.amazon-sns-sqs-mcp-server", &["--allow-resource-creation"])),
@@ -52,7 +52,7 @@ fn calls() -> [(&'static str, Value); 6] {
         ("tables__create_table", table),
         ("topics__create_topic", json!({"name": "agent"})),
         // Last: it lists the requests of the others.
-        ("trail__lookup_events", json!({})),
+        ("events__lookup_events", json!({})),
     ]
 }
 
