@@ -60,7 +60,10 @@ async fn session_dir_under_any_umask_is_private() {
         let fixture = fixture_with_umask(umask);
         let client = start_gateway(&fixture).await;
         let [folder] = session_dirs(&fixture).try_into().unwrap();
-        let private = json!({".": "700", "home": "700", "tmp": "700", "config": "600", "credentials": "600"});
+        let mut private = json!({".": "700", "home": "700", "tmp": "700"});
+        for file in ["config", "config-env", "credentials"] {
+            private[file] = json!("600");
+        }
         assert_eq!(file_modes(&folder), private, "umask {umask}");
         assert_eq!(client.close().await.code, Some(0));
         assert_eq!(session_dirs(&fixture), [""; 0].map(PathBuf::from), "umask {umask}");

@@ -208,7 +208,7 @@ async fn session_dir_contains_no_key() {
         let answer = fixture.call("fixture__whoami", json!({})).await;
         let root = Path::new(answer["home"].as_str().unwrap()).parent().unwrap();
         let files: Vec<_> = std::fs::read_dir(root).unwrap().flatten().map(|entry| entry.path()).collect();
-        assert_eq!(files.len(), 4, "home, tmp, config, credentials: {files:?}");
+        assert_eq!(files.len(), 5, "home, tmp, config, config-env, credentials: {files:?}");
         for file in files.iter().filter(|path| path.is_file()) {
             let text = std::fs::read_to_string(file).unwrap();
             assert!(!text.contains("AAAA"), "{}", file.display());

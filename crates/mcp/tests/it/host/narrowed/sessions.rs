@@ -128,7 +128,8 @@ async fn narrowed_session_has_the_region_of_its_account() {
         let view = narrow_session(&fixture, AccessScope::new().accounts([prod]));
         let answer = whoami_for_session(&fixture, &view).await;
         assert_eq!(answer["region"], "eu-west-3");
-        assert_eq!(answer["config"], "[default]\nregion = eu-west-3\n");
+        let config = answer["config"].as_str().unwrap();
+        assert!(config.starts_with("[default]\nregion = eu-west-3\n"), "{config}");
         fixture.host.shutdown().await;
     }
 }
