@@ -227,7 +227,7 @@ fn with_endpoint_url(
 
 /// Returns a partition that shares its bucket, and the rate limiter of adaptive retries, only with its clones. The SDK
 /// does not keep it in a static map, so it is freed with its provider.
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "kms"))]
 pub(crate) fn new_retry_partition(retries: Option<&RetryConfig>) -> RetryPartition {
     retry_partition_with(new_token_bucket(retries))
 }

@@ -4,12 +4,12 @@
 //! The codes are those of the API references of STS and Secrets Manager and of the errors common to all services.
 //! Codes such as `InvalidToken` come from S3 and from emulators.
 
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "kms"))]
 mod sdk;
 
 use valetkey_core::ErrorKind;
 
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "kms"))]
 pub(crate) use sdk::from_sdk_error;
 
 const PACKED_POLICY_TOO_LARGE: &str = "PackedPolicyTooLarge";
@@ -112,13 +112,13 @@ pub(crate) fn strip_exception_suffix(code: &str) -> &str {
 }
 
 /// Returns whether the code means that the packed policies and tags are too large.
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "kms"))]
 pub(crate) fn is_packed_policy_too_large(code: &str) -> bool {
     strip_exception_suffix(code) == PACKED_POLICY_TOO_LARGE
 }
 
 /// Returns the kind of a response with an unknown code.
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "kms"))]
 pub(crate) fn kind_for_status(status: u16) -> ErrorKind {
     match status {
         401 | 403 => ErrorKind::Denied,
@@ -133,7 +133,7 @@ pub(crate) fn kind_for_status(status: u16) -> ErrorKind {
 /// AWS always sends a code, so the response came from an intermediary: a proxy, the sign-in page of a network, a load
 /// balancer. It does not concern the credentials, and the next response may come from AWS. A truncated success is
 /// transient as well.
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "kms"))]
 pub(crate) fn kind_without_code(status: u16) -> ErrorKind {
     match status {
         408 => ErrorKind::TimedOut,

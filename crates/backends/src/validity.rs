@@ -1,12 +1,12 @@
 //! Checks of credentials before a provider uses or returns them: a source must have some, and they must not have expired.
 
-use valetkey_core::{Clock, Credentials, Error, ErrorKind, Result};
+use valetkey_core::{Credentials, Error, ErrorKind, Result};
 
 /// Returns credentials of a store unless they have expired. The error is not transient: a new version must be stored.
 #[cfg(any(feature = "memory", feature = "env", feature = "secrets-manager"))]
 pub(crate) fn ensure_unexpired(
     credentials: Credentials,
-    clock: &dyn Clock,
+    clock: &dyn valetkey_core::Clock,
     next_step: &'static str,
 ) -> Result<Credentials> {
     if credentials.expiry().has_passed(clock.now()) {
@@ -20,7 +20,10 @@ pub(crate) fn ensure_unexpired(
 /// Returns credentials that were just issued unless they have expired. The error is transient: the next ones may be
 /// valid.
 #[cfg(any(feature = "sts", feature = "sdk", feature = "process"))]
-pub(crate) fn ensure_issued_valid(credentials: Credentials, clock: &dyn Clock) -> Result<Credentials> {
+pub(crate) fn ensure_issued_valid(
+    credentials: Credentials,
+    clock: &dyn valetkey_core::Clock,
+) -> Result<Credentials> {
     if credentials.expiry().has_passed(clock.now()) {
         return Err(Error::new(ErrorKind::Unavailable, "the issued credentials have already expired")
             .with_next_step("check the clocks of this machine and of the issuer"));
@@ -32,7 +35,7 @@ pub(crate) fn ensure_issued_valid(credentials: Credentials, clock: &dyn Clock) -
 ///
 /// An error keeps its kind and names the source, with one exception: a source that is not configured makes the
 /// provider `Invalid`. As `NotConfigured`, it would let a chain fall through to the credentials of another identity.
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "kms"))]
 pub(crate) async fn source_credentials(
     source: &dyn valetkey_core::CredentialProvider,
 ) -> Result<Credentials> {
