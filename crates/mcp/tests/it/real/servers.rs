@@ -12,6 +12,7 @@ use valetkey_rig::{
 };
 
 use super::assume_role;
+use crate::host_fixture::{HostFixture, host_environment_with};
 use crate::http::client_fixture::HttpClientFixture;
 use crate::http::fixture::{ALICE, BOB, HttpGatewayFixture, tokens};
 
@@ -111,6 +112,30 @@ async fn aws_servers_over_http_act_in_each_account() -> Result<()> {
     }
     join_all(sessions).await;
     gateway.stop().await;
+    moto.stop().await?;
+    egress.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aws_servers_with_proxy_act_in_each_account() -> Result<()> {
+    let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
+    // All seven servers are in `keyless_servers`; here, the processes stay while the account changes.
+    let servers = aws_servers(&egress).into_iter().take(2).collect::<Vec<_>>();
+    let servers: [(&str, ServerConfig); 2] = servers.try_into().unwrap();
+    let servers = servers.map(|(name, mut server)| {
+        server.delivery = Delivery::Proxy;
+        (name, server)
+    });
+    let environment = host_environment_with(&[("AWS_ENDPOINT_URL", &moto.url())]);
+    let fixture = HostFixture::with_builder(servers, |host| host.environment(environment)).await;
+    for account in ["111111111111", "222222222222"] {
+        fixture.session.set_credentials(assume_role_in(&moto, account).await?).unwrap();
+        for (tool, arguments) in &AWS_CALLS[..2] {
+            let result = fixture.call_raw(tool, serde_json::from_str(arguments).unwrap()).await.to_string();
+            assert!(result.contains(account), "{tool} in {account}: {result}");
+        }
+    }
+    fixture.host.shutdown().await;
     moto.stop().await?;
     egress.stop().await
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{AccessScope, AccountName, SessionContext};
-use valetkey_mcp::child::Delivery;
+use valetkey_mcp::child::{Delivery, SessionDir};
 
 use super::{DELIVERIES, access_and_role, narrowed_pids, set_role};
 use crate::host_fixture::{HostFixture, fixture_server, pid};
@@ -130,6 +130,12 @@ async fn narrowed_session_has_the_region_of_its_account() {
         assert_eq!(answer["region"], "eu-west-3");
         let config = answer["config"].as_str().unwrap();
         assert!(config.starts_with("[default]\nregion = eu-west-3\n"), "{config}");
+        let directory = SessionDir::create(Some(&"eu-west-3".parse().unwrap())).unwrap();
+        let file = match delivery {
+            Delivery::Env => directory.env_keys_config_file(),
+            _ => directory.config_file(),
+        };
+        assert_eq!(config, std::fs::read_to_string(file).unwrap());
         fixture.host.shutdown().await;
     }
 }
