@@ -1,19 +1,16 @@
 //! Finds the machine's Docker client: no index that the rig installs from has one.
 
 use std::{
-    env,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, programs};
 
 /// The path of the Docker client on `PATH`, or [`Error::NoDocker`]. It needs no daemon. Another program of that name, such
 /// as podman's, is not taken for it.
 pub fn docker() -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut programs = env::split_paths(&path).map(|folder| folder.join("docker"));
-    programs.find(|program| is_docker(program)).ok_or(Error::NoDocker)
+    programs(&["docker"]).find(|program| is_docker(program)).ok_or(Error::NoDocker)
 }
 
 fn is_docker(program: &Path) -> bool {

@@ -71,6 +71,9 @@ pub enum Error {
         "no Go with the AWS SDK: install both (Debian: `apt-get install golang-go golang-github-aws-aws-sdk-go-v2-dev`)"
     )]
     NoGo,
+    /// There is no such load balancer.
+    #[error("no such load balancer: install both (Debian: `apt-get install nginx-light haproxy`)")]
+    NoBalancer,
     /// There is no Redis or Valkey server.
     #[error(
         "no such server: install one (Debian: `apt-get install redis-server`, from Debian 13 also `valkey-server`)"

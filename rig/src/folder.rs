@@ -4,7 +4,7 @@ use std::{
     env, fs,
     fs::File,
     path::{Path, PathBuf},
-    process,
+    process::{self, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -55,6 +55,29 @@ impl RunDir {
             .env("LANG", "C.UTF-8")
             .env("PYTHONUNBUFFERED", "1")
             .current_dir(&self.path)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// A command of the machine's own `program` in this folder, which writes to the log. It gets a signal to end with the
+    /// test that started it, also when the test is killed.
+    pub(crate) fn machine_command(&self, program: &Path) -> Result<Command> {
+        let log = self.open_log()?;
+        let errors = log.try_clone().map_err(Error::io("sharing a peer's log"))?;
+        let mut command = if cfg!(target_os = "linux") {
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .current_dir(&self.path)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
             .kill_on_drop(true);
         Ok(command)
     }

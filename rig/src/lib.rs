@@ -13,6 +13,7 @@
 //! Every peer listens on 127.0.0.1 only, gets an environment built from nothing and a `HOME` and `TMPDIR` of its own,
 //! and dies with its handle. Its log stays in `target/rig/run/<pid>-…` when a test ends without [`stop`](Moto::stop).
 
+mod balancer;
 mod chromium;
 mod docker;
 mod egress;
@@ -30,11 +31,13 @@ mod port;
 mod python_server;
 mod redis;
 mod script;
+mod search_path;
 mod seed;
 #[cfg(feature = "tokens")]
 mod signing_key;
 mod venv;
 
+pub use balancer::{Balancer, BalancerKind};
 pub use chromium::chromium;
 pub use docker::docker;
 pub use egress::Egress;
@@ -46,6 +49,7 @@ pub use moto::Moto;
 pub use python_server::PythonServer;
 pub use redis::{Redis, redis_server, valkey_server};
 pub use script::{Script, python};
+pub use search_path::programs;
 pub use seed::{AccessKey, Seed, Tenant};
 #[cfg(feature = "tokens")]
 pub use signing_key::SigningKey;

@@ -1,10 +1,8 @@
 //! A Redis server of the machine: no index that the rig installs from has one.
 
 use std::{
-    env,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
@@ -15,7 +13,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Error, Result, error::last_lines, folder::RunDir, port::Port};
+use crate::{Error, Result, error::last_lines, folder::RunDir, port::Port, programs};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -23,18 +21,12 @@ const PEER: &str = "redis-server";
 
 /// The path of `redis-server` on `PATH`, or [`Error::NoRedis`].
 pub fn redis_server() -> Result<PathBuf> {
-    find_program(PEER)
+    programs(&[PEER]).next().ok_or(Error::NoRedis)
 }
 
 /// The path of `valkey-server` on `PATH`, or [`Error::NoRedis`].
 pub fn valkey_server() -> Result<PathBuf> {
-    find_program("valkey-server")
-}
-
-fn find_program(name: &str) -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut programs = env::split_paths(&path).map(|folder| folder.join(name));
-    programs.find(|program| program.is_file()).ok_or(Error::NoRedis)
+    programs(&["valkey-server"]).next().ok_or(Error::NoRedis)
 }
 
 /// A running Redis server on a free loopback port, without any file of the machine's own configuration. Dropping the
@@ -157,29 +149,14 @@ impl Redis {
     }
 }
 
-/// The server gets a signal to end with the test that started it, also when the test is killed.
 fn spawn(program: &Path, folder: &RunDir, port: &Port, arguments: &[String]) -> Result<Child> {
-    let log = folder.open_log()?;
-    let errors = log.try_clone().map_err(Error::io("sharing a peer's log"))?;
-    let mut command = if cfg!(target_os = "linux") {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
-    command
-        .env_clear()
-        .env("PATH", env::var_os("PATH").unwrap_or_default())
+    folder
+        .machine_command(program)?
         .args(["--bind", "127.0.0.1", "--port"])
         .arg(port.number().to_string())
         .args(["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir"])
         .arg(folder.path())
         .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(errors)
-        .kill_on_drop(true)
         .spawn()
         .map_err(Error::io("starting redis-server"))
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(crate) const DIRECT: &str = "no gateway";
 pub(crate) const RELAY: &str = "relay of bytes";
 pub(crate) const PASS_THROUGH: &str = "rmcp pass-through";
 pub(crate) const VALETKEY: &str = "valetkey";
+/// Its server gets no credentials.
+pub(crate) const VALETKEY_WITHOUT: &str = "valetkey, no credentials";
 pub(crate) const FASTMCP: &str = "FastMCP proxy";
 pub(crate) const PASS_THROUGH_HTTP: &str = "rmcp pass-through, HTTP";
 pub(crate) const VALETKEY_HTTP: &str = "valetkey, HTTP";
@@ -29,13 +31,15 @@ pub(crate) const FASTMCP_HTTP: &str = "FastMCP proxy, HTTP";
 pub(crate) const RUST_PROXY_HTTP: &str = "mcp-proxy (Rust), HTTP";
 pub(crate) const PYTHON_PROXY_HTTP: &str = "mcp-proxy (PyPI), HTTP";
 
-pub(crate) const STDIO_SUBJECTS: [&str; 5] = [DIRECT, RELAY, PASS_THROUGH, VALETKEY, FASTMCP];
+pub(crate) const STDIO_SUBJECTS: [&str; 6] =
+    [DIRECT, RELAY, PASS_THROUGH, VALETKEY, VALETKEY_WITHOUT, FASTMCP];
 pub(crate) const HTTP_SUBJECTS: [&str; 5] =
     [VALETKEY_HTTP, PASS_THROUGH_HTTP, RUST_PROXY_HTTP, PYTHON_PROXY_HTTP, FASTMCP_HTTP];
 
 /// The settings of a gateway with many principals.
 pub(crate) const MEMORY_SETTINGS: &str = "memory.toml";
 pub(crate) const PRINCIPALS: usize = 51;
+const WITHOUT_SETTINGS: &str = "none.toml";
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const FASTMCP_SCRIPT: &str = include_str!("fastmcp_proxy.py");
@@ -62,6 +66,7 @@ impl Programs {
         )?;
         let accounts = "[accounts.dev]\nprovider = \"environment\"\n";
         write("stdio.toml", accounts.to_owned())?;
+        write(WITHOUT_SETTINGS, format!("{accounts}[servers.peer]\ncredentials = \"none\"\n"))?;
         write("http.toml", format!("{accounts}\n[http]\nauth = \"none\"\n"))?;
         write(MEMORY_SETTINGS, format!("{accounts}{}", principal_settings(PRINCIPALS)))?;
         write("fastmcp_proxy.py", FASTMCP_SCRIPT.to_owned())?;
@@ -91,6 +96,10 @@ impl Programs {
             RELAY => McpClient::Stdio(Box::new(StdioClient::start(&mut run_peer("relay"))?)),
             PASS_THROUGH => McpClient::Stdio(Box::new(StdioClient::start(&mut run_peer("pass-through"))?)),
             VALETKEY => McpClient::Stdio(Box::new(StdioClient::start(&mut self.valetkey("stdio.toml"))?)),
+            VALETKEY_WITHOUT => {
+                let mut command = self.valetkey(WITHOUT_SETTINGS);
+                McpClient::Stdio(Box::new(StdioClient::start(&mut command)?))
+            }
             VALETKEY_HTTP => self.start_valetkey_http("http.toml").await?.connect().await?,
             PASS_THROUGH_HTTP => {
                 let mut process =
@@ -129,7 +138,7 @@ impl Programs {
                 (command, "/mcp")
             }
             _ => {
-                let Some(program) = find_program("mcp-proxy") else { return Ok(None) };
+                let Some(program) = valetkey_rig::programs(&["mcp-proxy"]).next() else { return Ok(None) };
                 let text = fs::read_to_string(self.folder.join("proxy.toml"))?;
                 let file = self.folder.join(format!("proxy-{port}.toml"));
                 fs::write(&file, text.replace("port = 0", &format!("port = {port}")))?;
@@ -195,6 +204,10 @@ impl RunningHttp {
         Ok(McpClient::Http(client))
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn pid(&self) -> Option<u32> {
         self.process.id()
     }
@@ -228,11 +241,4 @@ async fn free_port() -> Result<u16> {
 
 fn peer_program() -> Result<PathBuf> {
     crate::measure::sibling_program("mcp_peer")
-}
-
-fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder: PathBuf| folder.join(name))
-        .find(|file: &PathBuf| Path::exists(file))
 }
