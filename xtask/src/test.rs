@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every test, with real peers where they are available.
 
 use clap::Args;
-use valetkey_rig::{chromium, docker, go, redis_server, valkey_server};
+use valetkey_rig::{BalancerKind, chromium, docker, go, redis_server, valkey_server};
 
 use crate::{Result, XtaskError, loom, rig, step::run_cargo};
 
@@ -14,6 +14,9 @@ const REDIS: &str = "real::redis";
 const VALKEY: &str = "real::valkey";
 /// A part of the name of every test that drives a browser.
 const CHROMIUM: &str = "real::chromium";
+/// Parts of the names of the tests that need a load balancer.
+const NGINX: &str = "by_nginx";
+const HAPROXY: &str = "by_haproxy";
 /// A part of the name of every test that compiles a Go program.
 const GO: &str = "real::go_sdk";
 
@@ -64,6 +67,8 @@ fn missing_programs() -> Vec<(&'static str, valetkey_rig::Error)> {
         (VALKEY, valkey_server()),
         (CHROMIUM, chromium()),
         (GO, go()),
+        (NGINX, BalancerKind::Nginx.program()),
+        (HAPROXY, BalancerKind::HaProxy.program()),
     ];
     programs.into_iter().filter_map(|(name, program)| Some((name, program.err()?))).collect()
 }

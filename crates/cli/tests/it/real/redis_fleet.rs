@@ -1,5 +1,6 @@
 //! Three gateways with one real Redis: any of them serves any session, and the loss of one, or of Redis, loses none.
 
+mod balancers;
 mod faults;
 mod kms;
 mod store_relay;

@@ -44,7 +44,8 @@ impl HttpGatewayFixture {
         while address.is_none() || (awaits_ops && ops_address.is_none()) {
             let line = stderr.next_line().await.unwrap().unwrap_or_else(|| panic!("{text}"));
             let part = |prefix, suffix| line.strip_prefix(prefix)?.strip_suffix(suffix).map(str::to_owned);
-            if let Some(found) = part("serving MCP at http://", "/mcp") {
+            let served = part("serving MCP at http://", "/mcp");
+            if let Some(found) = served.or_else(|| part("serving MCP at https://", "/mcp")) {
                 address = Some(found);
             } else if let Some(found) = part("serving operations at http://", "/") {
                 ops_address = Some(found);
@@ -64,6 +65,11 @@ impl HttpGatewayFixture {
     /// Returns the address of the operations listener, which `--ops` opens.
     pub(crate) fn ops_address(&self) -> &str {
         self.ops_address.as_deref().unwrap_or_else(|| panic!("no operations listener"))
+    }
+
+    /// Returns where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn url(&self) -> String {
@@ -94,34 +100,11 @@ impl HttpGatewayFixture {
         self.try_request(token, method, params).await.unwrap()
     }
 
-    async fn try_request(
-        &self,
-        token: Option<&str>,
-        method: &str,
-        mut params: Value,
-    ) -> std::io::Result<String> {
-        let name = params["name"].as_str().unwrap_or_default();
-        let name = if name.is_empty() { String::new() } else { format!("Mcp-Name: {name}\r\n") };
-        params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {},
-        });
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+    async fn try_request(&self, token: Option<&str>, method: &str, params: Value) -> std::io::Result<String> {
         let authorization =
             token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let request = format!(
-            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
-             Mcp-Method: {method}\r\n{name}{authorization}Content-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
-        let mut stream = TcpStream::connect(&self.address).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).await?;
-        Ok(reply)
+        let headers = format!("Host: {}\r\n{authorization}", self.address);
+        modern_request(&self.address, &headers, method, params).await
     }
 
     /// Opens a credential session, and returns the names of its accounts.
@@ -157,6 +140,45 @@ impl HttpGatewayFixture {
         output.stderr = self.stderr.await.unwrap();
         output
     }
+}
+
+/// Sends a request of a modern client, and returns the whole reply, with its headers.
+pub(crate) async fn modern_request(
+    address: &str,
+    headers: &str,
+    method: &str,
+    mut params: Value,
+) -> std::io::Result<String> {
+    let name = params["name"].as_str().unwrap_or_default();
+    let name = if name.is_empty() { String::new() } else { format!("Mcp-Name: {name}\r\n") };
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let headers = format!("{headers}MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n{name}");
+    post(address, "/mcp", &headers, &message).await
+}
+
+/// Sends a message over a connection of its own, and returns the whole reply, with its headers.
+pub(crate) async fn post(
+    address: &str,
+    path: &str,
+    headers: &str,
+    message: &Value,
+) -> std::io::Result<String> {
+    let body = message.to_string();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await?;
+    Ok(reply)
 }
 
 #[tokio::test]
