@@ -172,6 +172,8 @@ pub enum CredentialSource {
 pub struct StoredNarrowing {
     /// The handle with which calls select it.
     pub handle: SessionHandle,
+    /// Its id in status and audit records, on every node.
+    pub session: SessionId,
     /// The handle of the session that it was narrowed from, or `None` for that of the record.
     pub parent: Option<SessionHandle>,
     /// The accounts that may be used (default: all).

@@ -1,6 +1,6 @@
 //! `NarrowedSession`: a narrowed session as it is described to another process.
 
-use valetkey_core::{AccessScope, AccountName, Expiry, SessionHandle, SessionPolicy};
+use valetkey_core::{AccessScope, AccountName, Expiry, SessionHandle, SessionId, SessionPolicy};
 
 /// A session that `narrow_aws_credentials` has narrowed, described so that another process with the same session can
 /// narrow it again. It holds no credentials; the handle is as secret as any handle.
@@ -32,6 +32,8 @@ use valetkey_core::{AccessScope, AccountName, Expiry, SessionHandle, SessionPoli
 pub struct NarrowedSession {
     /// The handle.
     pub handle: SessionHandle,
+    /// The id of the session in status and audit records, in every process.
+    pub id: SessionId,
     /// The handle of the session that it was narrowed from, or `None` for the session of the tools.
     pub parent: Option<SessionHandle>,
     /// The accounts that it keeps (default: all, also those that are added later).

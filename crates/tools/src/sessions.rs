@@ -143,8 +143,8 @@ impl SessionStore {
         let narrowed = self.narrowed_handles();
         let describe = |(handle, entry): (&SessionHandle, &Entry)| {
             let Narrowing { parent, accounts, policy } = entry.narrowing.clone()?;
-            let ends_at = entry.session.expires_at();
-            Some(NarrowedSession { handle: *handle, parent, accounts, policy, ends_at })
+            let (id, ends_at) = (entry.session.id(), entry.session.expires_at());
+            Some(NarrowedSession { handle: *handle, id, parent, accounts, policy, ends_at })
         };
         narrowed.iter().filter_map(describe).collect()
     }
@@ -178,7 +178,8 @@ impl SessionStore {
         let Some(parent) = parent.filter(|_| !is_known) else { return false };
         let narrowing = wanted.narrowing();
         let remaining = wanted.ends_at.remaining(parent.clock().now());
-        let scope = remaining.into_iter().fold(narrowing.scope(), AccessScope::lifetime);
+        let scope = narrowing.scope().session_id(wanted.id);
+        let scope = remaining.into_iter().fold(scope, AccessScope::lifetime);
         // A session that has ended, or that cannot be narrowed in this way, is not served.
         let Ok(session) = parent.narrow(scope) else { return false };
         self.narrowed_handles().insert(wanted.handle, Entry { session, narrowing: Some(narrowing) });

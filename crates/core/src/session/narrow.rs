@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use super::{SessionAccount, error};
-use crate::{AccountName, CredentialProvider, Credentials, Error, Result, SessionPolicy};
+use crate::{AccountName, CredentialProvider, Credentials, Error, Result, SessionId, SessionPolicy};
 
 /// Specifies how much of a session's authority a [narrowed](crate::SessionContext::narrow) session has (default: all of it).
 ///
@@ -27,6 +27,7 @@ pub struct AccessScope {
     pub(super) accounts: Option<Vec<AccountName>>,
     pub(super) policy: Option<SessionPolicy>,
     pub(super) lifetime: Option<Duration>,
+    pub(super) session_id: Option<SessionId>,
 }
 
 impl AccessScope {
@@ -87,6 +88,21 @@ impl AccessScope {
     /// ```
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets the id of the session (default: a random one). For a session that another process has narrowed too, and whose
+    /// records belong together; see [`SessionContextBuilder::session_id`](crate::SessionContextBuilder::session_id).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccessScope, SessionContext, SessionId};
+    /// let (session, id) = (SessionContext::builder().build(), SessionId::random());
+    /// assert_eq!(session.narrow(AccessScope::new().session_id(id))?.id(), id);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    pub fn session_id(mut self, id: SessionId) -> Self {
+        self.session_id = Some(id);
         self
     }
 }

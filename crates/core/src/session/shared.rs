@@ -52,9 +52,10 @@ impl SessionShared {
         }
     }
 
-    /// Creates the state of a child session: the same settings under a new id.
-    pub(crate) fn child(self: &Arc<Self>) -> Self {
+    /// Creates the state of a child session: the same settings under another id, by default a random one.
+    pub(crate) fn child(self: &Arc<Self>, id: Option<SessionId>) -> Self {
         Self {
+            id: id.unwrap_or_else(SessionId::random),
             principal: self.principal.clone(),
             config: self.config.clone(),
             root: Some(Arc::clone(self.root.as_ref().unwrap_or(self))),

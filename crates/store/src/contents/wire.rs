@@ -90,6 +90,7 @@ struct Keys<'a> {
 #[serde(deny_unknown_fields)]
 struct Narrowing {
     handle: String,
+    session: String,
     parent: Option<String>,
     accounts: Option<Vec<String>>,
     policy: Option<String>,
@@ -217,6 +218,7 @@ impl Narrowing {
         let names = narrowing.accounts.as_ref().map(|names| names.iter().map(ToString::to_string).collect());
         Self {
             handle: narrowing.handle.to_string(),
+            session: narrowing.session.to_string(),
             parent: to_text(narrowing.parent.as_ref()),
             accounts: names,
             policy: to_text(narrowing.policy.as_ref()),
@@ -228,6 +230,7 @@ impl Narrowing {
         let parse_names = |names: Vec<String>| names.iter().map(|name| parse_text(name)).collect();
         Ok(StoredNarrowing {
             handle: parse_text(&self.handle)?,
+            session: parse_text(&self.session)?,
             parent: parse_optional(self.parent.as_deref())?,
             accounts: self.accounts.map(parse_names).transpose()?,
             policy: parse_optional(self.policy.as_deref())?,

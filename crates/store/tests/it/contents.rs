@@ -43,11 +43,19 @@ fn full_contents() -> SessionContents {
     ];
     contents.accounts.extend(sources.map(|(name, source)| (account(name), AccountContents::new(source))));
     contents.accounts.get_mut(&account("role")).unwrap().region = Some("eu-central-1".parse().unwrap());
-    let handle = SessionHandle::random();
+    let (handle, session) = (SessionHandle::random(), SessionId::random());
     contents.narrowed = vec![
-        StoredNarrowing { handle, parent: None, accounts: None, policy: None, ends_at: Expiry::Never },
+        StoredNarrowing {
+            handle,
+            session,
+            parent: None,
+            accounts: None,
+            policy: None,
+            ends_at: Expiry::Never,
+        },
         StoredNarrowing {
             handle: SessionHandle::random(),
+            session: SessionId::random(),
             parent: Some(handle),
             accounts: Some(vec![account("prod")]),
             policy: Some(SessionPolicy::read_only(["s3"]).unwrap()),

@@ -94,7 +94,7 @@ impl SessionInner {
         // A view of all accounts also shows accounts that are added later. With a policy, only the child's own
         // accounts may be known: others would be inherited without the policy.
         let has_fixed_accounts = own_accounts || scope.accounts.is_some();
-        let mut child = self.new_child(default);
+        let mut child = self.new_child(default, scope.session_id);
         let allowed = has_fixed_accounts.then(|| accounts.into());
         child.restrictions =
             Some(Box::new(Restrictions { allowed, narrowed: Some(NarrowState { own_accounts, deadline }) }));

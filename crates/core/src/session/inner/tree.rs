@@ -12,7 +12,7 @@ use crate::audit::AuditEvent;
 use crate::cache::{AccountCache, ClearKind, ClearedProviders, CredentialsVersion, RefreshQueue};
 use crate::clock::Nanos;
 use crate::session::OutstandingCredentials;
-use crate::{AccountName, CredentialObserver, Result};
+use crate::{AccountName, CredentialObserver, Result, SessionId};
 
 impl SessionInner {
     /// Creates a child with a default account of its own, which inherits the other accounts.
@@ -22,15 +22,15 @@ impl SessionInner {
     pub(in crate::session) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
         let name = self.default.name();
         self.check_writable(name)?;
-        let child = Self { resolver: self.resolver.clone(), ..self.new_child(name) };
+        let child = Self { resolver: self.resolver.clone(), ..self.new_child(name, None) };
         Ok(self.attach_child(child))
     }
 
     /// Creates the common state of a child, not yet attached.
     ///
     /// It has the identity, settings and region of this session, under an id of its own, and no resolver.
-    pub(in crate::session) fn new_child(&self, default: &AccountName) -> Self {
-        Self::new(self.shared.child(), default.clone(), self.region.as_deref().cloned(), None)
+    pub(in crate::session) fn new_child(&self, default: &AccountName, id: Option<SessionId>) -> Self {
+        Self::new(self.shared.child(id), default.clone(), self.region.as_deref().cloned(), None)
     }
 
     /// Adds `child` to the children of this session.

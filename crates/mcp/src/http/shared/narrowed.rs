@@ -30,8 +30,9 @@ use crate::http::tenants::{TenantGuard, Tenants};
 
 pub(super) fn describe(tenant: &Tenant) -> Vec<StoredNarrowing> {
     let Some(tools) = tenant.tools() else { return Vec::new() };
-    let describe = |NarrowedSession { handle, parent, accounts, policy, ends_at }| StoredNarrowing {
+    let describe = |NarrowedSession { handle, id, parent, accounts, policy, ends_at }| StoredNarrowing {
         handle,
+        session: id,
         parent,
         accounts,
         policy,
@@ -47,8 +48,8 @@ pub(super) fn restore(stored: &[StoredNarrowing], tenant: &Tenant) -> bool {
 }
 
 fn to_session(stored: &StoredNarrowing) -> NarrowedSession {
-    let StoredNarrowing { handle, parent, accounts, policy, ends_at } = stored.clone();
-    NarrowedSession { handle, parent, accounts, policy, ends_at }
+    let StoredNarrowing { handle, session: id, parent, accounts, policy, ends_at } = stored.clone();
+    NarrowedSession { handle, id, parent, accounts, policy, ends_at }
 }
 
 /// Whether both have the same sessions. How a session was narrowed never changes.

@@ -1,6 +1,7 @@
 //! Sessions that one gateway has narrowed, on the others.
 
 use serde_json::{Value, json};
+use valetkey_core::audit::AuditEvent;
 
 use super::{Fleet, until};
 use crate::http::client_fixture::HttpClientFixture;
@@ -48,6 +49,20 @@ async fn narrowed_session_is_served_narrowed_and_closed_by_any_node() {
         until_ended(&mut client, &further).await;
     }
     assert_eq!(super::own_key(&mut a).await, "AAAA");
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn narrowed_session_has_one_id_on_every_node() {
+    let fleet = Fleet::start(2).await;
+    let [mut a, mut b] = <[_; 2]>::try_from(fleet.clients().await).ok().unwrap();
+    a.set("AAAA").await;
+    let named = narrow(&mut a, json!({})).await;
+    assert_eq!(key(&mut b, &named).await, "AAAA");
+    let records = fleet.audit.records();
+    let narrowings = records.iter().filter(|record| record.event == AuditEvent::Narrow);
+    let ids: Vec<_> = narrowings.filter_map(|record| Some(record.narrow.as_ref()?.child)).collect();
+    assert_eq!(ids, [ids[0]; 2]);
     fleet.stop().await;
 }
 
