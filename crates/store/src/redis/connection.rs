@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, TlsCertificates};
+use ::redis::{
+    Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, TlsCertificates, Value,
+};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
@@ -103,20 +105,20 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Waits until one of the streams has an entry after the given one, for at most `wait`.
+    /// Waits until one of the streams has an entry after the given one, for at most `wait`. Returns whether one has.
     pub(super) async fn wait_for_entry(
         &self,
         streams: &[String],
         after: &[String],
         wait: Duration,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut command = ::redis::cmd("XREAD");
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         command.arg("COUNT").arg(1).arg("BLOCK").arg(millis).arg("STREAMS").arg(streams).arg(after);
         let mut connection = self.waits.clone();
         let waiting = timeout(wait + self.timeout, connection.req_packed_command(&command));
-        waiting.await.map_err(|_elapsed| StoreError::TimedOut)?.map_err(StoreError::from)?;
-        Ok(())
+        let entries = waiting.await.map_err(|_elapsed| StoreError::TimedOut)?.map_err(StoreError::from)?;
+        Ok(entries != Value::Nil)
     }
 
     async fn limited<T>(
