@@ -169,3 +169,24 @@ fn registry_full() -> Error {
     Error::new(ErrorKind::Throttled, "the registry holds as many sessions as it may")
         .with_next_step("try again later, or raise the registry's capacity")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionContext;
+    use std::time::Duration;
+
+    #[test]
+    fn entry_removed_during_call_starts_no_other_call() {
+        let minute = Duration::from_secs(60);
+        let limits =
+            Limits { idle_ttl: minute, max_lifetime: minute, max_sessions_per_principal: 1, max_sessions: 1 };
+        let (session, alice) = (SessionContext::builder().build(), "alice".parse::<Principal>().unwrap());
+        let entry = Arc::new(Entry::new(alice.clone(), session, (), &limits, 0));
+        let mut index = SessionIndex::default();
+        index.insert(&entry, &limits, 0, &mut Entries::default()).unwrap();
+        assert!(entry.try_start_call(0));
+        assert!(index.remove(&alice, &entry.handle).is_some());
+        assert!(!entry.try_start_call(0));
+    }
+}
