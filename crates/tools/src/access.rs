@@ -1,6 +1,8 @@
 //! Access beyond that of a session: what a model may request, and how a person decides about it.
 
+mod permit;
 mod request;
+mod sign_in;
 
 use std::fmt::Write;
 use std::future::Future;
@@ -14,7 +16,10 @@ use valetkey_core::{
     escape_control_chars,
 };
 
+pub(crate) use permit::RequestLimit;
 pub(crate) use request::{AccessOffers, RequestAccess};
+pub use sign_in::SignInRequest;
+pub(crate) use sign_in::sign_in;
 
 /// The name of the tool by which a model requests access.
 pub const REQUEST_ACCESS_TOOL: &str = "request_aws_access";
@@ -179,6 +184,19 @@ pub trait Approver: Send + Sync {
     /// Dropping the future withdraws the request: it does not wait for the person any more.
     async fn decide(&self, request: &AccessRequest) -> Result<AccessDecision>;
 
+    /// Requests a sign-in from the person, and returns when the person states that it was done (default: no person can be
+    /// reached). Bounded as [`decide`](Self::decide).
+    ///
+    /// # Errors
+    /// `NotConfigured` if no person can be reached in this way, `Denied` if the person has refused, and any other kind if
+    /// there was no response.
+    ///
+    /// # Cancel safety
+    /// As [`decide`](Self::decide).
+    async fn sign_in(&self, _request: &SignInRequest) -> Result<()> {
+        Err(no_person())
+    }
+
     /// Runs a future that completes when a granted session has ended, and that records it in the audit log (default:
     /// drops it, so that only the session itself records its end).
     fn spawn_watch(&self, _ended: Pin<Box<dyn Future<Output = ()> + Send>>) {}
@@ -190,12 +208,13 @@ pub(crate) struct NoApprover;
 #[async_trait]
 impl Approver for NoApprover {
     async fn decide(&self, _request: &AccessRequest) -> Result<AccessDecision> {
-        Err(Error::new(
-            ErrorKind::NotConfigured,
-            "no person can be reached who would decide about the request",
-        )
-        .with_next_step("continue without this access, or report to the user what it is needed for"))
+        Err(no_person())
     }
+}
+
+fn no_person() -> Error {
+    Error::new(ErrorKind::NotConfigured, "no person can be reached who would decide about the request")
+        .with_next_step("continue without this access, or report to the user what it is needed for")
 }
 
 #[cfg(test)]

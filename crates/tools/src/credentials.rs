@@ -17,6 +17,7 @@ pub(crate) use get::GetCredentials;
 pub use get::SecretExposure;
 pub(crate) use list::ListAccounts;
 pub(crate) use narrow::{NamedPolicies, NarrowCredentials};
+pub use refresh::REFRESH_CREDENTIALS_TOOL;
 pub(crate) use refresh::RefreshCredentials;
 pub(crate) use set::SetCredentials;
 

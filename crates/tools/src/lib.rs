@@ -31,8 +31,9 @@ mod tool;
 
 pub use access::{
     AccessDecision, AccessRequest, Approver, REQUEST_ACCESS_TOOL as REQUEST_ACCESS, RequestableAccess,
+    SignInRequest,
 };
-pub use credentials::SecretExposure;
+pub use credentials::{REFRESH_CREDENTIALS_TOOL as REFRESH_CREDENTIALS, SecretExposure};
 pub use narrowed::NarrowedSession;
 pub use sessions::CREDENTIAL_SESSION_ARG as CREDENTIAL_SESSION;
 pub use set::{ToolSet, ToolSetBuilder};

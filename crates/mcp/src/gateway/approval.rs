@@ -13,6 +13,9 @@
 //! | the request in [`AccessRequests`] is approved | granted |
 //! | it is denied, or nothing is decided within five minutes | refused |
 //!
+//! A sign-in that credentials need is requested at the client only: `accept` with the content `{"done": true}` states that the
+//! person has made it.
+//!
 //! Only a response to the gateway's own request counts. Its id, or for a modern client its state, is unknown to the model,
 //! and a model's arguments reach only the tool.
 
@@ -26,7 +29,10 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use valetkey_core::audit::DecisionChannel;
 use valetkey_core::{Error, ErrorKind, Result};
-use valetkey_tools::{AccessDecision, AccessRequest, Approver, REQUEST_ACCESS, ToolOutput, ToolSet};
+use valetkey_tools::{
+    AccessDecision, AccessRequest, Approver, REFRESH_CREDENTIALS, REQUEST_ACCESS, SignInRequest, ToolOutput,
+    ToolSet,
+};
 
 use super::call_result;
 use crate::AccessRequests;
@@ -46,6 +52,8 @@ const METHOD_NOT_FOUND: i32 = -32601;
 const ELICITATION: &str = "elicitation/create";
 /// The field of the form that must be `true`.
 const GRANT_FIELD: &str = "grant";
+/// The field of the form about a sign-in that must be `true`.
+const DONE_FIELD: &str = "done";
 const NOTHING_GRANTED: &str = "nothing was granted; request it again if it is needed";
 
 /// Reaches the person at the client of one call, and the operator of the gateway.
@@ -57,7 +65,7 @@ struct CallApprover<'a> {
 #[async_trait]
 impl Approver for CallApprover<'_> {
     async fn decide(&self, request: &AccessRequest) -> Result<AccessDecision> {
-        let form = elicitation(request);
+        let form = access_form(request);
         let client = self.find_form_client(&form);
         let mut waiting = match (self.requests, &client) {
             (Some(requests), client) => match requests.insert(request, DECISION_TIMEOUT) {
@@ -73,12 +81,24 @@ impl Approver for CallApprover<'_> {
             biased;
             () = self.client.cancelled.cancelled() => return Err(undecided("the call was cancelled before a decision")),
             decision = operator_decision(waiting.as_mut()) => Ok(decision),
-            decision = timeout(DECISION_TIMEOUT, client_decision(client.ok(), form)) => decision.unwrap_or_else(|_elapsed| {
-                Err(Error::new(ErrorKind::TimedOut, "the person did not decide in time").with_next_step(NOTHING_GRANTED))
-            }),
+            decision = timeout(DECISION_TIMEOUT, client_decision(client.ok(), form)) => {
+                decision.unwrap_or_else(|_elapsed| Err(too_late()))
+            }
         };
         // The operator may have decided in the same moment, and sees that decision.
         waiting.and_then(WaitingRequest::withdraw).map_or(decided, Ok)
+    }
+
+    async fn sign_in(&self, request: &SignInRequest) -> Result<()> {
+        let form = sign_in_form(request);
+        let client = self.find_form_client(&form).map_err(|refusal| unreachable_person(&refusal))?;
+        let response = tokio::select! {
+            biased;
+            () = self.client.cancelled.cancelled() => return Err(undecided("the call was cancelled before a sign-in")),
+            response = timeout(DECISION_TIMEOUT, client.request(ELICITATION, Some(form))) => response,
+        };
+        let response = response.map_err(|_elapsed| too_late())?;
+        read_sign_in(&response.map_err(|refusal| unreachable_person(&refusal))?)
     }
 
     fn spawn_watch(&self, ended: Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -110,20 +130,22 @@ async fn client_decision(client: Option<&dyn ClientLink>, form: Value) -> Result
     read_decision(&response.map_err(|refusal| unreachable_person(&refusal))?)
 }
 
-/// Returns the parameters of the form for the person.
-fn elicitation(request: &AccessRequest) -> Value {
+/// Returns the parameters of the form for a person who decides.
+fn access_form(request: &AccessRequest) -> Value {
+    form(&request.to_message(), GRANT_FIELD, "Grant this access", "AWS enforces it, and it ends by itself")
+}
+
+/// Returns the parameters of the form for a person who signs in.
+fn sign_in_form(request: &SignInRequest) -> Value {
+    form(&request.to_message(), DONE_FIELD, "I have signed in", "The credentials are then fetched again")
+}
+
+/// Returns the parameters of a form with one field to tick.
+fn form(message: &str, field: &str, title: &str, description: &str) -> Value {
+    let tick = json!({"type": "boolean", "title": title, "default": false, "description": description});
     json!({
-        "message": request.to_message(),
-        "requestedSchema": {
-            "type": "object",
-            "properties": {
-                GRANT_FIELD: {
-                    "type": "boolean", "title": "Grant this access", "default": false,
-                    "description": "AWS enforces it, and it ends by itself",
-                },
-            },
-            "required": [GRANT_FIELD],
-        },
+        "message": message,
+        "requestedSchema": {"type": "object", "properties": {field: tick}, "required": [field]},
     })
 }
 
@@ -141,6 +163,25 @@ fn read_decision(response: &Value) -> Result<AccessDecision> {
         Some("cancel") => Ok(AccessDecision::refused(channel, "the person has dismissed the request")),
         _ => Err(undecided("the client has sent no decision that can be read")),
     }
+}
+
+/// Returns `Ok` only for a response that states the sign-in in every part.
+fn read_sign_in(response: &Value) -> Result<()> {
+    let result = &response["result"];
+    match result["action"].as_str() {
+        Some("accept") if result["content"][DONE_FIELD] == Value::Bool(true) => Ok(()),
+        Some("accept" | "decline" | "cancel") => {
+            let error = Error::new(ErrorKind::Denied, "the person did not sign in");
+            Err(error.with_next_step(
+                "continue without this account, and report to the user what could not be done",
+            ))
+        }
+        _ => Err(undecided("the client has sent no response that can be read")),
+    }
+}
+
+fn too_late() -> Error {
+    Error::new(ErrorKind::TimedOut, "the person did not decide in time").with_next_step(NOTHING_GRANTED)
 }
 
 fn undecided(message: &'static str) -> Error {
@@ -185,7 +226,7 @@ impl OwnCalls {
         mut call: ToolCall,
         context: &ClientContext,
     ) -> std::result::Result<Option<Value>, RefusedRequest> {
-        if call.name != REQUEST_ACCESS || !context.is_interruptible() {
+        if !may_need_person(&call.name) || !context.is_interruptible() {
             let requests = self.requests.as_ref();
             let output = call_tool(tools, &call.name, call.arguments, context, requests).await;
             return Ok(output.map(call_result));
@@ -211,6 +252,11 @@ impl OwnCalls {
             }
         })
     }
+}
+
+/// Whether a call of the tool may wait for a person.
+fn may_need_person(tool: &str) -> bool {
+    tool == REQUEST_ACCESS || tool == REFRESH_CREDENTIALS
 }
 
 async fn call_tool(
@@ -243,6 +289,21 @@ mod tests {
                 Some(error.kind())
             }
             Ok(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sign_in_is_only_an_explicit_statement() {
+        let kind = |response: &Value| read_sign_in(response).err().map(|error| error.kind());
+        assert_eq!(kind(&json!({"result": {"action": "accept", "content": {"done": true}}})), None);
+        for (response, expected) in [
+            (json!({"result": {"action": "accept", "content": {"done": false}}}), ErrorKind::Denied),
+            (json!({"result": {"action": "accept", "content": {"grant": true}}}), ErrorKind::Denied),
+            (json!({"result": {"action": "decline", "content": {"done": true}}}), ErrorKind::Denied),
+            (json!({"result": {"action": "cancel"}}), ErrorKind::Denied),
+            (json!({"error": {"code": -1, "message": "accept"}}), ErrorKind::Unavailable),
+        ] {
+            assert_eq!(kind(&response), Some(expected), "{response}");
         }
     }
 

@@ -14,6 +14,7 @@ mod pass_through;
 mod protocol_eras;
 mod protocol_errors;
 mod server_messages;
+mod sign_in;
 mod tool_changes;
 mod unreadable;
 mod updates;

@@ -19,17 +19,14 @@
 //! - `Closed`: the session has ended meanwhile.
 
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use valetkey_core::audit::{AuditEvent, DecisionChannel, NarrowDetails};
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
+use super::permit::{RequestLimit, RequestPermit, session_ended, while_open};
 use super::{AccessDecision, AccessRequest, Approver, NoApprover, REQUEST_ACCESS_TOOL, RequestableAccess};
 use crate::arguments::{ToolArguments, missing_field};
 use crate::sessions::{CREDENTIAL_SESSION_ARG, SessionStore};
@@ -43,8 +40,6 @@ pub(crate) struct AccessOffers {
 }
 
 const MAX_REASON_CHARS: usize = 500;
-/// After so many refusals in succession, the person is not disturbed again.
-const MAX_REFUSALS: u32 = 3;
 
 /// Requests access, and creates a session that has it once a person has granted the request.
 pub(crate) struct RequestAccess {
@@ -52,25 +47,19 @@ pub(crate) struct RequestAccess {
     sessions: SessionStore,
     offers: AccessOffers,
     definition: ToolDefinition,
-    state: Mutex<RequestState>,
-}
-
-#[derive(Default)]
-struct RequestState {
-    is_waiting: bool,
-    refusals: u32,
+    limit: RequestLimit,
 }
 
 impl RequestAccess {
     pub(crate) fn new(sessions: SessionStore, offers: AccessOffers) -> Self {
         let definition = definition(&offers.offers);
-        Self { sessions, offers, definition, state: Mutex::default() }
+        Self { sessions, offers, definition, limit: RequestLimit::default() }
     }
 
     async fn request(&self, input: Value, approver: &dyn Approver) -> Result<ToolOutput> {
         let (access, request) = self.parse(input)?;
         let mut pending = PendingRequest::begin(self, &request.name)?;
-        let (channel, granted) = match self.decide(&request, approver).await {
+        let (channel, granted) = match while_open(self.sessions.own(), approver.decide(&request)).await {
             Ok(AccessDecision::Granted(channel)) => (Some(channel), self.grant(access, &request)),
             Ok(AccessDecision::Refused(channel, error)) => (Some(channel), Err(error)),
             Err(error) => (None, Err(error)),
@@ -88,17 +77,6 @@ impl RequestAccess {
             CREDENTIAL_SESSION_ARG: handle, "access": request.name, "accounts": session.accounts(), "ends_at": ends_at,
         });
         Ok(ToolOutput::ok(text).with_structured(structured))
-    }
-
-    /// Waits for the person, or for the end of the session, after which there is nothing to decide.
-    async fn decide(&self, request: &AccessRequest, approver: &dyn Approver) -> Result<AccessDecision> {
-        let mut ended = pin!(self.sessions.own().closed());
-        let mut decided = approver.decide(request);
-        poll_fn(|context| match ended.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(session_ended())),
-            Poll::Pending => decided.as_mut().poll(context),
-        })
-        .await
     }
 
     fn parse(&self, input: Value) -> Result<(&RequestableAccess, AccessRequest)> {
@@ -169,37 +147,20 @@ impl RequestAccess {
 struct PendingRequest<'a> {
     tool: &'a RequestAccess,
     name: &'a str,
+    permit: RequestPermit<'a>,
     is_decided: bool,
 }
 
 impl<'a> PendingRequest<'a> {
     fn begin(tool: &'a RequestAccess, name: &'a str) -> Result<Self> {
-        let mut state = tool.state.lock();
-        if state.refusals >= MAX_REFUSALS {
-            let message = "the person has refused as often as this session may request access";
-            return Err(Error::new(ErrorKind::Denied, message)
-                .with_next_step("continue without it, and report to the user what could not be done"));
-        }
-        if std::mem::replace(&mut state.is_waiting, true) {
-            let message = "another request for access waits for the person";
-            return Err(Error::new(ErrorKind::Throttled, message).with_next_step("wait until it is decided"));
-        }
-        drop(state);
+        let permit = tool.limit.begin()?;
         tool.sessions.own().audit_access(AuditEvent::RequestAccess, name, None, None, None);
-        Ok(Self { tool, name, is_decided: false })
+        Ok(Self { tool, name, permit, is_decided: false })
     }
 
     fn end(&mut self, channel: Option<DecisionChannel>, failure: Option<&Error>) {
         self.is_decided = true;
-        let mut state = self.tool.state.lock();
-        state.is_waiting = false;
-        match failure {
-            None => state.refusals = 0,
-            // The person has not seen the request.
-            Some(error) if error.kind() == ErrorKind::NotConfigured => {}
-            Some(_) => state.refusals += 1,
-        }
-        drop(state);
+        self.permit.end(failure);
         if let Some(error) = failure {
             let own = self.tool.sessions.own();
             own.audit_access(AuditEvent::RefuseAccess, self.name, None, channel, Some(error));
@@ -228,10 +189,6 @@ impl Tool for RequestAccess {
     async fn call_with(&self, input: Value, approver: &dyn Approver) -> ToolOutput {
         self.request(input, approver).await.into()
     }
-}
-
-fn session_ended() -> Error {
-    Error::new(ErrorKind::Closed, "the session has ended; nothing was granted")
 }
 
 fn parse_lifetime(given: &Value, max: Duration) -> Result<Duration> {

@@ -14,6 +14,7 @@ mod narrow;
 mod random;
 mod reveal;
 mod service;
+mod sign_in;
 mod stack_job;
 mod success;
 mod toolset;

@@ -65,39 +65,12 @@ impl ApprovalFixture {
 
     /// Sends a request for access. Returns what the client shows the person, and what identifies the request.
     async fn begin(&mut self) -> (Value, Pending) {
-        let id = self.client.send_request("tools/call", call_params()).await;
-        match self.era {
-            ProtocolEra::Legacy => {
-                let mut request = self.client.receive().await.unwrap();
-                assert_eq!(request["method"], "elicitation/create", "{request}");
-                (request["params"].take(), Pending::Legacy { call: id, request: request["id"].clone() })
-            }
-            ProtocolEra::Modern => {
-                let mut required = self.client.receive_response(&id).await["result"].take();
-                assert_eq!(required["resultType"], "input_required", "{required}");
-                let (name, request) = required["inputRequests"].as_object().unwrap().iter().next().unwrap();
-                assert_eq!(request["method"], "elicitation/create", "{request}");
-                let (name, params) = (name.clone(), request["params"].clone());
-                (params, Pending::Modern { name, state: required["requestState"].take() })
-            }
-        }
+        begin_call(&mut self.client, self.era, call_params()).await
     }
 
     /// Sends the response of the client, and returns the result of the call.
     async fn decide(&mut self, pending: Pending, response: Value) -> Value {
-        let mut answer = match pending {
-            Pending::Legacy { call, request } => {
-                self.client.send(&json!({"jsonrpc": "2.0", "id": request, "result": response})).await;
-                self.client.receive_response(&call).await
-            }
-            Pending::Modern { name, state } => {
-                let mut params = call_params();
-                params["requestState"] = state;
-                params["inputResponses"] = json!({name: response});
-                self.client.request("tools/call", params).await
-            }
-        };
-        answer["result"].take()
+        finish_call(&mut self.client, pending, call_params(), response).await
     }
 
     async fn request(&mut self, response: Value) -> Value {
@@ -136,8 +109,53 @@ impl ApprovalFixture {
     }
 }
 
+/// Calls a tool that waits for the person. Returns what the client shows the person, and what identifies the request.
+pub(super) async fn begin_call(
+    client: &mut GatewayClientFixture,
+    era: ProtocolEra,
+    params: Value,
+) -> (Value, Pending) {
+    let id = client.send_request("tools/call", params).await;
+    match era {
+        ProtocolEra::Legacy => {
+            let mut request = client.receive().await.unwrap();
+            assert_eq!(request["method"], "elicitation/create", "{request}");
+            (request["params"].take(), Pending::Legacy { call: id, request: request["id"].clone() })
+        }
+        ProtocolEra::Modern => {
+            let mut required = client.receive_response(&id).await["result"].take();
+            assert_eq!(required["resultType"], "input_required", "{required}");
+            let (name, request) = required["inputRequests"].as_object().unwrap().iter().next().unwrap();
+            assert_eq!(request["method"], "elicitation/create", "{request}");
+            let (name, params) = (name.clone(), request["params"].clone());
+            (params, Pending::Modern { name, state: required["requestState"].take() })
+        }
+    }
+}
+
+/// Sends the response of the client, and returns the result of the call.
+pub(super) async fn finish_call(
+    client: &mut GatewayClientFixture,
+    pending: Pending,
+    mut params: Value,
+    response: Value,
+) -> Value {
+    let mut answer = match pending {
+        Pending::Legacy { call, request } => {
+            client.send(&json!({"jsonrpc": "2.0", "id": request, "result": response})).await;
+            client.receive_response(&call).await
+        }
+        Pending::Modern { name, state } => {
+            params["requestState"] = state;
+            params["inputResponses"] = json!({name: response});
+            client.request("tools/call", params).await
+        }
+    };
+    answer["result"].take()
+}
+
 /// What identifies a request that waits for the person.
-enum Pending {
+pub(super) enum Pending {
     Legacy { call: Value, request: Value },
     Modern { name: String, state: Value },
 }
