@@ -7,29 +7,30 @@ use async_trait::async_trait;
 use serde_json::Value;
 use valetkey::tools::{ToolDefinition, ToolSet};
 
-use crate::{no_session, no_tool};
+use crate::{Narrowing, no_session, no_tool};
 
 /// Returns the tools of the session that a call belongs to, or `None` if it belongs to none.
-///
-/// The context has the user, the session and the depth of delegation: a host narrows the session of an agent that another
-/// agent called ([`delegation_depth`](ToolContext::delegation_depth)), or by the scopes of the user.
 pub type SelectTools = dyn Fn(&dyn ToolContext) -> Option<ToolSet> + Send + Sync;
 
 /// One agent tool, for all sessions.
 struct SessionTool {
     definition: ToolDefinition,
     select: Arc<SelectTools>,
+    narrowing: Narrowing,
 }
 
-/// Returns a tool for each definition, which acts with what `select` returns for the context of a call.
+/// Returns a tool for each definition, which acts with what `select` returns for the context of a call, narrowed by the
+/// call's [`delegation_depth`](ToolContext::delegation_depth) and [`user_scopes`](ToolContext::user_scopes).
 #[must_use]
 pub fn tools(
     definitions: &[ToolDefinition],
+    narrowing: Narrowing,
     select: impl Fn(&dyn ToolContext) -> Option<ToolSet> + Send + Sync + 'static,
 ) -> Vec<Arc<dyn Tool>> {
     let select: Arc<SelectTools> = Arc::new(select);
     let tool = |definition: &ToolDefinition| -> Arc<dyn Tool> {
-        Arc::new(SessionTool { definition: definition.clone(), select: Arc::clone(&select) })
+        let (definition, select) = (definition.clone(), Arc::clone(&select));
+        Arc::new(SessionTool { definition, select, narrowing: narrowing.clone() })
     };
     definitions.iter().map(tool).collect()
 }
@@ -62,6 +63,8 @@ impl Tool for SessionTool {
 
     async fn execute(&self, context: Arc<dyn ToolContext>, input: Value) -> Result<Value> {
         let tools = (self.select)(&*context).ok_or_else(|| AdkError::tool(no_session().to_string()))?;
+        let tools = self.narrowing.apply(tools, context.delegation_depth(), &context.user_scopes());
+        let tools = tools.map_err(|error| AdkError::tool(error.to_string()))?;
         let output = tools.call(self.name(), input).await;
         let output = output.ok_or_else(|| AdkError::tool(no_tool().to_string()))?;
         if output.is_error {

@@ -6,9 +6,11 @@
 
 #[cfg(feature = "adk")]
 pub mod adk;
+mod narrowing;
 #[cfg(feature = "rig")]
 pub mod rig;
 
+pub use narrowing::Narrowing;
 use valetkey::tools::{ToolDefinition, ToolSet};
 use valetkey::{Error, ErrorKind, SessionContext};
 
