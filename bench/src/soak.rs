@@ -41,6 +41,9 @@ struct SoakCli {
     /// Sessions that are open at a time.
     #[arg(long, default_value_t = 5_000)]
     sessions: usize,
+    /// The time for which the sessions are used before memory is compared and the faults begin.
+    #[arg(long, default_value_t = 180)]
+    warm_up_seconds: u64,
     /// The time between two faults.
     #[arg(long, default_value_t = 120)]
     fault_seconds: u64,
@@ -79,24 +82,35 @@ async fn run_fleet(options: SoakCli) -> Result<bool> {
         tokio::spawn(Worker::open(Arc::clone(&fleet), Arc::clone(&tally), numbers, pause))
     };
     let workers = join(std::array::from_fn::<_, WORKERS, _>(open)).await?;
+    println!(
+        "{} sessions are open; memory of the gateways: {}",
+        options.sessions,
+        fleet.memory_text().await?
+    );
+    // Memory is compared once every session has been used on every gateway.
+    let workers = work(workers, Instant::now() + Duration::from_secs(options.warm_up_seconds)).await?;
     let begin = fleet.memory().await?;
-    println!("{} sessions are open; memory of the gateways: {}", options.sessions, megabytes(&begin));
+    println!("memory of the gateways after the warm-up: {}", fleet.memory_text().await?);
 
     let deadline = Instant::now() + Duration::from_secs_f64(options.minutes * 60.0);
     let faults = faults::run(&fleet, Duration::from_secs(options.fault_seconds), deadline, &tally);
-    let work = workers.into_iter().map(|worker| tokio::spawn(worker.run(deadline)));
-    let (workers, faults) = tokio::join!(join(work), faults);
+    let (workers, faults) = tokio::join!(work(workers, deadline), faults);
     faults?;
     // All faults are over: every session is served with its own credentials, and every closed one is closed.
-    let end = fleet.memory().await?;
+    let (end, end_text) = (fleet.memory().await?, fleet.memory_text().await?);
     for worker in workers? {
         worker.check().await?;
     }
     let growth = end.first().zip(begin.first()).map_or(1.0, |(end, begin)| end / begin);
     println!("{tally}");
-    println!("memory of the gateways at the end: {} ({growth:.2} × for the first)", megabytes(&end));
+    println!("memory of the gateways at the end: {end_text} ({growth:.2} × for the first)");
     fleet.stop().await?;
     Ok(tally.is_clean() && growth <= MAX_GROWTH)
+}
+
+/// Lets all workers call the gateways until the deadline.
+async fn work(workers: Vec<Worker>, deadline: Instant) -> Result<Vec<Worker>> {
+    join(workers.into_iter().map(|worker| tokio::spawn(worker.run(deadline)))).await
 }
 
 async fn join<T>(tasks: impl IntoIterator<Item = tokio::task::JoinHandle<Result<T>>>) -> Result<Vec<T>> {
@@ -105,9 +119,4 @@ async fn join<T>(tasks: impl IntoIterator<Item = tokio::task::JoinHandle<Result<
         results.push(task.await??);
     }
     Ok(results)
-}
-
-fn megabytes(memory: &[f64]) -> String {
-    let each: Vec<String> = memory.iter().map(|bytes| format!("{:.1} MB", bytes / 1e6)).collect();
-    each.join(", ")
 }

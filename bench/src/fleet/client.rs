@@ -55,6 +55,11 @@ impl ToolClient {
         Self { address, token, sender: None }
     }
 
+    /// Continues as the holder of this token.
+    pub(crate) fn set_token(&mut self, token: Option<String>) {
+        self.token = token;
+    }
+
     /// Calls a tool in a session.
     pub(crate) async fn call_in(
         &mut self,

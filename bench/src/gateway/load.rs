@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use super::authentication::{self, AuthenticationTimes};
 use super::client::{McpClient, call_message};
 use super::stdio_client::StdioClient;
 use super::subjects::{HTTP_SUBJECTS, MEMORY_SETTINGS, PRINCIPALS, Programs, STDIO_SUBJECTS, token_of};
@@ -31,6 +32,7 @@ pub(crate) struct GatewayTimes {
     pub(crate) rate: BTreeMap<String, Vec<f64>>,
     /// The memory of one idle session in `valetkey serve --http`, in bytes, by round.
     pub(crate) idle_session: Vec<f64>,
+    pub(crate) authentication: AuthenticationTimes,
     pub(crate) not_installed: Vec<String>,
 }
 
@@ -76,6 +78,7 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize, calls: usize) ->
     for _ in 0..rounds.min(MEMORY_ROUNDS) {
         times.idle_session.push(memory_per_session(programs).await?);
     }
+    times.authentication = authentication::measure(programs, rounds, calls).await?;
     Ok(times)
 }
 

@@ -7,7 +7,7 @@ use crate::env::BenchEnv;
 use crate::gateway::load::{GatewayTimes, PROCESS_PER_CALL};
 use crate::gateway::subjects::{
     DIRECT, HTTP_SUBJECTS, PASS_THROUGH, PYTHON_PROXY_HTTP, RUST_PROXY_HTTP, STDIO_SUBJECTS, VALETKEY,
-    VALETKEY_HTTP,
+    VALETKEY_HTTP, VALETKEY_WITHOUT,
 };
 use crate::goal::Goal;
 use crate::results::{Figure, Section};
@@ -84,11 +84,32 @@ fn push_figures(section: &mut Section, times: &GatewayTimes) {
         let figure = Figure::new("a warm call, times faster", VALETKEY, "×", &faster);
         section.push(figure.with_reference(PROCESS_PER_CALL, &faster).with_goal(Goal::AtLeast(50.0)));
     }
+    if let (Some(with), Some(without)) = (call(VALETKEY), call(VALETKEY_WITHOUT)) {
+        let share = Figure::new("share of the credentials", VALETKEY, "µs", &with.minus(&without));
+        section.push(share.with_goal(Goal::AtMost(1.0)));
+    }
+    push_authentication(section, times);
     push_rates(section, times);
     if !times.idle_session.is_empty() {
         let memory: Rounds = times.idle_session.iter().copied().collect();
         let figure = Figure::new("memory of an idle session", VALETKEY_HTTP, "B", &memory);
         section.push(figure.with_goal(Goal::AtMost(4096.0)));
+    }
+}
+
+/// What authentication adds to a call of a small tool, with and without a token that was verified before.
+fn push_authentication(section: &mut Section, times: &GatewayTimes) {
+    let rounds = |values: &[f64]| -> Rounds { values.iter().copied().collect() };
+    let none = rounds(&times.authentication.none);
+    if none.count() == 0 {
+        return;
+    }
+    for (name, values) in [
+        ("authentication, verified token", &times.authentication.known_token),
+        ("authentication, new token of a known RSA key", &times.authentication.new_token),
+    ] {
+        let figure = Figure::new(name, VALETKEY_HTTP, "µs", &rounds(values).minus(&none));
+        section.push(figure.with_goal(Goal::AtMost(60.0)));
     }
 }
 

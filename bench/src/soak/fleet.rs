@@ -98,6 +98,13 @@ impl SoakFleet {
         Ok(memory)
     }
 
+    /// Describes the anonymous memory of each gateway.
+    pub(super) async fn memory_text(&self) -> Result<String> {
+        let memory = self.memory().await?;
+        let each: Vec<String> = memory.iter().map(|bytes| format!("{:.1} MB", bytes / 1e6)).collect();
+        Ok(each.join(", "))
+    }
+
     pub(super) async fn stop(&self) -> Result<()> {
         for node in &self.nodes {
             if let Some(mut node) = node.write().await.take() {

@@ -30,6 +30,8 @@ pub(super) struct Worker {
     closed: Vec<(usize, String)>,
     calls: usize,
     changes: u64,
+    /// The session that is called next. It moves on to another gateway with each round.
+    next: usize,
 }
 
 /// A session, and what a client knows of it.
@@ -61,7 +63,7 @@ impl Worker {
         pause: Duration,
     ) -> Result<Self> {
         let (sessions, closed) = (Vec::new(), Vec::new());
-        let mut worker = Self { fleet, tally, pause, sessions, closed, calls: 0, changes: 0 };
+        let mut worker = Self { fleet, tally, pause, sessions, closed, calls: 0, changes: 0, next: 0 };
         for number in numbers {
             let handle = worker.open_session(number).await?;
             worker.sessions.push(SoakSession { number, handle, version: 0, set_at: None });
@@ -75,10 +77,10 @@ impl Worker {
 
     /// Calls until the deadline.
     pub(super) async fn run(mut self, deadline: Instant) -> Result<Self> {
-        let mut next = 0;
         while Instant::now() < deadline && !self.sessions.is_empty() {
-            let (index, node) = (next % self.sessions.len(), self.calls % NODES);
-            next += 1;
+            let (round, index) = (self.next / self.sessions.len(), self.next % self.sessions.len());
+            let node = (round + index) % NODES;
+            self.next += 1;
             let is_due = self.sessions[index].set_at.is_none_or(|set_at| set_at.elapsed() >= ROTATION);
             if !is_due {
                 self.read(index, node).await;
