@@ -34,6 +34,7 @@ mod stderr;
 
 use serde::{Deserialize, Serialize};
 
+pub use descendants::is_descendant;
 pub(crate) use environment::selects_endpoint;
 pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment, overrides_credentials};
 pub use launch::{Launcher, close_descriptors_on_exec, run_launcher};

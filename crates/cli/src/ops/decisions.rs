@@ -98,6 +98,11 @@ impl Decisions {
         path == CODE_PATH || path.starts_with(REQUEST_PATH)
     }
 
+    /// Returns the number of requests that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.requests.list().len()
+    }
+
     pub(super) fn status(&self, access: &Access) -> AccessStatus {
         AccessStatus { requests: self.requests.list(), accepts_code: access.accepts_code() }
     }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use valetkey::mcp::child::is_descendant;
 
 use super::access::Access;
 use super::address::OpsAddress;
@@ -135,7 +136,7 @@ impl OpsListener {
                     connections.spawn(serve_connection(stream, state, access));
                 }),
                 Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                    if is_same_user(&stream) {
+                    if may_connect(&stream) {
                         connections.spawn(serve_connection(stream, state, access));
                     }
                 }),
@@ -166,10 +167,14 @@ async fn serve_connection(
     let _ended = timeout(CONNECTION_TIMEOUT, connection).await;
 }
 
-/// Whether the process on the other side is one of the same user, or of root. Another one can open the socket only before
-/// its mode is set.
-fn is_same_user(stream: &UnixStream) -> bool {
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw() || peer.uid() == 0)
+/// Whether the process on the other side is one of the same user, or of root, and was not started by this gateway: no server
+/// takes a decision that is an operator's. Another user can open the socket only before its mode is set.
+fn may_connect(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| {
+        let is_user = peer.uid() == geteuid().as_raw() || peer.uid() == 0;
+        let process = peer.pid().and_then(|process| u32::try_from(process).ok());
+        is_user && process.is_some_and(|process| !is_descendant(process, std::process::id()))
+    })
 }
 
 /// Removes a socket that no program listens on any more. Any other file is left, and binding fails.

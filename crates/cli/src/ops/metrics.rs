@@ -34,6 +34,7 @@ pub(super) struct Metrics {
     sessions: Gauge,
     processes: Gauge,
     requests_in_progress: Gauge,
+    access_requests: Gauge,
     start_time: Gauge<f64, AtomicU64>,
 }
 
@@ -53,6 +54,7 @@ impl Metrics {
             sessions: Gauge::default(),
             processes: Gauge::default(),
             requests_in_progress: Gauge::default(),
+            access_requests: Gauge::default(),
             start_time: Gauge::default(),
         };
         metrics.register(&mut registry);
@@ -80,6 +82,8 @@ impl Metrics {
         registry.register("server_processes", "Processes of MCP servers", self.processes.clone());
         let in_progress = "Requests and event streams of MCP clients in progress";
         registry.register("mcp_requests_in_progress", in_progress, self.requests_in_progress.clone());
+        let waiting = "Requests for access that wait for a person";
+        registry.register("access_requests_waiting", waiting, self.access_requests.clone());
         let start = "When the gateway started, since 1970";
         registry.register_with_unit("start_time", start, Unit::Seconds, self.start_time.clone());
     }
@@ -103,14 +107,16 @@ impl Metrics {
         self.request_duration.observe(request.duration.as_secs_f64());
     }
 
-    /// Returns the metrics in the OpenMetrics text format, with the state at this moment.
-    pub(super) fn to_text(&self, status: &Status, start_time: f64) -> String {
+    /// Returns the metrics in the OpenMetrics text format, with the state at this moment and the number of requests for access
+    /// that wait.
+    pub(super) fn to_text(&self, status: &Status, waiting: usize, start_time: f64) -> String {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.ready.set(i64::from(status.ready));
         self.store.set(status.store.as_ref());
         self.sessions.set(number(status.sessions.len()));
         self.processes.set(number(status.processes));
         self.requests_in_progress.set(number(status.requests));
+        self.access_requests.set(number(waiting));
         self.start_time.set(start_time);
         let mut text = String::new();
         // Writing to a string does not fail.

@@ -143,7 +143,8 @@ impl OpsState {
 
     pub(super) fn metrics(&self) -> String {
         let start_time = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        self.audit.metrics.to_text(&self.status(), start_time)
+        let waiting = self.decisions.as_ref().map_or(0, Decisions::waiting);
+        self.audit.metrics.to_text(&self.status(), waiting, start_time)
     }
 }
 

@@ -159,6 +159,8 @@ async fn access_approve_in_terminal_grants_over_http() {
         assert!(listed.contains("\"to deploy\" (of the agent, not verified)"), "{listed}");
         let status = fixture.program.run(&["status"]).await.stdout;
         assert!(status.contains(request["id"].as_str().unwrap()), "{status}");
+        let metrics = get(&fixture.gateway, "/metrics", "").await;
+        assert!(metrics.contains("\nvaletkey_access_requests_waiting 1\n"), "{metrics}");
         let (code, text) = run(&fixture.program, "approve", &request).await;
         assert_eq!(code, Some(0), "{text}");
         assert!(text.starts_with("granted: access `deploy` for 900 s"), "{text}");
@@ -172,6 +174,8 @@ async fn access_approve_in_terminal_grants_over_http() {
     assert!(listed.to_string().contains("dev"), "{listed}");
     let none = fixture.program.run(&["access", "list"]).await;
     assert!(none.stdout.contains("no request for access waits"), "{}", none.stdout);
+    let metrics = get(&fixture.gateway, "/metrics", "").await;
+    assert!(metrics.contains("\nvaletkey_access_requests_waiting 0\n"), "{metrics}");
     let expected = [("request_access", Value::Null), ("grant_access", json!("terminal"))];
     assert_eq!(fixture.events(), expected.map(|(event, by)| (event.to_owned(), by)));
     fixture.stop().await;
@@ -343,6 +347,30 @@ async fn access_without_socket_has_no_operator() {
     assert_eq!(page.code, Some(1));
     assert!(page.stderr.contains("no gateway of this user is running"), "{}", page.stderr);
     fixture.stop().await;
+}
+
+#[tokio::test]
+async fn access_socket_refuses_servers_of_the_gateway() {
+    let script = r#""$PROGRAM" access list >"$OUT" 2>&1; echo "exit $?" >>"$OUT"; exec cat >/dev/null"#;
+    let program = fixture("");
+    let out = program.path("out");
+    let environment = json!({
+        "PROGRAM": env!("CARGO_BIN_EXE_valetkey"), "OUT": out, "XDG_RUNTIME_DIR": program.runtime_dir(),
+    });
+    let server = json!({"command": "sh", "args": ["-c", script], "env": environment});
+    let program = program.file("servers.json", json!({"mcpServers": {"probe": server}}).to_string());
+    let gateway = HttpGatewayFixture::start(&program, &["--mcp-config", "servers.json"]).await;
+    let found = loop {
+        gateway.request(TOKEN, "tools/list", json!({})).await;
+        let text = std::fs::read_to_string(&out).unwrap_or_default();
+        if text.contains("exit ") {
+            break text;
+        }
+    };
+    assert!(!found.contains("exit 0"), "{found}");
+    let listed = program.run(&["access", "list"]).await;
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    gateway.stop().await;
 }
 
 #[tokio::test]

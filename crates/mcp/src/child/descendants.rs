@@ -1,4 +1,4 @@
-//! Kills the descendants of a child, also those that have left its process group.
+//! Finds the descendants of a process, and kills those of a child, also those that have left its process group.
 
 use std::fs;
 
@@ -27,12 +27,25 @@ pub(super) fn kill_descendants_of(ancestor: u32) {
 fn signal_below(process: u32, ancestor: u32, signal: Signal) {
     let descriptor = to_pid(process).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
     let Some(Ok(descriptor)) = descriptor else { return };
-    if is_below(process, ancestor) {
+    if is_descendant(process, ancestor) {
         let _gone = pidfd_send_signal(&descriptor, signal);
     }
 }
 
-fn is_below(process: u32, ancestor: u32) -> bool {
+/// Whether a process is a descendant of another one: its child, a child of its child, and so on. Reads `/proc`.
+///
+/// A host that listens on a local socket learns by it whether a server that it started has connected. The orphans of a server
+/// are its descendants too, since each server has a guardian that adopts them.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::child::is_descendant;
+///
+/// let (own, parent) = (std::process::id(), std::os::unix::process::parent_id());
+/// assert!(is_descendant(own, parent) && !is_descendant(parent, own));
+/// ```
+#[must_use]
+pub fn is_descendant(process: u32, ancestor: u32) -> bool {
     let mut current = process;
     while let Some(parent) = parent_of(current) {
         if parent == ancestor {
