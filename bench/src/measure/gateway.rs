@@ -63,9 +63,9 @@ fn push_figures(section: &mut Section, times: &GatewayTimes) {
     let Some(direct) = call(DIRECT) else { return };
     section.push(Figure::new("a call", DIRECT, "µs", &direct));
     let added = |name: &str| call(name).map(|call| call.minus(&direct));
-    for (names, reference) in [(STDIO_SUBJECTS, PASS_THROUGH), (HTTP_SUBJECTS, RUST_PROXY_HTTP)] {
+    for (names, reference) in [(&STDIO_SUBJECTS[..], PASS_THROUGH), (&HTTP_SUBJECTS[..], RUST_PROXY_HTTP)] {
         let reference_added = added(reference);
-        for name in names.into_iter().filter(|name| *name != DIRECT) {
+        for name in names.iter().copied().filter(|name| *name != DIRECT) {
             let Some(rounds) = added(name) else { continue };
             let figure = Figure::new(ADDED, name, "µs", &rounds);
             section.push(match &reference_added {
