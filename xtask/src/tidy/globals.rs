@@ -12,6 +12,8 @@ const GLOBAL_PHRASES: [&str; 3] = ["static", "thread_local !", "task_local !"];
 /// Constants that cannot be `const`, because they hold JSON. They hold no state and nothing of a session, and a copy for
 /// each session would be larger than the session.
 const CONSTANT_PHRASE: &str = ": LazyLock < ToolDefinition > =";
+/// The allocator of the program, which holds no state of its own.
+const ALLOCATOR_PHRASE: &str = "static ALLOCATOR : MiMalloc";
 const REMEDY: &str = "pass it as an argument; a session or the composition root owns it";
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
@@ -26,6 +28,7 @@ fn check_file(source: &SourceFile) -> Vec<Violation> {
     // `'static` is two tokens, a quote and `static`.
     let mut permitted: Vec<usize> = find_phrase(&tokens, "' static");
     permitted.extend(find_phrase(&tokens, CONSTANT_PHRASE));
+    permitted.extend(find_phrase(&tokens, ALLOCATOR_PHRASE));
     let mut found: Vec<usize> =
         GLOBAL_PHRASES.iter().flat_map(|phrase| find_phrase(&tokens, phrase)).collect();
     for permitted in permitted {
