@@ -92,7 +92,7 @@ impl AccessScope {
     }
 
     /// Sets the id of the session (default: a random one). For a session that another process has narrowed too, and whose
-    /// records belong together; see [`SessionContextBuilder::session_id`](crate::SessionContextBuilder::session_id).
+    /// records belong together; see [`SessionBuilder::session_id`](crate::SessionBuilder::session_id).
     ///
     /// # Examples
     /// ```
