@@ -1,7 +1,7 @@
 //! `Narrowing`: which policies apply to a call, by how deep its agent was delegated to and by the scopes of its user.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use valetkey::tools::ToolSet;
 use valetkey::{AccessScope, Result, SessionContext, SessionId, SessionPolicy};
@@ -26,6 +26,7 @@ use crate::no_session;
 #[derive(Debug, Clone, Default)]
 pub struct Narrowing {
     rules: Vec<(Condition, SessionPolicy)>,
+    /// The sessions that were narrowed by these rules. Shared by clones until a rule is added.
     narrowed: Arc<Mutex<HashMap<NarrowedKey, Narrowed>>>,
 }
 
@@ -53,14 +54,19 @@ impl Narrowing {
 
     /// Narrows the session of an agent that was called by another agent, at this depth of delegation or deeper. 1 is an
     /// agent that the first agent has called.
-    pub fn delegated(mut self, min_depth: u32, policy: SessionPolicy) -> Self {
-        self.rules.push((Condition::Delegated { min_depth }, policy));
-        self
+    pub fn delegated(self, min_depth: u32, policy: SessionPolicy) -> Self {
+        self.rule(Condition::Delegated { min_depth }, policy)
     }
 
     /// Narrows the session of a user who was not granted a scope.
-    pub fn without_scope(mut self, scope: impl Into<String>, policy: SessionPolicy) -> Self {
-        self.rules.push((Condition::WithoutScope(scope.into()), policy));
+    pub fn without_scope(self, scope: impl Into<String>, policy: SessionPolicy) -> Self {
+        self.rule(Condition::WithoutScope(scope.into()), policy)
+    }
+
+    fn rule(mut self, condition: Condition, policy: SessionPolicy) -> Self {
+        self.rules.push((condition, policy));
+        // A clone with other rules has other sessions.
+        self.narrowed = Arc::default();
         self
     }
 
@@ -87,14 +93,17 @@ impl Narrowing {
         }
         let narrowed = self.narrow(session, &key.1)?;
         // Another call may have narrowed it meanwhile; both sets of tools are valid.
-        let mut all = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
         all.retain(|_, narrowed| is_open(&narrowed.tools));
         Ok(all.entry(key).or_insert(narrowed).tools.clone())
     }
 
     fn find(&self, key: &NarrowedKey) -> Option<ToolSet> {
-        let all = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(key).map(|narrowed| narrowed.tools.clone()).filter(is_open)
+        self.lock().get(key).map(|narrowed| narrowed.tools.clone()).filter(is_open)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<NarrowedKey, Narrowed>> {
+        self.narrowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn narrow(&self, session: &SessionContext, rules: &[usize]) -> Result<Narrowed> {

@@ -200,3 +200,20 @@ async fn adk_session_that_cannot_be_narrowed_is_refused() {
     let refused = find(&tools, GET).execute(delegated("alice", 1, &[]), json!({})).await;
     assert!(refused.unwrap_err().to_string().contains("policy"));
 }
+
+#[tokio::test]
+async fn adk_narrowing_with_another_rule_has_its_own_sessions() {
+    let audit = Arc::new(InMemoryAudit::default());
+    let session = SessionContext::builder().provider(RoleFixture(0)).audit(audit.clone()).build();
+    let (base, tools) = (Narrowing::new(), ToolSet::for_session(session.clone()));
+    let policies = ["s3", "logs"].map(|service| SessionPolicy::read_only([service]).unwrap());
+    for policy in &policies {
+        let (narrowing, tools) = (base.clone().delegated(1, policy.clone()), tools.clone());
+        let tools = adk::tools(&tool_definitions(), narrowing, move |_| Some(tools.clone()));
+        find(&tools, GET).execute(delegated("alice", 1, &[]), json!({})).await.unwrap();
+    }
+    let records = audit.records();
+    let narrowings = records.iter().filter_map(|record| record.narrow.as_ref());
+    let digests: Vec<_> = narrowings.map(|narrow| narrow.policy.clone()).collect();
+    assert_eq!(digests, policies.map(|policy| Some(policy.digest())));
+}
