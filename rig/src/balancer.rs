@@ -2,20 +2,13 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use tokio::{
-    process::Child,
-    time::{Instant, sleep},
-};
+use tokio::{net::TcpStream, process::Child};
 
-use crate::{Error, Result, error::last_lines, folder::RunDir, port::Port, programs};
-
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+use crate::{Error, Result, folder::RunDir, port::Port, programs, readiness::wait_ready};
 
 /// A load balancer that is configured by one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +30,7 @@ impl BalancerKind {
     /// The path of the program, or [`Error::NoBalancer`]. Debian has nginx in a folder for the superuser.
     pub fn program(self) -> Result<PathBuf> {
         let superuser = Path::new("/usr/sbin").join(self.name());
-        let on_path = programs(&[self.name()]).next();
+        let on_path = programs(&[self.name()]).into_iter().next();
         on_path.or_else(|| superuser.is_file().then_some(superuser)).ok_or(Error::NoBalancer)
     }
 
@@ -97,22 +90,8 @@ impl Balancer {
     }
 
     async fn wait_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + READY_TIMEOUT;
-        while Instant::now() < deadline {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.start_error(format!("it ended with {status}")));
-            }
-            if TcpStream::connect(self.address()).is_ok() {
-                return Ok(());
-            }
-            sleep(POLL_INTERVAL).await;
-        }
-        Err(self.start_error("it does not listen".to_owned()))
-    }
-
-    fn start_error(&self, reason: String) -> Error {
-        let log = self.folder.log_path();
-        let tail = last_lines(&fs::read(&log).unwrap_or_default());
-        Error::Start { peer: self.kind.name(), reason, log, tail }
+        let address = self.address();
+        let is_ready = async || TcpStream::connect(address).await.is_ok();
+        wait_ready(self.kind.name(), &mut self.child, &self.folder, "it does not listen", is_ready).await
     }
 }

@@ -9,5 +9,5 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "goog
 
 /// The path of Chromium on `PATH`, or [`Error::NoChromium`].
 pub fn chromium() -> Result<PathBuf> {
-    programs(&NAMES).next().ok_or(Error::NoChromium)
+    programs(&NAMES).into_iter().next().ok_or(Error::NoChromium)
 }

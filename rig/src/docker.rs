@@ -10,7 +10,7 @@ use crate::{Error, Result, programs};
 /// The path of the Docker client on `PATH`, or [`Error::NoDocker`]. It needs no daemon. Another program of that name, such
 /// as podman's, is not taken for it.
 pub fn docker() -> Result<PathBuf> {
-    programs(&["docker"]).find(|program| is_docker(program)).ok_or(Error::NoDocker)
+    programs(&["docker"]).into_iter().find(|program| is_docker(program)).ok_or(Error::NoDocker)
 }
 
 fn is_docker(program: &Path) -> bool {

@@ -10,5 +10,5 @@ pub const GO_PACKAGES: &str = "/usr/share/gocode";
 /// The path of the Go compiler, or [`Error::NoGo`] if it or Debian's package of the AWS SDK is missing.
 pub fn go() -> Result<PathBuf> {
     let has_sdk = Path::new(GO_PACKAGES).join("src/github.com/aws/aws-sdk-go-v2").is_dir();
-    programs(&["go"]).next().filter(|_| has_sdk).ok_or(Error::NoGo)
+    programs(&["go"]).into_iter().next().filter(|_| has_sdk).ok_or(Error::NoGo)
 }

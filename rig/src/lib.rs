@@ -29,6 +29,7 @@ pub mod packages;
 mod peer;
 mod port;
 mod python_server;
+mod readiness;
 mod redis;
 mod script;
 mod search_path;

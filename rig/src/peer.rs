@@ -1,16 +1,12 @@
 //! A started program: waits until it responds, and stops it when the handle is dropped.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio};
 
-use tokio::{
-    process::{Child, Command},
-    time::{Instant, sleep},
+use tokio::process::{Child, Command};
+
+use crate::{
+    Error, Result, Venv, folder::RunDir, http, port::Port, readiness::wait_ready, venv::scripts_dir,
 };
-
-use crate::{Error, Result, Venv, error::last_lines, folder::RunDir, http, port::Port, venv::scripts_dir};
-
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -77,22 +73,12 @@ impl Peer {
     }
 
     async fn wait_ready(&mut self, path: &str) -> Result<()> {
-        let (request, deadline) = (format!("GET {path}"), Instant::now() + READY_TIMEOUT);
-        while Instant::now() < deadline {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.start_error(format!("it ended with {status}")));
-            }
-            if self.request(&request, "").await.is_ok() {
-                return Ok(());
-            }
-            sleep(POLL_INTERVAL).await;
-        }
-        Err(self.start_error(format!("no answer to {request} within {} s", READY_TIMEOUT.as_secs())))
-    }
-
-    fn start_error(&self, reason: String) -> Error {
-        let log = self.folder.log_path();
-        let tail = last_lines(&std::fs::read(&log).unwrap_or_default());
-        Error::Start { peer: self.name, reason, log, tail }
+        let (port, request) = (self.port.number(), format!("GET {path}"));
+        let is_ready = async || {
+            let answer = http::send_request(port, &request, "").await;
+            answer.is_ok_and(|answer| answer.status == 200)
+        };
+        let otherwise = format!("no answer to {request}");
+        wait_ready(self.name, &mut self.child, &self.folder, &otherwise, is_ready).await
     }
 }

@@ -1,6 +1,7 @@
 //! A Redis server of the machine: no index that the rig installs from has one.
 
 use std::{
+    io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,23 +11,25 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::{Child, Command},
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
 
-use crate::{Error, Result, error::last_lines, folder::RunDir, port::Port, programs};
+use crate::{Error, Result, folder::RunDir, port::Port, programs, readiness::wait_ready};
 
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// A paused server takes connections, and responds to none.
+const PING_TIMEOUT: Duration = Duration::from_secs(30);
+/// The size of a reply that is read, in bytes.
+const MAX_REPLY: usize = 64 * 1024;
 const PEER: &str = "redis-server";
 
 /// The path of `redis-server` on `PATH`, or [`Error::NoRedis`].
 pub fn redis_server() -> Result<PathBuf> {
-    programs(&[PEER]).next().ok_or(Error::NoRedis)
+    programs(&[PEER]).into_iter().next().ok_or(Error::NoRedis)
 }
 
 /// The path of `valkey-server` on `PATH`, or [`Error::NoRedis`].
 pub fn valkey_server() -> Result<PathBuf> {
-    programs(&["valkey-server"]).next().ok_or(Error::NoRedis)
+    programs(&["valkey-server"]).into_iter().next().ok_or(Error::NoRedis)
 }
 
 /// A running Redis server on a free loopback port, without any file of the machine's own configuration. Dropping the
@@ -94,28 +97,13 @@ impl Redis {
 
     /// Runs one command, and returns the response as the server sends it, up to 64 KiB.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
-        let mut stream = self.connect().await.map_err(Error::io("connecting to redis-server"))?;
-        let mut request = format!("*{}\r\n", arguments.len());
-        for argument in arguments {
-            request.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
-        }
-        let exchange = async {
-            stream.write_all(request.as_bytes()).await?;
-            let mut reply = vec![0; 64 * 1024];
-            let length = stream.read(&mut reply).await?;
-            Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
-        };
-        exchange.await.map_err(Error::io("running a command of redis-server"))
+        run_command(self.port(), arguments).await.map_err(Error::io("running a command of redis-server"))
     }
 
     /// Ends it and removes its folder.
     pub async fn stop(mut self) -> Result<()> {
         self.kill().await?;
         self.folder.remove()
-    }
-
-    async fn connect(&self) -> std::io::Result<TcpStream> {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port())).await
     }
 
     async fn signal(&self, signal: &str) -> Result<()> {
@@ -125,28 +113,27 @@ impl Redis {
     }
 
     async fn wait_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + READY_TIMEOUT;
-        while Instant::now() < deadline {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.start_error(format!("it ended with {status}")));
-            }
+        let port = self.port();
+        let is_ready = async || {
+            let reply = timeout(PING_TIMEOUT, run_command(port, &["PING"])).await;
             // A server that requires a password is ready, too.
-            let reply = timeout(READY_TIMEOUT, self.command(&["PING"])).await;
-            if reply.is_ok_and(|reply| {
-                reply.is_ok_and(|text| text.starts_with("+PONG") || text.contains("NOAUTH"))
-            }) {
-                return Ok(());
-            }
-            sleep(POLL_INTERVAL).await;
-        }
-        Err(self.start_error("no answer to PING".to_owned()))
+            matches!(reply, Ok(Ok(text)) if text.starts_with("+PONG") || text.contains("NOAUTH"))
+        };
+        wait_ready(PEER, &mut self.child, &self.folder, "no answer to PING", is_ready).await
     }
+}
 
-    fn start_error(&self, reason: String) -> Error {
-        let log = self.folder.log_path();
-        let tail = last_lines(&std::fs::read(&log).unwrap_or_default());
-        Error::Start { peer: PEER, reason, log, tail }
+/// Runs one command on a connection of its own.
+async fn run_command(port: u16, arguments: &[&str]) -> io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let mut request = format!("*{}\r\n", arguments.len());
+    for argument in arguments {
+        request.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
     }
+    stream.write_all(request.as_bytes()).await?;
+    let mut reply = vec![0; MAX_REPLY];
+    let length = stream.read(&mut reply).await?;
+    Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
 }
 
 fn spawn(program: &Path, folder: &RunDir, port: &Port, arguments: &[String]) -> Result<Child> {

@@ -138,7 +138,9 @@ impl Programs {
                 (command, "/mcp")
             }
             _ => {
-                let Some(program) = valetkey_rig::programs(&["mcp-proxy"]).next() else { return Ok(None) };
+                let Some(program) = valetkey_rig::programs(&["mcp-proxy"]).into_iter().next() else {
+                    return Ok(None);
+                };
                 let text = fs::read_to_string(self.folder.join("proxy.toml"))?;
                 let file = self.folder.join(format!("proxy-{port}.toml"));
                 fs::write(&file, text.replace("port = 0", &format!("port = {port}")))?;
