@@ -82,28 +82,24 @@ async fn run_fleet(options: SoakCli) -> Result<bool> {
         tokio::spawn(Worker::open(Arc::clone(&fleet), Arc::clone(&tally), numbers, pause))
     };
     let workers = join(std::array::from_fn::<_, WORKERS, _>(open)).await?;
-    println!(
-        "{} sessions are open; memory of the gateways: {}",
-        options.sessions,
-        fleet.memory_text().await?
-    );
+    println!("{} sessions are open; memory of the gateways: {}", options.sessions, fleet.memory().await?);
     // Memory is compared once every session has been used on every gateway.
     let workers = work(workers, Instant::now() + Duration::from_secs(options.warm_up_seconds)).await?;
     let begin = fleet.memory().await?;
-    println!("memory of the gateways after the warm-up: {}", fleet.memory_text().await?);
+    println!("memory of the gateways after the warm-up: {begin}");
 
     let deadline = Instant::now() + Duration::from_secs_f64(options.minutes * 60.0);
     let faults = faults::run(&fleet, Duration::from_secs(options.fault_seconds), deadline, &tally);
     let (workers, faults) = tokio::join!(work(workers, deadline), faults);
     faults?;
     // All faults are over: every session is served with its own credentials, and every closed one is closed.
-    let (end, end_text) = (fleet.memory().await?, fleet.memory_text().await?);
+    let end = fleet.memory().await?;
     for worker in workers? {
         worker.check().await?;
     }
-    let growth = end.first().zip(begin.first()).map_or(1.0, |(end, begin)| end / begin);
+    let growth = end.growth_since(&begin);
     println!("{tally}");
-    println!("memory of the gateways at the end: {end_text} ({growth:.2} × for the first)");
+    println!("memory of the gateways at the end: {end} ({growth:.2} × for the first)");
     fleet.stop().await?;
     Ok(tally.is_clean() && growth <= MAX_GROWTH)
 }

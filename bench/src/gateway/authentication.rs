@@ -10,6 +10,7 @@ use valetkey_rig::SigningKey;
 use super::subjects::Programs;
 use crate::Result;
 use crate::fleet::client::ToolClient;
+use crate::rounds::Rounds;
 
 /// The settings of a gateway whose callers have tokens of an issuer.
 const SETTINGS: &str = "[accounts.dev]
@@ -71,17 +72,15 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize, calls: usize) ->
 
 /// Returns the median duration of a call with each of these tokens, in microseconds.
 async fn median(client: &mut ToolClient, tokens: impl Iterator<Item = Option<String>>) -> Result<f64> {
-    let (arguments, mut durations) = (json!({}), Vec::new());
+    let (arguments, mut durations) = (json!({}), Rounds::default());
     for token in tokens {
         client.set_token(token);
         let start = Instant::now();
         let reply = client.call(TOOL, &arguments).await?;
-        durations.push(start.elapsed());
+        durations.push(start.elapsed().as_secs_f64() * 1e6);
         reply.into_content()?;
     }
-    durations.sort();
-    let median = durations.get(durations.len() / 2).ok_or("there are no calls")?;
-    Ok(median.as_secs_f64() * 1e6)
+    Ok(durations.median())
 }
 
 /// Returns an access token, another one for each number.

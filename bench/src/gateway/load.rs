@@ -12,6 +12,7 @@ use super::client::{McpClient, call_message};
 use super::stdio_client::StdioClient;
 use super::subjects::{HTTP_SUBJECTS, MEMORY_SETTINGS, PRINCIPALS, Programs, STDIO_SUBJECTS, token_of};
 use crate::Result;
+use crate::rounds::Rounds;
 
 /// The subject of which each call has a process of its own.
 pub(crate) const PROCESS_PER_CALL: &str = "a process for each call (Python)";
@@ -85,14 +86,13 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize, calls: usize) ->
 /// Returns the median duration of a call, in microseconds.
 async fn median_call(client: &mut McpClient, tool: &str, calls: usize) -> Result<f64> {
     let message = call_message(7, tool);
-    let mut durations = Vec::with_capacity(calls);
+    let mut durations = Rounds::default();
     for _ in 0..calls {
         let start = Instant::now();
         client.call(&message).await?;
-        durations.push(start.elapsed());
+        durations.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    durations.sort();
-    Ok(durations[calls / 2].as_secs_f64() * 1e6)
+    Ok(durations.median())
 }
 
 async fn calls_per_second(client: &mut StdioClient, tool: &str, calls: usize) -> Result<f64> {

@@ -34,7 +34,7 @@ pub(super) async fn run(
             break;
         }
         sleep(interval).await;
-        println!("{:>5} s  {fault:?}; memory: {}", began.elapsed().as_secs(), fleet.memory_text().await?);
+        println!("{:>5} s  {fault:?}; memory: {}", began.elapsed().as_secs(), fleet.memory().await?);
         tally.add(Count::Faults);
         match fault {
             Fault::NodeKilled(index) => fleet.replace_node(index).await?,

@@ -1,5 +1,6 @@
 //! `SoakFleet`: three gateway processes with one Redis server, each of which can be lost and replaced.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -88,21 +89,14 @@ impl SoakFleet {
         &self.redis
     }
 
-    /// Returns the anonymous memory of each gateway.
-    pub(super) async fn memory(&self) -> Result<Vec<f64>> {
+    /// Reads the memory of each gateway.
+    pub(super) async fn memory(&self) -> Result<FleetMemory> {
         let mut memory = Vec::new();
         for node in &self.nodes {
             let pid = node.read().await.as_ref().and_then(|node| node.process.id());
             memory.push(anonymous_memory(pid.ok_or("a gateway is not running")?)?);
         }
-        Ok(memory)
-    }
-
-    /// Describes the anonymous memory of each gateway.
-    pub(super) async fn memory_text(&self) -> Result<String> {
-        let memory = self.memory().await?;
-        let each: Vec<String> = memory.iter().map(|bytes| format!("{:.1} MB", bytes / 1e6)).collect();
-        Ok(each.join(", "))
+        Ok(FleetMemory(memory))
     }
 
     pub(super) async fn stop(&self) -> Result<()> {
@@ -113,5 +107,22 @@ impl SoakFleet {
         }
         self.redis.lock().await.kill().await?;
         Ok(std::fs::remove_dir_all(&self.folder)?)
+    }
+}
+
+/// The anonymous memory of each gateway, in bytes.
+pub(super) struct FleetMemory(Vec<f64>);
+
+impl FleetMemory {
+    /// Returns how many times the memory of the first gateway has grown since `before`.
+    pub(super) fn growth_since(&self, before: &Self) -> f64 {
+        self.0.first().zip(before.0.first()).map_or(1.0, |(now, before)| now / before)
+    }
+}
+
+impl fmt::Display for FleetMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each: Vec<_> = self.0.iter().map(|bytes| format!("{:.1} MB", bytes / 1e6)).collect();
+        f.write_str(&each.join(", "))
     }
 }
