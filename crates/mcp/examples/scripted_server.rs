@@ -66,20 +66,25 @@ impl ScriptedServer {
             "initialize" if self.era != "modern" => {
                 self.capabilities = message["params"]["capabilities"].clone();
                 let result = json!({
-                    "protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "prompts": {}, "logging": {}},
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": {"tools": {}, "prompts": {}, "logging": {}},
                     "serverInfo": {"name": "scripted", "version": "1"},
                 });
                 respond(message, result)
             }
             "tools/list" => {
-                let run = json!({"name": "run", "inputSchema": {"type": "object"}});
+                let has_tasks = self.extensions != json!({});
+                let support = if has_tasks { "optional" } else { "forbidden" };
+                let run = json!({
+                    "name": "run", "inputSchema": {"type": "object"}, "execution": {"taskSupport": support},
+                });
                 respond(message, json!({"tools": [run], "resultType": "complete"}))
             }
             "prompts/list" => {
                 respond(message, json!({"prompts": [{"name": "run"}], "resultType": "complete"}))
             }
             "tools/call" | "prompts/get" => self.run(message),
-            "tasks/get" | "tasks/update" | "tasks/cancel" => {
+            "tasks/get" | "tasks/update" | "tasks/result" | "tasks/cancel" => {
                 let secret = env::var("AWS_SECRET_ACCESS_KEY").unwrap_or_default();
                 respond(
                     message,

@@ -205,7 +205,7 @@ impl Connection {
         params
     }
 
-    /// Whether the server has declared that a call may return a task.
+    /// Whether the server has declared that a call may return a task of the modern protocol.
     pub(crate) fn supports_tasks(&self) -> bool {
         self.peer.peer_info().is_some_and(|info| info.capabilities.supports_tasks())
     }

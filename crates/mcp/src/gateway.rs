@@ -3,6 +3,7 @@
 mod approval;
 mod changes;
 mod direct_call;
+mod legacy_tasks;
 mod protocol;
 mod service;
 mod stream_client;
@@ -41,6 +42,8 @@ pub(crate) use changes::ChangeNotifier;
 #[cfg(feature = "http")]
 pub(crate) use direct_call::DirectCall;
 use direct_call::DirectCalls;
+#[cfg(feature = "http")]
+pub(crate) use legacy_tasks::with_task_capability;
 #[cfg(feature = "http")]
 pub(crate) use service::attach_params;
 pub(crate) use service::{ContentSource, GatewayService};
@@ -334,6 +337,13 @@ impl ContentSource for GatewayInner {
 
     fn has_tasks(&self) -> bool {
         self.host.as_deref().is_some_and(McpHost::has_tasks)
+    }
+
+    async fn may_be_task(&self, tool: &str) -> bool {
+        match &self.host {
+            Some(host) => host.may_be_task(tool).await,
+            None => false,
+        }
     }
 
     async fn list(&self, kind: ListKind) -> Vec<Value> {

@@ -54,6 +54,8 @@ use running::{CallGuard, Receipt, RunningServer, watch_resources};
 use supervisor::{CALL_DRAIN_TIMEOUT, Supervisor};
 
 const TOOL_CALL: &str = "tools/call";
+/// Returns what a tool that runs as a task has returned.
+pub(crate) const TASK_RESULT: &str = "tasks/result";
 
 /// The timeouts of requests to a running server, and of the server itself.
 #[derive(Clone, Copy)]
@@ -227,7 +229,7 @@ impl ServerHandle {
         self.shared.with_status(|status| *status.offers.get(kind))
     }
 
-    /// Whether a call may return a task, as far as is known.
+    /// Whether a call in the modern protocol may return a task, as far as is known.
     pub(crate) fn supports_tasks(&self) -> bool {
         self.shared.with_status(|status| status.supports_tasks)
     }
@@ -256,7 +258,8 @@ impl ServerHandle {
             call = begin => call?,
             () = context.cancelled.cancelled() => return Err(cancelled_error().into()),
         };
-        let receipt = (method == TOOL_CALL).then(|| Receipt::new(self.account(), self.config().delivery));
+        let has_receipt = [TOOL_CALL, TASK_RESULT].contains(&method);
+        let receipt = has_receipt.then(|| Receipt::new(self.account(), self.config().delivery));
         match self.send(&call, method, params, context).await {
             Ok(mut result) => {
                 if let Some(receipt) = receipt {

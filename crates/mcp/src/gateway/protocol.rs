@@ -18,6 +18,7 @@ use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::changes::{ChangeNotifier, accepted_filter};
+use super::legacy_tasks::declare_tasks;
 use super::service::ContentSource;
 use crate::client::{ClientContext, LogLevel};
 
@@ -80,8 +81,10 @@ impl ServerHandler for ProtocolHandler {
     ) -> Result<InitializeResult, ErrorData> {
         context.peer.set_peer_info(request.clone());
         let mut result = self.negotiate_initialize(&request)?;
-        // Tasks are passed on only in the modern protocol.
         result.capabilities.extensions = None;
+        if self.has_servers {
+            declare_tasks(&mut result);
+        }
         result.instructions = Some(self.instructions().await);
         Ok(result)
     }

@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 use valetkey_core::{Error, ErrorKind, SessionContext};
 
 use super::changes::ChangeNotifier;
+use super::legacy_tasks::{TASK, is_task, task_method};
 use super::protocol::{ProtocolHandler, is_modern};
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
@@ -47,8 +48,11 @@ pub(crate) trait ContentSource: Send + Sync {
     /// Whether there are servers, which may have prompts and resources.
     fn has_servers(&self) -> bool;
 
-    /// Whether a call may return a task, as far as is known.
+    /// Whether a call of a modern client may return a task, as far as is known.
     fn has_tasks(&self) -> bool;
+
+    /// Whether a legacy client may call the tool as a task.
+    async fn may_be_task(&self, tool: &str) -> bool;
 
     /// Returns the MCP definitions of one list.
     async fn list(&self, kind: ListKind) -> Vec<Value>;
@@ -109,9 +113,9 @@ impl GatewayService {
                 return Ok(Map::from_iter([(kind.items_field().to_owned(), items)]));
             }
             ProxiedRequest::Call(mut params) => {
-                if !is_modern {
-                    // The client could not follow the task, and the capability for it is not advertised.
-                    params.shift_remove("task");
+                if !is_modern && !self.source.has_servers() {
+                    // A parameter without a meaning where tasks are not declared.
+                    params.shift_remove(TASK);
                 }
                 call_tool(&*self.source, params, client, is_modern).await?
             }
@@ -121,6 +125,17 @@ impl GatewayService {
             }
         };
         result_fields(result)
+    }
+
+    /// Serves a request for a task, which rmcp would refuse in the legacy protocol.
+    async fn serve_legacy_task(
+        &self,
+        request: ProxiedRequest,
+        client: &ClientContext,
+    ) -> Result<ServerResult, ErrorData> {
+        let contents = self.fetch_content(request, client, false).await?;
+        let result = fill_envelope(Map::new(), contents, false)?;
+        Ok(ServerResult::CustomResult(CustomResult(Value::Object(result))))
     }
 }
 
@@ -133,6 +148,10 @@ async fn call_tool(
 ) -> Result<Value, ErrorData> {
     let call = ToolCall::from_params(params);
     let call = call.ok_or_else(|| ErrorData::invalid_params("the parameters are malformed", None))?;
+    if !is_modern && call.other.contains_key(TASK) && !source.may_be_task(&call.name).await {
+        let message = "the tool cannot be called as a task; call it without `task`";
+        return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
+    }
     let result = source.call_tool(call, client).await;
     let result = result.map_err(|refused| protocol_error(refused.into(), is_modern))?;
     result.ok_or_else(|| ErrorData::invalid_params("unknown tool; list the tools again", None))
@@ -187,7 +206,7 @@ pub(crate) fn attach_params(message: &mut RxJsonRpcMessage<RoleServer>, params: 
             | ClientRequest::GetTaskRequest(_)
             | ClientRequest::UpdateTaskRequest(_)
             | ClientRequest::CancelTaskRequest(_)
-    );
+    ) || task_method(&request.request).is_some();
     if let (true, Some(Value::Object(params))) = (is_passed_on, params) {
         request.request.extensions_mut().insert(RawParams(params));
     }
@@ -202,8 +221,15 @@ enum ProxiedRequest {
 
 impl ProxiedRequest {
     /// Takes the parameters from the extensions of a request. Returns `None` for any other request.
-    fn take(request: &ClientRequest, context: &mut RequestContext<RoleServer>) -> Option<Self> {
+    fn take(
+        request: &ClientRequest,
+        context: &mut RequestContext<RoleServer>,
+        is_modern: bool,
+    ) -> Option<Self> {
         let mut params = || context.extensions.remove().map(RawParams::for_server).unwrap_or_default();
+        if let Some(method) = task_method(request).filter(|_| !is_modern) {
+            return Some(Self::Item(ItemRequest { method, params: params() }));
+        }
         let method = match request {
             ClientRequest::ListToolsRequest(_) => return Some(Self::List(ListKind::Tools)),
             ClientRequest::ListPromptsRequest(_) => return Some(Self::List(ListKind::Prompts)),
@@ -289,6 +315,9 @@ fn fill_envelope(
         let message = "the server's result is of a kind that the client's protocol version lacks";
         return Err(ErrorData::internal_error(message, None));
     }
+    if !is_modern && is_task(&contents) {
+        envelope = Map::new();
+    }
     // `resultType`, which can also request more input, exists only in the modern protocol.
     if !envelope.contains_key("resultType") {
         contents.shift_remove("resultType");
@@ -312,10 +341,16 @@ impl Service<RoleServer> for GatewayService {
         let (is_modern, client) = (is_modern(&context), ClientContext::from_request(&context));
         self.source.record_request(&client);
         let subscription = SubscriptionRequest::read(&request);
-        let proxied = ProxiedRequest::take(&request, &mut context);
-        if !is_modern && proxied.as_ref().is_some_and(ProxiedRequest::is_of_task) {
-            // Tasks are passed on only in the modern protocol.
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None));
+        let proxied = ProxiedRequest::take(&request, &mut context, is_modern);
+        if let Some(ProxiedRequest::Item(request)) = &proxied
+            && !is_modern
+            && request.method.is_of_task()
+        {
+            let has_method = self.source.has_servers() && request.method != ItemMethod::UpdateTask;
+            return match proxied.filter(|_| has_method) {
+                Some(proxied) => self.serve_legacy_task(proxied, &client).await,
+                None => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None)),
+            };
         }
         let result = self.protocol.handle_request(request, context).await?;
         let Some(proxied) = proxied else {

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
+use futures_util::future::Either;
 use rmcp::model::{ClientNotification, ErrorCode, JsonRpcMessage, RequestId, ServerResult};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -18,6 +19,7 @@ use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
 use super::direct_call::{DirectCall, DirectCalls};
+use super::legacy_tasks::with_task_capability;
 use super::service::attach_params;
 use super::stream_client::StreamClient;
 use crate::client::attach_link;
@@ -214,7 +216,10 @@ where
             }
             _ => {}
         }
-        self.writer.send(&message)
+        match with_task_capability(&message) {
+            Some(initialized) => Either::Left(self.writer.send(&initialized)),
+            None => Either::Right(self.writer.send(&message)),
+        }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {

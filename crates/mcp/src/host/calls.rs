@@ -264,7 +264,7 @@ impl McpHost {
         caller: &Caller<'_>,
         arguments: Option<&mut Map<String, Value>>,
     ) -> Result<CallTarget> {
-        let ItemRoute { server, own_name, account_argument } = route;
+        let ItemRoute { server, own_name, account_argument, .. } = route;
         let selected = account_argument.take(arguments, server.account());
         let selected = selected.map_err(|error| error.with_provider(server.name().to_owned()))?;
         let config = server.config();
@@ -378,10 +378,15 @@ impl McpHost {
 
     /// Remembers the server of a task, if the result of its call is one.
     fn record_task(&self, result: &Value, server: &Arc<ServerHandle>) -> Result<()> {
-        if result.get("resultType").is_none_or(|kind| kind != "task") {
-            return Ok(());
-        }
-        let id = result.get("taskId").and_then(Value::as_str);
+        let task = match result.get("resultType").is_some_and(|kind| kind == "task") {
+            true => result,
+            // Legacy servers have no types of results.
+            false => match result.get("task") {
+                Some(task) if result.get("content").is_none() => task,
+                _ => return Ok(()),
+            },
+        };
+        let id = task.get("taskId").and_then(Value::as_str);
         if id.is_some_and(|id| self.tasks.insert(id, server)) {
             return Ok(());
         }

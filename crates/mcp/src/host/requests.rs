@@ -5,7 +5,7 @@
 //! | `prompts/get` | the one whose prompt is listed under the name |
 //! | `resources/read` | the one that lists the URI, else the first whose template matches it, else the only one that lists any resource |
 //! | `completion/complete` | that of the prompt or resource it refers to |
-//! | `tasks/get`, `tasks/update`, `tasks/cancel` | the one that returned the task to a call of the session |
+//! | `tasks/get`, `tasks/update`, `tasks/result`, `tasks/cancel` | the one that returned the task to a call of the session |
 
 use std::sync::Arc;
 
@@ -19,7 +19,9 @@ use super::calls::{CallTarget, Caller};
 use super::table::{ItemRoute, ServerTable};
 use crate::client::{CallIdentity, ClientContext, GivenInput};
 use crate::connection::{ListKind, RefusedRequest};
-use crate::server::{CredentialNeed, RequestFailure, ServerHandle, ServerRequest, cancelled_error};
+use crate::server::{
+    CredentialNeed, RequestFailure, ServerHandle, ServerRequest, TASK_RESULT, cancelled_error,
+};
 use crate::subscriptions::{ResourceSubscription, UpdateQueue};
 
 const INVALID_PARAMS: i32 = -32602;
@@ -38,6 +40,8 @@ pub(crate) enum ItemMethod {
     Complete,
     GetTask,
     UpdateTask,
+    /// The result of a task of a legacy server. The response is sent at the end of the task.
+    TaskResult,
     CancelTask,
 }
 
@@ -48,20 +52,21 @@ impl ItemRequest {
 }
 
 impl ItemMethod {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::GetPrompt => "prompts/get",
             Self::ReadResource => "resources/read",
             Self::Complete => "completion/complete",
             Self::GetTask => "tasks/get",
             Self::UpdateTask => "tasks/update",
+            Self::TaskResult => TASK_RESULT,
             Self::CancelTask => "tasks/cancel",
         }
     }
 
     /// Whether the request names a task.
     pub(crate) fn is_of_task(self) -> bool {
-        matches!(self, Self::GetTask | Self::UpdateTask | Self::CancelTask)
+        matches!(self, Self::GetTask | Self::UpdateTask | Self::TaskResult | Self::CancelTask)
     }
 
     /// Returns the request for a server, with these parameters.
@@ -69,10 +74,10 @@ impl ItemMethod {
     /// A resource or a task may show what an account contains. Prompts and completions describe the server.
     fn to_server_request(self, params: Map<String, Value>) -> ServerRequest {
         let need = match self {
-            Self::ReadResource | Self::GetTask | Self::UpdateTask | Self::CancelTask => {
+            Self::GetPrompt | Self::Complete => CredentialNeed::Optional,
+            Self::ReadResource | Self::GetTask | Self::UpdateTask | Self::TaskResult | Self::CancelTask => {
                 CredentialNeed::Required
             }
-            Self::GetPrompt | Self::Complete => CredentialNeed::Optional,
         };
         ServerRequest { method: self.name(), params: Value::Object(params), need }
     }
@@ -120,6 +125,12 @@ impl McpHost {
         let caller = Caller { narrowed, client: context.link.as_ref() };
         let target = self.call_target(&table, &ItemRoute::to_server(server), &caller, None)?;
         self.send_with_input(target, method.to_server_request(params), identity, context).await
+    }
+
+    /// Whether the tool can be called as a task of the legacy protocol.
+    pub(crate) async fn may_be_task(&self, tool: &str) -> bool {
+        let found = self.table().find_route(ListKind::Tools, tool).await;
+        matches!(found, Ok(Some(route)) if route.may_be_task)
     }
 
     /// Whether a request would find the task.
@@ -209,7 +220,10 @@ impl ServerTable {
                     _ => self.find_resource(text_field(reference, "uri")).await,
                 }
             }
-            ItemMethod::GetTask | ItemMethod::UpdateTask | ItemMethod::CancelTask => Err(unknown_task()),
+            ItemMethod::GetTask
+            | ItemMethod::UpdateTask
+            | ItemMethod::TaskResult
+            | ItemMethod::CancelTask => Err(unknown_task()),
         }
     }
 

@@ -38,12 +38,15 @@ pub(super) struct ItemRoute {
     pub(super) server: Arc<ServerHandle>,
     pub(super) own_name: String,
     pub(super) account_argument: AccountArgument,
+    /// Whether it is a tool that can be called as a task of the legacy protocol.
+    pub(super) may_be_task: bool,
 }
 
 impl ItemRoute {
     /// Returns the route of a request that is no call of a tool.
     pub(super) fn to_server(server: Arc<ServerHandle>) -> Self {
-        Self { server, own_name: String::new(), account_argument: AccountArgument::Forwarded }
+        let account_argument = AccountArgument::Forwarded;
+        Self { server, own_name: String::new(), account_argument, may_be_task: false }
     }
 }
 
@@ -239,7 +242,9 @@ impl ServerTable {
         let item = catalog.get(name)?;
         let server = self.server(&item.server)?;
         let account_argument = account_argument(&server, item);
-        Some(ItemRoute { server, own_name: item.tool.clone(), account_argument })
+        let task_support = item.definition["execution"]["taskSupport"].as_str();
+        let may_be_task = task_support.is_some_and(|support| ["optional", "required"].contains(&support));
+        Some(ItemRoute { server, own_name: item.tool.clone(), account_argument, may_be_task })
     }
 
     pub(super) fn server(&self, name: &str) -> Option<Arc<ServerHandle>> {

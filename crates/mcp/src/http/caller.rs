@@ -46,6 +46,10 @@ impl ContentSource for CallerTools {
         self.catalog.has_tasks()
     }
 
+    async fn may_be_task(&self, tool: &str) -> bool {
+        self.catalog.may_be_task(tool).await
+    }
+
     /// Returns no items: they are in the slot, encoded.
     async fn list(&self, kind: ListKind) -> Vec<Value> {
         let accounts = match kind {
@@ -97,12 +101,11 @@ impl ContentSource for CallerTools {
         request: ItemRequest,
         context: &ClientContext,
     ) -> std::result::Result<Value, RequestFailure> {
-        let is_of_task = request.method.is_of_task();
+        if request.method.is_of_task() {
+            let session = self.session_of_task(request.task_id()).await?;
+            return self.tenants.request(&session, request, context).await;
+        }
         let session = match self.select(&mut Map::new()).await {
-            Err(_) if self.names_no_session(&Map::new()) && is_of_task => {
-                self.tenants.find_task(&self.caller, request.task_id()).ok_or_else(unknown_task)
-            }
-            Err(_) if is_of_task => Err(unknown_task()),
             Err(_)
                 if self.names_no_session(&Map::new())
                     && self.catalog.is_credential_free_request(&request).await =>
@@ -202,6 +205,18 @@ impl CallerTools {
                     )
             }),
         }
+    }
+
+    /// Returns the session in which a call started the task: the one that the request names, or else any of the
+    /// principal, since the call may have named another one than that of the connection.
+    async fn session_of_task(&self, task: &str) -> std::result::Result<TenantGuard, RequestFailure> {
+        if self.handle.is_some() {
+            return self.select(&mut Map::new()).await.map_err(|_| unknown_task());
+        }
+        let of_client = self.protocol_session.as_ref().and_then(|session| session.credentials());
+        let session = self.tenants.find_task(&self.caller, of_client, task).ok_or_else(unknown_task)?;
+        self.tenants.make_current(&session).await?;
+        Ok(session)
     }
 
     /// Whether neither the request nor the arguments of its call select a session.

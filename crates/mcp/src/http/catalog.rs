@@ -96,6 +96,10 @@ impl Catalog {
         self.tools.has_tasks()
     }
 
+    pub(super) async fn may_be_task(&self, tool: &str) -> bool {
+        !self.is_own_tool(tool) && self.tools.may_be_task(tool).await
+    }
+
     /// Returns the instructions of servers that have started.
     pub(super) async fn instructions(&self) -> Vec<(String, String)> {
         self.tools.instructions().await

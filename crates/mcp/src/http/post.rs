@@ -29,7 +29,7 @@ use super::response::{
 use super::router::{Caller, HttpState, NamedSession, add_session_id, session_required};
 use super::stream::RequestMessages;
 use crate::client::{ChosenLevel, ClientProfile};
-use crate::gateway::GatewayService;
+use crate::gateway::{GatewayService, with_task_capability};
 
 /// The maximum size of a message, in bytes.
 const MAX_BODY_SIZE: usize = 4 * 1024 * 1024;
@@ -116,7 +116,10 @@ impl PostedRequest<'_> {
             return too_many_requests(id);
         };
         let Some(message) = messages.receiver.recv().await else { return no_response() };
-        let mut response = json_content(StatusCode::OK, &message);
+        let mut response = match with_task_capability(&message) {
+            Some(initialized) => json_content(StatusCode::OK, &initialized),
+            None => json_content(StatusCode::OK, &message),
+        };
         if let JsonRpcMessage::Response(initialized) = message
             && let ServerResult::InitializeResult(result) = initialized.result
         {

@@ -216,16 +216,21 @@ impl Tenants {
         Ok(found)
     }
 
-    /// Returns the session of `caller` in which a call started this task.
-    pub(super) fn find_task(&self, caller: &VerifiedCaller, task: &str) -> Option<TenantGuard> {
+    /// Returns the session of `caller` in which a call started this task, `preferred` if several have a task of the name.
+    pub(super) fn find_task(
+        &self,
+        caller: &VerifiedCaller,
+        preferred: Option<SessionHandle>,
+        task: &str,
+    ) -> Option<TenantGuard> {
         let has_it = |tenant: &Arc<Tenant>| {
             let host = tenant.running.get().and_then(|running| running.gateway.host());
             host.is_some_and(|host| host.has_task(task))
         };
-        let sessions = self.sessions(caller.principal()).into_iter();
-        sessions
-            .filter(|(_, tenant)| has_it(tenant))
-            .find_map(|(handle, _)| self.find_local(caller, &handle).ok())
+        let mut sessions = self.sessions(caller.principal());
+        sessions.retain(|(_, tenant)| has_it(tenant));
+        sessions.sort_by_key(|(handle, _)| Some(*handle) != preferred);
+        sessions.into_iter().find_map(|(handle, _)| self.find_local(caller, &handle).ok())
     }
 
     /// Returns the session in which a call runs that names none and is for a server without credentials.

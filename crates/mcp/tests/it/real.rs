@@ -19,6 +19,8 @@ mod remote;
 #[cfg(feature = "http")]
 mod servers;
 mod switch;
+#[cfg(feature = "http")]
+mod tasks;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;

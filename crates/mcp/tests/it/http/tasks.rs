@@ -141,13 +141,82 @@ async fn tasks_are_advertised_if_a_server_has_them() {
         let code = if has_tasks { -32021 } else { -32601 };
         assert_eq!(follow(&mut client, "tasks/get", "none").await["error"]["code"], code, "not declared");
         let mut legacy = gateway.legacy(ALICE).await;
-        for method in ["tasks/get", "tasks/result", "tasks/list"] {
+        for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+            let refused = follow(&mut legacy, method, "none").await;
+            assert_eq!(refused["error"], json!({"code": -32602, "message": "unknown task"}), "{method}");
+        }
+        for method in ["tasks/update", "tasks/list"] {
             assert_eq!(follow(&mut legacy, method, "none").await["error"]["code"], -32601, "{method}");
         }
-        let params = json!({"name": "one__run", "arguments": {}, "task": {"ttl": 1}});
-        let called = legacy.request("tools/call", params).await.json();
-        let seen = &called["result"]["structuredContent"]["params"];
-        assert!(seen["name"] == "run" && seen.get("task").is_none(), "{called}");
         gateway.stop().await;
     }
+}
+
+/// Makes a call of a legacy client as a task.
+async fn call_as_task(client: &mut HttpClientFixture, tool: &str, arguments: Value) -> Value {
+    let params = json!({"name": tool, "arguments": arguments, "task": {"ttl": 1}});
+    client.request("tools/call", params).await.json()
+}
+
+fn legacy_task(id: &str) -> Value {
+    json!({"steps": [{"result": {"task": {"taskId": id, "status": "working", "x-task": [1.50]}}}]})
+}
+
+#[tokio::test]
+async fn legacy_task_is_followed_on_its_server_and_masked() {
+    let gateway = start(vec![("one", task_server(Delivery::Env)), ("two", task_server(Delivery::Env))]).await;
+    let mut alice = gateway.legacy(ALICE).await;
+    alice.set("AAAA").await;
+    let started = call_as_task(&mut alice, "two__run", legacy_task("task-1")).await;
+    let result = &started["result"];
+    assert_eq!((&result["task"]["taskId"], &result["task"]["x-task"]), (&json!("task-1"), &json!([1.50])));
+    assert!(result.get("content").is_none() && result.get("isError").is_none(), "{started}");
+    assert_eq!(result["_meta"]["valetkey/receipt"]["account"], "default", "{started}");
+    let own = call_as_task(&mut alice, "two__run", json!({})).await["result"]["structuredContent"].take();
+    assert_eq!(own["params"]["task"], json!({"ttl": 1}));
+    for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+        let reply = follow(&mut alice, method, "task-1").await;
+        let result = &reply["result"];
+        assert_eq!((&result["pid"], &result["method"]), (&own["pid"], &json!(method)), "{reply}");
+        assert_eq!(result["result"]["content"][0]["text"], "[redacted]");
+        assert!(result.get("resultType").is_none(), "{reply}");
+        assert_eq!(result.get("_meta").is_some(), method == "tasks/result", "{reply}");
+        assert_no_secret_part(&reply.to_string(), &secret_of_key("AAAA"));
+    }
+    let mut bob = gateway.legacy(BOB).await;
+    for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+        assert_eq!(follow(&mut bob, method, "task-1").await["error"]["message"], "unknown task");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn legacy_task_in_a_named_session_is_followed() {
+    let gateway = start(vec![("one", task_server(Delivery::None))]).await;
+    let mut alice = gateway.legacy(ALICE).await;
+    let handle = alice.create_session().await;
+    let mut arguments = legacy_task("task-1");
+    call_as_task(&mut alice, "one__run", arguments.clone()).await;
+    arguments["credential_session"] = json!(handle);
+    call_as_task(&mut alice, "one__run", arguments.clone()).await;
+    arguments["steps"][0]["result"]["task"]["taskId"] = json!("task-2");
+    call_as_task(&mut alice, "one__run", arguments).await;
+    let named = alice.call_ok("one__run", json!({"credential_session": handle})).await["pid"].take();
+    let own = alice.call_ok("one__run", json!({})).await["pid"].take();
+    assert_ne!(named, own);
+    assert_eq!(follow(&mut alice, "tasks/get", "task-2").await["result"]["pid"], named);
+    assert_eq!(follow(&mut alice, "tasks/get", "task-1").await["result"]["pid"], own, "both have one");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn call_as_task_of_tool_without_tasks_is_refused() {
+    let gateway = start(vec![("one", scripted_server("both", Delivery::None))]).await;
+    let mut alice = gateway.legacy(ALICE).await;
+    for tool in ["one__run", "create_credential_session"] {
+        let refused = call_as_task(&mut alice, tool, json!({})).await;
+        assert_eq!(refused["error"]["code"], -32601, "{refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains("without `task`"), "{refused}");
+    }
+    gateway.stop().await;
 }

@@ -13,11 +13,11 @@ use crate::http::fixture::{ALICE, BOB, HttpGatewayFixture, tokens};
 
 const CALLS: usize = 8;
 
-fn node_script(name: &str) -> std::path::PathBuf {
+pub(super) fn node_script(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node").join(name)
 }
 
-async fn run_client(script: Script, gateway: &HttpGatewayFixture, token: &str) -> Result<Value> {
+pub(super) async fn run_client(script: Script, gateway: &HttpGatewayFixture, token: &str) -> Result<Value> {
     let url = format!("http://{}/mcp", gateway.address);
     Ok(serde_json::from_str(&script.arg(url).arg(token).run().await?).unwrap())
 }

@@ -56,20 +56,25 @@ fn aws_servers_with_endpoint(moto: &Moto, egress: &Egress) -> Vec<(&'static str,
     servers
 }
 
-/// Two servers without credentials, through the runners of packages.
-fn runner_servers() -> Vec<(&'static str, ServerConfig)> {
+/// The server with every feature of the protocol, through `npx`, without credentials.
+pub(super) fn everything_server() -> ServerConfig {
     let clients = Venv::Clients.path();
     let arguments = ["--offline", "--prefix", clients.to_str().unwrap(), "mcp-server-everything"];
     let mut everything = server_command(Venv::Node, "npx", &arguments);
     let node = packages::node().unwrap();
     let path = format!("{}:{}", node.parent().unwrap().display(), env::var("PATH").unwrap());
     everything.env.insert("PATH".to_owned(), path);
+    everything.delivery = Delivery::None;
+    everything
+}
+
+/// Two servers without credentials, through the runners of packages.
+fn runner_servers() -> Vec<(&'static str, ServerConfig)> {
     let mut time = server_command(Venv::Node, "uv", &packages::TIME_SERVER);
     let cache = packages::uv_cache().to_str().unwrap().to_owned();
     time.env.extend([("UV_CACHE_DIR".to_owned(), cache), ("UV_OFFLINE".to_owned(), "1".to_owned())]);
-    let mut servers = vec![("everything", everything), ("time", time)];
-    servers.iter_mut().for_each(|(_, server)| server.delivery = Delivery::None);
-    servers
+    time.delivery = Delivery::None;
+    vec![("everything", everything_server()), ("time", time)]
 }
 
 async fn assume_role_in(moto: &Moto, account: &str) -> Result<Credentials> {
