@@ -5,12 +5,14 @@ use std::env::VarError;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use valetkey::audit::AuditEvent;
 use valetkey::mcp::CredentialEndpoint;
 use valetkey::mcp::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio, overrides_credentials,
+    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, ProcessTree, SessionDir, Stdio,
+    overrides_credentials,
 };
 use valetkey::mcp::endpoint::AdvertisedExpiry;
 use valetkey::mcp::signing::{ProxySettings, Rules, SigningProxy};
@@ -59,6 +61,7 @@ async fn run_child(
     let endpoint = CredentialEndpoint::start().await.map_err(setup_error)?;
     let grant = endpoint.grant(account.clone(), "exec", AdvertisedExpiry::default());
     let placeholder;
+    let processes = Arc::new(ProcessTree::new());
     let environment = match command.delivery {
         ExecDelivery::Endpoint => environment.with_endpoint(&grant),
         ExecDelivery::Env => {
@@ -66,8 +69,9 @@ async fn run_child(
             environment.with_static_credentials(&account.credentials().await?)
         }
         ExecDelivery::Proxy => {
-            placeholder =
-                start_proxy(&host, session).await?.placeholder(account.clone(), "exec", Rules::default());
+            let proxy = start_proxy(&host, session).await?;
+            let unrestricted = proxy.placeholder(account.clone(), "exec", Rules::default());
+            placeholder = unrestricted.restrict_to(Arc::clone(&processes) as _);
             environment.with_placeholder(&placeholder)
         }
     };
@@ -79,6 +83,7 @@ async fn run_child(
     let child = ChildCommand::new(program).args(words).launcher(current_exe_launcher()?);
     let child = ChildProcess::spawn(child, environment, Stdio::Inherited)
         .map_err(|error| CliError::failed(format!("{name} could not be started: {error}")))?;
+    processes.started(child.pid());
     let code = wait_for_exit(child).await;
     endpoint.stop().await;
     if let Err(error) = home.remove().await {

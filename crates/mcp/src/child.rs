@@ -28,6 +28,7 @@ mod environment;
 mod guardian;
 mod launch;
 mod process;
+mod process_tree;
 mod program;
 mod session_dir;
 mod stderr;
@@ -39,6 +40,7 @@ pub(crate) use environment::selects_endpoint;
 pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment, overrides_credentials};
 pub use launch::{Launcher, close_descriptors_on_exec, run_launcher};
 pub use process::{ChildCommand, ChildProcess, Stdio};
+pub use process_tree::ProcessTree;
 pub use session_dir::SessionDir;
 pub use stderr::StderrTail;
 

@@ -8,7 +8,7 @@ use valetkey_core::{Clock, Result, SessionAccount};
 use valetkey_signing::{Placeholder, ProxySettings, Rules, SigningProxy};
 
 use crate::Redactor;
-use crate::child::HostEnvironment;
+use crate::child::{HostEnvironment, ProcessTree};
 
 /// The signing proxy of one or more hosts, which is started with the first server that needs it. Clones share it.
 #[derive(Clone, Default)]
@@ -46,10 +46,11 @@ impl From<SigningProxy> for SharedProxy {
     }
 }
 
-/// The placeholder of one process. Its secrets are masked while it is valid, because any process on this machine that
-/// has them can send requests.
+/// The placeholder of one process, which only this process and its descendants can use. Its secrets are masked while it
+/// is valid, since they could be used through any of these.
 pub(crate) struct MaskedPlaceholder {
     placeholder: Placeholder,
+    process: Arc<ProcessTree>,
     redactor: Arc<Redactor>,
     /// Identifies the secrets in the redactor.
     id: Uuid,
@@ -63,10 +64,16 @@ impl MaskedPlaceholder {
         rules: Rules,
         redactor: &Arc<Redactor>,
     ) -> Self {
-        let placeholder = proxy.placeholder(account, holder, rules);
+        let process = Arc::new(ProcessTree::new());
+        let placeholder = proxy.placeholder(account, holder, rules).restrict_to(Arc::clone(&process) as _);
         let id = Uuid::new_v4();
         redactor.add_grant(id, &[placeholder.expose_secret_access_key(), placeholder.expose_session_token()]);
-        Self { placeholder, redactor: Arc::clone(redactor), id }
+        Self { placeholder, process, redactor: Arc::clone(redactor), id }
+    }
+
+    /// Sets the process that can use the placeholder. Its requests wait for this.
+    pub(crate) fn started(&self, pid: u32) {
+        self.process.started(pid);
     }
 
     pub(crate) fn placeholder(&self) -> &Placeholder {

@@ -70,6 +70,7 @@
 //! proxy.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod connection_check;
 mod operation;
 mod payload;
 mod placeholder;
@@ -82,6 +83,7 @@ mod rules;
 mod signature;
 mod verification;
 
+pub use connection_check::ConnectionCheck;
 pub use placeholder::Placeholder;
 pub use presign::{PresignRequest, PresignedUrl, S3Object};
 pub use proxy::{ProxySettings, SigningProxy};

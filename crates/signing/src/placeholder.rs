@@ -1,7 +1,8 @@
 //! `Placeholder`: the identity of one program, which only the proxy accepts.
 
 use std::fmt;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials as SdkCredentials;
@@ -13,6 +14,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 use valetkey_core::SessionAccount;
 
+use crate::connection_check::ConnectionCheck;
 use crate::proxy::ProxyServer;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::rules::{RateLimiter, Rules};
@@ -63,6 +65,8 @@ pub(crate) struct PlaceholderState {
     pub(crate) requests: Semaphore,
     pub(crate) replays: Mutex<ReplayWindow>,
     rate: Mutex<RateLimiter>,
+    /// Decides which connections may use it (default: all).
+    check: OnceLock<Arc<dyn ConnectionCheck>>,
 }
 
 impl Placeholder {
@@ -83,6 +87,7 @@ impl Placeholder {
             requests: Semaphore::new(MAX_REQUESTS_PER_PLACEHOLDER),
             replays: Mutex::default(),
             rate: Mutex::default(),
+            check: OnceLock::new(),
         });
         server.register(Arc::clone(&state));
         Self {
@@ -91,6 +96,14 @@ impl Placeholder {
             secret_access_key: secret.into(),
             session_token: token.into(),
         }
+    }
+
+    /// Lets only the connections use the placeholder that `check` permits (default: each connection on this machine). It
+    /// is called once for each connection, after the token of its first request was verified. The first check holds.
+    #[must_use]
+    pub fn restrict_to(self, check: Arc<dyn ConnectionCheck>) -> Self {
+        let _is_first = self.state.check.set(check);
+        self
     }
 
     /// Returns the access key id, in the form of AWS's.
@@ -189,6 +202,14 @@ impl PlaceholderState {
         }
         let message = "the rule `max_requests_per_second` is exceeded; send the request again later";
         Err(Refusal::new(RefusalKind::Throttled, message))
+    }
+
+    /// Whether the connection may use the placeholder.
+    pub(crate) async fn permits(&self, client: SocketAddr, server: SocketAddr) -> bool {
+        match self.check.get() {
+            Some(check) => check.is_permitted(client, server).await,
+            None => true,
+        }
     }
 
     /// Compares in constant time, by digests of equal length.

@@ -186,6 +186,9 @@ impl SpawnConfig {
         };
         let environment = self.build_environment(config, account, &access, credentials.as_ref())?;
         let mut process = self.spawn_process(config, account, environment)?;
+        if let Access::Proxy(masked) = &access {
+            masked.started(process.pid());
+        }
         if credentials.is_some() {
             account.audit(AuditEvent::Serve, name, None);
         }

@@ -4,13 +4,17 @@
 //! connection without a request in progress is closed.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use super::server::{ProxyServer, serve_connection};
+use crate::placeholder::PlaceholderState;
+use crate::refusal::Refusal;
 
 /// Limit on open connections.
 const MAX_CONNECTIONS: usize = 512;
@@ -28,7 +32,7 @@ struct OpenConnection {
 impl ConnectionSet {
     /// Serves the connection. At the limit, it replaces the oldest idle connection; if there is none, the new connection is
     /// refused.
-    pub(super) fn accept(&mut self, stream: TcpStream, server: &Weak<ProxyServer>) {
+    pub(super) fn accept(&mut self, stream: TcpStream, client: SocketAddr, server: &Weak<ProxyServer>) {
         self.0.retain(|connection| !connection.task.is_finished());
         if self.0.len() >= MAX_CONNECTIONS {
             let idle = self.0.iter().position(|connection| connection.requests.load(Ordering::Acquire) == 0);
@@ -37,8 +41,40 @@ impl ConnectionSet {
             }
         }
         let requests = Arc::new(AtomicUsize::new(0));
-        let serving = serve_connection(stream, Weak::clone(server), Arc::clone(&requests));
+        let client = Arc::new(ClientConnection::new(client));
+        let serving = serve_connection(stream, client, Weak::clone(server), Arc::clone(&requests));
         self.0.push_back(OpenConnection { task: tokio::spawn(serving).abort_handle(), requests });
+    }
+}
+
+/// The other end of a connection, and what its program may use.
+pub(super) struct ClientConnection {
+    address: SocketAddr,
+    /// The access key id of the placeholder that it was permitted to use.
+    permitted: Mutex<Option<String>>,
+}
+
+impl ClientConnection {
+    fn new(address: SocketAddr) -> Self {
+        Self { address, permitted: Mutex::default() }
+    }
+
+    /// Refuses a placeholder that was given to another program.
+    pub(super) async fn check(
+        &self,
+        placeholder: &PlaceholderState,
+        server: SocketAddr,
+    ) -> Result<(), Refusal> {
+        if self.permitted.lock().as_deref() == Some(placeholder.access_key_id.as_str()) {
+            return Ok(());
+        }
+        if !placeholder.permits(self.address, server).await {
+            let message =
+                "these keys were given to another program: only it, and what it starts, can use them";
+            return Err(Refusal::denied(message));
+        }
+        *self.permitted.lock() = Some(placeholder.access_key_id.clone());
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | verified and permitted | that of the service, streamed |
 //! | forwarded, in absolute form, presigned, of ambiguous length | 400 |
-//! | another `Host`, keys of no placeholder, a wrong signature, no route, a rule | 403 |
+//! | another `Host`, keys of no placeholder or of another program, a wrong signature, no route, a rule | 403 |
 //! | the account has no credentials, or is cleared meanwhile | 403, or 503 if they may come later |
 //! | a signature that was used before, too many requests | 429 |
 //! | the service cannot be reached | 503 |
@@ -18,6 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use valetkey_core::audit::AuditEvent;
 
+use super::connections::ClientConnection;
 use super::record::ExchangeRecord;
 use super::request_body::RequestBody;
 use super::revocation::Revocation;
@@ -34,6 +35,7 @@ use crate::verification::{ReceivedSignature, RequestIdentity, host_of, single};
 /// Returns the response of the service, or the refusal in the form of the service's protocol.
 pub(super) async fn handle_request(
     server: Weak<ProxyServer>,
+    client: &ClientConnection,
     request: Request<Incoming>,
 ) -> Response<ForwardedBody> {
     let (parts, body) = request.into_parts();
@@ -41,7 +43,7 @@ pub(super) async fn handle_request(
         let stopping = Refusal::new(RefusalKind::Unavailable, "the proxy is stopping");
         return refusal_response(&stopping, Protocol::RestJson);
     };
-    match exchange(&server, &parts, body).await {
+    match exchange(&server, client, &parts, body).await {
         Ok(response) => response,
         Err(refusal) => refusal_response(&refusal, protocol(&server, &parts)),
     }
@@ -61,6 +63,7 @@ fn protocol(server: &ProxyServer, parts: &Parts) -> Protocol {
 
 async fn exchange(
     server: &ProxyServer,
+    client: &ClientConnection,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<ForwardedBody>, Refusal> {
@@ -68,6 +71,10 @@ async fn exchange(
     let signature = ReceivedSignature::from_parts(parts)?;
     let placeholder = find_placeholder(server, parts, &signature)?;
     let mut record = ExchangeRecord::begin(&placeholder);
+    if let Err(refusal) = client.check(&placeholder, server.address()).await {
+        record.refused(&refusal);
+        return Err(refusal);
+    }
     match forward(server, &placeholder, (parts, &signature), body, &mut record).await {
         Ok(response) => Ok(record.responded(response)),
         Err(refusal) => {

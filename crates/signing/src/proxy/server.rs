@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use valetkey_core::{Error, ErrorKind, Result};
 
 use super::ProxySettings;
-use super::connections::{ConnectionSet, InProgress};
+use super::connections::{ClientConnection, ConnectionSet, InProgress};
 use super::exchange::handle_request;
 use super::upstream_client::UpstreamClient;
 use crate::payload::BodyError;
@@ -117,7 +117,7 @@ async fn accept_connections(listener: TcpListener, server: Weak<ProxyServer>) {
     let mut open = ConnectionSet::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => open.accept(stream, &server),
+            Ok((stream, client)) => open.accept(stream, client, &server),
             Err(error) => {
                 tracing::debug!(%error, "the signing proxy could not accept");
                 sleep(ACCEPT_RETRY_DELAY).await;
@@ -128,14 +128,16 @@ async fn accept_connections(listener: TcpListener, server: Weak<ProxyServer>) {
 
 pub(super) async fn serve_connection(
     stream: TcpStream,
+    client: Arc<ClientConnection>,
     server: Weak<ProxyServer>,
     requests: Arc<AtomicUsize>,
 ) {
     let _without_delay = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
         let (server, progress) = (Weak::clone(&server), InProgress::new(&requests));
+        let client = Arc::clone(&client);
         async move {
-            let response = handle_request(server, request).await;
+            let response = handle_request(server, &client, request).await;
             drop(progress);
             Ok::<http::Response<UnsyncBoxBody<Bytes, BodyError>>, Infallible>(response)
         }

@@ -1,13 +1,16 @@
 //! The audit record of each request: what it addressed and how it ended, and none of its content.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use valetkey_core::audit::{AuditRecord, AuditSink};
 use valetkey_core::{Credentials, SessionContext};
-use valetkey_signing::{Placeholder, ProxySettings, Rules, SigningProxy};
+use valetkey_signing::{ConnectionCheck, Placeholder, ProxySettings, Rules, SigningProxy};
 
 use crate::request_fixture::{ServiceFixture, send};
 
@@ -29,6 +32,13 @@ struct AuditFixture {
 
 impl AuditFixture {
     async fn new(service: &ServiceFixture) -> Self {
+        Self::with_placeholder(service, |placeholder| placeholder).await
+    }
+
+    async fn with_placeholder(
+        service: &ServiceFixture,
+        describe: impl FnOnce(Placeholder) -> Placeholder,
+    ) -> Self {
         let (sender, records) = unbounded_channel();
         let session = SessionContext::builder().audit(Arc::new(ChannelSink(sender))).build();
         let key = "AKIAIOSFODNN7EXAMPLE".parse().unwrap();
@@ -37,7 +47,7 @@ impl AuditFixture {
         let proxy = SigningProxy::start_with(settings).await.unwrap();
         let rules = Rules::default().deny("dynamodb:Delete*").unwrap();
         let account = session.account(session.default_account()).unwrap();
-        let placeholder = proxy.placeholder(account, "report", rules);
+        let placeholder = describe(proxy.placeholder(account, "report", rules));
         Self { session, records, _proxy: proxy, placeholder }
     }
 
@@ -72,6 +82,46 @@ async fn forwarded_request_is_recorded_with_its_response() {
     assert_eq!((&record["account"], &record["key_suffix"]), (&json!("default"), &json!("MPLE")));
     assert_eq!((&record["session"], &record["failure"]), (&json!(fixture.session.id()), &Value::Null));
     assert!(!record.to_string().contains("private"), "{record}");
+}
+
+/// Permits each connection or none, and keeps the addresses of those that it has checked.
+#[derive(Default)]
+struct CheckFixture {
+    is_permitting: bool,
+    checked: Mutex<Vec<(SocketAddr, SocketAddr)>>,
+}
+
+#[async_trait]
+impl ConnectionCheck for CheckFixture {
+    async fn is_permitted(&self, client: SocketAddr, server: SocketAddr) -> bool {
+        self.checked.lock().push((client, server));
+        self.is_permitting
+    }
+}
+
+#[tokio::test]
+async fn request_of_other_program_is_refused_and_recorded() {
+    for is_permitting in [false, true] {
+        let service = ServiceFixture::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+        let check = Arc::new(CheckFixture { is_permitting, ..CheckFixture::default() });
+        let restrict = |placeholder: Placeholder| placeholder.restrict_to(Arc::clone(&check) as _);
+        let mut fixture = AuditFixture::with_placeholder(&service, restrict).await;
+        let response = send(&fixture.placeholder, "DynamoDB_20120810.GetItem", "{}").await;
+        let (status, text) = response.into_text().await;
+        assert_eq!(
+            (status, text.contains("given to another program")),
+            match is_permitting {
+                true => (200, false),
+                false => (403, true),
+            }
+        );
+        let record = fixture.next_request().await;
+        assert_eq!(record["event"], if is_permitting { "request" } else { "deny" }, "{record}");
+        let checked = check.checked.lock().clone();
+        assert_eq!(checked.len(), 1);
+        assert_eq!(format!("http://{}", checked[0].1), fixture.placeholder.url());
+        assert_ne!(checked[0].0, checked[0].1);
+    }
 }
 
 #[tokio::test]

@@ -125,23 +125,22 @@ async fn keyless_placeholders_are_refused_by_aws() -> Result<()> {
 }
 
 #[tokio::test]
-async fn keyless_placeholders_of_ended_server_are_refused() -> Result<()> {
+async fn keyless_placeholders_of_other_process_are_refused() -> Result<()> {
     let moto = Moto::start().await?;
     let fixture = start_host(python_server()?, &moto.url()).await;
     let role = "arn:aws:iam::111111111111:role/agent";
     fixture.session.set_credentials(assume_role(&moto.url(), &any_key(), &[role, "ended"]).await?).unwrap();
     assert!(caller(&fixture).await.contains("assumed-role/agent/ended"));
-    // What a server may have sent away before it ended.
+    // What another process may have read, or the server may have sent away.
     let held = variables_of_server(&fixture);
     let stolen = || {
         let variables = held.iter().filter(|(name, _)| name.starts_with("AWS_"));
         let program = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])";
         Script::new("-c").arg(program).envs(variables).run()
     };
-    assert!(
-        stolen().await?.contains("assumed-role/agent/ended"),
-        "the placeholders work while the server runs"
-    );
+    let refused = stolen().await.unwrap_err().to_string();
+    assert!(refused.contains("these keys were given to another program"), "{refused}");
+    assert!(caller(&fixture).await.contains("assumed-role/agent/ended"), "they work for the server");
     let pid = fixture.pid("sdk").unwrap();
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
     // Another process replaces it, and the proxy is the same. The call that the process ends with is lost.
