@@ -1,4 +1,4 @@
-//! `valetkey access`: lists the requests for access of running gateways, and decides about them.
+//! `valetkey access`: lists the requests to a person of running gateways, and decides about them.
 
 use std::process::ExitCode;
 
@@ -10,15 +10,15 @@ use crate::error::CliError;
 use crate::ops::{OpsRequest, OpsResponse};
 use crate::output::{print_json, print_lines};
 use crate::status::read_gateways;
-use crate::status::text::{list, short_id, text};
+use crate::status::text::{list, requested, short_id, text};
 
 const NO_GATEWAY: &str = "no gateway of this user is running; start one with `valetkey serve`";
 
 pub(crate) async fn run(command: &AccessCommand) -> Result<ExitCode, CliError> {
     match command {
         AccessCommand::List(arguments) => list_requests(arguments).await?,
-        AccessCommand::Approve(arguments) => decide(arguments, "approve", "granted").await?,
-        AccessCommand::Deny(arguments) => decide(arguments, "deny", "refused").await?,
+        AccessCommand::Approve(arguments) => decide(arguments, "approve", "approved").await?,
+        AccessCommand::Deny(arguments) => decide(arguments, "deny", "denied").await?,
         AccessCommand::Page(arguments) => print_pages(arguments).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -38,24 +38,18 @@ async fn list_requests(arguments: &AccessListArgs) -> Result<(), CliError> {
         return print_json(&json!({ "requests": requests }));
     }
     if requests.is_empty() {
-        return print_lines(["no request for access waits for a decision"]);
+        return print_lines(["no request waits for a decision"]);
     }
     print_lines(requests.iter().flat_map(describe))
 }
 
 /// Describes a request in lines. It is read leniently: a gateway may be of another release.
 fn describe(request: &Value) -> Vec<String> {
-    let accounts: Vec<_> = list(&request["accounts"]).iter().map(text).collect();
-    let policy = match &request["policy"] {
-        Value::String(policy) => format!("at most what this policy allows: {policy}"),
-        _ => "everything that these accounts allow".to_owned(),
+    let subject = match &request["kind"] {
+        Value::String(kind) if kind == "sign_in" => describe_sign_in(request),
+        _ => describe_access(request),
     };
-    vec![
-        format!("request    {}", text(&request["id"])),
-        format!("access     {} for {} s", text(&request["access"]), text(&request["lifetime_seconds"])),
-        format!("accounts   {}", accounts.join(", ")),
-        format!("policy     {policy}"),
-        format!("reason     \"{}\" (of the agent, not verified)", text(&request["reason"])),
+    let origin = [
         format!("session    {} of {}", short_id(request), text(&request["principal"])),
         format!(
             "gateway    {}, which waits another {} s",
@@ -63,6 +57,29 @@ fn describe(request: &Value) -> Vec<String> {
             text(&request["remaining_seconds"])
         ),
         String::new(),
+    ];
+    [vec![format!("request    {}", text(&request["id"]))], subject, origin.to_vec()].concat()
+}
+
+fn describe_access(request: &Value) -> Vec<String> {
+    let accounts: Vec<_> = list(&request["accounts"]).iter().map(text).collect();
+    let policy = match &request["policy"] {
+        Value::String(policy) => format!("at most what this policy allows: {policy}"),
+        _ => "everything that these accounts allow".to_owned(),
+    };
+    vec![
+        format!("access     {} for {} s", text(&request["access"]), text(&request["lifetime_seconds"])),
+        format!("accounts   {}", accounts.join(", ")),
+        format!("policy     {policy}"),
+        format!("reason     \"{}\" (of the agent, not verified)", text(&request["reason"])),
+    ]
+}
+
+fn describe_sign_in(request: &Value) -> Vec<String> {
+    vec![
+        format!("sign-in    for the account {}: {}", text(&request["account"]), text(&request["message"])),
+        format!("to do      {}", text(&request["next_step"])),
+        "then       approve this request, which refreshes the account".to_owned(),
     ]
 }
 
@@ -82,10 +99,13 @@ async fn decide(
         return Err(undecided(&responses));
     };
     let decided = decided.json().map_err(CliError::failed)?;
+    let lifetime = match &decided["lifetime_seconds"] {
+        Value::Number(seconds) => format!(" for {seconds} s"),
+        _ => String::new(),
+    };
     print_lines([format!(
-        "{outcome}: access `{}` for {} s, to the session {} of {}",
-        text(&decided["access"]),
-        text(&decided["lifetime_seconds"]),
+        "{outcome}: {}{lifetime}, in the session {} of {}",
+        requested(&decided),
         short_id(&decided),
         text(&decided["principal"])
     )])

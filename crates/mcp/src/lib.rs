@@ -58,7 +58,7 @@ mod shared_proxy;
 mod subscriptions;
 mod tasks;
 
-pub use access_requests::{AccessRequests, PendingAccessRequest};
+pub use access_requests::{AccessRequests, PendingRequest, RequestSubject};
 pub use catalog::{ProxiedTool, ServerError, ToolCatalog};
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;

@@ -117,7 +117,7 @@ impl OpsResponse {
     /// Returns the body of a successful response.
     pub(crate) fn json(&self) -> Result<Value, String> {
         if !self.status.is_success() {
-            return Err(format!("it responded with {}", self.status));
+            return Err(format!("it responded with {}: {}", self.status, self.text()));
         }
         serde_json::from_slice(&self.body).map_err(|error| error.to_string())
     }

@@ -1,4 +1,4 @@
-//! `Decisions`: an operator decides about requests for access.
+//! `Decisions`: an operator decides about requests for access, and confirms sign-ins.
 //!
 //! | request | response |
 //! |---|---|
@@ -29,7 +29,7 @@ use subtle::ConstantTimeEq;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 use valetkey::audit::DecisionChannel;
-use valetkey::mcp::{AccessRequests, PendingAccessRequest};
+use valetkey::mcp::{AccessRequests, PendingRequest};
 
 use super::access::{Access, single};
 use crate::trust::sha256_hex;
@@ -47,7 +47,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Limit on the size of a body, in bytes.
 const MAX_BODY_SIZE: usize = 1024;
 
-/// The requests for access of a gateway, and the code for decisions on its page.
+/// The requests to a person of a gateway, and the code for decisions on its page.
 pub(crate) struct Decisions {
     requests: AccessRequests,
     /// The address of the status page, if a listener can take its decisions.
@@ -64,7 +64,7 @@ struct IssuedCode {
 /// The requests as a listener shows them.
 #[derive(Debug, Serialize)]
 pub(super) struct AccessStatus {
-    pub(super) requests: Vec<PendingAccessRequest>,
+    pub(super) requests: Vec<PendingRequest>,
     /// Whether the page of this listener takes decisions, with a code.
     accepts_code: bool,
 }
@@ -100,7 +100,7 @@ impl Decisions {
 
     /// Returns the number of requests that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.requests.list().len()
+        self.requests.waiting()
     }
 
     pub(super) fn status(&self, access: &Access) -> AccessStatus {

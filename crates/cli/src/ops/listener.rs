@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::geteuid;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,7 +23,7 @@ use valetkey::mcp::child::is_descendant;
 
 use super::access::Access;
 use super::address::OpsAddress;
-use super::response::respond;
+use super::response::{refuse_server, respond};
 use super::state::OpsState;
 
 /// Limit on open connections; further ones wait.
@@ -135,10 +137,10 @@ impl OpsListener {
                 Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
                     connections.spawn(serve_connection(stream, state, access));
                 }),
-                Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                    if may_connect(&stream) {
-                        connections.spawn(serve_connection(stream, state, access));
-                    }
+                Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| match peer_of(&stream) {
+                    Peer::Operator => drop(connections.spawn(serve_connection(stream, state, access))),
+                    Peer::OwnServer => drop(connections.spawn(refuse_connection(stream))),
+                    Peer::Other => {}
                 }),
             };
             if let Err(error) = accepted {
@@ -158,23 +160,45 @@ async fn serve_connection(
         let (state, access) = (Arc::clone(&state), Arc::clone(&access));
         async move { Ok::<_, Infallible>(respond(&state, &access, request).await) }
     });
+    run_connection(stream, service).await;
+}
+
+/// Responds to each request that it is refused.
+async fn refuse_connection(stream: UnixStream) {
+    run_connection(stream, service_fn(async |_| Ok::<_, Infallible>(refuse_server()))).await;
+}
+
+/// Errors of a connection concern only its client.
+async fn run_connection<S>(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S)
+where
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_SIZE)
         .serve_connection(TokioIo::new(stream), service);
-    // Errors of a connection concern only its client.
     let _ended = timeout(CONNECTION_TIMEOUT, connection).await;
 }
 
-/// Whether the process on the other side is one of the same user, or of root, and was not started by this gateway: no server
-/// takes a decision that is an operator's. Another user can open the socket only before its mode is set.
-fn may_connect(stream: &UnixStream) -> bool {
-    stream.peer_cred().is_ok_and(|peer| {
-        let is_user = peer.uid() == geteuid().as_raw() || peer.uid() == 0;
-        let process = peer.pid().and_then(|process| u32::try_from(process).ok());
-        is_user && process.is_some_and(|process| !is_descendant(process, std::process::id()))
-    })
+/// The process on the other side of a socket.
+enum Peer {
+    /// One of the same user, or of root.
+    Operator,
+    /// One that this gateway has started. It takes no decision that is an operator's.
+    OwnServer,
+    /// One of another user, which can open the socket only before its mode is set; or an unknown one.
+    Other,
+}
+
+fn peer_of(stream: &UnixStream) -> Peer {
+    let Ok(peer) = stream.peer_cred() else { return Peer::Other };
+    let is_user = peer.uid() == geteuid().as_raw() || peer.uid() == 0;
+    match peer.pid().and_then(|process| u32::try_from(process).ok()) {
+        Some(process) if is_user && is_descendant(process, std::process::id()) => Peer::OwnServer,
+        Some(_) if is_user => Peer::Operator,
+        _ => Peer::Other,
+    }
 }
 
 /// Removes a socket that no program listens on any more. Any other file is left, and binding fails.

@@ -82,7 +82,7 @@ impl Metrics {
         registry.register("server_processes", "Processes of MCP servers", self.processes.clone());
         let in_progress = "Requests and event streams of MCP clients in progress";
         registry.register("mcp_requests_in_progress", in_progress, self.requests_in_progress.clone());
-        let waiting = "Requests for access that wait for a person";
+        let waiting = "Requests that wait for a person: for access, or for a sign-in";
         registry.register("access_requests_waiting", waiting, self.access_requests.clone());
         let start = "When the gateway started, since 1970";
         registry.register_with_unit("start_time", start, Unit::Seconds, self.start_time.clone());

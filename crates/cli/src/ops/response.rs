@@ -56,6 +56,11 @@ pub(super) async fn respond(
     }
 }
 
+/// Returns the response to a process that the gateway has started.
+pub(super) fn refuse_server() -> Response<Full<Bytes>> {
+    text(StatusCode::FORBIDDEN, "programs that this gateway has started cannot use its socket")
+}
+
 /// Returns the response to a request that changes nothing.
 fn read(state: &OpsState, access: &Access, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
     // Probes have no token, and learn nothing about a session.

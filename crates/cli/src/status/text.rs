@@ -6,7 +6,7 @@ use crate::table::table_text;
 
 const ACCOUNT_HEADINGS: [&str; 7] =
     ["SESSION", "PRINCIPAL", "ACCOUNT", "REGION", "PROVIDER", "KEY", "EXPIRES"];
-const REQUEST_HEADINGS: [&str; 4] = ["SESSION", "PRINCIPAL", "REQUESTED ACCESS", "REQUEST"];
+const REQUEST_HEADINGS: [&str; 4] = ["SESSION", "PRINCIPAL", "REQUESTED", "REQUEST"];
 const SERVER_HEADINGS: [&str; 3] = ["SESSION", "SERVER", "PROCESS"];
 /// How many digits of a session's id are shown.
 const SHORT_ID: usize = 8;
@@ -81,7 +81,15 @@ fn server_rows(session: &Value) -> Vec<[String; 3]> {
 }
 
 fn request_row(request: &Value) -> [String; 4] {
-    [short_id(request), text(&request["principal"]), text(&request["access"]), text(&request["id"])]
+    [short_id(request), text(&request["principal"]), requested(request), text(&request["id"])]
+}
+
+/// Names what is requested from a person.
+pub(crate) fn requested(request: &Value) -> String {
+    match &request["kind"] {
+        Value::String(kind) if kind == "sign_in" => format!("sign-in for `{}`", text(&request["account"])),
+        _ => format!("access `{}`", text(&request["access"])),
+    }
 }
 
 pub(crate) fn short_id(session: &Value) -> String {

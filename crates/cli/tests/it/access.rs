@@ -163,7 +163,7 @@ async fn access_approve_in_terminal_grants_over_http() {
         assert!(metrics.contains("\nvaletkey_access_requests_waiting 1\n"), "{metrics}");
         let (code, text) = run(&fixture.program, "approve", &request).await;
         assert_eq!(code, Some(0), "{text}");
-        assert!(text.starts_with("granted: access `deploy` for 900 s"), "{text}");
+        assert!(text.starts_with("approved: access `deploy` for 900 s"), "{text}");
         let (code, text) = run(&fixture.program, "deny", &request).await;
         assert_eq!((code, text.contains("no such request waits")), (Some(1), true), "{text}");
     });
@@ -173,7 +173,7 @@ async fn access_approve_in_terminal_grants_over_http() {
         fixture.gateway.call(TOKEN, "list_aws_accounts", json!({"credential_session": handle})).await;
     assert!(listed.to_string().contains("dev"), "{listed}");
     let none = fixture.program.run(&["access", "list"]).await;
-    assert!(none.stdout.contains("no request for access waits"), "{}", none.stdout);
+    assert!(none.stdout.contains("no request waits"), "{}", none.stdout);
     let metrics = get(&fixture.gateway, "/metrics", "").await;
     assert!(metrics.contains("\nvaletkey_access_requests_waiting 0\n"), "{metrics}");
     let expected = [("request_access", Value::Null), ("grant_access", json!("terminal"))];
@@ -189,7 +189,7 @@ async fn access_deny_in_terminal_refuses() {
         let request = fixture.waiting().await;
         fixture.program.run(&["access", "list"]).await.assert_printable();
         let (code, text) = run(&fixture.program, "deny", &request).await;
-        assert_eq!((code, text.starts_with("refused")), (Some(0), true), "{text}");
+        assert_eq!((code, text.starts_with("denied: access `deploy`")), (Some(0), true), "{text}");
     });
     assert_eq!(refused["structuredContent"]["error"]["code"], "denied", "{refused}");
     let expected = [("request_access", Value::Null), ("refuse_access", json!("terminal"))];
@@ -367,16 +367,41 @@ async fn access_socket_refuses_servers_of_the_gateway() {
             break text;
         }
     };
-    // The gateway ends the connection.
-    assert!(found.contains("a gateway does not respond"), "{found}");
+    assert!(found.contains("programs that this gateway has started cannot use its socket"), "{found}");
     let listed = program.run(&["access", "list"]).await;
-    assert_eq!(
-        (listed.code, listed.stderr.contains("does not respond")),
-        (Some(0), false),
-        "{}",
-        listed.stderr
-    );
+    assert_eq!((listed.code, listed.stderr.contains("cannot use")), (Some(0), false), "{}", listed.stderr);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn access_lists_sign_in_that_credentials_need() {
+    const PROFILE: &str = "[profile ended]\nsso_session = work\nsso_account_id = 111111111111\n\
+                           sso_role_name = agent\n[sso-session work]\nsso_region = us-east-1\n\
+                           sso_start_url = https://example.com\n";
+    let settings =
+        "[session]\ndefault_account = 'dev'\n[accounts.dev]\nprovider = 'profile'\nname = 'ended'\n";
+    let program = ProgramFixture::new().file("aws-config", PROFILE).file("valetkey.toml", settings);
+    let config = program.path("aws-config");
+    let program = program.env("AWS_CONFIG_FILE", config);
+    let mut client = McpClientFixture::connect_with(&program, ERAS[0], &["serve"]).await;
+    for (decision, outcome, code) in
+        [("approve", "approved: sign-in for `dev`", "interaction_required"), ("deny", "denied: ", "denied")]
+    {
+        let (failed, ()) = tokio::join!(client.call("refresh_aws_credentials", json!({})), async {
+            let request = waiting(&program).await;
+            assert_eq!((&request["kind"], &request["account"]), (&json!("sign_in"), &json!("dev")));
+            let listed = program.run(&["access", "list"]).await.stdout;
+            let to_do = "to do      run `aws sso login --profile ended`, ";
+            assert!(listed.contains(to_do), "{listed}");
+            let status = program.run(&["status"]).await.stdout;
+            assert!(status.contains("sign-in for `dev`"), "{status}");
+            let (code, text) = run(&program, decision, &request).await;
+            assert!(code == Some(0) && text.starts_with(outcome), "{text}");
+        });
+        // The sign-in was not made.
+        assert_eq!(failed["structuredContent"]["error"]["code"], code, "{failed}");
+    }
+    assert_eq!(client.close().await.code, Some(0));
 }
 
 #[tokio::test]

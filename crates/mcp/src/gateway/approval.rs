@@ -1,10 +1,11 @@
-//! Requests for access: the person at the client decides by an elicitation, or an operator decides outside the client.
+//! Requests to a person, for access or for a sign-in: the person at the client decides by an elicitation, or an operator
+//! decides outside the client.
 //!
 //! Both ways are open at the same time, as far as there are both: the first decision counts, and the other way is closed.
 //!
 //! | response of the client | decision |
 //! |---|---|
-//! | `accept` with the content `{"grant": true}` | granted |
+//! | `accept` with the content `{"grant": true}`, about a sign-in `{"done": true}` | granted |
 //! | `accept` with any other content, `decline`, `cancel` | refused |
 //! | an error, another shape, none within five minutes; the client leaves or cancels the call | refused |
 //!
@@ -13,8 +14,8 @@
 //! | the request in [`AccessRequests`] is approved | granted |
 //! | it is denied, or nothing is decided within five minutes | refused |
 //!
-//! A sign-in that credentials need is requested at the client only: `accept` with the content `{"done": true}` states that the
-//! person has made it.
+//! A grant of a sign-in states that the person has made it. Where no client can show the form, an operator has half a minute:
+//! otherwise the call fails at once with what is to be done, which the model can report.
 //!
 //! Only a response to the gateway's own request counts. Its id, or for a modern client its state, is unknown to the model,
 //! and a model's arguments reach only the tool.
@@ -36,7 +37,7 @@ use valetkey_tools::{
 
 use super::call_result;
 use crate::AccessRequests;
-use crate::access_requests::WaitingRequest;
+use crate::access_requests::{PersonRequest, WaitingRequest};
 use crate::client::{
     CallIdentity, CallOutcome, ClientContext, ClientLink, GivenInput, InterruptedCalls, Refusal,
 };
@@ -46,6 +47,9 @@ use crate::json::round_numbers;
 
 /// How long a request waits for the person.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long a sign-in waits for an operator if no client can show it. The call that needs it fails without it, and most
+/// clients wait a minute for a call.
+const OPERATOR_SIGN_IN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The JSON-RPC code of a client that has no such method.
 const METHOD_NOT_FOUND: i32 = -32601;
 /// The method by which a client shows a form.
@@ -54,7 +58,6 @@ const ELICITATION: &str = "elicitation/create";
 const GRANT_FIELD: &str = "grant";
 /// The field of the form about a sign-in that must be `true`.
 const DONE_FIELD: &str = "done";
-const NOTHING_GRANTED: &str = "nothing was granted; request it again if it is needed";
 
 /// Reaches the person at the client of one call, and the operator of the gateway.
 struct CallApprover<'a> {
@@ -65,40 +68,15 @@ struct CallApprover<'a> {
 #[async_trait]
 impl Approver for CallApprover<'_> {
     async fn decide(&self, request: &AccessRequest) -> Result<AccessDecision> {
-        let form = access_form(request);
-        let client = self.find_form_client(&form);
-        let mut waiting = match (self.requests, &client) {
-            (Some(requests), client) => match requests.insert(request, DECISION_TIMEOUT) {
-                Ok(waiting) => Some(waiting),
-                Err(error) if client.is_err() => return Err(error),
-                // The person at the client can decide.
-                Err(_full) => None,
-            },
-            (None, Ok(_)) => None,
-            (None, Err(refusal)) => return Err(unreachable_person(refusal)),
-        };
-        let decided = tokio::select! {
-            biased;
-            () = self.client.cancelled.cancelled() => return Err(undecided("the call was cancelled before a decision")),
-            decision = operator_decision(waiting.as_mut()) => Ok(decision),
-            decision = timeout(DECISION_TIMEOUT, client_decision(client.ok(), form)) => {
-                decision.unwrap_or_else(|_elapsed| Err(too_late()))
-            }
-        };
-        // The operator may have decided in the same moment, and sees that decision.
-        waiting.and_then(WaitingRequest::withdraw).map_or(decided, Ok)
+        self.reach(&Question::access(request)).await
     }
 
     async fn sign_in(&self, request: &SignInRequest) -> Result<()> {
-        let form = sign_in_form(request);
-        let client = self.find_form_client(&form).map_err(|refusal| unreachable_person(&refusal))?;
-        let response = tokio::select! {
-            biased;
-            () = self.client.cancelled.cancelled() => return Err(undecided("the call was cancelled before a sign-in")),
-            response = timeout(DECISION_TIMEOUT, client.request(ELICITATION, Some(form))) => response,
-        };
-        let response = response.map_err(|_elapsed| too_late())?;
-        read_sign_in(&response.map_err(|refusal| unreachable_person(&refusal))?)
+        match self.reach(&Question::sign_in(request)).await? {
+            AccessDecision::Granted(_) => Ok(()),
+            AccessDecision::Refused(_, error) => Err(error),
+            _ => Err(Error::new(ErrorKind::Internal, "the decision is unknown")),
+        }
     }
 
     fn spawn_watch(&self, ended: Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -107,6 +85,32 @@ impl Approver for CallApprover<'_> {
 }
 
 impl CallApprover<'_> {
+    /// Waits for the first decision, of the person at the client or of an operator.
+    async fn reach(&self, question: &Question) -> Result<AccessDecision> {
+        let client = self.find_form_client(&question.form);
+        let time = if client.is_ok() { DECISION_TIMEOUT } else { question.operator_time };
+        let list = |requests: &AccessRequests| requests.insert(question.request.clone(), time);
+        let mut waiting = match (self.requests.map(list), &client) {
+            (Some(Ok(waiting)), _) => Some(waiting),
+            (Some(Err(error)), Err(_)) => return Err(error),
+            (None, Err(refusal)) => return Err(question.unreachable_person(refusal)),
+            // The person at the client can decide.
+            (Some(Err(_)) | None, Ok(_)) => None,
+        };
+        let decided = tokio::select! {
+            biased;
+            () = self.client.cancelled.cancelled() => {
+                return Err(question.undecided("the call was cancelled before a decision"));
+            }
+            decision = operator_decision(waiting.as_mut()) => Ok(decision),
+            decision = timeout(time, client_decision(client.as_ref().ok().copied(), question)) => {
+                decision.unwrap_or_else(|_elapsed| Err(question.too_late(client.err())))
+            }
+        };
+        // The operator may have decided in the same moment, and sees that decision.
+        waiting.and_then(WaitingRequest::withdraw).map_or(decided, Ok)
+    }
+
     /// Returns the client if it can show its user a form.
     fn find_form_client(&self, form: &Value) -> std::result::Result<&dyn ClientLink, Refusal> {
         let link = self.client.link.as_deref().ok_or(Refusal::NO_CLIENT)?;
@@ -124,20 +128,89 @@ async fn operator_decision(waiting: Option<&mut WaitingRequest>) -> AccessDecisi
 }
 
 /// Waits for the decision of the person at the client. Never completes without a client that can show a form.
-async fn client_decision(client: Option<&dyn ClientLink>, form: Value) -> Result<AccessDecision> {
+async fn client_decision(client: Option<&dyn ClientLink>, question: &Question) -> Result<AccessDecision> {
     let Some(client) = client else { return pending().await };
-    let response = client.request(ELICITATION, Some(form)).await;
-    read_decision(&response.map_err(|refusal| unreachable_person(&refusal))?)
+    let response = client.request(ELICITATION, Some(question.form.clone())).await;
+    question.read(&response.map_err(|refusal| question.unreachable_person(&refusal))?)
 }
 
-/// Returns the parameters of the form for a person who decides.
-fn access_form(request: &AccessRequest) -> Value {
-    form(&request.to_message(), GRANT_FIELD, "Grant this access", "AWS enforces it, and it ends by itself")
+/// A request to a person, and how it is put to the client.
+struct Question {
+    request: PersonRequest,
+    form: Value,
+    /// The field of the form that must be `true`.
+    field: &'static str,
+    /// How long it waits for an operator if no client can show it.
+    operator_time: Duration,
+    /// What follows from no decision.
+    next_step: &'static str,
 }
 
-/// Returns the parameters of the form for a person who signs in.
-fn sign_in_form(request: &SignInRequest) -> Value {
-    form(&request.to_message(), DONE_FIELD, "I have signed in", "The credentials are then fetched again")
+impl Question {
+    fn access(request: &AccessRequest) -> Self {
+        let (title, description) = ("Grant this access", "AWS enforces it, and it ends by itself");
+        Self {
+            form: form(&request.to_message(), GRANT_FIELD, title, description),
+            request: PersonRequest::Access(request.clone()),
+            field: GRANT_FIELD,
+            operator_time: DECISION_TIMEOUT,
+            next_step: "nothing was granted; request it again if it is needed",
+        }
+    }
+
+    fn sign_in(request: &SignInRequest) -> Self {
+        let (title, description) = ("I have signed in", "The credentials are then fetched again");
+        Self {
+            form: form(&request.to_message(), DONE_FIELD, title, description),
+            request: PersonRequest::SignIn(request.clone()),
+            field: DONE_FIELD,
+            operator_time: OPERATOR_SIGN_IN_TIMEOUT,
+            next_step: "call again when the user has signed in",
+        }
+    }
+
+    /// Returns a grant only for a response that grants the request in every part.
+    fn read(&self, response: &Value) -> Result<AccessDecision> {
+        let channel = DecisionChannel::Elicitation;
+        let result = &response["result"];
+        match (result["action"].as_str(), &self.request) {
+            (Some("accept"), _) if result["content"][self.field] == Value::Bool(true) => {
+                Ok(AccessDecision::Granted(channel))
+            }
+            (Some("cancel"), PersonRequest::Access(_)) => {
+                Ok(AccessDecision::refused(channel, "the person has dismissed the request"))
+            }
+            (Some("accept" | "decline" | "cancel"), request) => Ok(request.refused(channel)),
+            _ => Err(self.undecided("the client has sent no decision that can be read")),
+        }
+    }
+
+    fn undecided(&self, message: &'static str) -> Error {
+        Error::new(ErrorKind::Unavailable, message).with_next_step(self.next_step)
+    }
+
+    /// Returns the error for a decision that has not come in time. A sign-in that only an operator could see fails as if
+    /// no person were there, so that the call reports what is to be done.
+    fn too_late(&self, no_client: Option<Refusal>) -> Error {
+        match (no_client, &self.request) {
+            (Some(refusal), PersonRequest::SignIn(_)) => self.unreachable_person(&refusal),
+            _ => Error::new(ErrorKind::TimedOut, "the person did not decide in time")
+                .with_next_step(self.next_step),
+        }
+    }
+
+    /// Returns why no person was reached.
+    fn unreachable_person(&self, refusal: &Refusal) -> Error {
+        if refusal.code() != METHOD_NOT_FOUND {
+            return self.undecided("the client did not pass the request on to the person");
+        }
+        let message = format!("no person can be reached: {}", refusal.message());
+        Error::new(ErrorKind::NotConfigured, message).with_next_step(
+            "continue without this access; the user needs an MCP client that supports elicitation (forms), a gateway \
+             that lists requests for its operator (`valetkey access list`), or one that is started with the access \
+             (`valetkey serve --scope`)",
+        )
+    }
 }
 
 /// Returns the parameters of a form with one field to tick.
@@ -147,58 +220,6 @@ fn form(message: &str, field: &str, title: &str, description: &str) -> Value {
         "message": message,
         "requestedSchema": {"type": "object", "properties": {field: tick}, "required": [field]},
     })
-}
-
-/// Returns a grant only for a response that grants the request in every part.
-fn read_decision(response: &Value) -> Result<AccessDecision> {
-    let channel = DecisionChannel::Elicitation;
-    let result = &response["result"];
-    match result["action"].as_str() {
-        Some("accept") if result["content"][GRANT_FIELD] == Value::Bool(true) => {
-            Ok(AccessDecision::Granted(channel))
-        }
-        Some("accept" | "decline") => {
-            Ok(AccessDecision::refused(channel, "the person has refused the request"))
-        }
-        Some("cancel") => Ok(AccessDecision::refused(channel, "the person has dismissed the request")),
-        _ => Err(undecided("the client has sent no decision that can be read")),
-    }
-}
-
-/// Returns `Ok` only for a response that states the sign-in in every part.
-fn read_sign_in(response: &Value) -> Result<()> {
-    let result = &response["result"];
-    match result["action"].as_str() {
-        Some("accept") if result["content"][DONE_FIELD] == Value::Bool(true) => Ok(()),
-        Some("accept" | "decline" | "cancel") => {
-            let error = Error::new(ErrorKind::Denied, "the person did not sign in");
-            Err(error.with_next_step(
-                "continue without this account, and report to the user what could not be done",
-            ))
-        }
-        _ => Err(undecided("the client has sent no response that can be read")),
-    }
-}
-
-fn too_late() -> Error {
-    Error::new(ErrorKind::TimedOut, "the person did not decide in time").with_next_step(NOTHING_GRANTED)
-}
-
-fn undecided(message: &'static str) -> Error {
-    Error::new(ErrorKind::Unavailable, message).with_next_step(NOTHING_GRANTED)
-}
-
-/// Returns why no person was reached.
-fn unreachable_person(refusal: &Refusal) -> Error {
-    if refusal.code() != METHOD_NOT_FOUND {
-        return undecided("the client did not pass the request on to the person");
-    }
-    let message = format!("no person can be reached: {}", refusal.message());
-    Error::new(ErrorKind::NotConfigured, message).with_next_step(
-        "continue without this access; the user needs an MCP client that supports elicitation (forms), a gateway that \
-         lists requests for its operator (`valetkey access list`), or one that is started with the access \
-         (`valetkey serve --scope`)",
-    )
 }
 
 /// Calls the credential tools, and continues requests for access of modern clients, which repeat their call with the
@@ -279,11 +300,13 @@ impl fmt::Debug for OwnCalls {
 
 #[cfg(test)]
 mod tests {
+    use valetkey_core::SessionContext;
+
     use super::*;
 
     /// Returns the kind of the error to which a response leads; `None` for a grant.
-    fn error_kind(response: &Value) -> Option<ErrorKind> {
-        match read_decision(response) {
+    fn error_kind(question: &Question, response: &Value) -> Option<ErrorKind> {
+        match question.read(response) {
             Ok(AccessDecision::Granted(DecisionChannel::Elicitation)) => None,
             Ok(AccessDecision::Refused(DecisionChannel::Elicitation, error)) | Err(error) => {
                 Some(error.kind())
@@ -292,9 +315,16 @@ mod tests {
         }
     }
 
+    fn sign_in_question() -> Question {
+        let session = SessionContext::builder().build();
+        let error = Error::new(ErrorKind::InteractionRequired, "the sign-in has ended");
+        Question::sign_in(&SignInRequest::new(&session, session.default_account(), &error))
+    }
+
     #[test]
     fn sign_in_is_only_an_explicit_statement() {
-        let kind = |response: &Value| read_sign_in(response).err().map(|error| error.kind());
+        let question = sign_in_question();
+        let kind = |response: &Value| error_kind(&question, response);
         assert_eq!(kind(&json!({"result": {"action": "accept", "content": {"done": true}}})), None);
         for (response, expected) in [
             (json!({"result": {"action": "accept", "content": {"done": false}}}), ErrorKind::Denied),
@@ -309,8 +339,10 @@ mod tests {
 
     #[test]
     fn decision_grants_only_explicit_acceptance() {
+        // Both kinds of requests are read alike, but for the field.
+        let question = Question { field: GRANT_FIELD, ..sign_in_question() };
         let granted = json!({"result": {"action": "accept", "content": {"grant": true}}});
-        assert_eq!(error_kind(&granted), None);
+        assert_eq!(error_kind(&question, &granted), None);
         for (response, kind) in [
             (json!({"result": {"action": "accept", "content": {"grant": false}}}), ErrorKind::Denied),
             (json!({"result": {"action": "accept", "content": {"grant": "true"}}}), ErrorKind::Denied),
@@ -325,7 +357,7 @@ mod tests {
             (json!({"error": {"code": -1, "message": "accept"}}), ErrorKind::Unavailable),
             (json!({}), ErrorKind::Unavailable),
         ] {
-            assert_eq!(error_kind(&response), Some(kind), "{response}");
+            assert_eq!(error_kind(&question, &response), Some(kind), "{response}");
         }
     }
 }

@@ -164,3 +164,54 @@ async fn status_page_with_code_approves_access() {
     }
     gateway.stop().await;
 }
+
+const SIGN_IN: &str = "\
+[profile ended]
+sso_session = work
+sso_account_id = 111111111111
+sso_role_name = agent
+[sso-session work]
+sso_region = us-east-1
+sso_start_url = https://example.com
+";
+
+#[tokio::test]
+async fn status_page_with_code_confirms_sign_in() {
+    let aws = AwsFixture::start().await;
+    let principals = PRINCIPALS.replacen("provider = 'memory'", "provider = 'environment'", 1).replacen(
+        "accounts = ['dev']",
+        "accounts = ['dev', 'expired']",
+        1,
+    );
+    let settings = format!("{principals}[accounts.expired]\nprovider = 'profile'\nname = 'ended'\n");
+    let fixture = fixture_with_server(aws.url()).file("valetkey.toml", settings).file("aws-config", SIGN_IN);
+    let config = fixture.path("aws-config");
+    let fixture = fixture
+        .env("AWS_CONFIG_FILE", config)
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "made-up");
+    let gateway =
+        HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json", "--ops", "127.0.0.1:0"]).await;
+    let token = Some("token-of-alice");
+    let (_, created) = gateway.call(token, "create_credential_session", json!({})).await;
+    let session = created["result"]["structuredContent"].clone();
+    // Starts the server.
+    gateway.call(token, CALLER_IDENTITY_TOOL, session.clone()).await;
+    let mut arguments = session.clone();
+    arguments["account"] = json!("expired");
+    let screenshots = target_dir().join("status-page").join("sign-in");
+    let ((_, failed), page) =
+        tokio::join!(gateway.call(token, "refresh_aws_credentials", arguments), async {
+            while !fixture.run(&["access", "list"]).await.stdout.starts_with("request ") {}
+            let url = fixture.run(&["access", "page"]).await.stdout;
+            read_page_at(url.trim(), &screenshots).await
+        });
+    // The person states the sign-in, and has not made it.
+    assert!(failed.to_string().contains("interaction_required"), "{failed}");
+    let access = &page["access"];
+    let waiting = access["waiting"][0].as_str().unwrap_or_else(|| panic!("{page:#}"));
+    assert!(waiting.contains("aws sso login --profile ended"), "{waiting}");
+    assert_eq!(access["outcome"], "sign-in for expired was approved", "{access:#}");
+    assert_eq!(page["errors"], json!([]));
+    gateway.stop().await;
+}
