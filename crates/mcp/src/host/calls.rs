@@ -378,15 +378,15 @@ impl McpHost {
 
     /// Remembers the server of a task, if the result of its call is one.
     fn record_task(&self, result: &Value, server: &Arc<ServerHandle>) -> Result<()> {
-        let task = match result.get("resultType").is_some_and(|kind| kind == "task") {
-            true => result,
-            // Legacy servers have no types of results.
-            false => match result.get("task") {
-                Some(task) if result.get("content").is_none() => task,
-                _ => return Ok(()),
-            },
+        let is_task = result.get("resultType").is_some_and(|kind| kind == "task");
+        // Legacy servers have no types of results.
+        let legacy_id = result.get("task").and_then(|task| task.get("taskId"));
+        let id = match (is_task, legacy_id.filter(|_| result.get("content").is_none())) {
+            (true, _) => result.get("taskId"),
+            (false, Some(id)) => Some(id),
+            (false, None) => return Ok(()),
         };
-        let id = task.get("taskId").and_then(Value::as_str);
+        let id = id.and_then(Value::as_str);
         if id.is_some_and(|id| self.tasks.insert(id, server)) {
             return Ok(());
         }
