@@ -7,6 +7,7 @@ mod legacy_tasks;
 mod protocol;
 mod service;
 mod stream_client;
+mod subscription_request;
 mod transport;
 
 use std::fmt;

@@ -19,17 +19,18 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext, RxJsonRpcMessage, Service, ServiceRole};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
-use valetkey_core::{Error, ErrorKind, SessionContext};
+use valetkey_core::SessionContext;
 
 use super::changes::ChangeNotifier;
 use super::legacy_tasks::{TASK, is_task, task_method};
 use super::protocol::{ProtocolHandler, is_modern};
+use super::subscription_request::SubscriptionRequest;
 use crate::client::ClientContext;
 use crate::connection::{ListKind, RefusedRequest};
 use crate::host::{ItemMethod, ItemRequest, ToolCall};
 use crate::meta::{PROGRESS_TOKEN, is_protocol_key};
 use crate::server::RequestFailure;
-use crate::subscriptions::{ClientSubscriptions, MAX_SUBSCRIPTIONS, ResourceSubscription, UpdateQueue};
+use crate::subscriptions::{ClientSubscriptions, ResourceSubscription, UpdateQueue};
 
 /// The start of the instructions, followed by the accounts.
 const INSTRUCTIONS: &str = "\
@@ -130,9 +131,12 @@ impl GatewayService {
     /// Serves a request for a task, which rmcp would refuse in the legacy protocol.
     async fn serve_legacy_task(
         &self,
-        request: ProxiedRequest,
+        request: Option<ProxiedRequest>,
         client: &ClientContext,
     ) -> Result<ServerResult, ErrorData> {
+        let request = request.filter(|request| self.source.has_servers() && !request.is_update());
+        let no_method = || ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None);
+        let request = request.ok_or_else(no_method)?;
         let contents = self.fetch_content(request, client, false).await?;
         let result = fill_envelope(Map::new(), contents, false)?;
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result))))
@@ -252,37 +256,10 @@ impl ProxiedRequest {
     fn is_of_task(&self) -> bool {
         matches!(self, Self::Item(request) if request.method.is_of_task())
     }
-}
 
-/// A request of a legacy client that begins or ends a subscription to a resource.
-enum SubscriptionRequest {
-    Begin(String),
-    End(String),
-}
-
-impl SubscriptionRequest {
-    fn read(request: &ClientRequest) -> Option<Self> {
-        match request {
-            ClientRequest::SubscribeRequest(request) => Some(Self::Begin(request.params.uri.clone())),
-            ClientRequest::UnsubscribeRequest(request) => Some(Self::End(request.params.uri.clone())),
-            _ => None,
-        }
-    }
-
-    async fn apply(self, source: &dyn ContentSource, context: &ClientContext) -> Result<(), RequestFailure> {
-        let no_session = || RequestFailure::method_not_found("no session keeps a subscription");
-        let subscriptions = source.subscriptions().ok_or_else(no_session)?;
-        match self {
-            Self::End(uri) => subscriptions.remove(&uri),
-            Self::Begin(uri) => {
-                let subscription = source.subscribe(&uri, subscriptions.queue(), context).await?;
-                if !subscriptions.insert(uri, subscription) {
-                    let message = format!("a client has at most {MAX_SUBSCRIPTIONS} subscriptions");
-                    return Err(Error::new(ErrorKind::Invalid, message).into());
-                }
-            }
-        }
-        Ok(())
+    /// Whether the legacy protocol lacks this request for a task.
+    fn is_update(&self) -> bool {
+        matches!(self, Self::Item(request) if request.method == ItemMethod::UpdateTask)
     }
 }
 
@@ -342,15 +319,8 @@ impl Service<RoleServer> for GatewayService {
         self.source.record_request(&client);
         let subscription = SubscriptionRequest::read(&request);
         let proxied = ProxiedRequest::take(&request, &mut context, is_modern);
-        if let Some(ProxiedRequest::Item(request)) = &proxied
-            && !is_modern
-            && request.method.is_of_task()
-        {
-            let has_method = self.source.has_servers() && request.method != ItemMethod::UpdateTask;
-            return match proxied.filter(|_| has_method) {
-                Some(proxied) => self.serve_legacy_task(proxied, &client).await,
-                None => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None)),
-            };
+        if !is_modern && proxied.as_ref().is_some_and(ProxiedRequest::is_of_task) {
+            return self.serve_legacy_task(proxied, &client).await;
         }
         let result = self.protocol.handle_request(request, context).await?;
         let Some(proxied) = proxied else {

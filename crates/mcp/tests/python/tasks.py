@@ -25,7 +25,10 @@ async def refused(request):
 
 async def converse(session):
     greeting = await session.initialize()
-    tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+    tools = {}
+    # A list waits five seconds for a server, and npx may take longer to start one.
+    while TOOL not in tools:
+        tools = {tool.name: tool for tool in (await session.list_tools()).tools}
     await session.call_tool("set_aws_credentials_context", {"credentials_json": KEYS})
     tasks = session.experimental
     started = await tasks.call_tool_as_task(TOOL, {"topic": "keys", "ambiguous": True})
