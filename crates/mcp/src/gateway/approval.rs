@@ -92,7 +92,7 @@ impl CallApprover<'_> {
         let list = |requests: &AccessRequests| requests.insert(question.request.clone(), time);
         let mut waiting = match (self.requests.map(list), &client) {
             (Some(Ok(waiting)), _) => Some(waiting),
-            (Some(Err(error)), Err(_)) => return Err(error),
+            (Some(Err(full)), Err(refusal)) => return Err(question.unlisted(full, refusal)),
             (None, Err(refusal)) => return Err(question.unreachable_person(refusal)),
             // The person at the client can decide.
             (Some(Err(_)) | None, Ok(_)) => None,
@@ -187,6 +187,15 @@ impl Question {
 
     fn undecided(&self, message: &'static str) -> Error {
         Error::new(ErrorKind::Unavailable, message).with_next_step(self.next_step)
+    }
+
+    /// Returns the error for a request that no client and no list can show. The call that needs a sign-in reports instead
+    /// what is to be done.
+    fn unlisted(&self, full: Error, no_client: &Refusal) -> Error {
+        match &self.request {
+            PersonRequest::Access(_) => full,
+            PersonRequest::SignIn(_) => self.unreachable_person(no_client),
+        }
     }
 
     /// Returns the error for a decision that has not come in time. A sign-in that only an operator could see fails as if
