@@ -146,7 +146,7 @@ impl Programs {
                 fs::write(&file, text.replace("port = 0", &format!("port = {port}")))?;
                 let mut command = Command::new(program);
                 command.arg("--config").arg(file);
-                (command, "/mcp")
+                (command, "/")
             }
         };
         listening(command, port, path).await?.connect().await.map(Some)
