@@ -24,6 +24,8 @@ pub enum Venv {
     Sdks,
     /// LangGraph with LangChain's adapters for MCP, and servers that agents call, most of them for AWS.
     Workflow,
+    /// The OpenAI Agents SDK and Strands, as clients.
+    Agents,
     /// The official Prometheus client, whose parser reads metrics as Prometheus does.
     Metrics,
     /// Gateways that the benchmark compares with valetkey.
@@ -32,7 +34,7 @@ pub enum Venv {
 
 impl Venv {
     /// Those that tests need. Node.js comes before the environments whose JavaScript packages it installs.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Main,
         Self::MiniStack,
         Self::Botocore,
@@ -40,6 +42,7 @@ impl Venv {
         Self::Clients,
         Self::Sdks,
         Self::Workflow,
+        Self::Agents,
         Self::Metrics,
     ];
 
@@ -53,6 +56,7 @@ impl Venv {
             Self::Clients => "clients",
             Self::Sdks => "sdks",
             Self::Workflow => "workflow",
+            Self::Agents => "agents",
             Self::Metrics => "metrics",
             Self::Proxies => "proxies",
         }

@@ -1,4 +1,5 @@
 //! The agent for ECS services that valetkey was written for: LangGraph with two sub-agents, over LangChain's adapters.
+//! Agents of other frameworks: the OpenAI Agents SDK and Strands.
 
 use serde_json::{Value, json};
 use valetkey_local_aws::{LocalAws, LocalAwsBuilder, SecretSpec, UserSpec};
@@ -47,14 +48,14 @@ async fn run_workflow() -> Value {
         .env("AWS_SECRET_ACCESS_KEY", "secret_platform")
         .file("valetkey.toml", format!("{PRINCIPALS}{RESOLVER}"));
     let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
-    let output = run_agent("workflow.py", gateway).await;
+    let output = run_agent(Venv::Workflow, "workflow.py", gateway).await;
     assert!(!RUNS.iter().any(|run| output.contains(&format!("secret_{run}"))), "{output}");
     serde_json::from_str(&output).unwrap()
 }
 
 /// Runs an agent as a client of the gateway, stops the gateway, and returns what the agent printed.
-async fn run_agent(script: &str, gateway: HttpGatewayFixture) -> String {
-    let script = Script::python_in(Venv::Workflow, python_script(script));
+async fn run_agent(venv: Venv, script: &str, gateway: HttpGatewayFixture) -> String {
+    let script = Script::python_in(venv, python_script(script));
     let output = script.arg(gateway.url()).arg("token-of-alice").run().await.unwrap();
     gateway.stop().await;
     output
@@ -73,7 +74,7 @@ async fn run_acceptance_workflow() -> Value {
     let servers = json!({"aws": demo_server_entry(&moto.url()), "platform": platform});
     let fixture = fixture.file("mcp.json", mcp_config(servers));
     let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
-    let output = run_agent("acceptance_workflow.py", gateway).await;
+    let output = run_agent(Venv::Workflow, "acceptance_workflow.py", gateway).await;
     let keys = std::fs::read_to_string(fixture.path(KEYS_FILE)).unwrap();
     assert_eq!(keys.lines().count(), 2 * RUNS.len(), "one key for each run");
     assert!(!keys.lines().any(|key| output.contains(key)), "{output}");
@@ -167,4 +168,32 @@ fn assert_hidden(log: &Value) {
     let tools = log[0][1].as_str().unwrap();
     assert!(tools.contains("platform__get_stack_job"), "{tools}");
     assert!(!tools.split(' ').any(|tool| tool == "platform__get_aws_credential"), "{tools}");
+}
+
+/// Runs two agents of a framework at once, each of which sets keys and reads its identity from AWS.
+async fn assert_agents_act_in_own_sessions(script: &str) {
+    let aws = RUNS.into_iter().fold(LocalAws::builder(), add_run).start().await.unwrap();
+    let settings = format!("{PRINCIPALS}[servers.aws]\ncredentials = 'env'\n");
+    let fixture = fixture_with_server(&aws.endpoint_url()).file("valetkey.toml", settings);
+    let gateway = HttpGatewayFixture::start(&fixture, &["--mcp-config", "mcp.json"]).await;
+    let output = run_agent(Venv::Agents, script, gateway).await;
+    let results: Value = serde_json::from_str(&output).unwrap();
+    for (run, other) in [("AAAA", "BBBB"), ("BBBB", "AAAA")] {
+        let result = results[run].as_str().unwrap();
+        assert!(
+            result.contains(&format!("user/{run}")) && !result.contains(&format!("user/{other}")),
+            "{output}"
+        );
+    }
+    assert!(!RUNS.iter().any(|run| output.contains(&format!("secret_{run}"))), "{output}");
+}
+
+#[tokio::test]
+async fn openai_agents_act_in_sessions_of_their_own() {
+    assert_agents_act_in_own_sessions("openai_agents.py").await;
+}
+
+#[tokio::test]
+async fn strands_agents_act_in_sessions_of_their_own() {
+    assert_agents_act_in_own_sessions("strands_agents.py").await;
 }

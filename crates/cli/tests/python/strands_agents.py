@@ -1,0 +1,73 @@
+"""Two agents of Strands at once, whose models are scripts, each with a credential session of its own.
+
+Run: strands_agents.py URL TOKEN; prints JSON.
+"""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from strands import Agent
+from strands.models import Model
+from strands.tools.mcp import MCPClient
+
+
+def steps(run):
+    keys = {"access_key_id": f"AKIA_{run}", "secret_access_key": f"secret_{run}"}
+    return [
+        ("set_aws_credentials_context", {"credentials_json": keys}),
+        ("aws__get_caller_identity", {}),
+    ]
+
+
+class ScriptedModel(Model):
+    """Calls one tool after another, and then repeats the last result."""
+
+    def __init__(self, run):
+        self.steps = steps(run)
+
+    def update_config(self, **_):
+        pass
+
+    def get_config(self):
+        return {}
+
+    def structured_output(self, *_, **__):
+        raise NotImplementedError
+
+    async def stream(self, messages, *_, **__):
+        contents = [block for message in messages for block in message["content"]]
+        results = [block["toolResult"] for block in contents if "toolResult" in block]
+        yield {"messageStart": {"role": "assistant"}}
+        if len(results) < len(self.steps):
+            name, arguments = self.steps[len(results)]
+            tool = {"toolUse": {"toolUseId": f"call-{len(results)}", "name": name}}
+            yield {"contentBlockStart": {"start": tool}}
+            yield {"contentBlockDelta": {"delta": {"toolUse": {"input": json.dumps(arguments)}}}}
+        else:
+            yield {"contentBlockStart": {"start": {}}}
+            yield {"contentBlockDelta": {"delta": {"text": json.dumps(results[-1]["content"])}}}
+        yield {"contentBlockStop": {}}
+        yield {"messageStop": {"stopReason": "tool_use" if len(results) < len(self.steps) else "end_turn"}}
+
+
+def act(url, token, run):
+    headers = {"Authorization": f"Bearer {token}"}
+    # The program opens the session. Its handle is in a header, so that the model can neither omit nor change it.
+    with MCPClient(url=url, headers=headers) as client:
+        created = client.call_tool_sync("open", "create_credential_session", {})
+    headers["Valetkey-Session"] = created["structuredContent"]["credential_session"]
+    with MCPClient(url=url, headers=headers) as client:
+        agent = Agent(model=ScriptedModel(run), tools=client.list_tools_sync(), callback_handler=None)
+        return str(agent("Who are you?"))
+
+
+def main():
+    url, token = sys.argv[1:]
+    runs = ["AAAA", "BBBB"]
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda run: act(url, token, run), runs))
+    print(json.dumps(dict(zip(runs, results))))
+
+
+main()
