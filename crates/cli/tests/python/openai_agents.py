@@ -7,17 +7,10 @@ import asyncio
 import json
 import sys
 
+from agent_runs import RUNS, steps
 from agents import Agent, Model, ModelResponse, RunConfig, Runner, Usage
 from agents.mcp import MCPServerStreamableHttp
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
-
-
-def steps(run):
-    keys = {"access_key_id": f"AKIA_{run}", "secret_access_key": f"secret_{run}"}
-    return [
-        ("set_aws_credentials_context", {"credentials_json": keys}),
-        ("aws__get_caller_identity", {}),
-    ]
 
 
 class ScriptedModel(Model):
@@ -63,9 +56,8 @@ async def act(url, token, run):
 
 async def main():
     url, token = sys.argv[1:]
-    runs = ["AAAA", "BBBB"]
-    results = await asyncio.gather(*(act(url, token, run) for run in runs))
-    print(json.dumps(dict(zip(runs, results))))
+    results = await asyncio.gather(*(act(url, token, run) for run in RUNS))
+    print(json.dumps(dict(zip(RUNS, results))))
 
 
 asyncio.run(main())

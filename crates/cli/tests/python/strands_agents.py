@@ -7,17 +7,10 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from agent_runs import RUNS, steps
 from strands import Agent
 from strands.models import Model
 from strands.tools.mcp import MCPClient
-
-
-def steps(run):
-    keys = {"access_key_id": f"AKIA_{run}", "secret_access_key": f"secret_{run}"}
-    return [
-        ("set_aws_credentials_context", {"credentials_json": keys}),
-        ("aws__get_caller_identity", {}),
-    ]
 
 
 class ScriptedModel(Model):
@@ -64,10 +57,9 @@ def act(url, token, run):
 
 def main():
     url, token = sys.argv[1:]
-    runs = ["AAAA", "BBBB"]
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(lambda run: act(url, token, run), runs))
-    print(json.dumps(dict(zip(runs, results))))
+        results = list(pool.map(lambda run: act(url, token, run), RUNS))
+    print(json.dumps(dict(zip(RUNS, results))))
 
 
 main()
