@@ -71,11 +71,7 @@ async fn exchange(
     let signature = ReceivedSignature::from_parts(parts)?;
     let placeholder = find_placeholder(server, parts, &signature)?;
     let mut record = ExchangeRecord::begin(&placeholder);
-    if let Err(refusal) = client.check(&placeholder, server.address()).await {
-        record.refused(&refusal);
-        return Err(refusal);
-    }
-    match forward(server, &placeholder, (parts, &signature), body, &mut record).await {
+    match forward(server, client, &placeholder, (parts, &signature), body, &mut record).await {
         Ok(response) => Ok(record.responded(response)),
         Err(refusal) => {
             record.refused(&refusal);
@@ -125,6 +121,7 @@ fn find_placeholder(
 
 async fn forward(
     server: &ProxyServer,
+    client: &ClientConnection,
     placeholder: &PlaceholderState,
     (parts, signature): (&Parts, &ReceivedSignature),
     body: Incoming,
@@ -132,6 +129,8 @@ async fn forward(
 ) -> Result<Response<ForwardedBody>, Refusal> {
     let throttled = || Refusal::new(RefusalKind::Throttled, "too many requests at a time");
     let _permit = server.requests.try_acquire().map_err(|_| throttled())?;
+    // Before the placeholder's own limit, which no other program may use up.
+    client.check(placeholder, server.address()).await?;
     let _permit = placeholder.requests.try_acquire().map_err(|_| throttled())?;
     let body = RequestBody::read(parts, body).await?;
     let now = server.settings.clock.now();
