@@ -1,4 +1,4 @@
-"""What the scripted models of the agents do: each sets the keys of its run, and reads its identity from AWS."""
+"""What the scripted models of the agents do: they give the keys of their run, and read their identity from AWS."""
 
 RUNS = ["AAAA", "BBBB"]
 

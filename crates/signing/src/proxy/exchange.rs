@@ -71,7 +71,7 @@ async fn exchange(
     let signature = ReceivedSignature::from_parts(parts)?;
     let placeholder = find_placeholder(server, parts, &signature)?;
     let mut record = ExchangeRecord::begin(&placeholder);
-    match forward(server, client, &placeholder, (parts, &signature), body, &mut record).await {
+    match forward(server, (client, &*placeholder), (parts, &signature), body, &mut record).await {
         Ok(response) => Ok(record.responded(response)),
         Err(refusal) => {
             record.refused(&refusal);
@@ -121,8 +121,7 @@ fn find_placeholder(
 
 async fn forward(
     server: &ProxyServer,
-    client: &ClientConnection,
-    placeholder: &PlaceholderState,
+    (client, placeholder): (&ClientConnection, &PlaceholderState),
     (parts, signature): (&Parts, &ReceivedSignature),
     body: Incoming,
     record: &mut ExchangeRecord,
