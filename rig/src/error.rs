@@ -71,6 +71,11 @@ pub enum Error {
         "no Go with the AWS SDK: install both (Debian: `apt-get install golang-go golang-github-aws-aws-sdk-go-v2-dev`)"
     )]
     NoGo,
+    /// There is no Java compiler, or no logging API for its SDK.
+    #[error(
+        "no JDK with slf4j: install both (Debian: `apt-get install default-jdk-headless libslf4j-java`), then run `cargo xtask rig`"
+    )]
+    NoJava,
     /// There is no such load balancer.
     #[error("no such load balancer: install both (Debian: `apt-get install nginx-light haproxy`)")]
     NoBalancer,

@@ -90,6 +90,7 @@ fn install_requirements(venv: Venv, install_lock: &File) -> Result<()> {
             "--no-input",
             "--disable-pip-version-check",
         ])
+        .args(if venv == Venv::Java { &["--no-deps"][..] } else { &[] })
         .arg("--requirement")
         .arg(venv.requirements_path())
         .env("TMPDIR", &scratch)

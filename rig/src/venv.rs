@@ -28,13 +28,15 @@ pub enum Venv {
     Agents,
     /// The official Prometheus client, whose parser reads metrics as Prometheus does.
     Metrics,
+    /// An archive with the AWS SDK for Java. Installed where Java is.
+    Java,
     /// Gateways that the benchmark compares with valetkey.
     Proxies,
 }
 
 impl Venv {
     /// Those that tests need. Node.js comes before the environments whose JavaScript packages it installs.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Main,
         Self::MiniStack,
         Self::Botocore,
@@ -44,6 +46,7 @@ impl Venv {
         Self::Workflow,
         Self::Agents,
         Self::Metrics,
+        Self::Java,
     ];
 
     /// Its name: the folder under `target/rig`.
@@ -58,6 +61,7 @@ impl Venv {
             Self::Workflow => "workflow",
             Self::Agents => "agents",
             Self::Metrics => "metrics",
+            Self::Java => "java",
             Self::Proxies => "proxies",
         }
     }

@@ -3,6 +3,7 @@
 use valetkey_rig::{
     Venv,
     install::{install, remove_stale_runs},
+    java,
 };
 
 use crate::Result;
@@ -15,6 +16,12 @@ pub fn run() -> Result<()> {
 pub(crate) fn install_rig() -> valetkey_rig::Result<()> {
     remove_stale_runs()?;
     for venv in Venv::ALL {
+        if venv == Venv::Java
+            && let Err(error) = java()
+        {
+            println!("rig: {}: not installed: {error}", venv.name());
+            continue;
+        }
         if !venv.is_built() {
             println!("rig: {}: installing; this is done once, and takes about a minute", venv.name());
         }

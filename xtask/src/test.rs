@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every test, with real peers where they are available.
 
 use clap::Args;
-use valetkey_rig::{BalancerKind, chromium, docker, go, redis_server, valkey_server};
+use valetkey_rig::{BalancerKind, chromium, docker, go, java, redis_server, valkey_server};
 
 use crate::{Result, XtaskError, loom, rig, step::run_cargo};
 
@@ -19,6 +19,8 @@ const NGINX: &str = "by_nginx";
 const HAPROXY: &str = "by_haproxy";
 /// A part of the name of every test that compiles a Go program.
 const GO: &str = "real::go_sdk";
+/// A part of the name of every test that runs a Java program.
+const JAVA: &str = "real::java_sdk";
 
 /// The options of the test run.
 #[derive(Args, Debug, Default)]
@@ -67,6 +69,7 @@ fn missing_programs() -> Vec<(&'static str, valetkey_rig::Error)> {
         (VALKEY, valkey_server()),
         (CHROMIUM, chromium()),
         (GO, go()),
+        (JAVA, java()),
         (NGINX, BalancerKind::Nginx.program()),
         (HAPROXY, BalancerKind::HaProxy.program()),
     ];

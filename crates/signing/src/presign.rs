@@ -6,21 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest};
 use http::{Method, Request, Uri};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use secrecy::{ExposeSecret, SecretString};
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Credentials, Error, ErrorKind, Region, Result, SessionAccount};
 
 use crate::proxy::ProxySettings;
 use crate::routes::{Route, Routes};
-use crate::signature::{Scope, presign_query, unsignable};
+use crate::signature::{ENCODED_IN_PATH, Scope, presign_query, unsignable};
 
 /// The longest lifetime that S3 accepts: seven days.
 const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The name in the audit records.
 const HOLDER: &str = "presign";
-/// The characters of a key that a path contains as they are.
-const KEPT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The address of an object: `s3://bucket/key`.
 ///
@@ -201,7 +199,7 @@ impl PresignRequest {
     /// Returns the URL without a signature. A host of AWS has the bucket in its name, unless the certificate would not match.
     fn url(&self, route: &Route<'_>, settings: &ProxySettings) -> Option<Uri> {
         let S3Object { bucket, key } = &self.object;
-        let key = utf8_percent_encode(key, &KEPT);
+        let key = utf8_percent_encode(key, ENCODED_IN_PATH);
         let uri = settings.upstream(route, &format!("/{bucket}/{key}"))?;
         if uri.host() != Some(route.host()) || bucket.contains('.') {
             return Some(uri);

@@ -1,5 +1,6 @@
 //! Computes signatures with `aws-sigv4`, both to verify a request and to sign it.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -13,6 +14,7 @@ use aws_smithy_runtime_api::http::Headers;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use secrecy::{ExposeSecret, SecretBox};
 use tracing::Dispatch;
 
@@ -33,9 +35,25 @@ pub(crate) struct Scope<'a> {
     pub(crate) time: SystemTime,
 }
 
-/// Returns whether the paths of these requests are signed as they are. All others are encoded twice and normalized.
+/// The characters that the names and values of a signed query have in encoded form.
+pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The characters that a signed path has in encoded form.
+pub(crate) const ENCODED_IN_PATH: &AsciiSet = &ENCODED.remove(b'/');
+
+/// Returns whether the paths of these requests are encoded once, and not normalized. All others are encoded twice.
 pub(crate) fn signs_raw_path(signing_name: &str) -> bool {
     matches!(signing_name, "s3" | "s3express" | "s3-object-lambda" | "s3-outposts")
+}
+
+/// Returns a path and its query as the service reads and signs them. S3 decodes a path and encodes it once, so that `/%2F`
+/// is `//`. Clients that would merge two slashes send the first and sign the second, such as the SDK for Java.
+pub(crate) fn canonical_path<'p>(path: &'p str, signing_name: &str) -> Cow<'p, str> {
+    if !signs_raw_path(signing_name) {
+        return path.into();
+    }
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let decoded: Cow<'_, [u8]> = percent_decode_str(path).into();
+    format!("{}{query}", percent_encode(&decoded, ENCODED_IN_PATH)).into()
 }
 
 /// Describes a request for [`sign`], with the headers for which `is_signed` holds.

@@ -21,7 +21,9 @@ use authority::{AUTHORITY, expected_signature};
 pub(crate) use replay::{ReplayWindow, RequestIdentity};
 
 use crate::refusal::Refusal;
-use crate::signature::{CONTENT_HASH_HEADER, ChunkSigner, DATE_HEADER, Scope, TOKEN_HEADER, sign};
+use crate::signature::{
+    CONTENT_HASH_HEADER, ChunkSigner, DATE_HEADER, Scope, TOKEN_HEADER, canonical_path, sign,
+};
 
 /// The greatest difference between the date of a request and the clock.
 pub(crate) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
@@ -172,6 +174,7 @@ impl ReceivedSignature {
         }
         headers.push(("host", host_of(parts).ok_or_else(mismatch)?));
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = canonical_path(path, &self.signing_name);
         let body = SignableBody::Precomputed(payload_hash.to_owned());
         SignableRequest::new(
             parts.method.as_str(),

@@ -29,7 +29,7 @@ use crate::payload::ForwardedBody;
 use crate::placeholder::PlaceholderState;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::routes::Protocol;
-use crate::signature::{TOKEN_HEADER, signs_raw_path, unsignable};
+use crate::signature::{TOKEN_HEADER, canonical_path, signs_raw_path, unsignable};
 use crate::verification::{ReceivedSignature, RequestIdentity, host_of, single};
 
 /// Returns the response of the service, or the refusal in the form of the service's protocol.
@@ -153,19 +153,20 @@ async fn forward(
     Ok(response.map(|body| revocation.guard_body(body)))
 }
 
-/// Splits `/~service/rest` into the service and the path for it. Some SDKs double the slash after the prefix.
+/// Splits `/~service/rest` into the service and the path as it reads it. Some SDKs double the slash after the prefix.
 fn split_path<'a>(uri: &'a Uri, signing_name: &str) -> Result<(Option<&'a str>, String), Refusal> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let has_dots = uri.path().split('/').any(|segment| matches!(segment, "." | ".."));
     if has_dots && !signs_raw_path(signing_name) {
         return Err(Refusal::invalid("paths with `.` or `..` are not forwarded"));
     }
-    let Some(prefixed) = path.strip_prefix("/~") else { return Ok((None, path.to_owned())) };
+    let canonical = |path| canonical_path(path, signing_name).into_owned();
+    let Some(prefixed) = path.strip_prefix("/~") else { return Ok((None, canonical(path))) };
     let end = prefixed.find(['/', '?']).unwrap_or(prefixed.len());
     let (service, rest) = prefixed.split_at(end);
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     let rest = rest.strip_prefix('/').unwrap_or(rest);
-    Ok((Some(service), format!("/{rest}")))
+    Ok((Some(service), canonical(&format!("/{rest}"))))
 }
 
 #[cfg(test)]
@@ -267,6 +268,19 @@ mod tests {
         ] {
             let uri: Uri = path.parse().unwrap();
             assert_eq!(split_path(&uri, "bedrock"), Ok((service, rest.to_owned())), "{path}");
+        }
+    }
+
+    #[test]
+    fn split_path_of_s3_is_decoded_and_encoded_once() {
+        for (path, rest) in [
+            ("/b/%2Fk%2B+%7E%2e(%C3%BC)?prefix=%2F", "/b//k%2B%2B~.%28%C3%BC%29?prefix=%2F"),
+            ("/~s3/b%2Fk", "/b/k"),
+            ("/b/100%", "/b/100%25"),
+        ] {
+            let uri: Uri = path.parse().unwrap();
+            assert_eq!(split_path(&uri, "s3").unwrap().1, rest, "{path}");
+            assert!(split_path(&uri, "lambda").unwrap().1.contains('%'), "{path}");
         }
     }
 

@@ -18,17 +18,14 @@ use std::time::SystemTime;
 use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use http::request::Parts;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, percent_encode, utf8_percent_encode};
 
 use super::{ReceivedSignature, host_of, single};
 use crate::payload::sha256_hex;
-use crate::signature::{DATE_HEADER, signs_raw_path};
+use crate::signature::{DATE_HEADER, ENCODED, ENCODED_IN_PATH, canonical_path, signs_raw_path};
 
 /// The pseudo-header of HTTP/2 that replaces `Host`.
 pub(super) const AUTHORITY: &str = ":authority";
-
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const ENCODED_IN_PATH: &AsciiSet = &ENCODED.remove(b'/');
 
 /// Returns the signature that the request must have; `None` if a signed header is missing or not text.
 pub(super) fn expected_signature(
@@ -55,7 +52,7 @@ fn canonical_request(received: &ReceivedSignature, parts: &Parts, payload_hash: 
     for name in &received.signed_headers {
         headers += &format!("{name}:{}\n", canonical_value(parts, name)?);
     }
-    let path = canonical_path(parts.uri.path(), &received.signing_name);
+    let path = signed_path(parts.uri.path(), &received.signing_name);
     let query = canonical_query(parts.uri.query().unwrap_or_default());
     let names = received.signed_headers.join(";");
     Some(format!("{}\n{path}\n{query}\n{headers}\n{names}\n{payload_hash}", parts.method))
@@ -74,11 +71,11 @@ fn canonical_value(parts: &Parts, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// Returns the path without empty segments and encoded once more; that of S3 as it is. Segments of dots need no treatment:
-/// such paths are refused outside S3.
-fn canonical_path(path: &str, signing_name: &str) -> String {
+/// Returns the path without empty segments and encoded once more; that of S3 as S3 reads it. Segments of dots need no
+/// treatment: such paths are refused outside S3.
+fn signed_path(path: &str, signing_name: &str) -> String {
     if signs_raw_path(signing_name) {
-        return path.to_owned();
+        return canonical_path(path, signing_name).into_owned();
     }
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let end = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
@@ -89,7 +86,7 @@ fn canonical_path(path: &str, signing_name: &str) -> String {
 fn canonical_query(query: &str) -> String {
     let encode = |text: &str| {
         let decoded: Vec<u8> = percent_decode_str(text).collect();
-        percent_encoding::percent_encode(&decoded, ENCODED).to_string()
+        percent_encode(&decoded, ENCODED).to_string()
     };
     let fields = query.split('&').filter(|field| !field.is_empty());
     let mut fields: Vec<(String, String)> = fields
@@ -105,14 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn canonical_path_is_encoded_twice_outside_s3() {
+    fn signed_path_is_encoded_twice_outside_s3() {
         for (path, canonical) in [
             ("/", "/"),
             ("/~bedrock-runtime//model/a%3A0/invoke", "/~bedrock-runtime/model/a%253A0/invoke"),
             ("/~bedrock/", "/~bedrock/"),
         ] {
-            assert_eq!(canonical_path(path, "bedrock"), canonical);
-            assert_eq!(canonical_path(path, "s3"), path);
+            assert_eq!(signed_path(path, "bedrock"), canonical);
+            assert_eq!(signed_path(path, "s3"), path);
         }
     }
 

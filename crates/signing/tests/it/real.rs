@@ -1,9 +1,10 @@
-//! Tests with real peers: botocore, boto3, the AWS CLI, the SDKs for JavaScript, Rust and Go, moto and MiniStack.
+//! Tests with real peers: botocore, boto3, the AWS CLI, the SDKs for JavaScript, Rust, Go and Java, moto and MiniStack.
 
 mod bedrock;
 mod boto3;
 mod botocore;
 mod go_sdk;
+mod java_sdk;
 mod memory;
 mod other_sdks;
 mod rust_sdk;

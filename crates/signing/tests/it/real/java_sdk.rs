@@ -1,0 +1,45 @@
+//! The SDK for Java through the proxy, before moto. It alone signs each chunk of a body and a trailer behind them.
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+use valetkey_core::SessionContext;
+use valetkey_rig::{Moto, java, java_class_path};
+
+use super::boto3::{direct, key, placeholder, proxy_to, region, set};
+
+const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/real/java_sdk.java");
+
+async fn run(variables: Vec<(String, String)>) -> Value {
+    let mut command = Command::new(java().unwrap());
+    // Otherwise the source is read, and the results are written, in the encoding of the locale.
+    command.arg("-Dfile.encoding=UTF-8").arg("--class-path").arg(java_class_path().unwrap()).arg(PROGRAM);
+    let output = command.env_clear().envs(variables).envs(region()).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn operations_of_java_sdk_return_what_direct_ones_do() {
+    let moto = Moto::start().await.unwrap();
+    let key = key("AKIAIOSFODNN7EXAMPLE", "secret");
+    let expected = run(direct(&moto.url(), &key)).await;
+    moto.reset().await.unwrap();
+    let session = SessionContext::builder().build();
+    set(&session, &key);
+    let proxy = proxy_to(&moto.url()).await;
+    let placeholder = placeholder(&proxy, &session);
+    let proxied = run(placeholder.environment()).await;
+    assert_eq!(proxied, expected);
+    assert_eq!(
+        proxied["payloads"],
+        json!(["STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", "UNSIGNED-PAYLOAD", "hash"])
+    );
+    let results = proxied["results"].as_array().unwrap();
+    let failures: Vec<_> =
+        results.iter().filter(|result| result[1].to_string().contains("error: ")).collect();
+    assert_eq!(results.len(), 43, "{results:?}");
+    let no_object = json!(["HeadObject of nothing", "error: NoSuchKey"]);
+    let no_table = json!(["GetItem of no table", "error: ResourceNotFoundException"]);
+    assert_eq!(failures, [&no_object, &no_object, &no_object, &no_table]);
+    moto.stop().await.unwrap();
+}
