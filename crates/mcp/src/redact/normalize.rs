@@ -37,7 +37,12 @@ impl Iterator for Normalizer<'_> {
     fn next(&mut self) -> Option<NormalizedByte> {
         loop {
             let start = self.at;
-            let (byte, length) = next_byte(self.text.get(start..)?)?;
+            let first = *self.text.get(start)?;
+            if IS_PLAIN[usize::from(first)] {
+                self.at += 1;
+                return Some(NormalizedByte { byte: first, start, end: self.at });
+            }
+            let (byte, length) = next_byte(&self.text[start..])?;
             self.at += length;
             if let Some(byte) = byte {
                 return Some(NormalizedByte { byte, start, end: self.at });
@@ -45,6 +50,17 @@ impl Iterator for Normalizer<'_> {
         }
     }
 }
+
+/// Whether a byte stands for itself, whatever follows it. Almost all bytes of a text do.
+const IS_PLAIN: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut signs: &[u8] = b"\\%&\n\r-_";
+    while let [sign, rest @ ..] = signs {
+        table[*sign as usize] = false;
+        signs = rest;
+    }
+    table
+};
 
 /// Decodes the beginning of `text`. Returns the character, or `None` if it is skipped, and the length in the source.
 fn next_byte(text: &[u8]) -> Option<(Option<u8>, usize)> {
@@ -202,6 +218,15 @@ mod tests {
         }
         assert_eq!(normalized(r"a\/b\\/c%2Fd"), "a/b/c/d");
         assert_eq!(normalized("ab\r\ncd\\ne\\\\r\\\\nf"), "abcdef");
+    }
+
+    #[test]
+    fn normalizer_plain_byte_stands_for_itself() {
+        for byte in (0..=255).filter(|byte| IS_PLAIN[usize::from(*byte)]) {
+            for rest in [&b""[..], b"41", b"u0041", b"\\", b"%41", b"#65;"] {
+                assert_eq!(next_byte(&[&[byte], rest].concat()), Some((Some(byte), 1)));
+            }
+        }
     }
 
     #[test]

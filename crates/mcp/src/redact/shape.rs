@@ -14,9 +14,11 @@
 //! Each byte is read a bounded number of times: the gap after a name has a maximum length, and a value contains no sign
 //! of a gap, so that two names never lead to the same value. Without credentials in it, a text costs no allocation.
 
+mod value;
+
 use std::ops::Range;
 
-use super::normalize::{decode_symbol, hex_byte};
+use value::{Gap, Word, read_sign};
 
 /// What a field contains, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,19 +39,7 @@ const NAMES: [(&[&[u8]], SecretKind); 5] = [
 ];
 const KEY_ID_PREFIXES: [&[u8]; 2] = [b"AKIA", b"ASIA"];
 
-/// Signs between a name and its value. At least one of [`SEPARATORS`] is required.
-const GAP_SIGNS: &[u8] = b" \t\"'`*=:>|";
-/// Signs between the name of a variable and the name of the field with its value.
-const FIELD_GAP_SIGNS: &[u8] = b", \t\n\"'";
-const SEPARATORS: &[u8] = b"=:>|\t";
-/// The maximum number of signs between a name and its value: tables align their columns with spaces.
-const MAX_GAP: usize = 64;
 const KEY_ID_LEN: usize = 20;
-const SECRET_LEN: usize = 40;
-const MIN_SECRET_LEN: usize = 20;
-const MIN_TOKEN_LEN: usize = 64;
-/// The minimum length of a token that has no name.
-const MIN_UNNAMED_TOKEN_LEN: usize = 100;
 
 /// The length of a row after an access key id or a secret in which the next secret needs no name.
 const MAX_ROW_GAP: usize = 128;
@@ -120,7 +110,9 @@ impl<'a> Scanner<'a> {
     }
 
     fn run(&mut self) {
-        while let Some((sign, length)) = read_sign(&self.text[self.at..]) {
+        loop {
+            self.skip_plain();
+            let Some((sign, length)) = read_sign(&self.text[self.at..]) else { return };
             if self.read_named(sign) || (self.is_word_start && self.read_unnamed(sign)) {
                 self.is_word_start = false;
                 continue;
@@ -129,6 +121,20 @@ impl<'a> Scanner<'a> {
                 self.row_end = 0;
             }
             self.is_word_start = !is_word_byte(sign);
+            self.at += length;
+            self.count(length);
+        }
+    }
+
+    /// Moves to the next byte that needs a look, unless a secret without a name may begin here.
+    fn skip_plain(&mut self) {
+        let rest = &self.text[self.at..];
+        if self.at < self.row_end {
+            return;
+        }
+        let length = (0..rest.len()).find(|at| !is_plain(rest, *at)).unwrap_or(rest.len());
+        if let Some(last) = rest[..length].last() {
+            self.is_word_start = !is_word_byte(*last);
             self.at += length;
             self.count(length);
         }
@@ -191,6 +197,19 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Whether no escape, name or access key id begins at `at`. Almost all bytes of a text are plain, and are read only here.
+fn is_plain(text: &[u8], at: usize) -> bool {
+    let next = || text.get(at + 1).copied().unwrap_or_default();
+    match text[at] {
+        b'\\' | b'%' | b'&' => false,
+        b'a' => !matches!(next(), b'w' | b'W'),
+        b'A' => !matches!(next(), b'w' | b'W' | b'K' | b'S'),
+        b's' | b'S' => !matches!(next(), b'e' | b'E'),
+        b't' | b'T' => !matches!(next(), b'o' | b'O'),
+        _ => true,
+    }
+}
+
 /// Returns the number of bytes that a search reads, with repetitions.
 #[cfg(test)]
 pub(super) fn count_steps(text: &str) -> usize {
@@ -234,106 +253,23 @@ fn is_key_id(text: &[u8]) -> bool {
         && !text.get(KEY_ID_LEN).is_some_and(|next| is_word_byte(*next))
 }
 
-/// The signs between a name and its value.
-struct Gap {
-    end: usize,
-    has_separator: bool,
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-impl Gap {
-    /// Reads the signs after a name. In a list of variables, such as that of a container, the value is a field of its
-    /// own: `"name": "AWS_SECRET_ACCESS_KEY", "value": "…"`.
-    fn read_to_value(text: &[u8], start: usize) -> Self {
-        let gap = Self::read(text, start, GAP_SIGNS);
-        let between = Self::read(text, gap.end, FIELD_GAP_SIGNS).end;
-        match match_words(text, between, &[b"value"]) {
-            Some(end) if between > gap.end => Self::read(text, end, GAP_SIGNS),
-            _ => gap,
-        }
-    }
+    use super::*;
 
-    /// Reads at most [`MAX_GAP`] of these signs.
-    fn read(text: &[u8], start: usize, signs: &[u8]) -> Self {
-        let mut gap = Self { end: start, has_separator: false };
-        for _ in 0..MAX_GAP {
-            let Some((sign, length)) = read_sign(&text[gap.end..]) else { break };
-            if !signs.contains(&sign) {
-                break;
+    proptest! {
+        #[test]
+        fn plain_byte_begins_nothing_that_is_masked(
+            text in "(\\PC|[aswtoeASWTOEK\\\\%&]|aws_secret_key|SecretAccessKey|token|AKIAIOSFODNN7EXAMPLE|\\\\u0041|%41|&quot;){0,30}",
+        ) {
+            let text = text.as_bytes();
+            for at in (0..text.len()).filter(|at| is_plain(text, *at)) {
+                let (rest, byte) = (&text[at..], text[at]);
+                prop_assert_eq!(read_sign(rest), Some((byte, 1)));
+                prop_assert!(match_name(text, at).is_none() && !is_key_id(rest));
             }
-            gap.has_separator |= SEPARATORS.contains(&sign);
-            gap.end += length;
-        }
-        gap
-    }
-}
-
-/// Decodes the sign at the start of `text`, and returns it with its length. Backslashes before a sign belong to it.
-/// Returns `None` only at the end of the text: an invalid escape is read as text.
-fn read_sign(text: &[u8]) -> Option<(u8, usize)> {
-    let slashes = text.iter().take(MAX_GAP).take_while(|byte| **byte == b'\\').count();
-    let rest = &text[slashes..];
-    if let Some(entity) = rest.strip_prefix(b"&quot;") {
-        return Some((b'"', text.len() - entity.len()));
-    }
-    let escape = match (slashes, rest) {
-        (1.., [b'n' | b'r', ..]) => Some((b'\n', 1)),
-        (1.., [b't', ..]) => Some((b'\t', 1)),
-        (1.., [b'u', digits @ ..]) => hex_byte(digits, 4).map(|byte| (byte, 5)),
-        _ => None,
-    };
-    let (sign, length) = escape.or_else(|| decode_symbol(rest))?;
-    Some((sign, slashes + length))
-}
-
-/// A run of the characters of keys and tokens: Base64 in both alphabets, with padding at its end.
-#[derive(Default)]
-struct Word {
-    end: usize,
-    /// The number of characters after decoding.
-    length: usize,
-    has_digit: bool,
-    has_lower: bool,
-    has_upper: bool,
-}
-
-impl Word {
-    fn read(text: &[u8], start: usize) -> Self {
-        let mut word = Self { end: start, ..Self::default() };
-        let mut is_padding = false;
-        while let Some((byte, length)) = text.get(word.end..).and_then(read_sign) {
-            is_padding |= byte == b'=';
-            let continues = if is_padding { byte == b'=' } else { is_word_byte(byte) };
-            if !continues {
-                break;
-            }
-            word.has_digit |= byte.is_ascii_digit();
-            word.has_lower |= byte.is_ascii_lowercase();
-            word.has_upper |= byte.is_ascii_uppercase();
-            word.length += 1;
-            word.end += length;
-        }
-        word
-    }
-
-    /// Whether the word can be a secret of this kind, given that it follows the name.
-    fn has_shape(&self, kind: SecretKind) -> bool {
-        let is_mixed = self.has_digit && (self.has_lower || self.has_upper);
-        match kind {
-            SecretKind::SecretAccessKey => {
-                self.length == SECRET_LEN || (self.length >= MIN_SECRET_LEN && is_mixed)
-            }
-            SecretKind::SessionToken | SecretKind::Token => self.length >= MIN_TOKEN_LEN && is_mixed,
-        }
-    }
-
-    /// Returns what the word is without a name, if it is a secret. A digest can have 40 characters too, but has letters
-    /// of one case only.
-    fn kind_without_name(&self) -> Option<SecretKind> {
-        match self.length {
-            _ if !(self.has_lower && self.has_upper) => None,
-            SECRET_LEN => Some(SecretKind::SecretAccessKey),
-            MIN_UNNAMED_TOKEN_LEN.. if self.has_digit => Some(SecretKind::SessionToken),
-            _ => None,
         }
     }
 }
