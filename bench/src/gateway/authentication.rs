@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use valetkey_rig::SigningKey;
 
+use super::load::turns;
 use super::subjects::Programs;
 use crate::Result;
 use crate::fleet::client::ToolClient;
@@ -55,32 +56,40 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize, calls: usize) ->
     for round in 0..=rounds {
         let new: Vec<String> =
             (0..calls).map(|call| token(&key, 1 + round * calls + call)).collect::<Result<_>>()?;
-        let medians = (
-            median(&mut none, std::iter::repeat_n(None, calls)).await?,
-            median(&mut authenticated, std::iter::repeat_n(Some(known.clone()), calls)).await?,
-            median(&mut authenticated, new.into_iter().map(Some)).await?,
-        );
+        let mut durations = <[Rounds; 3]>::default();
+        for turn in turns(calls) {
+            let known = std::iter::repeat_n(Some(&known), turn.len());
+            let [without, with_known, with_new] = &mut durations;
+            push_durations(&mut none, std::iter::repeat_n(None, turn.len()), without).await?;
+            push_durations(&mut authenticated, known, with_known).await?;
+            push_durations(&mut authenticated, new[turn].iter().map(Some), with_new).await?;
+        }
         // The first round warms up.
         if round > 0 {
-            times.none.push(medians.0);
-            times.known_token.push(medians.1);
-            times.new_token.push(medians.2);
+            let [without, with_known, with_new] = durations.map(|durations| durations.median());
+            times.none.push(without);
+            times.known_token.push(with_known);
+            times.new_token.push(with_new);
         }
     }
     Ok(times)
 }
 
-/// Returns the median duration of a call with each of these tokens, in microseconds.
-async fn median(client: &mut ToolClient, tokens: impl Iterator<Item = Option<String>>) -> Result<f64> {
-    let (arguments, mut durations) = (json!({}), Rounds::default());
+/// Adds the duration of a call with each of these tokens, in microseconds.
+async fn push_durations(
+    client: &mut ToolClient,
+    tokens: impl Iterator<Item = Option<&String>>,
+    durations: &mut Rounds,
+) -> Result<()> {
+    let arguments = json!({});
     for token in tokens {
-        client.set_token(token);
+        client.set_token(token.cloned());
         let start = Instant::now();
         let reply = client.call(TOOL, &arguments).await?;
         durations.push(start.elapsed().as_secs_f64() * 1e6);
         reply.into_content()?;
     }
-    Ok(durations.median())
+    Ok(())
 }
 
 /// Returns an access token, another one for each number.

@@ -2,6 +2,7 @@
 //! bound to one core.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -18,11 +19,16 @@ use crate::rounds::Rounds;
 pub(crate) const PROCESS_PER_CALL: &str = "a process for each call (Python)";
 /// The number of calls that are in flight when throughput is measured.
 const IN_FLIGHT: usize = 16;
+/// The number of calls after which the next subject has its turn.
+const CALLS_PER_TURN: usize = 20;
 /// Below the limit of one principal.
 const SESSIONS_PER_PRINCIPAL: usize = 60;
 /// Rounds of the measure of memory, each of which starts a gateway.
 const MEMORY_ROUNDS: usize = 5;
 const PYTHON_SERVER: &str = include_str!("echo_server.py");
+
+/// A subject, its client, and the name of the tool that is called.
+type Subject = (&'static str, McpClient, String);
 
 /// What the program measured, by subject and round.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -41,7 +47,7 @@ pub(crate) struct GatewayTimes {
 pub(crate) async fn measure(programs: &Programs, rounds: usize, calls: usize) -> Result<GatewayTimes> {
     programs.prepare()?;
     let mut times = GatewayTimes::default();
-    let mut subjects = Vec::new();
+    let mut subjects: Vec<Subject> = Vec::new();
     for name in STDIO_SUBJECTS.into_iter().chain(HTTP_SUBJECTS) {
         let started = programs.start(name).await.map_err(|error| format!("{name}: {error}"))?;
         let Some(mut client) = started else {
@@ -53,8 +59,8 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize, calls: usize) ->
         subjects.push((name, client, tool));
     }
     for round in 0..=rounds {
-        for (name, client, tool) in &mut subjects {
-            let call = median_call(client, tool, calls).await?;
+        let medians = median_calls(&mut subjects, calls).await?;
+        for ((name, client, tool), call) in subjects.iter_mut().zip(medians) {
             let rate = match client {
                 McpClient::Stdio(client) => Some(calls_per_second(client, tool, calls).await?),
                 McpClient::Http(_) => None,
@@ -83,16 +89,26 @@ pub(crate) async fn measure(programs: &Programs, rounds: usize, calls: usize) ->
     Ok(times)
 }
 
-/// Returns the median duration of a call, in microseconds.
-async fn median_call(client: &mut McpClient, tool: &str, calls: usize) -> Result<f64> {
-    let message = call_message(7, tool);
-    let mut durations = Rounds::default();
-    for _ in 0..calls {
-        let start = Instant::now();
-        client.call(&message).await?;
-        durations.push(start.elapsed().as_secs_f64() * 1e6);
+/// Returns the median duration of a call of each subject, in microseconds. Subjects take turns after a few calls, so that
+/// what slows the machine for a moment slows all.
+async fn median_calls(subjects: &mut [Subject], calls: usize) -> Result<Vec<f64>> {
+    let mut durations: Vec<Rounds> = subjects.iter().map(|_| Rounds::default()).collect();
+    for turn in turns(calls) {
+        for ((_, client, tool), durations) in subjects.iter_mut().zip(&mut durations) {
+            let message = call_message(7, tool);
+            for _ in turn.clone() {
+                let start = Instant::now();
+                client.call(&message).await?;
+                durations.push(start.elapsed().as_secs_f64() * 1e6);
+            }
+        }
     }
-    Ok(durations.median())
+    Ok(durations.iter().map(Rounds::median).collect())
+}
+
+/// Splits a number of calls into the ranges of turns.
+pub(super) fn turns(calls: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..calls).step_by(CALLS_PER_TURN).map(move |start| start..calls.min(start + CALLS_PER_TURN))
 }
 
 async fn calls_per_second(client: &mut StdioClient, tool: &str, calls: usize) -> Result<f64> {

@@ -15,7 +15,7 @@ use crate::rounds::Rounds;
 
 const TITLE: &str = "A call through a gateway";
 const METHOD: &str = "One client calls the tool of one server on stdio, with a text of 200 bytes, through each gateway \
-    in turn. The client, the gateways and the server share one core. Added is the median of a round minus the median \
+    in turns of 20 calls. The client, the gateways and the server share one core. Added is the median of a round minus the median \
     without a gateway in the same round. Throughput is that with 16 calls in flight. valetkey delivers credentials to \
     the server. A process for each call is the Python SDK's server: started, initialized and called once.";
 /// Calls of each subject in a round.
