@@ -1,7 +1,9 @@
 //! `cargo xtask ci`: runs every check that a change must pass.
 
+use std::thread;
+
 use crate::{
-    Result, XtaskError, api,
+    Result, XtaskError, api, rig,
     step::{has_cargo_subcommand, run_cargo, run_cargo_with_env, run_timed},
     test, tidy,
 };
@@ -24,7 +26,15 @@ const STEPS: [Step; 10] = [
 ];
 
 /// Runs the steps until one fails, and prints the duration of each.
+///
+/// The rig is installed meanwhile, since it waits for the network more than for a core. The step `test` waits for it, and
+/// installs what failed again.
 pub fn run() -> Result<()> {
+    let _is_not_awaited = thread::spawn(|| {
+        if let Err(error) = rig::install_rig() {
+            println!("rig: {error}");
+        }
+    });
     STEPS.into_iter().try_for_each(|(name, step)| run_timed(name, step))
 }
 
