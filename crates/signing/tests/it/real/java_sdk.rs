@@ -12,7 +12,12 @@ const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/real/java_s
 async fn run(arguments: &[&str], variables: Vec<(String, String)>) -> Value {
     let mut command = Command::new(java().unwrap());
     // Otherwise the source is read, and the results are written, in the encoding of the locale.
-    command.arg("-Dfile.encoding=UTF-8").arg("--class-path").arg(java_class_path().unwrap()).arg(PROGRAM).args(arguments);
+    command
+        .arg("-Dfile.encoding=UTF-8")
+        .arg("--class-path")
+        .arg(java_class_path().unwrap())
+        .arg(PROGRAM)
+        .args(arguments);
     let output = command.env_clear().envs(variables).envs(region()).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
