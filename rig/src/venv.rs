@@ -28,6 +28,8 @@ pub enum Venv {
     Agents,
     /// The official Prometheus client, whose parser reads metrics as Prometheus does.
     Metrics,
+    /// Clients for S3 that sign requests by themselves, and the SDKs for C++ and for asynchronous Python.
+    Storage,
     /// An archive with the AWS SDK for Java. Installed where Java is.
     Java,
     /// Gateways that the benchmark compares with valetkey.
@@ -36,7 +38,7 @@ pub enum Venv {
 
 impl Venv {
     /// Those that tests need. Node.js comes before the environments whose JavaScript packages it installs.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Main,
         Self::MiniStack,
         Self::Botocore,
@@ -46,6 +48,7 @@ impl Venv {
         Self::Workflow,
         Self::Agents,
         Self::Metrics,
+        Self::Storage,
         Self::Java,
     ];
 
@@ -61,6 +64,7 @@ impl Venv {
             Self::Workflow => "workflow",
             Self::Agents => "agents",
             Self::Metrics => "metrics",
+            Self::Storage => "storage",
             Self::Java => "java",
             Self::Proxies => "proxies",
         }

@@ -16,7 +16,8 @@
 //! 2. The placeholder: access key id and session token, compared in constant time.
 //! 3. The signature, over method, path, query, signed headers and body. Its date is at most five minutes off, and it was
 //!    not used before. botocore signs no id of a request: for two seconds, its signature may be used by requests whose
-//!    unsigned ids differ.
+//!    unsigned ids differ. For as long, a request without an id that only reads may be repeated; and any request that the
+//!    service has not carried out.
 //! 4. The route: service and region select an entry of the table, whose host is used.
 //! 5. The rules of the placeholder.
 //! 6. The credentials of the session at this moment, with which the request is signed. A clear ends it while it is sent and

@@ -123,6 +123,9 @@ pub struct Routes {
     operations: RestOperations,
 }
 
+/// The one service that requests reach without its name in the path, although another one has its signing name.
+const S3: &str = "s3";
+
 impl Routes {
     /// Reads the table of this release.
     ///
@@ -154,7 +157,7 @@ impl Routes {
     }
 
     /// Finds the host for a signing name and a region of a credential scope. `service` is the service that the path of the
-    /// request names; it is required where several services share the signing name.
+    /// request names; it is required where several services share the signing name, except for S3.
     ///
     /// # Errors
     /// The reason why there is no host; see [`RouteError`].
@@ -254,6 +257,8 @@ impl Routes {
             }
             (Some(_), _) => return Err(RouteError::UnknownService),
             (None, [name]) => name,
+            // Many clients are made for S3 alone, and accept no path in an endpoint.
+            (None, _) if signing_name == S3 => S3,
             (None, names) => return Err(RouteError::AmbiguousService(names.join(", "))),
         };
         self.services.get(name).ok_or(RouteError::UnknownService)

@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use valetkey_core::audit::AuditEvent;
@@ -28,9 +28,12 @@ use crate::operation::{RequestedOperation, protocol_of};
 use crate::payload::ForwardedBody;
 use crate::placeholder::PlaceholderState;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::routes::Protocol;
+use crate::routes::{Protocol, RouteError};
 use crate::signature::{TOKEN_HEADER, canonical_path, signs_raw_path, unsignable};
 use crate::verification::{ReceivedSignature, RequestIdentity, host_of, single};
+
+/// A header of all requests to S3 Control, which signs with the name of S3.
+const S3_CONTROL_HEADER: &str = "x-amz-account-id";
 
 /// Returns the response of the service, or the refusal in the form of the service's protocol.
 pub(super) async fn handle_request(
@@ -134,9 +137,12 @@ async fn forward(
     let body = RequestBody::read(parts, body).await?;
     let now = server.settings.clock.now();
     let received = signature.verify(parts, body.hash.as_str(), &placeholder.key, now)?;
-    let identity = RequestIdentity::new(&signature.signature, &parts.headers, received.signed_at);
+    let identity = RequestIdentity::new(&signature.signature, parts, received.signed_at);
     placeholder.replays.lock().record(&identity, now)?;
     let (service, path) = split_path(&parts.uri, &signature.signing_name)?;
+    if service.is_none() && parts.headers.contains_key(S3_CONTROL_HEADER) {
+        return Err(RouteError::AmbiguousService("s3, s3control".to_owned()).into());
+    }
     let (name, region) = (&signature.signing_name, &signature.region);
     let route = server.routes().find(name, region, service, server.settings.variant)?;
     record.addressed(route.service(), region);
@@ -149,8 +155,21 @@ async fn forward(
     let failure = body.failure.clone();
     let request = signed_request(server, &received, (&route, uri), body, &credentials)?;
     let request = request.map(|body| record.sending(&credentials, body));
-    let response = revocation.guard(send(server, request, &failure)).await??;
-    Ok(response.map(|body| revocation.guard_body(body)))
+    let response = revocation.guard(send(server, request, &failure)).await.flatten();
+    if !was_carried_out(&response) {
+        placeholder.replays.lock().forget(&identity);
+    }
+    Ok(response?.map(|body| revocation.guard_body(body)))
+}
+
+/// Whether the service may have carried out a request: it has neither failed nor refused it as too many.
+fn was_carried_out(response: &Result<Response<ForwardedBody>, Refusal>) -> bool {
+    match response {
+        Ok(response) => {
+            !response.status().is_server_error() && response.status() != StatusCode::TOO_MANY_REQUESTS
+        }
+        Err(refusal) => refusal.kind != RefusalKind::Unavailable,
+    }
 }
 
 /// Splits `/~service/rest` into the service and the path as it reads it. Some SDKs double the slash after the prefix.

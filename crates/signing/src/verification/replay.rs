@@ -1,14 +1,22 @@
 //! `ReplayWindow`: the requests that a placeholder has sent, for as long as their date is accepted.
 //!
-//! A signature has the date to the second. SDKs that sign an id of the request never use a signature twice. botocore sends
-//! the id unsigned, so two equal requests within one second have the same signature: the second is accepted if its id
-//! differs and its date is at most [`REPEAT_SPAN`] off. A captured request can thus be repeated for two seconds, by a
-//! program that reads the traffic and changes the id; after that, each signature is accepted once.
+//! A signature has the date to the second, so two equal requests within one second have the same signature:
+//!
+//! | client | a signature that was used before is accepted |
+//! |---|---|
+//! | signs an id of the request, as the SDKs for Java, JavaScript, Go and Rust do | never: it does not occur |
+//! | sends an id unsigned, as botocore does | with another id, while its date is at most [`REPEAT_SPAN`] off |
+//! | sends no id, as `curl` and many clients for S3 do | for `GET` and `HEAD`, while its date is at most [`REPEAT_SPAN`] off |
+//! | any | if the service has not carried out the request: [`forget`](ReplayWindow::forget) |
+//!
+//! A captured request can thus be repeated for two seconds, if it only reads, or by a program that changes the id. Clients
+//! that sign a request once and send it until it succeeds, such as `object_store`, can do so when a service is overloaded.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
+use http::Method;
+use http::request::Parts;
 use sha2::{Digest, Sha256};
 
 use super::{MAX_CLOCK_SKEW, single};
@@ -35,14 +43,18 @@ pub(crate) struct RequestIdentity {
     signature: [u8; 16],
     /// The signature with the id and the attempt that SDKs send, if they do.
     request: Option<[u8; 16]>,
+    /// Whether the request only reads.
+    is_safe: bool,
     signed_at: SystemTime,
 }
 
 impl RequestIdentity {
-    pub(crate) fn new(signature: &str, headers: &HeaderMap, signed_at: SystemTime) -> Self {
-        let attempt = single(headers, "amz-sdk-request").unwrap_or_default();
-        let request = single(headers, "amz-sdk-invocation-id").map(|id| digest(&[signature, id, attempt]));
-        Self { signature: digest(&[signature]), request, signed_at }
+    pub(crate) fn new(signature: &str, parts: &Parts, signed_at: SystemTime) -> Self {
+        let attempt = single(&parts.headers, "amz-sdk-request").unwrap_or_default();
+        let id = single(&parts.headers, "amz-sdk-invocation-id");
+        let request = id.map(|id| digest(&[signature, id, attempt]));
+        let is_safe = matches!(parts.method, Method::GET | Method::HEAD);
+        Self { signature: digest(&[signature]), request, is_safe, signed_at }
     }
 }
 
@@ -57,11 +69,19 @@ impl ReplayWindow {
         }
         let is_repeat = !self.insert(identity.signature);
         let off = now.duration_since(identity.signed_at).unwrap_or_else(|ahead| ahead.duration());
-        let is_new_request = identity.request.is_some_and(|request| self.insert(request));
+        let is_new_request = identity.request.map_or(identity.is_safe, |request| self.insert(request));
         if is_repeat && !(is_new_request && off <= REPEAT_SPAN) {
             return Err(throttled("this signature was used before; sign the request again"));
         }
         Ok(())
+    }
+
+    /// Forgets a request that the service has not carried out, so that the client may send it again as it is.
+    pub(crate) fn forget(&mut self, identity: &RequestIdentity) {
+        for entry in [Some(identity.signature), identity.request].into_iter().flatten() {
+            self.current.remove(&entry);
+            self.previous.remove(&entry);
+        }
     }
 
     /// Returns whether the entry is new.
@@ -95,27 +115,29 @@ fn throttled(message: &'static str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn identity(signature: &str, id: Option<&str>) -> RequestIdentity {
-        let mut headers = HeaderMap::new();
+    fn identity(method: Method, signature: &str, id: Option<&str>) -> RequestIdentity {
+        let mut request = Request::builder().method(method);
         if let Some(id) = id {
-            headers.insert("amz-sdk-invocation-id", id.parse().unwrap());
+            request = request.header("amz-sdk-invocation-id", id);
         }
-        RequestIdentity::new(signature, &headers, START)
+        RequestIdentity::new(signature, &request.body(()).unwrap().into_parts().0, START)
     }
 
     #[test]
     fn record_used_signature_is_refused_while_date_is_valid() {
         let mut window = ReplayWindow::default();
-        let request = identity("ab", None);
+        let request = identity(Method::POST, "ab", None);
         for seconds in 0..=SPAN.as_secs() {
             let now = START + Duration::from_secs(seconds);
             assert_eq!(window.record(&request, now).is_ok(), seconds == 0);
         }
-        assert!(window.record(&identity("cd", None), START + SPAN).is_ok());
+        assert!(window.record(&identity(Method::POST, "cd", None), START + SPAN).is_ok());
         assert!(window.record(&request, START + 2 * SPAN).is_err(), "in the previous span");
         assert!(window.record(&request, START + 4 * SPAN + Duration::from_secs(9)).is_ok());
     }
@@ -124,10 +146,33 @@ mod tests {
     fn record_equal_requests_of_one_second_differ_by_id() {
         let mut window = ReplayWindow::default();
         let mut is_accepted = |id: &str, seconds: u64| {
-            window.record(&identity("ab", Some(id)), START + Duration::from_secs(seconds)).is_ok()
+            let request = identity(Method::GET, "ab", Some(id));
+            window.record(&request, START + Duration::from_secs(seconds)).is_ok()
         };
         assert!(is_accepted("1", 0) && is_accepted("2", 0) && is_accepted("3", 2));
         assert!(!is_accepted("1", 0) && !is_accepted("3", 2), "the same request");
         assert!(!is_accepted("4", 3), "too late for another request with this signature");
+    }
+
+    #[test]
+    fn record_equal_reads_without_id_are_accepted_for_two_seconds() {
+        let mut window = ReplayWindow::default();
+        for method in [Method::GET, Method::HEAD] {
+            let request = identity(method.clone(), method.as_str(), None);
+            let mut accepted =
+                |seconds| window.record(&request, START + Duration::from_secs(seconds)).is_ok();
+            assert_eq!([0, 0, 2, 3].map(&mut accepted), [true, true, true, false]);
+        }
+    }
+
+    #[test]
+    fn record_forgotten_request_is_accepted_again() {
+        let mut window = ReplayWindow::default();
+        for request in [identity(Method::PUT, "ab", None), identity(Method::PUT, "cd", Some("1"))] {
+            let later = START + Duration::from_secs(60);
+            assert!(window.record(&request, START).is_ok() && window.record(&request, later).is_err());
+            window.forget(&request);
+            assert!(window.record(&request, later).is_ok() && window.record(&request, later).is_err());
+        }
     }
 }

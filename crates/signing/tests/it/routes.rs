@@ -15,6 +15,13 @@ fn find_shared_signing_name_needs_service_in_path() {
 }
 
 #[test]
+fn find_signing_name_of_s3_alone_is_s3() {
+    let routes = Routes::new().unwrap();
+    let route = routes.find("s3", "eu-west-1", None, EndpointVariant::Standard).unwrap();
+    assert_eq!((route.service().name(), route.host()), ("s3", "s3.eu-west-1.amazonaws.com"));
+}
+
+#[test]
 fn find_text_outside_table_is_refused() {
     let routes = Routes::new().unwrap();
     for region in
