@@ -139,11 +139,11 @@ async fn forward(
     let received = signature.verify(parts, body.hash.as_str(), &placeholder.key, now)?;
     let identity = RequestIdentity::new(&signature.signature, parts, received.signed_at);
     placeholder.replays.lock().record(&identity, now)?;
-    let (service, path) = split_path(&parts.uri, &signature.signing_name)?;
-    if service.is_none() && parts.headers.contains_key(S3_CONTROL_HEADER) {
+    let (name, region) = (&signature.signing_name, &signature.region);
+    let (service, path) = split_path(&parts.uri, name)?;
+    if service.is_none() && name == "s3" && parts.headers.contains_key(S3_CONTROL_HEADER) {
         return Err(RouteError::AmbiguousService("s3, s3control".to_owned()).into());
     }
-    let (name, region) = (&signature.signing_name, &signature.region);
     let route = server.routes().find(name, region, service, server.settings.variant)?;
     record.addressed(route.service(), region);
     let operation = RequestedOperation::find(server.routes(), route.service(), (parts, &path), &body.form)?;

@@ -6,5 +6,6 @@ mod hostile_bytes;
 mod http2;
 mod real;
 mod recording_service;
+mod repeated;
 mod request_fixture;
 mod routes;
