@@ -20,12 +20,18 @@ const HEADER: usize = 1 + TERM_BYTES + NONCE_LEN;
 const TAG: usize = 16;
 pub(crate) const MAX_FRAME: usize = HEADER + MAX_CONTENTS + TAG;
 
-/// Counts the saves of one record, from 1. Every change of a session increases it by one.
+/// Orders the saves of one record.
+///
+/// The upper half of the number counts the saves, and the lower half is random: a store that has lost a save accepts another
+/// one after the same generation, and a node that holds the lost one must not take it for its own.
 ///
 /// # Examples
 /// ```
 /// # use valetkey_store::RecordGeneration;
-/// assert_eq!(RecordGeneration::FIRST.next().number(), 2);
+/// let (one, other) = (RecordGeneration::FIRST.successor()?, RecordGeneration::FIRST.successor()?);
+/// assert!(one > RecordGeneration::FIRST && one != other);
+/// assert!(one.successor()? > other);
+/// # Ok::<_, valetkey_store::RecordError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordGeneration(u64);
@@ -46,7 +52,19 @@ impl RecordGeneration {
         self.0
     }
 
-    /// Returns the generation of the next save.
+    /// Returns a generation for the next save, which no other node chooses.
+    ///
+    /// # Errors
+    /// [`RecordError::Internal`] if the operating system has no randomness, and after 2^32 saves.
+    pub fn successor(self) -> Result<Self, RecordError> {
+        let mut random = [0; 4];
+        fill_random(&mut random).map_err(|_error| RecordError::Internal)?;
+        let saves = u32::try_from(self.0 >> u32::BITS).ok().and_then(|saves| saves.checked_add(1));
+        let saves = saves.ok_or(RecordError::Internal)?;
+        Ok(Self(u64::from(saves) << u32::BITS | u64::from(u32::from_ne_bytes(random))))
+    }
+
+    /// Returns the generation directly after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))

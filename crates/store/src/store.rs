@@ -84,11 +84,11 @@ pub struct RecordVersion {
 /// store.create(handle.id(), &first, lifetime).await?;
 ///
 /// let loaded = store.load(handle.id()).await?;
-/// let next = ring.seal(&handle, &owner, loaded.generation().next(), b"second")?;
+/// let next = ring.seal(&handle, &owner, loaded.generation().successor()?, b"second")?;
 /// store.save(handle.id(), loaded.generation(), &next, Change::Rotated).await?;
 ///
 /// // A third one has not noticed the change.
-/// let stale = ring.seal(&handle, &owner, loaded.generation().next(), b"third")?;
+/// let stale = ring.seal(&handle, &owner, loaded.generation().successor()?, b"third")?;
 /// let refused = store.save(handle.id(), loaded.generation(), &stale, Change::Rotated).await;
 /// assert!(matches!(refused, Err(StoreError::Superseded { .. })));
 /// # Ok(())

@@ -114,6 +114,8 @@ struct World {
     promises: Promises,
     /// The number of the last credentials that were set.
     latest_number: u16,
+    /// The number of generations that were chosen.
+    generations: u64,
 }
 
 impl World {
@@ -140,7 +142,14 @@ impl World {
             first,
             promises: Promises::default(),
             latest_number: 0,
+            generations: 0,
         }
+    }
+
+    /// Returns a generation for the next save, which differs from all others as random ones do.
+    fn successor(&mut self, generation: RecordGeneration) -> RecordGeneration {
+        self.generations += 1;
+        RecordGeneration::new(((generation.number() >> 32) + 1) << 32 | self.generations)
     }
 
     fn id(&self) -> RecordId {
@@ -221,7 +230,8 @@ impl World {
         let Some(held) = held else { return };
         self.latest_number += 1;
         let credentials = [self.credentials(&held), vec![self.latest_number]].concat();
-        let next = self.seal(generation.next(), &credentials);
+        let next = self.successor(generation);
+        let next = self.seal(next, &credentials);
         self.save(node, generation, next, Change::Rotated, fate).await;
     }
 
@@ -229,7 +239,8 @@ impl World {
         self.use_session(node).await;
         let Some(held) = self.nodes[node].held.clone() else { return };
         let removed = self.credentials(&held);
-        let next = self.seal(held.generation().next(), &[]);
+        let next = self.successor(held.generation());
+        let next = self.seal(next, &[]);
         if self.save(node, held.generation(), next, Change::Cleared, fate).await {
             self.promise(node, |promises| promises.cleared.extend(removed));
         }
@@ -314,7 +325,8 @@ impl World {
     async fn restore(&mut self, node: usize, stored: RecordGeneration, latest: RecordGeneration) {
         match self.nodes[node].held {
             Some(_) => {
-                let record = self.seal(latest.next(), &[]);
+                let next = self.successor(latest);
+                let record = self.seal(next, &[]);
                 self.save(node, stored, record, Change::Cleared, Fate::Confirmed).await;
             }
             None => self.close(node, Fate::Confirmed).await,
@@ -358,6 +370,25 @@ fn run(is_replication_confirmed: bool, steps: &[Step]) {
         }
         world.settle().await;
     });
+}
+
+/// A node refreshes a generation that the store has lost, after another node has saved a clear in its place.
+#[test]
+fn refresh_of_lost_generation_does_not_undo_clear() {
+    run(
+        false,
+        &[
+            Step::Use(0),
+            Step::Use(1),
+            Step::BeginRefresh(1),
+            Step::EndRefresh(1, Fate::ResponseLost),
+            Step::Use(1),
+            Step::Failover,
+            Step::Clear(0, Fate::Confirmed),
+            Step::BeginRefresh(1),
+            Step::EndRefresh(1, Fate::ResponseLost),
+        ],
+    );
 }
 
 proptest! {

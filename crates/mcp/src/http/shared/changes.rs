@@ -31,7 +31,7 @@ impl SharedRecords {
     ) -> Result<(), StoreError> {
         let id = record.client.id();
         // A store that has lost saves has an earlier generation than this node.
-        let generation = expected.max(record.generation()).next();
+        let generation = expected.max(record.generation()).successor()?;
         let sealed = self.seal(record, generation, contents)?;
         let mut attempt = 1;
         loop {

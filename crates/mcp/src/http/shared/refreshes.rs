@@ -178,7 +178,7 @@ impl SharedProvider {
             let Some(account) = account.filter(|account| is_configured(account)) else { return Ok(()) };
             let configuration = self.configuration.clone();
             account.issued = Some(IssuedCredentials { credentials: credentials.clone(), configuration });
-            let sealed = self.records.seal(&self.record, expected.next(), &contents)?;
+            let sealed = self.records.seal(&self.record, expected.successor()?, &contents)?;
             let id = self.record.client.id();
             match self.records.store.save(id, expected, &sealed, Change::Rotated).await {
                 Err(StoreError::Superseded { .. }) => {
