@@ -1,5 +1,5 @@
-//! Finds the machine's Java, and the AWS SDK for it: an archive of a Python package, which Maven's repository is not
-//! needed for. The packages of that SDK have the prefix `smfs.shaded`.
+//! Finds the machine's Java, and the AWS SDK for it, which an archive in a Python package contains: no index that the rig
+//! installs from has the SDK itself. The SDK's packages have the prefix `smfs.shaded` there.
 
 use std::{
     env,
@@ -28,7 +28,6 @@ pub fn java_class_path() -> Result<OsString> {
     let archives = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     // One for each version of Spark: the SDK in them is the same.
     let archive = archives.map(|archive| archive.path()).min().filter(|_| Venv::Java.is_built());
-    let archives = archive.ok_or(Error::NotBuilt)?;
-    env::join_paths([archives].into_iter().chain(LOGGING.map(PathBuf::from)))
-        .map_err(|_colon| Error::NotBuilt)
+    let archive = archive.ok_or(Error::NotBuilt)?;
+    env::join_paths([archive].into_iter().chain(LOGGING.map(PathBuf::from))).map_err(|_colon| Error::NotBuilt)
 }

@@ -206,7 +206,8 @@ impl Routes {
         self.regions.keys().map(String::as_str)
     }
 
-    /// Returns whether several services sign with the name of `service`, so that a request must name it in the path.
+    /// Returns whether several services sign with the name of `service`, so that a request has to name it in the path, except
+    /// one to S3.
     #[must_use]
     pub fn is_shared(&self, service: &ServiceRoute) -> bool {
         self.by_signing_name.get(service.signing_name()).is_some_and(|names| names.len() > 1)

@@ -52,7 +52,7 @@ impl RecordGeneration {
         self.0
     }
 
-    /// Returns a generation for the next save, which no other node chooses.
+    /// Returns a generation for the next save: another one at each call, as its lower half is random.
     ///
     /// # Errors
     /// [`RecordError::Internal`] if the operating system has no randomness, and after 2^32 saves.

@@ -2,9 +2,9 @@
 //!
 //! A signature has the date to the second, so two equal requests within one second have the same signature:
 //!
-//! | client | a signature that was used before is accepted |
+//! | client | when a signature that was used before is accepted |
 //! |---|---|
-//! | signs an id of the request, as the SDKs for Java, JavaScript, Go and Rust do | never: it does not occur |
+//! | signs an id of the request, as the SDKs for Java, JavaScript, Go and Rust do | never; it signs no two requests alike |
 //! | sends an id unsigned, as botocore does | with another id, while its date is at most [`REPEAT_SPAN`] off |
 //! | sends no id, as `curl` and many clients for S3 do | for `GET` and `HEAD`, while its date is at most [`REPEAT_SPAN`] off |
 //! | any | if the service has not carried out the request: [`forget`](ReplayWindow::forget) |
