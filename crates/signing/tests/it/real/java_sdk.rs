@@ -1,4 +1,4 @@
-//! The SDK for Java through the proxy, before moto. It alone signs each chunk of a body and a trailer behind them.
+//! The SDK for Java through the proxy, before moto. Over `http`, it signs each chunk of a body and a trailer, as that for Rust does.
 
 use serde_json::{Value, json};
 use tokio::process::Command;
