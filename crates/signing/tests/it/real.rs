@@ -3,6 +3,7 @@
 mod bedrock;
 mod boto3;
 mod botocore;
+mod fixture;
 mod go_sdk;
 mod java_sdk;
 mod memory;

@@ -3,12 +3,11 @@
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
+use valetkey_rig::AccessKey;
 
-use super::boto3::{direct, key, script};
+use super::fixture::{direct_variables, moto_key, script, variables};
 use crate::recording_service::RecordingFixture;
 
-/// The keys of the session of [`RecordingFixture`].
-const KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "secret");
 const CALLS: &str = include_str!("bedrock.py");
 const VERIFY: &str = include_str!("bedrock_verify.py");
 
@@ -26,9 +25,11 @@ fn to_json(request: &Request<Bytes>) -> Value {
 /// Returns for each request whether botocore computes the same signature for it.
 async fn verify(requests: &[Request<Bytes>]) -> Vec<bool> {
     let requests = Value::from_iter(requests.iter().map(to_json)).to_string();
-    let environment = [("REQUESTS", requests.as_str()), ("KEY_ID", KEY.0), ("SECRET", KEY.1)];
-    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    serde_json::from_str(&script(VERIFY, environment.into()).run().await.unwrap()).unwrap()
+    // That of the session of `RecordingFixture`.
+    let AccessKey { access_key_id, secret_access_key } = moto_key();
+    let variables = [("REQUESTS", requests), ("KEY_ID", access_key_id), ("SECRET", secret_access_key)];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value));
+    serde_json::from_str(&script(VERIFY, variables.into()).run().await.unwrap()).unwrap()
 }
 
 fn lines(requests: &[Request<Bytes>]) -> Vec<String> {
@@ -38,10 +39,10 @@ fn lines(requests: &[Request<Bytes>]) -> Vec<String> {
 #[tokio::test]
 async fn bedrock_paths_have_signature_of_botocore() {
     let mut fixture = RecordingFixture::start().await;
-    let key = key(KEY.0, KEY.1);
-    let expected = script(CALLS, direct(&fixture.service_url, &key)).run().await.unwrap();
+    let directly = direct_variables(&fixture.service_url, &moto_key());
+    let expected = script(CALLS, directly).run().await.unwrap();
     let direct = fixture.requests();
-    let proxied = script(CALLS, fixture.placeholder.environment()).run().await.unwrap();
+    let proxied = script(CALLS, variables(&fixture.placeholder)).run().await.unwrap();
     let through_proxy = fixture.requests();
     assert_eq!(proxied, expected);
     assert_eq!(lines(&through_proxy), lines(&direct));
@@ -54,7 +55,7 @@ async fn bedrock_paths_have_signature_of_botocore() {
 #[tokio::test]
 async fn bedrock_changed_path_fails_signature_of_botocore() {
     let mut fixture = RecordingFixture::start().await;
-    script(CALLS, fixture.placeholder.environment()).run().await.unwrap();
+    script(CALLS, variables(&fixture.placeholder)).run().await.unwrap();
     let mut requests = fixture.requests();
     for request in &mut requests {
         *request.uri_mut() = format!("{}x", request.uri()).parse().unwrap();

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
-use valetkey_core::SessionContext;
-use valetkey_rig::{GO_PACKAGES, Moto, go, target_dir};
+use valetkey_rig::{GO_PACKAGES, go, target_dir};
 
-use super::boto3::{direct, key, placeholder, proxy_to, region, set};
+use super::fixture::{Variables, compare};
 
 /// Compiles the program with the packages of Debian.
 async fn compile(source: &str, program: &Path) {
@@ -19,8 +18,8 @@ async fn compile(source: &str, program: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-async fn run(program: &Path, variables: Vec<(String, String)>) -> Value {
-    let output = Command::new(program).env_clear().envs(variables).envs(region()).output().await.unwrap();
+async fn run(program: &Path, variables: Variables) -> Value {
+    let output = Command::new(program).env_clear().envs(variables).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -30,20 +29,11 @@ async fn operations_of_go_sdk_return_what_direct_ones_do() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("operations");
     compile(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/real/go_sdk.go"), &program).await;
-    let moto = Moto::start().await.unwrap();
-    let key = key("AKIAIOSFODNN7EXAMPLE", "secret");
-    let expected = run(&program, direct(&moto.url(), &key)).await;
-    moto.reset().await.unwrap();
-    let session = SessionContext::builder().build();
-    set(&session, &key);
-    let proxy = proxy_to(&moto.url()).await;
-    let placeholder = placeholder(&proxy, &session);
-    let proxied = run(&program, placeholder.environment()).await;
+    let (proxied, expected) = compare(async |variables| run(&program, variables).await).await;
     assert_eq!(proxied, expected);
     let results = proxied["results"].as_array().unwrap();
     let failures: Vec<_> =
         results.iter().filter(|result| result[1].to_string().contains("error: ")).collect();
     assert_eq!(results.len(), 18, "{results:?}");
     assert_eq!(failures, [&json!(["HeadObject of nothing", "error: NotFound"])]);
-    moto.stop().await.unwrap();
 }

@@ -5,10 +5,9 @@
 
 use std::process::Command;
 
-use valetkey_core::SessionContext;
 use valetkey_rig::Moto;
 
-use super::boto3::{key, placeholder, proxy_to, script, set};
+use super::fixture::{ProxyFixture, moto_key, script};
 
 /// What the process may hold beyond what it held after a small object, in bytes. boto3 transfers ten parts at once.
 const MAX_EXCESS: usize = 24 * 1024 * 1024;
@@ -35,13 +34,10 @@ fn memory_of_200_mb_transfers_is_flat() {
 #[ignore = "runs in a process of its own"]
 async fn transfer_200_mb() {
     let moto = Moto::start().await.unwrap();
-    let session = SessionContext::builder().build();
-    set(&session, &key("AKIAIOSFODNN7EXAMPLE", "secret"));
-    let proxy = proxy_to(&moto.url()).await;
-    let placeholder = placeholder(&proxy, &session);
-    script(SMALL, placeholder.environment()).run().await.unwrap();
+    let fixture = ProxyFixture::start_with(&moto.url(), &moto_key()).await;
+    script(SMALL, fixture.variables()).run().await.unwrap();
     let before = memory("VmRSS");
-    let printed = script(include_str!("large.py"), placeholder.environment()).run().await.unwrap();
+    let printed = script(include_str!("large.py"), fixture.variables()).run().await.unwrap();
     let excess = memory("VmHWM").saturating_sub(before);
     assert_eq!(printed.trim(), "209715200 True");
     assert!(excess <= MAX_EXCESS, "{excess} bytes more than with a small object");

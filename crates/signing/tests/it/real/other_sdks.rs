@@ -1,23 +1,15 @@
 //! The AWS CLI and the SDK for JavaScript through the proxy, before moto.
 
 use serde_json::{Value, json};
-use valetkey_core::SessionContext;
 use valetkey_rig::{Moto, Script, Venv};
+use valetkey_signing::Rules;
 
-use super::boto3::{direct, key, placeholder, proxy_to, region, set};
+use super::fixture::{ProxyFixture, compare, moto_key, variables};
 
 /// Runs a program with moto itself and then through the proxy, and returns what it printed both times.
-async fn compare(program: impl Fn() -> Script) -> (Value, Value) {
-    let moto = Moto::start().await.unwrap();
-    let key = key("AKIAIOSFODNN7EXAMPLE", "secret");
-    let expected = program().envs(direct(&moto.url(), &key)).envs(region()).run().await.unwrap();
-    moto.reset().await.unwrap();
-    let session = SessionContext::builder().build();
-    set(&session, &key);
-    let proxy = proxy_to(&moto.url()).await;
-    let placeholder = placeholder(&proxy, &session);
-    let proxied = program().envs(placeholder.environment()).envs(region()).run().await.unwrap();
-    moto.stop().await.unwrap();
+async fn compare_program(program: impl Fn() -> Script) -> (Value, Value) {
+    let run = async |variables| program().envs::<String, String>(variables).run().await.unwrap();
+    let (proxied, expected) = compare(run).await;
     (serde_json::from_str(&proxied).unwrap(), serde_json::from_str(&expected).unwrap())
 }
 
@@ -27,7 +19,7 @@ fn javascript(code: &str) -> Script {
 
 #[tokio::test]
 async fn commands_of_cli_return_what_direct_ones_do() {
-    let (proxied, expected) = compare(|| Script::new("-c").arg(include_str!("cli.py"))).await;
+    let (proxied, expected) = compare_program(|| Script::new("-c").arg(include_str!("cli.py"))).await;
     let (results, direct) = (proxied["results"].as_array().unwrap(), expected["results"].as_array().unwrap());
     for (result, direct) in results.iter().zip(direct) {
         assert_eq!(result, direct);
@@ -39,7 +31,7 @@ async fn commands_of_cli_return_what_direct_ones_do() {
 
 #[tokio::test]
 async fn operations_of_javascript_sdk_return_what_direct_ones_do() {
-    let (proxied, expected) = compare(|| javascript(include_str!("javascript.mjs"))).await;
+    let (proxied, expected) = compare_program(|| javascript(include_str!("javascript.mjs"))).await;
     let (results, direct) = (proxied["results"].as_array().unwrap(), expected["results"].as_array().unwrap());
     for (result, direct) in results.iter().zip(direct) {
         assert_eq!(result, direct);
@@ -53,13 +45,9 @@ async fn operations_of_javascript_sdk_return_what_direct_ones_do() {
 #[tokio::test]
 async fn cleartext_http2_of_javascript_sdk_reaches_moto() {
     let moto = Moto::start().await.unwrap();
-    let session = SessionContext::builder().build();
-    set(&session, &key("AKIAIOSFODNN7EXAMPLE", "secret"));
-    let proxy = proxy_to(&moto.url()).await;
-    let rules = valetkey_signing::Rules::default().deny("bedrock-runtime:*").unwrap();
-    let account = session.account(session.default_account()).unwrap();
-    let placeholder = proxy.placeholder(account, "test", rules);
-    let script = javascript(include_str!("http2.mjs")).envs(placeholder.environment()).envs(region());
+    let fixture = ProxyFixture::start_with(&moto.url(), &moto_key()).await;
+    let placeholder = fixture.placeholder_with(Rules::default().deny("bedrock-runtime:*").unwrap());
+    let script = javascript(include_str!("http2.mjs")).envs(variables(&placeholder));
     let printed: Value = serde_json::from_str(&script.run().await.unwrap()).unwrap();
     assert_eq!((&printed["protocols"], &printed["equal"]), (&json!(["h2", "h2"]), &json!(true)));
     let refused = printed["refused"].as_str().unwrap();

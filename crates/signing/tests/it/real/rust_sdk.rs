@@ -7,11 +7,10 @@ use aws_sdk_s3::primitives::ByteStream;
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use valetkey_core::SessionContext;
 use valetkey_rig::{MiniStack, Moto, REGION};
 use valetkey_signing::Placeholder;
 
-use super::boto3::{key, placeholder, proxy_to, set, user_key};
+use super::fixture::{ProxyFixture, moto_key, user_key};
 
 const SIGNED_CHUNKS: &str = "x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 
@@ -55,20 +54,16 @@ async fn assert_round_trip(placeholder: &Placeholder) {
 #[tokio::test]
 async fn signed_chunks_of_rust_sdk_reach_moto_unchanged() {
     let moto = Moto::start().await.unwrap();
-    let session = SessionContext::builder().build();
-    set(&session, &key("AKIAIOSFODNN7EXAMPLE", "secret"));
-    let proxy = proxy_to(&moto.url()).await;
-    assert_round_trip(&placeholder(&proxy, &session)).await;
+    let fixture = ProxyFixture::start_with(&moto.url(), &moto_key()).await;
+    assert_round_trip(&fixture.placeholder).await;
     moto.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn signed_chunks_of_rust_sdk_reach_strict_peer() {
     let ministack = MiniStack::start().await.unwrap();
-    let session = SessionContext::builder().build();
-    set(&session, &user_key(&ministack).await);
-    let proxy = proxy_to(&ministack.url()).await;
-    assert_round_trip(&placeholder(&proxy, &session)).await;
+    let fixture = ProxyFixture::start_with(&ministack.url(), &user_key(&ministack).await).await;
+    assert_round_trip(&fixture.placeholder).await;
     ministack.stop().await.unwrap();
 }
 
@@ -85,16 +80,14 @@ async fn accept_request(listener: &TcpListener) -> (TcpStream, String) {
 #[tokio::test]
 async fn clear_ends_request_that_was_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let session = SessionContext::builder().build();
-    set(&session, &key("AKIAIOSFODNN7EXAMPLE", "secret"));
-    let proxy = proxy_to(&format!("http://{}", listener.local_addr().unwrap())).await;
-    let placeholder = placeholder(&proxy, &session);
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let fixture = ProxyFixture::start_with(&url, &moto_key()).await;
     let (_file, body) = streamed_body().await;
-    let put = client(&placeholder).put_object().bucket("b").key("k").body(body).send();
+    let put = client(&fixture.placeholder).put_object().bucket("b").key("k").body(body).send();
     let service = async {
         let (mut stream, head) = accept_request(&listener).await;
         assert!(head.contains(SIGNED_CHUNKS), "{head}");
-        session.clear();
+        fixture.session.clear();
         let mut rest = Vec::new();
         // The connection ends before the body does.
         let _end = stream.read_to_end(&mut rest).await;
@@ -110,20 +103,18 @@ async fn clear_ends_request_that_was_sent() {
 #[tokio::test]
 async fn clear_ends_response_that_is_streamed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let session = SessionContext::builder().build();
-    set(&session, &key("AKIAIOSFODNN7EXAMPLE", "secret"));
-    let proxy = proxy_to(&format!("http://{}", listener.local_addr().unwrap())).await;
-    let placeholder = placeholder(&proxy, &session);
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let fixture = ProxyFixture::start_with(&url, &moto_key()).await;
     let service = async {
         let (mut stream, _) = accept_request(&listener).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\npart").await.unwrap();
         stream
     };
-    let get = client(&placeholder).get_object().bucket("b").key("k").send();
+    let get = client(&fixture.placeholder).get_object().bucket("b").key("k").send();
     let (found, mut stream) = tokio::join!(get, service);
     let mut body = found.unwrap().body;
     assert_eq!(body.next().await.unwrap().unwrap().as_ref(), b"part");
-    session.clear();
+    fixture.session.clear();
     assert!(body.next().await.unwrap().is_err());
     assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or_default(), 0, "the connection to the service ended");
 }
