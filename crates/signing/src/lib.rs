@@ -39,12 +39,14 @@
 //! | `X-Amz-Content-Sha256` | body |
 //! |---|---|
 //! | none, or a form | buffered, at most 32 MiB, and sent with its hash |
-//! | a hash | streamed; its end is sent only if the body has the hash |
+//! | a hash, up to 64 KiB | buffered, and sent only if it has the hash |
+//! | a hash, longer | streamed, and sent with the hash |
 //! | `UNSIGNED-PAYLOAD`, `STREAMING-UNSIGNED-PAYLOAD-TRAILER` | streamed |
 //! | `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, also with `-TRAILER` | streamed; each chunk is verified and signed again |
 //!
-//! A chunk of at most 1 MiB is in memory until it is verified. A body that differs from its signature never arrives complete:
-//! the connection to the service is closed.
+//! A chunk of at most 1 MiB is in memory until it is verified. If one differs from its signature, the connection to the
+//! service is closed. The hash of a body of more than 64 KiB is part of both signatures, so the service compares the body
+//! with it, as S3 does (error `XAmzContentSHA256Mismatch`); the proxy does not compute it again.
 //!
 //! A refusal has the form of the service's protocol, and begins with `valetkey:`. SDKs repeat it only if it is transient.
 //!

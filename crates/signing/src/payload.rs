@@ -3,14 +3,12 @@
 mod chunks;
 mod resigned;
 
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 
 pub(crate) use resigned::ResignedBody;
@@ -106,65 +104,9 @@ pub(crate) fn full(body: Bytes) -> ForwardedBody {
     Full::new(body).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Returns a body that is streamed as it is. Its content is not signed.
-pub(crate) fn unsigned(body: Incoming) -> ForwardedBody {
+/// Returns a body that is passed on as it arrives.
+pub(crate) fn streamed(body: Incoming) -> ForwardedBody {
     body.map_err(BodyError::from).boxed_unsync()
-}
-
-/// Returns a body that is streamed. The last part is passed on only if the whole body has the hash, so that a changed body
-/// never arrives complete; `failure` then has the reason.
-pub(crate) fn verified(body: Incoming, expected: String, failure: FailureSlot) -> ForwardedBody {
-    VerifiedBody { inner: body, hasher: Sha256::new(), expected, failure }.boxed_unsync()
-}
-
-/// A body whose hash is computed while it is streamed.
-struct VerifiedBody {
-    inner: Incoming,
-    hasher: Sha256,
-    expected: String,
-    failure: FailureSlot,
-}
-
-impl VerifiedBody {
-    fn check(&self) -> Result<(), BodyError> {
-        if hex::encode(self.hasher.clone().finalize()) == self.expected {
-            return Ok(());
-        }
-        self.failure.store(differs_from_hash());
-        Err("the body differs from its signed hash".into())
-    }
-}
-
-impl Body for VerifiedBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let body = self.get_mut();
-        let frame = match ready!(Pin::new(&mut body.inner).poll_frame(context)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-            None => return Poll::Ready(body.check().err().map(Err)),
-        };
-        if let Some(data) = frame.data_ref() {
-            body.hasher.update(data);
-        }
-        if body.inner.is_end_stream() {
-            body.check()?;
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
 }
 
 #[cfg(test)]

@@ -9,14 +9,17 @@ use tokio::time::timeout;
 
 use crate::operation::is_form;
 use crate::payload::{
-    DeclaredHash, FailureSlot, ForwardedBody, differs_from_hash, full, read_body, sha256_hex, unsigned,
-    verified,
+    DeclaredHash, FailureSlot, ForwardedBody, differs_from_hash, full, read_body, sha256_hex, streamed,
 };
 use crate::refusal::Refusal;
 use crate::verification::declared_hash;
 
 /// Limit on the time to read a body that is buffered.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Limit on a body that is compared with its signed hash before the service gets it, in bytes. A longer one is sent with
+/// this hash while it arrives: the forwarded signature contains the hash, so the service compares it with what it receives.
+const MAX_COMPARED: u64 = 64 * 1024;
 
 /// A body with its hash, and the text of its form if it may name the operation.
 pub(super) struct RequestBody {
@@ -38,8 +41,8 @@ pub(super) enum Content {
 }
 
 impl RequestBody {
-    /// Buffers a body whose hash is needed before the service gets it, or that may name the operation. All others are
-    /// streamed.
+    /// Buffers a body whose hash is needed before the service gets it, that may name the operation, or that is short. All
+    /// others are streamed.
     pub(super) async fn read(parts: &Parts, body: Incoming) -> Result<Self, Refusal> {
         let declared = declared_hash(parts)?.map(DeclaredHash::parse).transpose()?;
         let is_streamed = !is_form(parts) && !body.is_end_stream();
@@ -52,12 +55,10 @@ impl RequestBody {
                 Err(Refusal::invalid("a form or an empty body cannot have signed chunks"))
             }
             Some(hash @ DeclaredHash::Unsigned(_)) if is_streamed => {
-                Ok(Self::new(Content::Complete(unsigned(body)), hash))
+                Ok(Self::new(Content::Complete(streamed(body)), hash))
             }
-            Some(DeclaredHash::Sha256(expected)) if is_streamed => {
-                let failure = FailureSlot::default();
-                let content = Content::Complete(verified(body, expected.clone(), failure.clone()));
-                Ok(Self { failure, ..Self::new(content, DeclaredHash::Sha256(expected)) })
+            Some(hash @ DeclaredHash::Sha256(_)) if is_streamed && !is_compared(&body) => {
+                Ok(Self::new(Content::Complete(streamed(body)), hash))
             }
             declared => Self::buffer(parts, body, declared).await,
         }
@@ -77,4 +78,8 @@ impl RequestBody {
     fn new(content: Content, hash: DeclaredHash) -> Self {
         Self { content, hash, form: Bytes::new(), failure: FailureSlot::default() }
     }
+}
+
+fn is_compared(body: &Incoming) -> bool {
+    body.size_hint().upper().is_some_and(|length| length <= MAX_COMPARED)
 }

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 use crate::recording_service::RecordingFixture;
-use crate::request_fixture::signed_request;
+use crate::request_fixture::{signed_request, signed_request_with_hash};
 
 const TARGET: &str = "DynamoDB_20120810.GetItem";
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -73,6 +75,31 @@ fn changed_byte_of_request_never_changes_what_is_sent() {
     let expected = ("POST /".to_owned(), TARGET.to_owned(), Bytes::from_static(BODY.as_bytes()));
     let recorded = fixture.recorded();
     assert!(recorded.iter().all(|request| *request == expected), "{recorded:?}");
+}
+
+/// The service compares a long body with the hash that it is sent with.
+#[tokio::test]
+async fn changed_body_is_refused_or_sent_with_signed_hash() {
+    const HASH: &str = "x-amz-content-sha256";
+    let mut fixture = RecordingFixture::start().await;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<_>>();
+    for (length, is_sent) in [(64 * 1024, false), (64 * 1024 + 1, true)] {
+        let body = Bytes::from(vec![b'a'; length]);
+        let mut request = signed_request_with_hash(&fixture.placeholder, TARGET, body);
+        let hash = request.headers()[HASH].clone();
+        let changed = Bytes::from([&vec![b'a'; length - 1][..], b"b"].concat());
+        *request.body_mut() = Full::new(changed.clone());
+        *request.uri_mut() = format!("{}{}", fixture.placeholder.url(), request.uri()).parse().unwrap();
+        let status = client.request(request).await.unwrap().status().as_u16();
+        let sent: Vec<_> = fixture.requests().into_iter().map(Request::into_parts).collect();
+        match &sent[..] {
+            [] => assert_eq!((is_sent, status), (false, 403), "{length}"),
+            [(head, body)] => {
+                assert_eq!((is_sent, status, &head.headers[HASH], body), (true, 200, &hash, &changed));
+            }
+            more => panic!("{more:?}"),
+        }
+    }
 }
 
 #[test]

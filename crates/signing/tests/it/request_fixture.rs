@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -80,20 +80,39 @@ pub(crate) fn signed_request(
     target: &str,
     body: &'static str,
 ) -> Request<Full<Bytes>> {
+    sign_request(placeholder, target, body.into(), SigningSettings::default())
+}
+
+/// As [`signed_request`], with the hash of the body in a header.
+pub(crate) fn signed_request_with_hash(
+    placeholder: &Placeholder,
+    target: &str,
+    body: Bytes,
+) -> Request<Full<Bytes>> {
+    let mut settings = SigningSettings::default();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    sign_request(placeholder, target, body, settings)
+}
+
+fn sign_request(
+    placeholder: &Placeholder,
+    target: &str,
+    body: Bytes,
+    settings: SigningSettings,
+) -> Request<Full<Bytes>> {
     let (secret, token) = (placeholder.expose_secret_access_key(), placeholder.expose_session_token());
     let key = Credentials::new(placeholder.access_key_id(), secret, Some(token.to_owned()), None, "test");
     let (url, identity) = (placeholder.url(), key.into());
     let host = url.strip_prefix("http://").unwrap();
     let headers = [("host", host), ("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)];
     let uri = format!("{url}{PATH}");
-    let signable =
-        SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
+    let signable = SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(&body));
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region("eu-west-1")
         .name("dynamodb")
         .time(SystemClock.now())
-        .settings(SigningSettings::default())
+        .settings(settings)
         .build()
         .unwrap();
     let (instructions, _) = sign(signable.unwrap(), &params.into()).unwrap().into_parts();
@@ -101,7 +120,7 @@ pub(crate) fn signed_request(
     for (name, value) in headers.into_iter().chain(instructions.headers()) {
         request = request.header(name, value);
     }
-    request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap()
+    request.body(Full::new(body)).unwrap()
 }
 
 /// Sends a request to DynamoDB, on a connection of its own that ends with the response.
