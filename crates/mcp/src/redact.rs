@@ -120,8 +120,7 @@ impl Redactor {
         self.add_secrets(digest_secrets([secret]), Expiry::Never, [Some(secret)]);
     }
 
-    /// Adds secrets under one digest. Known secrets are only extended, which is the common case: each call adds the
-    /// session's credentials again.
+    /// Adds secrets under one digest. Known secrets are only extended.
     fn add_secrets<'a>(
         &self,
         digest: Digest,
