@@ -221,6 +221,8 @@ pub(super) struct CredentialSnapshot {
     pub(super) version: Option<CredentialsVersion>,
     /// The region that the server was started with. The account may have had no credentials yet.
     region: Option<Region>,
+    /// Whether the server can fetch credentials, or have its requests signed, as its delivery has it.
+    pub(super) has_access: bool,
 }
 
 impl CredentialSnapshot {
@@ -230,6 +232,7 @@ impl CredentialSnapshot {
         Self {
             version: shared.account.current().map(|current| current.id),
             region: Some(shared.account.resolved_region()),
+            has_access: true,
         }
     }
 
@@ -238,8 +241,11 @@ impl CredentialSnapshot {
     ///
     /// A server may cache the credentials it reads for any time, so it keeps running only after a renewal of the same
     /// credentials. Other credentials, possibly of another AWS account, never reach a process that has read earlier
-    /// ones.
+    /// ones. A server without access has none, so it is replaced as soon as there are any.
     pub(super) fn is_stale(&self, shared: &ServerShared, grant: Option<&Grant>) -> bool {
+        if !self.has_access {
+            return shared.account.current().is_some();
+        }
         match shared.config.delivery {
             Delivery::None => false,
             Delivery::Env => self.version != shared.account.current().map(|current| current.id),

@@ -50,6 +50,16 @@ pub(crate) struct SpawnConfig {
     pub(crate) change_counters: Arc<ChangeCounters>,
 }
 
+/// A server to start.
+#[derive(Clone, Copy)]
+pub(super) struct StartTarget<'a> {
+    pub(super) name: &'a str,
+    pub(super) config: &'a ServerConfig,
+    pub(super) account: &'a SessionAccount,
+    /// Whether the process gets access to the credentials of the account, by the delivery of the configuration.
+    pub(super) has_access: bool,
+}
+
 /// A started server that has completed the handshake.
 pub(super) struct SpawnedServer {
     pub(super) slot: ProcessSlot,
@@ -112,15 +122,14 @@ impl SpawnConfig {
         }
     }
 
-    /// Starts a server, with or without credentials, once the quota has room for its process. `handshake` is where the attempts begin, and is set to the
-    /// handshake that succeeded, for the next start.
+    /// Starts a server, also if the account has no credentials, once the quota has room for its process. `handshake` is
+    /// where the attempts begin, and is set to the handshake that succeeded, for the next start.
     pub(super) async fn start_server(
         &self,
-        name: &str,
-        config: &ServerConfig,
-        account: &SessionAccount,
+        target: StartTarget<'_>,
         handshake: &mut Handshake,
     ) -> Result<SpawnedServer> {
+        let StartTarget { name, config, account, .. } = target;
         config.check()?;
         let slot = self.owner.acquire().await?;
         let mut attempted = match *handshake {
@@ -130,7 +139,7 @@ impl SpawnConfig {
         loop {
             let StartedPeer { peer, output, input, access } = match &config.url {
                 Some(_) => self.connect(name, config, account)?,
-                None => self.start_process(name, config, account).await?,
+                None => self.start_process(target).await?,
             };
             let opened = Connection::open(output, input, attempted, &self.clients, &self.redactor);
             let failure = peer.failure_source();
@@ -173,13 +182,9 @@ impl SpawnConfig {
         Ok(StartedPeer { peer: ServerPeer::Remote(link), output, input, access: Access::None })
     }
 
-    async fn start_process(
-        &self,
-        name: &str,
-        config: &ServerConfig,
-        account: &SessionAccount,
-    ) -> Result<StartedPeer> {
-        let access = self.grant_access(name, config, account).await?;
+    async fn start_process(&self, target: StartTarget<'_>) -> Result<StartedPeer> {
+        let StartTarget { name, config, account, has_access } = target;
+        let access = if has_access { self.grant_access(name, config, account).await? } else { Access::None };
         let credentials = match config.delivery {
             Delivery::Env => account.credentials().await.ok(),
             Delivery::Endpoint | Delivery::Proxy | Delivery::SigV4 | Delivery::None => None,

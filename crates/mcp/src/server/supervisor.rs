@@ -4,6 +4,8 @@
 //! | event | action |
 //! |---|---|
 //! | a call, no process | starts one, unless the backoff forbids it |
+//! | a start fails, the account has no credentials | starts one without access to any, which can list what it offers |
+//! | the account has credentials, the process has no access | drains it and starts another one |
 //! | a call, the process may hold other credentials | drains it and starts another one |
 //! | a rotation during a start | discards the start, and starts again with the current credentials |
 //! | a rotation, the process is outdated | drains it and starts another one in advance |
@@ -30,13 +32,13 @@ use valetkey_core::{
     CredentialsVersion, CurrentCredentials, Error, ErrorKind, Generation, Result, RotationWatcher,
 };
 
-use super::ServerShared;
 use super::failure::RestartBackoff;
 use super::lists::ListCache;
 use super::running::{
     CallGuard, CredentialSnapshot, ProcessEvent, RunningProcess, RunningServer, next_event,
 };
-use super::spawn::SpawnedServer;
+use super::spawn::{SpawnedServer, StartTarget};
+use super::{ServerShared, SpawnConfig};
 use crate::child::Delivery;
 use crate::connection::{Announcement, Handshake, ListKind, PerList};
 
@@ -188,18 +190,19 @@ impl Supervisor {
         if let Some(CurrentCredentials { credentials, .. }) = account.current() {
             spawn_config.redactor.add(&credentials);
         }
-        let (snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.handshake);
+        let (mut snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.handshake);
         self.tried_version = snapshot.version;
-        let started = tokio::select! {
+        let target = StartTarget { name, config, account, has_access: true };
+        let (has_access, started) = tokio::select! {
             biased;
             invalidated = start_invalidated(&shared, &snapshot, self.rotation_watcher.clone()) => {
                 // Dropping the start future has killed its process.
                 self.kill_if_revoked().await;
                 return invalidated;
             }
-            started = spawn_config.start_server(name, config, account, &mut handshake) => started,
+            started = start_with_or_without_access(spawn_config, target, &mut handshake) => started,
         };
-        self.handshake = handshake;
+        (self.handshake, snapshot.has_access) = (handshake, has_access);
         let started = started.inspect_err(|error| {
             // Errors of the configuration and of the quota occur before a process is spawned, so they need no backoff.
             if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Throttled) {
@@ -365,6 +368,28 @@ impl Supervisor {
         } else {
             running.stop().await;
         }
+    }
+}
+
+/// Starts a server. Some programs fetch credentials when they start, and end if there are none. If the account has none,
+/// such a server is started again without access to any, so that it can list what it offers. Returns whether the server
+/// has access; if it fails again, with the first error.
+async fn start_with_or_without_access(
+    spawn_config: &SpawnConfig,
+    target: StartTarget<'_>,
+    handshake: &mut Handshake,
+) -> (bool, Result<SpawnedServer>) {
+    let started = spawn_config.start_server(target, handshake).await;
+    let fetches = matches!(target.config.delivery, Delivery::Endpoint | Delivery::Proxy);
+    let has_failed = matches!(&started, Err(error) if error.kind() == ErrorKind::Unavailable);
+    if !has_failed || !fetches || target.account.current().is_some() {
+        return (true, started);
+    }
+    tracing::debug!(server = target.name, "the server is started again, without access to credentials");
+    let without_access = StartTarget { has_access: false, ..target };
+    match spawn_config.start_server(without_access, handshake).await {
+        Ok(server) => (false, Ok(server)),
+        Err(_) => (true, started),
     }
 }
 

@@ -1,5 +1,7 @@
-"""An MCP server with one STS client, which caches its credentials as long as boto3 likes."""
+"""An MCP server with one STS client, which caches its credentials as long as boto3 likes. With the argument `eager`, it
+creates the client when it starts, as many servers do: boto3 then fetches credentials at once."""
 
+import sys
 from functools import cache
 
 import boto3
@@ -19,4 +21,6 @@ def whoami() -> str:
     return sts().get_caller_identity()["Arn"]
 
 
+if "eager" in sys.argv:
+    sts()
 server.run()

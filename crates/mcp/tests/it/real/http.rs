@@ -9,6 +9,7 @@ use valetkey_rig::{AccessKey, Egress, Moto, Result, Script, aws_api_environment,
 
 use super::{assume_role, python_script};
 use crate::http::client_fixture::HttpClientFixture;
+use crate::http::faults::list_until;
 use crate::http::fixture::{ALICE, BOB, HttpGatewayFixture, tokens};
 
 const CALLS: usize = 8;
@@ -54,14 +55,18 @@ async fn credentials(moto: &Moto, account: &str, name: &str) -> Result<Credentia
     assume_role(&moto.url(), &key, &[&format!("arn:aws:iam::{account}:role/agent"), name]).await
 }
 
-/// Sets credentials of an account, and calls AWS with them. Every call must act in this account.
-async fn act_in(mut client: HttpClientFixture, account: &str, credentials: Credentials) {
-    client.handle = Some(client.create_session().await);
-    let keys = json!({
+fn credentials_json(credentials: &Credentials) -> Value {
+    json!({
         "access_key_id": credentials.access_key_id().as_str(),
         "secret_access_key": credentials.expose_secret_access_key(),
         "session_token": credentials.expose_session_token(),
-    });
+    })
+}
+
+/// Sets credentials of an account, and calls AWS with them. Every call must act in this account.
+async fn act_in(mut client: HttpClientFixture, account: &str, credentials: Credentials) {
+    client.handle = Some(client.create_session().await);
+    let keys = credentials_json(&credentials);
     client.call_ok("set_aws_credentials_context", json!({"credentials_json": keys})).await;
     for _ in 0..CALLS {
         let arguments = json!({"cli_command": "aws sts get-caller-identity"});
@@ -88,4 +93,23 @@ async fn principals_over_http_act_in_their_own_accounts() -> Result<()> {
     gateway.stop().await;
     moto.stop().await?;
     egress.stop().await
+}
+
+/// The catalog has no credentials, and the server ends at its start if it finds none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eager_boto3_is_listed_without_and_acts_with_credentials() -> Result<()> {
+    let moto = Moto::start().await?;
+    let mut server = ServerConfig::new(program("python")?.to_str().unwrap());
+    server.args = vec![python_script("whoami.py").to_str().unwrap().to_owned(), "eager".to_owned()];
+    server.env.extend(aws_environment(&moto.url()));
+    let gateway = HttpGatewayFixture::start_with(vec![("sdk", server)], tokens(), |gateway| gateway).await;
+    let mut client = gateway.modern(ALICE);
+    list_until(&mut client, "sdk__whoami").await;
+    client.handle = Some(client.create_session().await);
+    let keys = credentials_json(&credentials(&moto, "111111111111", "agent").await?);
+    client.call_ok("set_aws_credentials_context", json!({"credentials_json": keys})).await;
+    let identity = client.call("sdk__whoami", json!({})).await.to_string();
+    assert!(identity.contains("arn:aws:sts::111111111111:assumed-role/agent/agent"), "{identity}");
+    gateway.stop().await;
+    moto.stop().await
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind};
+use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 use valetkey_rig::{AccessKey, Moto, Result, aws_environment, packages, program};
 
@@ -48,9 +49,14 @@ struct SwitchFixture {
 
 impl SwitchFixture {
     async fn start(command: &std::path::Path, source: std::path::PathBuf) -> Result<Self> {
+        Self::start_with(command, &[source.to_str().unwrap()], Delivery::Endpoint).await
+    }
+
+    async fn start_with(command: &std::path::Path, args: &[&str], delivery: Delivery) -> Result<Self> {
         let moto = Moto::start().await?;
         let mut server = ServerConfig::new(command.to_str().unwrap());
-        server.args = vec![source.to_str().unwrap().to_owned()];
+        server.args = args.iter().map(|&arg| arg.to_owned()).collect();
+        server.delivery = delivery;
         server.env.extend(aws_environment(&moto.url()));
         if let Ok(root) = packages::node_root() {
             server.env.insert("RIG_NODE".to_owned(), root.to_str().unwrap().to_owned());
@@ -113,6 +119,25 @@ async fn switch_boto3_acts_as_the_new_account_at_once() -> Result<()> {
         .await?
         .assert_switches_at_once()
         .await
+}
+
+/// A server that ends when it finds no credentials at its start lists its tools, and acts once there are some.
+#[tokio::test]
+async fn eager_boto3_lists_tools_before_credentials_are_set() -> Result<()> {
+    let (python, source) = (program("python")?, python_script("whoami.py"));
+    for delivery in [Delivery::Endpoint, Delivery::Proxy] {
+        let args = [source.to_str().unwrap(), "eager"];
+        let fixture = SwitchFixture::start_with(&python, &args, delivery).await?;
+        let catalog = fixture.fixture.catalog().await;
+        assert!(catalog.tools.iter().any(|tool| tool.name == "sdk__whoami"), "{delivery:?}: {catalog:?}");
+        let refused = fixture.fixture.call_error("sdk__whoami").await;
+        assert!(refused.contains("no credentials are set"), "{delivery:?}: {refused}");
+        fixture.set_credentials(FIRST_ACCOUNT, "first").await?;
+        let first = fixture.assert_acts_as(FIRST_ACCOUNT, "first").await;
+        assert_eq!(fixture.assert_acts_as(FIRST_ACCOUNT, "first").await, first, "{delivery:?}");
+        fixture.shutdown().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
