@@ -46,13 +46,15 @@ pub(crate) fn signs_raw_path(signing_name: &str) -> bool {
 }
 
 /// Returns a path and its query as the service reads and signs them. S3 decodes a path and encodes it once, so that `/%2F`
-/// is `//`. Clients that would merge two slashes send the first and sign the second, such as the SDK for Java.
+/// is `//`, and `+` is a space. Clients that would merge two slashes send the first and sign the second, such as the SDK
+/// for Java; `aws4fetch` sends `+` and signs a space.
 pub(crate) fn canonical_path<'p>(path: &'p str, signing_name: &str) -> Cow<'p, str> {
     if !signs_raw_path(signing_name) {
         return path.into();
     }
     let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
-    let decoded: Cow<'_, [u8]> = percent_decode_str(path).into();
+    let path = path.replace('+', " ");
+    let decoded: Cow<'_, [u8]> = percent_decode_str(&path).into();
     format!("{}{query}", percent_encode(&decoded, ENCODED_IN_PATH)).into()
 }
 

@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn split_path_of_s3_is_decoded_and_encoded_once() {
         for (path, rest) in [
-            ("/b/%2Fk%2B+%7E%2e(%C3%BC)?prefix=%2F", "/b//k%2B%2B~.%28%C3%BC%29?prefix=%2F"),
+            ("/b/%2Fk%2B+%7E%2e(%C3%BC)?prefix=%2F+", "/b//k%2B%20~.%28%C3%BC%29?prefix=%2F+"),
             ("/~s3/b%2Fk", "/b/k"),
             ("/b/100%", "/b/100%25"),
         ] {

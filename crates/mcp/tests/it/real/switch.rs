@@ -131,7 +131,7 @@ async fn eager_boto3_lists_tools_before_credentials_are_set() -> Result<()> {
         let catalog = fixture.fixture.catalog().await;
         assert!(catalog.tools.iter().any(|tool| tool.name == "sdk__whoami"), "{delivery:?}: {catalog:?}");
         let refused = fixture.fixture.call_error("sdk__whoami").await;
-        assert!(refused.contains("no credentials are set"), "{delivery:?}: {refused}");
+        assert!(refused.contains("No credentials are set"), "{delivery:?}: {refused}");
         fixture.set_credentials(FIRST_ACCOUNT, "first").await?;
         let first = fixture.assert_acts_as(FIRST_ACCOUNT, "first").await;
         assert_eq!(fixture.assert_acts_as(FIRST_ACCOUNT, "first").await, first, "{delivery:?}");
