@@ -24,7 +24,7 @@ pub enum Venv {
     Sdks,
     /// LangGraph with LangChain's adapters for MCP, and servers that agents call, most of them for AWS.
     Workflow,
-    /// The OpenAI Agents SDK and Strands, as clients.
+    /// The OpenAI Agents SDK and Strands, as clients of the gateway; the SDK of Anthropic, as a client of Bedrock.
     Agents,
     /// The official Prometheus client, whose parser reads metrics as Prometheus does.
     Metrics,

@@ -22,6 +22,8 @@ use crate::verification::ReplayWindow;
 
 /// Limit on concurrent requests of one placeholder; further ones are throttled.
 const MAX_REQUESTS_PER_PLACEHOLDER: usize = 64;
+/// The variables in which clients of models look for the address of Bedrock. They do not read `AWS_ENDPOINT_URL`.
+const MODEL_CLIENT_VARS: [&str; 2] = ["ANTHROPIC_BEDROCK_BASE_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT"];
 /// The alphabet of AWS's access key ids.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
@@ -146,8 +148,10 @@ impl Placeholder {
         format!("http://{}", self.server.address())
     }
 
-    /// Returns the variables that a program needs: the placeholder's keys, `AWS_ENDPOINT_URL`, and
-    /// `AWS_ENDPOINT_URL_<SERVICE>` for each service that shares its signing name with others.
+    /// Returns the variables that a program needs: the placeholder's keys, `AWS_ENDPOINT_URL`,
+    /// `AWS_ENDPOINT_URL_<SERVICE>` for each service that shares its signing name with others, and the address of Bedrock
+    /// for clients of models that sign requests themselves: `ANTHROPIC_BEDROCK_BASE_URL` (the SDKs of Anthropic) and
+    /// `AWS_BEDROCK_RUNTIME_ENDPOINT` (LiteLLM).
     ///
     /// # Examples
     /// ```
@@ -183,6 +187,8 @@ impl Placeholder {
             let name = format!("AWS_ENDPOINT_URL_{}", service.variable_suffix());
             variables.push((name, format!("{}/~{}/", self.url(), service.name())));
         }
+        let bedrock = || format!("{}/~bedrock-runtime", self.url());
+        variables.extend(MODEL_CLIENT_VARS.map(|name| (name.to_owned(), bedrock())));
         variables
     }
 }

@@ -254,7 +254,8 @@ impl ChildEnvironment {
     /// Delivers placeholders: adds keys that only a [`SigningProxy`](valetkey_signing::SigningProxy) accepts, and its address
     /// as the endpoint of all AWS services.
     ///
-    /// Removes every other variable that selects endpoints. Call [`isolate`](Self::isolate) first.
+    /// Removes every other variable that selects endpoints of AWS. A base URL of another client that is configured stays,
+    /// since it may be that of a gateway for models. Call [`isolate`](Self::isolate) first.
     ///
     /// # Examples
     /// ```
@@ -277,7 +278,10 @@ impl ChildEnvironment {
     pub fn with_placeholder(mut self, placeholder: &Placeholder) -> Self {
         self.variables.retain(|name, _| !selects_endpoint(name));
         for (name, value) in placeholder.environment() {
-            self.insert(&name, value);
+            let is_configured = !name.starts_with("AWS_") && self.variables.contains_key(OsStr::new(&name));
+            if !is_configured {
+                self.insert(&name, value);
+            }
         }
         self.with_env_keys_config()
     }
@@ -386,5 +390,22 @@ mod tests {
         assert_eq!(variables[OsStr::new("HOME")], home.home_dir());
         assert_eq!(variables[OsStr::new("UV_CACHE_DIR")], "/home-of-host/.cache/uv");
         assert_eq!(variables[OsStr::new("AWS_EC2_METADATA_DISABLED")], "true");
+    }
+
+    #[tokio::test]
+    async fn placeholder_variables_keep_base_url_of_other_client() {
+        const BASE_URL: &str = "ANTHROPIC_BEDROCK_BASE_URL";
+        let session = valetkey_core::SessionContext::builder().build();
+        let proxy = valetkey_signing::SigningProxy::start().await.unwrap();
+        let account = session.account(session.default_account()).unwrap();
+        let placeholder = proxy.placeholder(account, "test", valetkey_signing::Rules::default());
+        let bedrock = format!("{}/~bedrock-runtime", placeholder.url());
+        for (configured, expected) in [(None, &*bedrock), (Some("http://gateway"), "http://gateway")] {
+            let vars: BTreeMap<_, _> =
+                configured.map(|url| (BASE_URL.to_owned(), url.to_owned())).into_iter().collect();
+            let environment =
+                ChildEnvironment::new(&host_environment(), &vars).with_placeholder(&placeholder);
+            assert!(environment.contains(BASE_URL, expected));
+        }
     }
 }

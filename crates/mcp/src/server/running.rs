@@ -221,7 +221,7 @@ pub(super) struct CredentialSnapshot {
     pub(super) version: Option<CredentialsVersion>,
     /// The region that the server was started with. The account may have had no credentials yet.
     region: Option<Region>,
-    /// Whether the server can fetch credentials, or have its requests signed, as its delivery has it.
+    /// Whether the server has the access to credentials that its delivery provides.
     pub(super) has_access: bool,
 }
 

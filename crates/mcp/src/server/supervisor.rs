@@ -380,9 +380,10 @@ async fn start_with_or_without_access(
     handshake: &mut Handshake,
 ) -> (bool, Result<SpawnedServer>) {
     let started = spawn_config.start_server(target, handshake).await;
-    let fetches = matches!(target.config.delivery, Delivery::Endpoint | Delivery::Proxy);
     let has_failed = matches!(&started, Err(error) if error.kind() == ErrorKind::Unavailable);
-    if !has_failed || !fetches || target.account.current().is_some() {
+    let may_lack_credentials =
+        target.config.delivery == Delivery::Endpoint && target.account.current().is_none();
+    if !has_failed || !may_lack_credentials {
         return (true, started);
     }
     tracing::debug!(server = target.name, "the server is started again, without access to credentials");

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind};
-use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 use valetkey_rig::{AccessKey, Moto, Result, aws_environment, packages, program};
 
@@ -42,21 +41,21 @@ impl CredentialProvider for RenewingRoleProvider {
     }
 }
 
+fn source(name: &str) -> String {
+    python_script(name).to_str().unwrap().to_owned()
+}
+
 struct SwitchFixture {
     moto: Moto,
     fixture: HostFixture,
 }
 
 impl SwitchFixture {
-    async fn start(command: &std::path::Path, source: std::path::PathBuf) -> Result<Self> {
-        Self::start_with(command, &[source.to_str().unwrap()], Delivery::Endpoint).await
-    }
-
-    async fn start_with(command: &std::path::Path, args: &[&str], delivery: Delivery) -> Result<Self> {
+    /// `args` are those of a program: its source, and its options.
+    async fn start(command: &std::path::Path, args: &[String]) -> Result<Self> {
         let moto = Moto::start().await?;
         let mut server = ServerConfig::new(command.to_str().unwrap());
-        server.args = args.iter().map(|&arg| arg.to_owned()).collect();
-        server.delivery = delivery;
+        server.args = args.to_vec();
         server.env.extend(aws_environment(&moto.url()));
         if let Ok(root) = packages::node_root() {
             server.env.insert("RIG_NODE".to_owned(), root.to_str().unwrap().to_owned());
@@ -107,7 +106,7 @@ impl SwitchFixture {
 
 #[tokio::test]
 async fn switch_javascript_sdk_acts_as_the_new_account_at_once() -> Result<()> {
-    SwitchFixture::start(&packages::node()?, python_script("../node/whoami.mjs"))
+    SwitchFixture::start(&packages::node()?, &[source("../node/whoami.mjs")])
         .await?
         .assert_switches_at_once()
         .await
@@ -115,34 +114,27 @@ async fn switch_javascript_sdk_acts_as_the_new_account_at_once() -> Result<()> {
 
 #[tokio::test]
 async fn switch_boto3_acts_as_the_new_account_at_once() -> Result<()> {
-    SwitchFixture::start(&program("python")?, python_script("whoami.py"))
-        .await?
-        .assert_switches_at_once()
-        .await
+    SwitchFixture::start(&program("python")?, &[source("whoami.py")]).await?.assert_switches_at_once().await
 }
 
 /// A server that ends when it finds no credentials at its start lists its tools, and acts once there are some.
 #[tokio::test]
 async fn eager_boto3_lists_tools_before_credentials_are_set() -> Result<()> {
-    let (python, source) = (program("python")?, python_script("whoami.py"));
-    for delivery in [Delivery::Endpoint, Delivery::Proxy] {
-        let args = [source.to_str().unwrap(), "eager"];
-        let fixture = SwitchFixture::start_with(&python, &args, delivery).await?;
-        let catalog = fixture.fixture.catalog().await;
-        assert!(catalog.tools.iter().any(|tool| tool.name == "sdk__whoami"), "{delivery:?}: {catalog:?}");
-        let refused = fixture.fixture.call_error("sdk__whoami").await;
-        assert!(refused.contains("No credentials are set"), "{delivery:?}: {refused}");
-        fixture.set_credentials(FIRST_ACCOUNT, "first").await?;
-        let first = fixture.assert_acts_as(FIRST_ACCOUNT, "first").await;
-        assert_eq!(fixture.assert_acts_as(FIRST_ACCOUNT, "first").await, first, "{delivery:?}");
-        fixture.shutdown().await?;
-    }
-    Ok(())
+    let fixture =
+        SwitchFixture::start(&program("python")?, &[source("whoami.py"), "eager".to_owned()]).await?;
+    let catalog = fixture.fixture.catalog().await;
+    assert!(catalog.tools.iter().any(|tool| tool.name == "sdk__whoami"), "{catalog:?}");
+    let refused = fixture.fixture.call_error("sdk__whoami").await;
+    assert!(refused.contains("No credentials are set"), "{refused}");
+    fixture.set_credentials(FIRST_ACCOUNT, "first").await?;
+    let first = fixture.assert_acts_as(FIRST_ACCOUNT, "first").await;
+    assert_eq!(fixture.assert_acts_as(FIRST_ACCOUNT, "first").await, first);
+    fixture.shutdown().await
 }
 
 #[tokio::test]
 async fn renewal_of_the_same_credentials_keeps_the_process() -> Result<()> {
-    let fixture = SwitchFixture::start(&program("python")?, python_script("whoami.py")).await?;
+    let fixture = SwitchFixture::start(&program("python")?, &[source("whoami.py")]).await?;
     let session = &fixture.fixture.session;
     let provider = RenewingRoleProvider(fixture.moto.url(), AtomicUsize::new(0));
     session.set_provider(std::sync::Arc::new(provider)).unwrap();

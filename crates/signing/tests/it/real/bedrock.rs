@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
-use valetkey_rig::AccessKey;
+use valetkey_rig::{AccessKey, Script, Venv};
 
 use super::fixture::{direct_variables, moto_key, script, variables};
 use crate::recording_service::RecordingFixture;
@@ -50,6 +50,21 @@ async fn bedrock_paths_have_signature_of_botocore() {
     assert_eq!(verify(&direct).await, vec![true; direct.len()]);
     assert_eq!(verify(&through_proxy).await, vec![true; direct.len()]);
     assert!(direct.len() >= 8);
+}
+
+/// The SDK finds the address of Bedrock in the variables of the placeholder, and signs requests itself.
+#[tokio::test]
+async fn messages_of_anthropic_sdk_have_signature_of_botocore() {
+    let mut fixture = RecordingFixture::start().await;
+    let code = include_str!("anthropic_sdk.py");
+    let program = Script::python_in(Venv::Agents, "-c").arg(code).envs(variables(&fixture.placeholder));
+    program.run().await.unwrap();
+    let requests = fixture.requests();
+    let model =
+        "/model/arn:aws:bedrock:us-east-1:123456789012:inference-profile%2Fus.vendor.model-v1:0/invoke";
+    let expected = ["POST /model/vendor.model-v1:0/invoke".to_owned(), format!("POST {model}")];
+    assert_eq!(lines(&requests), [&expected[..], &expected[..]].concat());
+    assert_eq!(verify(&requests).await, vec![true; requests.len()]);
 }
 
 #[tokio::test]
