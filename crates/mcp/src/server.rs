@@ -359,7 +359,6 @@ impl ServerShared {
             return Ok(());
         }
         match self.account.credentials().await {
-            // The redactor observes the session, so it knows them.
             Ok(_) => Ok(()),
             Err(error) => {
                 self.account.audit(AuditEvent::Deny, &self.name, Some(&error));

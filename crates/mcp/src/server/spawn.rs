@@ -43,6 +43,7 @@ pub(crate) struct SpawnConfig {
     pub(crate) session_dir: SessionDir,
     /// The timeout of the handshake.
     pub(crate) start_timeout: Duration,
+    /// Observes the sessions of the servers, so it knows all of their credentials.
     pub(crate) redactor: Arc<Redactor>,
     /// The clients of the servers that are started with this configuration.
     pub(crate) clients: Arc<ClientSlot>,
@@ -255,7 +256,6 @@ impl SpawnConfig {
             Access::Proxy(masked) => environment.with_placeholder(masked.placeholder()),
         };
         if let Some(credentials) = credentials {
-            self.redactor.add(credentials);
             environment = environment.with_static_credentials(credentials);
         }
         Ok(environment)

@@ -28,9 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{
-    CredentialsVersion, CurrentCredentials, Error, ErrorKind, Generation, Result, RotationWatcher,
-};
+use valetkey_core::{CredentialsVersion, Error, ErrorKind, Generation, Result, RotationWatcher};
 
 use super::failure::RestartBackoff;
 use super::lists::ListCache;
@@ -187,9 +185,6 @@ impl Supervisor {
             // older than the keys that the server gets, which causes a replacement.
             let _fetched = account.credentials().await;
         }
-        if let Some(CurrentCredentials { credentials, .. }) = account.current() {
-            spawn_config.redactor.add(&credentials);
-        }
         let (mut snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.handshake);
         self.tried_version = snapshot.version;
         let target = StartTarget { name, config, account, has_access: true };
@@ -249,9 +244,8 @@ impl Supervisor {
     /// With [`Delivery::Env`], every change replaces the server. Calls in progress finish, unless the credentials in
     /// the environment were cleared.
     async fn handle_rotation(&mut self) -> ControlFlow<()> {
-        if let Some(CurrentCredentials { credentials, id, .. }) = self.shared.account.current() {
-            self.shared.spawn_config.redactor.add(&credentials);
-            self.reset_for_new_credentials(id);
+        if let Some(current) = self.shared.account.current() {
+            self.reset_for_new_credentials(current.id);
         }
         if self.shared.account.is_closed() {
             return ControlFlow::Break(());

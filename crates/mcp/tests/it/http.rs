@@ -7,7 +7,7 @@ mod canary;
 mod challenge;
 pub(crate) mod client_fixture;
 mod fault_memory;
-pub(crate) mod faults;
+mod faults;
 mod filters;
 pub(crate) mod fixture;
 mod hijack;

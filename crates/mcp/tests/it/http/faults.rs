@@ -43,7 +43,7 @@ pub(super) async fn tool_names(client: &mut HttpClientFixture) -> Vec<String> {
 }
 
 /// Lists the tools until one is among them.
-pub(crate) async fn list_until(client: &mut HttpClientFixture, tool: &str) -> Vec<String> {
+pub(super) async fn list_until(client: &mut HttpClientFixture, tool: &str) -> Vec<String> {
     let listed = async {
         loop {
             let names = tool_names(client).await;

@@ -9,7 +9,6 @@ use valetkey_rig::{AccessKey, Egress, Moto, Result, Script, aws_api_environment,
 
 use super::{assume_role, python_script};
 use crate::http::client_fixture::HttpClientFixture;
-use crate::http::faults::list_until;
 use crate::http::fixture::{ALICE, BOB, HttpGatewayFixture, tokens};
 
 const CALLS: usize = 8;
@@ -104,7 +103,8 @@ async fn eager_boto3_is_listed_without_and_acts_with_credentials() -> Result<()>
     server.env.extend(aws_environment(&moto.url()));
     let gateway = HttpGatewayFixture::start_with(vec![("sdk", server)], tokens(), |gateway| gateway).await;
     let mut client = gateway.modern(ALICE);
-    list_until(&mut client, "sdk__whoami").await;
+    let listed = client.request("tools/list", json!({})).await.json().to_string();
+    assert!(listed.contains("sdk__whoami"), "{listed}");
     client.handle = Some(client.create_session().await);
     let keys = credentials_json(&credentials(&moto, "111111111111", "agent").await?);
     client.call_ok("set_aws_credentials_context", json!({"credentials_json": keys})).await;
