@@ -28,7 +28,8 @@ pub enum Venv {
     Agents,
     /// The official Prometheus client, whose parser reads metrics as Prometheus does.
     Metrics,
-    /// Clients for S3 that sign requests by themselves, and the SDKs for C++ and for asynchronous Python.
+    /// Clients for S3 that sign requests by themselves, the SDKs for C++ and for asynchronous Python, and the C runtime of
+    /// the SDKs.
     Storage,
     /// An archive with the AWS SDK for Java. Installed where Java is.
     Java,

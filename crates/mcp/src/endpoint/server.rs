@@ -6,7 +6,7 @@
 //!
 //! | request | response |
 //! |---|---|
-//! | `GET /credentials/ID` with the grant's token and the literal address as `Host` | 200 and the credentials |
+//! | `GET /credentials/ID` with the grant's token and the literal address as `Host`, also without its port, as the C runtime of the SDKs sends it | 200 and the credentials |
 //! | a path or a token that no grant has | 403 `Forbidden`, the same for both |
 //! | another `Host` header, as a page in a browser may send | 403 `Forbidden` |
 //! | a request that went through a proxy | 400 `Forwarded` |
@@ -124,7 +124,7 @@ impl EndpointServer {
             let message = "forwarded requests are refused";
             return Some(error_response(StatusCode::BAD_REQUEST, "Forwarded", message));
         }
-        if headers.get(HOST).is_none_or(|host| host != self.address.to_string().as_str()) {
+        if !headers.get(HOST).is_some_and(|host| self.is_own_address(host)) {
             let message = "the Host header must be the literal address";
             return Some(error_response(StatusCode::FORBIDDEN, "Forbidden", message));
         }
@@ -135,6 +135,12 @@ impl EndpointServer {
             return Some(refused);
         }
         None
+    }
+
+    /// Whether a `Host` header is the literal address, with or without the port. A page in a browser sends the name that it
+    /// was loaded from, or the port.
+    fn is_own_address(&self, host: &HeaderValue) -> bool {
+        host == self.address.to_string().as_str() || host == self.address.ip().to_string().as_str()
     }
 
     /// Responds to a request for the credentials of a grant. A grant that does not exist gives the same error as a

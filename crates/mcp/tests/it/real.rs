@@ -5,6 +5,7 @@ mod boto;
 mod boto3_fixture;
 mod client;
 mod configuration;
+mod crt;
 #[cfg(feature = "http")]
 mod http;
 mod isolation;

@@ -82,9 +82,13 @@ async fn endpoint_other_host_header_is_refused() {
     fixture.set_credentials("AAAA");
     let port = fixture.address().split_once(':').unwrap().1.to_owned();
     let authorization = fixture.headers().remove(1);
-    for host in
-        [&format!("localhost:{port}"), "rebound.example", "127.0.0.1", &format!("127.0.0.1:{port}.example")]
-    {
+    for host in [
+        &format!("localhost:{port}"),
+        "rebound.example",
+        "localhost",
+        "127.0.0.1:80",
+        &format!("127.0.0.1:{port}.example"),
+    ] {
         let response = fixture.send_to_grant("GET", &[format!("Host: {host}"), authorization.clone()]).await;
         assert_eq!(response.status, 403, "{host}");
     }
