@@ -36,7 +36,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delay before accepting again after an error, for example when the machine is out of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Limit on the size of the head of a request or response, and on each buffer of a connection, in bytes. A transfer whose
-/// receiver is slow fills two to four buffers; smaller ones cost throughput (`cargo xtask bench --only signing`).
+/// receiver is slow fills four to five buffers; smaller ones cost throughput (`cargo xtask bench --only signing`).
 pub(super) const MAX_BUFFER: usize = 64 * 1024;
 
 /// The state that the listener's task and all placeholders share.
