@@ -64,9 +64,14 @@ impl RunningServer {
         !self.is_disconnected.load(Ordering::Acquire) && !self.connection.is_closed()
     }
 
-    /// Whether the process may hold other credentials than the current ones, or has another region.
+    /// Whether the process may hold other credentials than the current ones, has another region, or cannot fetch the
+    /// current ones, because it was started without access to any.
     pub(super) fn is_outdated(&self, shared: &ServerShared) -> bool {
-        self.snapshot.is_stale(shared, self.access.grant())
+        let grant = self.access.grant();
+        if shared.config.delivery == Delivery::Endpoint && grant.is_none() {
+            return shared.account.current().is_some();
+        }
+        self.snapshot.is_stale(shared, grant)
     }
 }
 
@@ -221,8 +226,6 @@ pub(super) struct CredentialSnapshot {
     pub(super) version: Option<CredentialsVersion>,
     /// The region that the server was started with. The account may have had no credentials yet.
     region: Option<Region>,
-    /// Whether the server has the access to credentials that its delivery provides.
-    pub(super) has_access: bool,
 }
 
 impl CredentialSnapshot {
@@ -232,7 +235,6 @@ impl CredentialSnapshot {
         Self {
             version: shared.account.current().map(|current| current.id),
             region: Some(shared.account.resolved_region()),
-            has_access: true,
         }
     }
 
@@ -241,11 +243,8 @@ impl CredentialSnapshot {
     ///
     /// A server may cache the credentials it reads for any time, so it keeps running only after a renewal of the same
     /// credentials. Other credentials, possibly of another AWS account, never reach a process that has read earlier
-    /// ones. A server without access has none, so it is replaced as soon as there are any.
+    /// ones.
     pub(super) fn is_stale(&self, shared: &ServerShared, grant: Option<&Grant>) -> bool {
-        if !self.has_access {
-            return shared.account.current().is_some();
-        }
         match shared.config.delivery {
             Delivery::None => false,
             Delivery::Env => self.version != shared.account.current().map(|current| current.id),

@@ -185,10 +185,10 @@ impl Supervisor {
             // older than the keys that the server gets, which causes a replacement.
             let _fetched = account.credentials().await;
         }
-        let (mut snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.handshake);
+        let (snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.handshake);
         self.tried_version = snapshot.version;
         let target = StartTarget { name, config, account, has_access: true };
-        let (has_access, started) = tokio::select! {
+        let started = tokio::select! {
             biased;
             invalidated = start_invalidated(&shared, &snapshot, self.rotation_watcher.clone()) => {
                 // Dropping the start future has killed its process.
@@ -197,7 +197,7 @@ impl Supervisor {
             }
             started = start_with_or_without_access(spawn_config, target, &mut handshake) => started,
         };
-        (self.handshake, snapshot.has_access) = (handshake, has_access);
+        self.handshake = handshake;
         let started = started.inspect_err(|error| {
             // Errors of the configuration and of the quota occur before a process is spawned, so they need no backoff.
             if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Throttled) {
@@ -366,26 +366,23 @@ impl Supervisor {
 }
 
 /// Starts a server. Some programs fetch credentials when they start, and end if there are none. If the account has none,
-/// such a server is started again without access to any, so that it can list what it offers. Returns whether the server
-/// has access; if it fails again, with the first error.
+/// such a server is started again without access to any, so that it can list what it offers. If it fails again, the first
+/// error is returned.
 async fn start_with_or_without_access(
     spawn_config: &SpawnConfig,
     target: StartTarget<'_>,
     handshake: &mut Handshake,
-) -> (bool, Result<SpawnedServer>) {
+) -> Result<SpawnedServer> {
     let started = spawn_config.start_server(target, handshake).await;
     let has_failed = matches!(&started, Err(error) if error.kind() == ErrorKind::Unavailable);
     let may_lack_credentials =
         target.config.delivery == Delivery::Endpoint && target.account.current().is_none();
     if !has_failed || !may_lack_credentials {
-        return (true, started);
+        return started;
     }
     tracing::debug!(server = target.name, "the server is started again, without access to credentials");
     let without_access = StartTarget { has_access: false, ..target };
-    match spawn_config.start_server(without_access, handshake).await {
-        Ok(server) => (false, Ok(server)),
-        Err(_) => (true, started),
-    }
+    spawn_config.start_server(without_access, handshake).await.or(started)
 }
 
 /// Waits until the credentials of a starting server are stale. Returns an error when the session has ended.

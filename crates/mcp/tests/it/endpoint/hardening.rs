@@ -95,6 +95,17 @@ async fn endpoint_other_host_header_is_refused() {
 }
 
 #[tokio::test]
+async fn endpoint_own_address_as_host_is_accepted() {
+    let fixture = EndpointFixture::new().await;
+    fixture.set_credentials("AAAA");
+    let authorization = fixture.headers().remove(1);
+    for host in [&*fixture.address(), "127.0.0.1"] {
+        let response = fixture.send_to_grant("GET", &[format!("Host: {host}"), authorization.clone()]).await;
+        assert_eq!(response.status, 200, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn endpoint_forwarded_request_is_refused() {
     let fixture = EndpointFixture::new().await;
     fixture.set_credentials("AAAA");
